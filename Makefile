@@ -1,0 +1,24 @@
+# Two commands: `make demo` renders an example here, `make test` runs every check. Both install what is missing.
+.PHONY: demo test setup lint lock
+
+BIN := .venv/bin
+
+demo: setup
+	$(BIN)/renderer submit examples/hello.py --quality m --output renders
+
+test: setup lint
+	$(BIN)/pytest
+
+setup:
+	@scripts/setup
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Writes the lock files again from pyproject.toml.
+lock: setup
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim pyproject.toml -o docker/requirements.txt

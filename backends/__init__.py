@@ -1,0 +1,29 @@
+"""Places where a job can run, behind one interface. Knows jobs, not Manim; never imports ``renderer``."""
+
+from backends.base import Backend, Plan
+from backends.models import (
+    Bundle,
+    JobHandle,
+    JobSpec,
+    JobState,
+    JobStatus,
+    LogLine,
+    Resources,
+    UnitStatus,
+)
+from backends.registry import BACKENDS, get_backend
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Bundle",
+    "JobHandle",
+    "JobSpec",
+    "JobState",
+    "JobStatus",
+    "LogLine",
+    "Plan",
+    "Resources",
+    "UnitStatus",
+    "get_backend",
+]

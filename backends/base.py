@@ -1,0 +1,62 @@
+"""The interface that every backend implements."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+
+RequestT = TypeVar("RequestT")
+
+
+@dataclass(frozen=True)
+class Plan(Generic[RequestT]):
+    """A job as one backend would send it: ``submit`` sends ``request``; ``str(request)`` is what --dry-run prints."""
+
+    spec: JobSpec
+    request: RequestT
+
+
+class Backend(abc.ABC, Generic[RequestT]):
+    """Runs jobs somewhere. Methods that take a handle raise JobNotFoundError when it names no job there."""
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def plan(self, spec: JobSpec) -> Plan[RequestT]:
+        """Say in this backend's terms what would be sent: no network, no disk. SpecError if it cannot run here."""
+
+    @abc.abstractmethod
+    def submit(self, plan: Plan[RequestT]) -> JobHandle:
+        """Send the inputs and the request. On return the job has its id; on an error nothing is left behind."""
+
+    @abc.abstractmethod
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Tell the state now, of the job and of each unit, with the reason in words."""
+
+    @abc.abstractmethod
+    def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
+        """Yield whole lines, each unit's in order; with ``follow`` until the job is terminal."""
+
+    @abc.abstractmethod
+    def cancel(self, handle: JobHandle) -> None:
+        """Stop the job; units that are done stay done. Idempotent, and no error on a job that has ended."""
+
+    @abc.abstractmethod
+    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+        """Copy what the units stored into ``into/INDEX/`` (result.json among it) and name those folders.
+
+        ``into`` is an empty folder; units that stored nothing are left out. Nothing is verified here.
+        """
+
+    @abc.abstractmethod
+    def list(self) -> Iterator[JobStatus]:
+        """Yield the jobs known there, newest first."""
+
+    @abc.abstractmethod
+    def delete(self, handle: JobHandle) -> None:
+        """Remove everything that the job owns. A job that still runs is cancelled first."""

@@ -1,0 +1,35 @@
+"""Names of backends to their classes, imported only when asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from backends.base import Backend
+from backends.errors import BackendError, SpecError
+
+# name: module, class, extra that installs what it needs
+BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
+    "local": ("backends.local", "LocalBackend", None),
+}
+
+
+def get_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend[Any]:
+    """Make the backend with its own table of the configuration. SpecError for an unknown name."""
+    try:
+        module, attribute, extra = BACKENDS[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, BACKENDS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"backends: {', '.join(BACKENDS)}"
+        raise SpecError(f"there is no backend {name!r}", hint=hint) from None
+    try:
+        backend_class = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if extra is None:
+            raise
+        hint = f"pip install 'manim-renderer[{extra}]'"
+        raise BackendError(f"the backend {name!r} needs the Python package {error.name!r}", hint=hint) from error
+    backend: Backend[Any] = backend_class(**(options or {}))
+    return backend

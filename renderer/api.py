@@ -1,0 +1,1 @@
+"""The library's verbs; the command line calls these and nothing else."""

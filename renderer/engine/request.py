@@ -1,0 +1,54 @@
+"""What the worker asks of the engine, and what it gets back. Imports nothing of Manim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderSettings:
+    """Manim's own settings. ``None`` leaves them to the scene folder's manim.cfg and to Manim's defaults."""
+
+    quality: Literal["l", "m", "h", "p", "k"] | None = None
+    resolution: tuple[int, int] | None = None  # width, height in pixels
+    fps: float | None = None
+    format: Literal["mp4", "webm", "mov", "gif", "png"] | None = None  # png is the last frame, as with `manim -s`
+    transparent: bool = False
+    renderer: Literal["cairo", "opengl"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """How frames become video."""
+
+    encoder: str = "auto"
+    preset: Literal["fast", "manim"] = "fast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneRequest:
+    """One scene of one file. ``scratch`` is an empty folder for everything that is not an output."""
+
+    file: Path
+    scene: str
+    output: Path
+    scratch: Path
+    settings: RenderSettings = RenderSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneReport:
+    """What was rendered: ``outputs`` are paths relative to the request's ``output``; ``why_serial`` is a sentence."""
+
+    outputs: tuple[Path, ...]
+    frames: int
+    renderer: str
+    mode: Literal["parallel", "serial"]
+    why_serial: str | None = None
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
