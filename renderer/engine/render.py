@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
+from renderer.engine.frame_hashes import note_frames
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
 from renderer.engine.request import SceneReport, SceneRequest
@@ -37,6 +39,7 @@ def render(request: SceneRequest, *, children: Children | None = None, progress:
     warm_up()
     started = time.monotonic()
     children = children or Children()
+    request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
         report = _attempt(request, children, progress, Way(children.n, _why_serial()))
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
@@ -60,7 +63,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
     """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
     if way.why_serial:
         return _serially(request, way.why_serial)
-    standby = Standby(lambda next_way: _attempt(request, children, progress, next_way))
+    standby = Standby(lambda next_way: _again(request, children, progress, next_way))
     try:
         return _in_parallel(request, children, progress, way.limit)
     except Unfit as error:
@@ -75,6 +78,14 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
         standby.close()
 
 
+def _again(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+    """Start anew, in a folder of its own: killed painters may have left halves of files in the last one."""
+    from manim import config
+
+    config.media_dir = tempfile.mkdtemp(prefix="media-", dir=request.scratch)
+    return _attempt(request, children, progress, way)
+
+
 def _memory_error(killed: Killed) -> OutOfMemoryError:
     return OutOfMemoryError(
         f"the kernel killed the process that painted play {killed.play}, also with fewer of them side by side",
@@ -84,6 +95,8 @@ def _memory_error(killed: Killed) -> OutOfMemoryError:
 
 def _serially(request: SceneRequest, why: str) -> SceneReport:
     scene = load_scene_class(request.scene)()
+    if request.frame_hashes:
+        note_frames(scene.renderer, request.frame_hashes)
     _run(scene)
     return _report(request, scene, why_serial=why)
 
