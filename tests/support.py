@@ -58,8 +58,8 @@ def frames(video: Path) -> list[str]:
 
 def manim_render(file: Path, *scenes: str, media: Path, options: tuple[str, ...] = ()) -> dict[str, Path]:
     """Render with plain Manim, as its own command line does; give the video of each scene."""
-    command = [BIN / "manim", "render", "--media_dir", media, "-r", "160,90", "--fps", "10", "--progress_bar", "none"]
-    command += ["--encoder-option", "threads=1", *options, file.name, *scenes]
+    command: list[str | Path] = [BIN / "manim", "render", "--media_dir", media, "--progress_bar", "none"]
+    command += ["-r", "160,90", "--fps", "10", "--encoder-option", "threads=1", *options, file.name, *scenes]
     hash_seed = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=file.parent, env=hash_seed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
