@@ -13,7 +13,7 @@ from typing import Literal
 from backends import JobSpec, Resources
 from backends.errors import SpecError
 from backends.models import NAME_MAX
-from renderer import bundle, scenes
+from renderer import folder, scenes
 from renderer.engine.request import EncoderSettings, RenderSettings
 from renderer.settings import Settings
 from renderer.task import Kind, Task
@@ -37,14 +37,14 @@ class Prepared:
     """A job ready for a backend, and what was packed for it."""
 
     job: JobSpec
-    packed: bundle.Packed
+    packed: folder.Packed
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     """Check the request, pack the folder and describe the job. Raises SpecError; reads files and changes nothing."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path)
-    packed = bundle.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
+    packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),

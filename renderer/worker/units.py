@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
-
-from pydantic import TypeAdapter
 
 from backends.contract import FILES, LOG, UnitError
 from backends.errors import RendererError
@@ -52,9 +51,6 @@ class Outcome:
     render: dict[str, Any] = field(default_factory=dict)
     encoder: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-_OUTCOME = TypeAdapter(Outcome)
 
 
 class Runner(ABC):
@@ -99,9 +95,10 @@ class SceneRunner(Runner):
     def outcome(self, unit: int, exit_code: int) -> Outcome | None:  # noqa: ARG002  # the scene's own words tell more
         """Read what the child wrote before it ended."""
         try:
-            return _OUTCOME.validate_json(self._said(unit).read_bytes())
+            said = json.loads(self._said(unit).read_bytes())
         except (OSError, ValueError):
             return None
+        return Outcome(**said | {"error": UnitError(**said["error"]) if said["error"] else None})
 
     def _said(self, unit: int) -> Path:
         return self.job.scratch / f"outcome-{unit}.json"
@@ -110,7 +107,7 @@ class SceneRunner(Runner):
         outcome = Outcome(exit_code=ExitCode.INTERNAL)
         try:
             outcome = self._render(unit)
-            self._said(unit).write_bytes(_OUTCOME.dump_json(outcome))
+            self._said(unit).write_text(json.dumps(asdict(outcome)), "utf-8")
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
