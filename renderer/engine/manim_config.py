@@ -91,7 +91,7 @@ def _refresh_defaults() -> None:
             function.__defaults__, function.__kwdefaults__ = _defaults(function)
 
 
-def _defaults(function: Any) -> tuple[Any, Any]:  # noqa: ANN401  # any function of Manim
+def _defaults(function: Any) -> tuple[Any, Any]:  # any function of Manim
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)  # noqa: S101  # for the type checker

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def collect(plan: Any, folder: Path) -> tuple[Path, ...]:  # noqa: ANN401  # Manim's OutputPlan
+def collect(plan: Any, folder: Path) -> tuple[Path, ...]:  # Manim's OutputPlan
     """Move the video or image, subtitles and sections of one scene into ``folder``; give their relative paths."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [path for path in (plan.primary_artifact, plan.fallback_image, plan.subcaption_file) if path]

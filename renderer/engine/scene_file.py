@@ -8,7 +8,7 @@ from typing import Any
 from backends.errors import SpecError
 
 
-def load_scene_class(scene: str) -> Any:  # noqa: ANN401  # a class of the user's file
+def load_scene_class(scene: str) -> Any:  # a class of the user's file
     """Run the configured input file and give its scene of that name. SpecError; what the file raises comes through."""
     from manim import config
     from manim.utils.module_ops import get_module, get_scene_classes_from_module
