@@ -8,6 +8,7 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
+from renderer.engine import faster
 from renderer.engine.children import Children
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
@@ -34,6 +35,7 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
         raise Unfit("it plays before it is rendered")
     tqdm.monitor_interval = 0  # its thread would outlive no fork
     watch()
+    faster.install()
     share_made_files(request.scratch / "files.lock")
     crew = Stepper(
         scene, Plan(children, limit, longest_part(request, camera.frame_rate), progress, request.frame_hashes)
