@@ -18,6 +18,7 @@ _PLACES: list[tuple[Any, str, Any]] = [
     (three_d_utils, "get_3d_vmob_unit_normal", faster_geometry.get_3d_vmob_unit_normal),
     (Camera, "set_cairo_context_path", faster_painting.set_cairo_context_path),
     (Camera, "set_cairo_context_color", faster_painting.set_cairo_context_color),
+    (ThreeDCamera, "get_mobjects_to_display", faster_painting.get_mobjects_to_display),
     (ThreeDCamera, "display_vectorized", faster_painting.display_vectorized),
     (ThreeDCamera, "modified_rgbas", faster_painting.modified_rgbas),
     (ThreeDCamera, "project_points", faster_painting.project_points),

@@ -6,7 +6,7 @@ from typing import Any
 
 import cairo
 import numpy as np
-from manim import Camera
+from manim import Camera, Mobject
 from manim.mobject.three_d.three_d_utils import (
     get_3d_vmob_end_corner,
     get_3d_vmob_end_corner_unit_normal,
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 _display = Camera.display_vectorized
+_to_display = Camera.get_mobjects_to_display
+_reference_point = Mobject.get_z_index_reference_point
 
 
 def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:  # noqa: ANN401
@@ -54,6 +56,24 @@ def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> A
         pattern.add_color_stop_rgba(offset, *rgba[2::-1], rgba[3])
     ctx.set_source(pattern)
     return self
+
+
+def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ANN401
+    """Sort by the distance from the camera; a group that many shapes are sorted by is measured once."""
+    towards = self.get_rotation_matrix().T
+    centres: dict[int, Any] = {}
+
+    def distance(mobject: Any) -> Any:  # noqa: ANN401
+        if not getattr(mobject, "shade_in_3d", False):
+            return np.inf
+        if type(mobject).get_z_index_reference_point is not _reference_point:
+            return np.dot(mobject.get_z_index_reference_point(), towards)[2]
+        group = getattr(mobject, "z_index_group", mobject)
+        if id(group) not in centres:
+            centres[id(group)] = group.get_center()
+        return np.dot(centres[id(group)], towards)[2]
+
+    return sorted(_to_display(self, *args, **kwargs), key=distance)
 
 
 def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:  # noqa: ANN401
