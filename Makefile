@@ -17,6 +17,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 
 # Writes the lock files again from pyproject.toml.
 lock: setup
