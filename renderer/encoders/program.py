@@ -46,6 +46,10 @@ class ProgramEncoder:
             self.abort()
             raise self._error() from error
 
+    def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:
+        """Do the same under the name that Manim's own file writer calls."""
+        self.write(pixels, repeat)
+
     def finish(self) -> None:
         """Wait until the program has closed the file."""
         with suppress(OSError):
