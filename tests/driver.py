@@ -10,7 +10,6 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 SOURCES = Path(__file__).parent / "encoders" / "driver"
 LIBRARIES = ("libcuda", "libnvidia-encode", "libnvidia-ml")
@@ -31,7 +30,7 @@ class Driver:
             subprocess.run(["cc", "-shared", "-fPIC", "-o", target, SOURCES / f"{name}.c"], check=True)
         return cls(folder)
 
-    def env(self, *libraries: str, program: bool = False, **behaviour: Any) -> dict[str, str]:
+    def env(self, *libraries: str, program: bool = False, **behaviour: str) -> dict[str, str]:
         """Give variables that put the libraries (all by default), and perhaps the program, in the way."""
         paths = [str(self.folder / name) for name in libraries or LIBRARIES]
         path = f"{SOURCES}{os.pathsep}{os.environ['PATH']}" if program else os.environ["PATH"]

@@ -19,11 +19,11 @@ from renderer.doctor.nvidia import judge
 ROOT = Path(__file__).parent.parent.parent
 
 
-def doctor(*, failing: bool = False, **env: Any) -> dict[str, Any]:
+def doctor(env: dict[str, str] | None = None, *, failing: bool = False) -> dict[str, Any]:
     """Run it; give its lines by name."""
     done = subprocess.run(
         [BIN / "renderer", "doctor", "--json"],
-        env={**os.environ, **env},
+        env=os.environ | (env or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -56,7 +56,7 @@ def test_a_plain_checkout_without_any_package_is_enough() -> None:
 
 
 def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: Driver) -> None:
-    lines = doctor(failing=True, CUDA_VERSION="12.4.1", **driver.env(STANDIN_NVENC_API="8.0"))
+    lines = doctor(driver.env(CUDA_VERSION="12.4.1", STANDIN_NVENC_API="8.0"), failing=True)
     assert lines["driver"]["found"] == "535.183.01, serves CUDA 12.2"
     assert lines["GPU"]["found"] == "Stand-in GPU, 15360 MiB (15000 free), compute 7.5, 41 °C, no MIG"
     assert lines["CUDA"]["state"] == "warning"
@@ -69,19 +69,19 @@ def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: 
 
 
 def test_a_driver_that_does_not_start_is_told_with_its_own_words_stand_in(driver: Driver) -> None:
-    lines = doctor(STANDIN_NVML="1", **driver.env())
+    lines = doctor(driver.env(STANDIN_NVML="1"))
     assert "Driver/library version mismatch" in lines["driver"]["found"]
     assert "GPU" not in lines
 
 
 def test_working_nvenc_of_the_program_is_said_stand_in(driver: Driver) -> None:
-    lines = doctor(failing=True, **driver.env(program=True, STANDIN_NVENC_API="12.2"))
+    lines = doctor(driver.env(program=True, STANDIN_NVENC_API="12.2"), failing=True)
     assert lines["nvenc"]["state"] == "ok"
     assert "encodes through the ffmpeg program; PyAV: the driver is too old" in lines["nvenc"]["found"]
 
 
 def test_missing_programs_and_a_lost_home_are_warnings(tmp_path: Path) -> None:
-    lines = doctor(PATH=str(tmp_path), HOME=str(tmp_path / "none"))
+    lines = doctor({"PATH": str(tmp_path), "HOME": str(tmp_path / "none")})
     for name in ("TeX", "fonts", "ffmpeg", "HOME"):
         assert (lines[name]["state"], bool(lines[name]["todo"])) == ("warning", True), lines[name]
 

@@ -56,7 +56,7 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_auto_falls_back_to_the_cpu_and_says_why(case: str, driver: Driver) -> None:
     library, behaviour, reason, _ = REFUSALS[case]
-    found = choose(**driver.env(*filter(None, [library]), **behaviour))
+    found = choose(**(driver.env(*filter(None, [library])) | behaviour))
     assert found["choice"] is None
     assert len(found["why"]) == (1 if case == "nothing" else 2)
     assert all(re.search(reason, why) for why in found["why"]), found["why"]
@@ -67,7 +67,7 @@ def test_auto_falls_back_to_the_cpu_and_says_why(case: str, driver: Driver) -> N
 @pytest.mark.parametrize("case", REFUSALS)
 def test_nvenc_asked_for_is_never_replaced_and_the_remedy_is_named(case: str, driver: Driver) -> None:
     library, behaviour, reason, remedy = REFUSALS[case]
-    found = choose("nvenc", **driver.env(*filter(None, [library]), **behaviour))
+    found = choose("nvenc", **(driver.env(*filter(None, [library])) | behaviour))
     assert found["exit_code"] == 12
     assert re.search(reason, found["error"])
     assert re.search(remedy, found["hint"])
