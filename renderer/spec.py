@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from backends import JobSpec, Resources
+from backends import JobSpec, Resources, gpus
 from backends.errors import SpecError
 from backends.models import NAME_MAX
 from renderer import folder, scenes
+from renderer.encoders import names as encoders
 from renderer.engine.request import EncoderSettings, RenderSettings
 from renderer.settings import Settings
 from renderer.task import Kind, Task
@@ -44,6 +45,15 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     """Check the request, pack the folder and describe the job. Raises SpecError; reads files and changes nothing."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path)
+    picture = RenderSettings(
+        quality=settings.quality,
+        resolution=settings.resolution,
+        fps=settings.fps,
+        format=settings.format,
+        transparent=settings.transparent,
+        renderer=settings.renderer,
+    )
+    _check_encoder(settings, picture if kind == "manim" else None)
     packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
@@ -52,14 +62,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
         arguments=spec.arguments,
-        settings=RenderSettings(
-            quality=settings.quality,
-            resolution=settings.resolution,
-            fps=settings.fps,
-            format=settings.format,
-            transparent=settings.transparent,
-            renderer=settings.renderer,
-        ),
+        settings=picture,
         encoder=EncoderSettings(encoder=settings.encoder, preset=settings.encoder_preset),
     )
     job = JobSpec(
@@ -81,6 +84,15 @@ def job_name(text: str) -> str:
     """Make a DNS label of any text: lower case, ASCII, at most NAME_MAX characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
+
+
+def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
+    """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
+    request = gpus.parse(settings.gpu) if settings.gpu is not None else None
+    if picture is not None:
+        encoders.check(settings.encoder, picture)
+        if request is not None:
+            gpus.require_encoder(request, settings.encoder)
 
 
 def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
