@@ -22,3 +22,11 @@ lint: setup
 lock: setup
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim pyproject.toml -o docker/requirements.txt
+
+# A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
+.PHONY: cluster-up cluster-down
+cluster-up:
+	tests/cluster/up
+
+cluster-down:
+	tests/cluster/down
