@@ -64,7 +64,7 @@ class Api:
             return False
         return True
 
-    def list(self, path: str, **query: Any) -> Iterator[Object]:
+    def items(self, path: str, **query: Any) -> Iterator[Object]:
         """Give objects page by page, so that a thousand are never in memory at once."""
         query["limit"] = PAGE
         while True:

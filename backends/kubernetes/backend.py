@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
 from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
-from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, status, stream, units
+from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
 from backends.kubernetes.api import Api, ApiError, Object, core, jobs
 from backends.kubernetes.collect import Spool
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
+from backends.kubernetes.status import JobView, pods_of, summary
+from backends.kubernetes.status import read as read_status
 from backends.kubernetes.submit import create
 from backends.kubernetes.words import explained as _words
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine
@@ -53,7 +55,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             job = create(api, namespace, plan.request, plan.spec.bundle)
         handle = JobHandle(self.name, (api.context.name, namespace, job["metadata"]["name"]))
         if not plan.spec.store:
-            Spool(handle).create()
+            Spool(handle, job).create()
         return handle
 
     def status(self, handle: JobHandle) -> JobStatus:
@@ -64,16 +66,17 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         api, namespace, name = self._find(handle)
         with _words(f"read the job {handle}"):
             view = self._view(handle)
+            spool = Spool(handle, view.job)
             for pod in view.pods.values():
-                if pod.collectable and Spool(handle).exists:
-                    collect.collect(api, namespace, pod.name, Spool(handle), pod.unit)
-            return status.read(api, namespace, handle, view)
+                if pod.collectable and spool.exists:
+                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+            return read_status(api, namespace, handle, view)
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` as they come, and outputs that wait are collected."""
         view = self._view(handle)
         if follow and not view.ended:
-            return self._follow(handle)
+            return self._follow(handle, Spool(handle, view.job))
         return self._read_logs(handle, view)
 
     def cancel(self, handle: JobHandle) -> None:
@@ -100,17 +103,6 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 _fetch_from_store(where, into)
         return sorted((path for path in into.iterdir() if path.is_dir()), key=lambda path: int(path.name))
 
-    def list(self) -> Iterator[JobStatus]:
-        """Read the Jobs of the namespace."""
-        api, namespace = self._here()
-        with _words(f"list the jobs of the namespace {namespace!r}"):
-            selector = f"{names.LABEL_MANAGED}={names.MANAGER}"
-            found = [
-                status.summary(JobHandle(self.name, (api.context.name, namespace, job["metadata"]["name"])), job)
-                for job in api.list(jobs(namespace), labelSelector=selector)
-            ]
-        yield from sorted(found, key=lambda item: (item.created, item.name), reverse=True)
-
     def delete(self, handle: JobHandle) -> None:
         """Delete the Job with its pods and inputs, its folder in the store, and what was collected here."""
         api, namespace, name = self._find(handle)
@@ -125,7 +117,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                     claim.remove(api, namespace, pod, where.path)
             elif where:
                 Storage(where.in_pod).delete()
-        Spool(handle).delete()
+        Spool(handle, view.job).delete()
 
     def api(self, context: str | None = None) -> Api:
         """Give the API server of a context, the configured one by default."""
@@ -146,7 +138,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         context, namespace, name = handle.parts
         return self.api(context), namespace, name
 
-    def _view(self, handle: JobHandle) -> status.JobView:
+    def _view(self, handle: JobHandle) -> JobView:
         api, namespace, name = self._find(handle)
         try:
             job = api.get(jobs(namespace, name))
@@ -156,15 +148,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                     f"there is no job {handle}", hint="`renderer list --backend k8s` shows the jobs"
                 ) from error
             raise
-        return status.JobView(job, units.latest(status.pods_of(api, namespace, name)))
+        return JobView(job, units.latest(pods_of(api, namespace, name)))
 
     def _place(self, job: Object) -> place.Place | None:
         store = (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_STORE)
         return place.parse(store, job["metadata"]["name"]) if store else None
 
-    def _follow(self, handle: JobHandle) -> Iterator[LogLine]:
+    def _follow(self, handle: JobHandle, spool: Spool) -> Iterator[LogLine]:
         api, namespace, name = self._find(handle)
-        spool = Spool(handle)
 
         def on_ready(pod: units.Pod) -> None:
             if spool.exists:
@@ -178,7 +169,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
         yield from Follower(api, namespace, name, on_ready, ended).run()
 
-    def _read_logs(self, handle: JobHandle, view: status.JobView) -> Iterator[LogLine]:
+    def _read_logs(self, handle: JobHandle, view: JobView) -> Iterator[LogLine]:
         api, namespace, _ = self._find(handle)
         for unit in range(len(units.unit_names(view.job))):
             pod = view.pods.get(unit)
@@ -186,9 +177,9 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 with _words(f"read the log of {pod.name}"):
                     yield from (LogLine(unit, text) for _, text in of_pod(api, namespace, pod))
 
-    def _fetch_from_pods(self, handle: JobHandle, view: status.JobView, into: Path) -> list[Path]:
+    def _fetch_from_pods(self, handle: JobHandle, view: JobView, into: Path) -> list[Path]:
         api, namespace, _ = self._find(handle)
-        spool = Spool(handle)
+        spool = Spool(handle, view.job)
         spool.create()
         copied = []
         for unit in range(len(units.unit_names(view.job))):
@@ -210,6 +201,17 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             with partial.open("rb") as file:
                 stream.unpack(file, into)
 
+    def list(self) -> Iterator[JobStatus]:
+        """Read the Jobs of the namespace."""
+        api, namespace = self._here()
+        with _words(f"list the jobs of the namespace {namespace!r}"):
+            selector = f"{names.LABEL_MANAGED}={names.MANAGER}"
+            found = [
+                summary(JobHandle(self.name, (api.context.name, namespace, job["metadata"]["name"])), job)
+                for job in api.items(jobs(namespace), labelSelector=selector)
+            ]
+        yield from sorted(found, key=lambda item: (item.created, item.name), reverse=True)
+
 
 def _fetch_from_store(where: place.Place, into: Path) -> None:
     store = Storage(where.in_pod)
@@ -226,7 +228,7 @@ def _gone(api: Api, namespace: str, name: str) -> bool:
     except ApiError as error:
         if error.code != 404:  # noqa: PLR2004 - HTTP's number
             raise
-        return next(status.pods_of(api, namespace, name), None) is None
+        return next(pods_of(api, namespace, name), None) is None
     return False
 
 

@@ -49,7 +49,9 @@ def _wait(api: Api, path: str) -> None:
         status = found.get("status", {})
         if status.get("phase") == "Running":
             return
-        waiting: Object = next((c.get("state", {}).get("waiting", {}) for c in status.get("containerStatuses") or []), {})
+        waiting: Object = next(
+            (c.get("state", {}).get("waiting", {}) for c in status.get("containerStatuses") or []), {}
+        )
         reason = reasons.cannot_start(waiting)
         scheduled = units.pod(found).conditions.get("PodScheduled", {})
         if scheduled.get("status") == "False":

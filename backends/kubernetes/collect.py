@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from backends.errors import OutputError, TransientError
 from backends.kubernetes import execute, stream
-from backends.kubernetes.api import PATIENCE_S, Api, ApiError
+from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
 from backends.models import JobHandle
 
 POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
@@ -24,10 +24,11 @@ PAUSE_S = 0.5
 class Spool:
     """This machine's folder for the outputs of one job. It exists where the job was submitted, or fetched."""
 
-    def __init__(self, handle: JobHandle) -> None:
+    def __init__(self, handle: JobHandle, job: Object) -> None:
         base = os.environ.get("XDG_STATE_HOME")
         root = (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / "k8s"
-        self.path = root.joinpath(*(quote(part, safe="") for part in handle.parts))
+        parts = (*handle.parts, job["metadata"]["uid"])  # a job that replaces another one has outputs of its own
+        self.path = root / ",".join(quote(part, safe="") for part in parts)
 
     @property
     def exists(self) -> bool:

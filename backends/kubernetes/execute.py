@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError, TransientError
-from backends.kubernetes.api import Api, core
+from backends.kubernetes.api import Api, ApiError, core
 
 STDIN, STDOUT, STDERR, ERROR = range(4)
 CHUNK = 2**16
@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Run it to its end; ``output`` gets stdout piece by piece, ``source`` is written to stdin.
 
-    Raises ApiError when the container is not there, TransientError when the connection breaks, BackendError when the
+    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, BackendError when the
     command fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
@@ -74,5 +74,7 @@ def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
 def _judge(status: dict[str, Any], complaints: bytes) -> None:
     if status.get("status") == "Success":
         return
+    if status.get("reason") != "NonZeroExitCode":
+        raise ApiError(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
     said = complaints.decode("utf-8", "replace").strip().splitlines()
     raise BackendError(f"a command in the pod failed: {said[-1] if said else status.get('message', 'no reason given')}")

@@ -22,7 +22,7 @@ from backends.errors import BackendError, SpecError
 IN_CLUSTER = "in-cluster"
 POD_CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SETUP_HINT = "set KUBECONFIG or --k8s-context; `kubectl config get-contexts` lists what there is"
+_SETUP_HINT = "set KUBECONFIG or --context; `kubectl config get-contexts` lists what there is"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ class Follower:
         selector = {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
         path = core(self._namespace, "pods")
         ended = self._ended()  # asked first: pods that end later are then in the list
-        for item in self._api.list(path, **selector):
+        for item in self._api.items(path, **selector):
             self._look(units.pod(item), pool)
         if ended:
             return True

@@ -59,8 +59,9 @@ Duration = Annotated[int, BeforeValidator(_seconds), Field(gt=0, le=30 * 86400)]
 Mebibytes = Annotated[int, BeforeValidator(_mebibytes), Field(gt=0)]
 
 
-def _option(default: Any, description: str) -> Any:
-    return Field(default, description=description)
+def _option(default: Any, description: str, flag: str, metavar: str = "TEXT") -> Any:
+    extra = {"group": "Kubernetes", "flags": [flag], "metavar": metavar}
+    return Field(default, description=description, json_schema_extra=extra)
 
 
 class KubernetesOptions(BaseModel):
@@ -68,26 +69,47 @@ class KubernetesOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    context: str | None = _option(None, "context of the kubeconfig; the current one by default")
-    namespace: Name | None = _option(None, "namespace; the context's by default")
-    runtime_class: str = _option("auto", "RuntimeClass of GPU jobs: a name, none, or auto (nvidia where it exists)")
-    parallelism: Annotated[int, Field(ge=1)] | None = _option(None, "units at the same time; all by default")
-    deadline: Duration | None = _option(None, "bound on the whole job, waiting for a GPU included: 30m, 2h, 1d")
-    ttl: Duration = _option(86400, "how long a finished job stays to be asked about")
-    collect_timeout: Duration = _option(120, "how long a finished unit waits for its outputs to be collected")
-    ephemeral_storage: Mebibytes = _option(10240, "scratch disk of one unit: 512Mi, 10Gi")
-    shm: Mebibytes = _option(1024, "size of /dev/shm, part of the unit's memory")
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = _option(None, "when the image is pulled")
-    image_pull_secrets: Names = _option((), "Secrets with registry credentials")
-    secret_env: Names = _option((), "Secrets whose keys become environment variables of the render")
-    secret_files: Pairs = _option({}, "Secrets as files, SECRET=/absolute/folder")
-    store_secret: Name | None = _option(
-        None, "Secret with the store's credentials (AWS_ACCESS_KEY_ID …); the render does not see it"
+    context: str | None = _option(None, "context of the kubeconfig; the current one by default", "--context", "NAME")
+    namespace: Name | None = _option(None, "namespace; the context's by default", "--namespace", "NAME")
+    runtime_class: str = _option(
+        "auto", "RuntimeClass of GPU jobs: a name, none, or auto (nvidia where it exists)", "--runtime-class", "NAME"
     )
-    service_account: Name | None = _option(None, "ServiceAccount of the pod, for a cloud identity; it gets no token")
-    node_selector: Labels = _option({}, "labels that the node must have, KEY=VALUE")
-    priority_class: Name | None = _option(None, "PriorityClass")
-    queue: Name | None = _option(None, "Kueue's queue")
-    labels: Labels = _option({}, "more labels, KEY=VALUE")
-    annotations: Pairs = _option({}, "more annotations of the pods, KEY=VALUE")
-    patch: Path | None = _option(None, "YAML file that is merged into the Job: whatever no option says")
+    parallelism: Annotated[int, Field(ge=1)] | None = _option(
+        None, "units at the same time; all by default", "--parallelism", "N"
+    )
+    deadline: Duration | None = _option(
+        None, "bound on the whole job, waiting for a GPU included: 30m, 2h, 1d", "--deadline", "TIME"
+    )
+    ttl: Duration = _option(86400, "how long a finished job stays to be asked about", "--ttl", "TIME")
+    collect_timeout: Duration = _option(
+        120, "how long a finished unit waits for its outputs to be collected", "--collect-timeout", "TIME"
+    )
+    ephemeral_storage: Mebibytes = _option(
+        10240, "scratch disk of one unit: 512Mi, 10Gi", "--ephemeral-storage", "SIZE"
+    )
+    shm: Mebibytes = _option(1024, "size of /dev/shm, part of the unit's memory", "--shm", "SIZE")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = _option(
+        None, "when the image is pulled", "--image-pull-policy"
+    )
+    image_pull_secrets: Names = _option((), "Secrets with registry credentials", "--image-pull-secret", "NAME,…")
+    secret_env: Names = _option(
+        (), "Secrets whose keys become environment variables of the render", "--secret-env", "NAME,…"
+    )
+    secret_files: Pairs = _option({}, "Secrets as files, SECRET=/absolute/folder", "--secret-file", "NAME=FOLDER")
+    store_secret: Name | None = _option(
+        None,
+        "Secret with the store's credentials (AWS_ACCESS_KEY_ID …); the render does not see it",
+        "--store-secret",
+        "NAME",
+    )
+    service_account: Name | None = _option(
+        None, "ServiceAccount of the pod, for a cloud identity; it gets no token", "--service-account", "NAME"
+    )
+    node_selector: Labels = _option({}, "labels that the node must have, KEY=VALUE", "--node-selector", "KEY=VALUE")
+    priority_class: Name | None = _option(None, "PriorityClass", "--priority-class", "NAME")
+    queue: Name | None = _option(None, "Kueue's queue", "--queue", "NAME")
+    labels: Labels = _option({}, "more labels, KEY=VALUE", "--label", "KEY=VALUE")
+    annotations: Pairs = _option({}, "more annotations of the pods, KEY=VALUE", "--annotation", "KEY=VALUE")
+    patch: Path | None = _option(
+        None, "YAML file that is merged into the Job: whatever no option says", "--patch", "FILE"
+    )

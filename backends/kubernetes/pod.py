@@ -152,7 +152,7 @@ def _wait_for_collector(unit: int, seconds: int, code: int) -> int:
         if time.time() - CONTACT.stat().st_mtime > seconds:
             _say(
                 f"nobody collected the outputs within {seconds} s",
-                "submit again with --store, or stay attached; --k8s-collect-timeout waits longer",
+                "submit again with --store, or stay attached; --collect-timeout waits longer",
             )
             return code or ExitCode.OUTPUT
         time.sleep(POLL_S)

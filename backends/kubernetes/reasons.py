@@ -45,10 +45,10 @@ class _Rule:
 
 # What keeps the Job's controller from making pods: its FailedCreate event.
 _CREATE = (
-    _Rule(r"exceeded quota", "the namespace's quota is used up: {0}", "wait for other jobs, or ask for less: --memory, --cpu, --k8s-parallelism"),
-    _Rule(r"violates PodSecurity", "the namespace's Pod Security refuses the pod: {0}", "take back what --k8s-patch or the image asks for", final=True),
-    _Rule(r"RuntimeClass.*not found", "the cluster has no such RuntimeClass: {0}", "--k8s-runtime-class none, or `renderer setup k8s` makes the class", final=True),
-    _Rule(r"serviceaccount .*not found", "{0}", "create that ServiceAccount, or leave --k8s-service-account out"),
+    _Rule(r"exceeded quota", "the namespace's quota is used up: {0}", "wait for other jobs, or ask for less: --memory, --cpu, --parallelism"),
+    _Rule(r"violates PodSecurity", "the namespace's Pod Security refuses the pod: {0}", "take back what --patch or the image asks for", final=True),
+    _Rule(r"RuntimeClass.*not found", "the cluster has no such RuntimeClass: {0}", "--runtime-class none, or `renderer setup k8s` makes the class", final=True),
+    _Rule(r"serviceaccount .*not found", "{0}", "create that ServiceAccount, or leave --service-account out"),
     _Rule(r"PriorityClass", "the cluster has no such PriorityClass: {0}", "`kubectl get priorityclass` lists them", final=True),
     _Rule(r"", "no pod can be made: {0}", "ask who runs the cluster"),
 )  # fmt: skip
@@ -58,19 +58,19 @@ _SCHEDULE = (
     _Rule(r"unbound immediate PersistentVolumeClaims", "the claim has no volume yet: {0}", "`kubectl describe pvc` tells why"),
     _Rule(r"Insufficient (nvidia|amd|gpu)[^ ,.]*", "no GPU is free: {0}", "it starts when one is; another GPU: --gpu L4,T4"),
     _Rule(r"affinity/selector", "no node has that GPU or those labels: {0}", "choose a GPU that the nodes have: --gpu"),
-    _Rule(r"untolerated taint", "nodes refuse the pod by a taint: {0}", "a toleration for it goes into --k8s-patch"),
-    _Rule(r"Insufficient", "no node has that much to spare: {0}", "ask for less: --cpu, --memory, --k8s-ephemeral-storage"),
+    _Rule(r"untolerated taint", "nodes refuse the pod by a taint: {0}", "a toleration for it goes into --patch"),
+    _Rule(r"Insufficient", "no node has that much to spare: {0}", "ask for less: --cpu, --memory, --ephemeral-storage"),
     _Rule(r"", "no node takes the pod: {0}", "`kubectl describe nodes` tells what they have"),
 )  # fmt: skip
 # Why a container does not start: its waiting reason, with the message behind.
-_PULL_HINT = "check --image; a private registry needs --k8s-image-pull-secrets"
+_PULL_HINT = "check --image; a private registry needs --image-pull-secrets"
 _WAITING: Mapping[str, tuple[_Rule, ...]] = {
     "ErrImagePull": (
         _Rule(r"(?i)not found|does not exist|unauthorized|denied|forbidden|authentication required", "the image cannot be pulled: {0}", _PULL_HINT, final=True),
         _Rule(r"", "the image cannot be pulled, and is tried again: {0}", _PULL_HINT),
     ),
     "InvalidImageName": (_Rule(r"", "the image's name is wrong: {0}", _PULL_HINT, final=True),),
-    "ErrImageNeverPull": (_Rule(r"", "the image is not on the node: {0}", "--k8s-image-pull-policy IfNotPresent pulls it", final=True),),
+    "ErrImageNeverPull": (_Rule(r"", "the image is not on the node: {0}", "--image-pull-policy IfNotPresent pulls it", final=True),),
     "CreateContainerConfigError": (_Rule(r"", "the container cannot start: {0}", "create what is missing; the job then goes on by itself"),),
     "CreateContainerError": (_Rule(r"", "the container cannot start: {0}", "has the image Python and renderer? build it from docker/"),),
     "RunContainerError": (_Rule(r"", "the container cannot start: {0}", "has the image Python and renderer? build it from docker/"),),
@@ -122,7 +122,7 @@ def failed(pod: Pod, memory: str | None) -> Why:
     disruption = pod.conditions.get("DisruptionTarget", {})
     code = pod.terminated.get("exitCode")
     if pod.reason == "Evicted":
-        hint = "ask for more: --memory, --k8s-ephemeral-storage"
+        hint = "ask for more: --memory, --ephemeral-storage"
         return Why(message=f"the node evicted the pod: {_tidy(pod.message or '')}", hint=hint, exit_code=ExitCode.LOST)
     if disruption.get("status") == "True":
         words = _DISRUPTIONS.get(

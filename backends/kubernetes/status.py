@@ -47,13 +47,15 @@ class JobView:
     @property
     def memory(self) -> str | None:
         """The memory limit of one unit."""
-        limits: dict[str, str] = self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
+        limits: dict[str, str] = (
+            self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
+        )
         return limits.get("memory")
 
 
 def pods_of(api: Api, namespace: str, job: str) -> Iterator[Pod]:
     """Read the Job's pods, page by page."""
-    yield from map(units.pod, api.list(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))
+    yield from map(units.pod, api.items(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))
 
 
 def summary(handle: JobHandle, job: Object) -> JobStatus:
@@ -157,7 +159,7 @@ def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, wait
     if state is JobState.FAILED and end and end.get("reason") == "DeadlineExceeded":
         return Why(
             message=f"the job did not end within its deadline of {view.job['spec']['activeDeadlineSeconds']} s",
-            hint="--k8s-deadline gives it longer; `renderer status` tells what it waited for",
+            hint="--deadline gives it longer; `renderer status` tells what it waited for",
             exit_code=ExitCode.TIMEOUT,
         )
     failed = [unit for unit in states if unit.state is JobState.FAILED]
@@ -212,7 +214,7 @@ def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
     """Give the warnings about an object, the newest first; none where they may not be read."""
     selector = f"type=Warning,involvedObject.kind={kind},involvedObject.name={name}"
     try:
-        events = list(api.list(core(namespace, "events"), fieldSelector=selector))
+        events = list(api.items(core(namespace, "events"), fieldSelector=selector))
     except ApiError:
         return []
     return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), reverse=True)
@@ -221,7 +223,7 @@ def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
 def _nodes(api: Api) -> str:
     """Say which GPUs the nodes have; nothing where nodes may not be read."""
     with suppress(ApiError):
-        return reasons.of_nodes(api.list("/api/v1/nodes"))
+        return reasons.of_nodes(api.items("/api/v1/nodes"))
     return ""
 
 

@@ -9,8 +9,8 @@ from backends.errors import BackendError, RendererError, SpecError, TransientErr
 from backends.kubernetes.api import ApiError
 
 _HINTS = (
-    ("exceeded quota", "wait for other jobs, or ask for less: --memory, --cpu, --k8s-parallelism"),
-    ("namespaces", "create the namespace: `renderer setup k8s --apply`, or name another with --k8s-namespace"),
+    ("exceeded quota", "wait for other jobs, or ask for less: --memory, --cpu, --parallelism"),
+    ("namespaces", "create the namespace: `renderer setup k8s --apply`, or name another with --namespace"),
 )
 
 
@@ -32,9 +32,7 @@ def of(error: ApiError, doing: str) -> RendererError:
             f"you may not {doing}: {text}", hint="`renderer doctor --backend k8s` lists what is missing"
         )
     if error.code in {400, 422}:
-        return SpecError(
-            f"the cluster does not accept the job: {text}", hint=hint or "what --k8s-patch adds may be wrong"
-        )
+        return SpecError(f"the cluster does not accept the job: {text}", hint=hint or "what --patch adds may be wrong")
     if error.code >= 500:  # noqa: PLR2004 - HTTP's number
         return TransientError(f"the API server failed: {text}", hint="try again")
     return BackendError(text, hint=hint)

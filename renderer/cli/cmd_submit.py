@@ -45,7 +45,16 @@ def command(
     renderer submit script.py -- --frames 100
     """
     scenes, arguments = _split(names or [])
-    wanted = RenderSpec(path=path, scenes=scenes, every=every, arguments=arguments, kind=kind, root=root, name=name)
+    wanted = RenderSpec(
+        path=path,
+        scenes=scenes,
+        every=every,
+        arguments=arguments,
+        kind=kind,
+        root=root,
+        name=name,
+        attached=not detach,
+    )
     settings = config.load(flags).settings
     planned = api.plan(wanted, settings)
     if not json:
