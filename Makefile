@@ -1,5 +1,5 @@
 # Two commands: `make demo` renders an example here, `make test` runs every check. Both install what is missing.
-.PHONY: demo test setup lint lock
+.PHONY: demo test test-newest setup lint lock
 
 BIN := .venv/bin
 
@@ -8,6 +8,12 @@ demo: setup
 
 test: setup lint
 	$(BIN)/pytest
+	@$(MAKE) --no-print-directory test-newest
+
+# The tests that depend on Python's version, on the newest one that Manim takes.
+test-newest: setup
+	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
+	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q tests/test_*.py tests/cli tests/contract
 
 setup:
 	@scripts/setup

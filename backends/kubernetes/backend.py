@@ -140,15 +140,18 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def _view(self, handle: JobHandle) -> JobView:
         api, namespace, name = self._find(handle)
+        return JobView(self._job(handle), units.latest(pods_of(api, namespace, name)))
+
+    def _job(self, handle: JobHandle) -> Object:
+        api, namespace, name = self._find(handle)
         try:
-            job = api.get(jobs(namespace, name))
+            return api.get(jobs(namespace, name))
         except ApiError as error:
             if error.code == 404:  # noqa: PLR2004 - HTTP's number
                 raise JobNotFoundError(
                     f"there is no job {handle}", hint="`renderer list --backend k8s` shows the jobs"
                 ) from error
             raise
-        return JobView(job, units.latest(pods_of(api, namespace, name)))
 
     def _place(self, job: Object) -> place.Place | None:
         store = (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_STORE)
@@ -163,9 +166,10 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                     collect.collect(api, namespace, pod.name, spool, pod.unit)
 
         def ended() -> bool:
-            with suppress(JobNotFoundError):
-                return self._view(handle).ended
-            return True
+            try:
+                return JobView(self._job(handle), {}).ended
+            except JobNotFoundError:
+                return True
 
         yield from Follower(api, namespace, name, on_ready, ended).run()
 

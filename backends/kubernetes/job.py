@@ -112,7 +112,11 @@ def _identity(name: str, spec: JobSpec, options: KubernetesOptions, digest: str)
     labels = {**options.labels, **names.labels(name)}
     if spec.store and not spec.store.startswith("pvc:"):
         labels[names.LABEL_NETWORK] = "store"
-    annotations = {names.ANNOTATION_DIGEST: digest, names.ANNOTATION_UNITS: json.dumps(spec.units)}
+    annotations = {
+        names.ANNOTATION_NAME: spec.name,
+        names.ANNOTATION_DIGEST: digest,
+        names.ANNOTATION_UNITS: json.dumps(spec.units),
+    }
     if spec.store:
         annotations[names.ANNOTATION_STORE] = spec.store
     return {

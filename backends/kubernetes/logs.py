@@ -16,9 +16,9 @@ from backends.kubernetes.units import Pod
 from backends.models import LogLine
 
 MOST_AT_ONCE = 64  # logs that are followed at the same time; others are read when one of these ends
-WATCH_S = 240
+LOG_S = 4 * 3600.0  # a log may be silent for so long
+WATCH_S, SOON_S = 30, 1  # how long one watch lasts; and after a pod has ended
 PAUSE_S = 0.3
-CHECK_S = 5.0
 _END = None
 
 
@@ -28,7 +28,7 @@ def of_pod(api: Api, namespace: str, pod: Pod, *, since: str = "", follow: bool 
     query |= {"sinceTime": since.partition(".")[0].rstrip("Z") + "Z"} if since else {}
     query |= {"follow": "true"} if follow else {}
     path = core(namespace, "pods", pod.name, "log")
-    for raw in api.lines(path, query, read_timeout=WATCH_S * 60 if follow else 30):
+    for raw in api.lines(path, query, read_timeout=LOG_S if follow else 30.0):
         stamp, _, text = raw.decode("utf-8", "replace").partition(" ")
         if stamp > since:
             yield stamp, text.rstrip("\r")
@@ -46,6 +46,7 @@ class Follower:
         self._stopped = threading.Event()
         self._seen: set[str] = set()
         self._error: RendererError | None = None
+        self._soon = 0.0
 
     def run(self) -> Iterator[LogLine]:
         """Give lines until the job has ended and all of them were given."""
@@ -62,8 +63,13 @@ class Follower:
     def _watch(self) -> None:
         pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="logs")
         try:
-            while not self._stopped.is_set() and not self._round(pool):
-                self._stopped.wait(PAUSE_S)
+            version = None
+            while not self._stopped.is_set():
+                ended = self._ended()  # asked first: every pod is then in the list
+                version = self._list(pool) if ended or version is None else version
+                if ended:
+                    break
+                version = self._watch_pods(pool, version)
         except RendererError as error:
             self._error = error
         except ApiError as error:
@@ -72,23 +78,33 @@ class Follower:
             pool.shutdown(wait=self._error is None and not self._stopped.is_set())
             self._put(_END)
 
-    def _round(self, pool: ThreadPoolExecutor) -> bool:
-        """List and watch the pods once, until the watch ends; tells whether the job has ended."""
-        selector = {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
-        path = core(self._namespace, "pods")
-        ended = self._ended()  # asked first: pods that end later are then in the list
+    def _list(self, pool: ThreadPoolExecutor) -> str:
+        """Look at every pod; gives the version from which a watch goes on."""
+        path, selector = self._pods
+        version = str(self._api.get(path, limit=1, **selector)["metadata"]["resourceVersion"])
         for item in self._api.items(path, **selector):
             self._look(units.pod(item), pool)
-        if ended:
-            return True
-        version = self._api.get(path, limit=1, **selector)["metadata"]["resourceVersion"]
-        with suppress(TransientError, ApiError):
-            for event in self._api.watch(path, version, WATCH_S, **selector):
+        return version
+
+    def _watch_pods(self, pool: ThreadPoolExecutor, version: str) -> str | None:
+        """Look at what changes for a while; gives the version to go on from, None when it is too old."""
+        path, selector = self._pods
+        seconds = SOON_S if time.monotonic() < self._soon else WATCH_S
+        try:
+            for event in self._api.watch(path, version, seconds, **selector):
                 if event["type"] == "ERROR" or self._stopped.is_set():
-                    return False
-                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"]), pool) and self._ended():
-                    return False
-        return False
+                    return None
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"]), pool) and seconds != SOON_S:
+                    break  # the job may end soon: watch in short rounds
+        except (TransientError, ApiError):
+            self._stopped.wait(PAUSE_S)
+            return None
+        return version
+
+    @property
+    def _pods(self) -> tuple[str, dict[str, str]]:
+        return core(self._namespace, "pods"), {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
 
     def _look(self, pod: Pod, pool: ThreadPoolExecutor) -> bool:
         """Follow a pod that has begun; tells whether it is over."""
@@ -97,7 +113,10 @@ class Follower:
             pool.submit(self._pass_on, pod)
         if pod.collectable:
             pool.submit(self._on_ready, pod)
-        return pod.ended or pod.deleted
+        if pod.ended or pod.deleted:
+            self._soon = time.monotonic() + 10 * SOON_S
+            return True
+        return False
 
     def _pass_on(self, pod: Pod) -> None:
         since, until = "", time.monotonic() + PATIENCE_S

@@ -89,7 +89,7 @@ def _status(
     end = units.ended(view.job)
     return JobStatus(
         handle=handle,
-        name=view.name,
+        name=(view.job["metadata"].get("annotations") or {}).get(names.ANNOTATION_NAME, view.name),
         state=state,
         units=states,
         reason=why.message if why else None,

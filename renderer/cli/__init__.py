@@ -25,6 +25,9 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "delete": "Remove a job and what it stored",
     },
     "Set-up": {
+        "doctor": "Look at this machine: what renders and encodes here, what is missing",
+        "gpus": "Show the GPUs that can be asked for",
+        "image": "Build, push and name the container image",
         "config": "Show every setting and where it comes from",
     },
 }

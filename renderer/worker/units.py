@@ -58,7 +58,9 @@ _OUTCOME = TypeAdapter(Outcome)
 
 
 class Runner(ABC):
-    """Starts units of one kind."""
+    """Starts units of one kind, at most ``side_by_side`` at once."""
+
+    side_by_side = 1
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -81,6 +83,7 @@ class SceneRunner(Runner):
 
         engine.warm_up()
         self.children = engine.Children()
+        self.side_by_side = self.children.n + 1  # one steps its scene while the others' children paint
 
     def start(self, unit: int, output: int) -> int:
         """Fork."""
