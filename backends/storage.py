@@ -112,7 +112,9 @@ def _open(uri: str, environment: Mapping[str, str]) -> ObjectStore:
     endpoint = config.get("aws_endpoint_url") or config.get("aws_endpoint") or ""
     options: Any = {"allow_http": True} if endpoint.startswith("http://") else {}
     retry: Any = {"max_retries": 0}  # ours knows what is worth it
-    return from_url(uri, config=config, client_options={"timeout": "120s", **options}, retry_config=retry)
+    open_url: Any = from_url  # its overloads want literal settings
+    store: ObjectStore = open_url(uri, config=config, client_options={"timeout": "120s", **options}, retry_config=retry)
+    return store
 
 
 _KEYS = frozenset({

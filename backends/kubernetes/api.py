@@ -168,9 +168,14 @@ class Api:
         self.calls += 1
         try:
             response = pool.request(
-                method, url, body=json.dumps(body).encode() if body is not None else None, headers=headers, retries=False,
-                preload_content=not streamed, **({"timeout": urllib3.Timeout(connect=5, read=TIMEOUT_S)} | options),
-            )  # fmt: skip
+                method,
+                url,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                retries=False,
+                preload_content=not streamed,
+                **({"timeout": urllib3.Timeout(connect=5, read=TIMEOUT_S)} | options),
+            )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._away(error) from error
         if response.status >= 400:  # noqa: PLR2004 - HTTP's number

@@ -63,7 +63,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
         Where this machine submitted the job, outputs that wait in a pod are collected on the way.
         """
-        api, namespace, name = self._find(handle)
+        api, namespace, _ = self._find(handle)
         with _words(f"read the job {handle}"):
             view = self._view(handle)
             spool = Spool(handle, view.job)
@@ -91,7 +91,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Copy the outputs from the store, or from the pods that wait with them."""
-        api, namespace, name = self._find(handle)
+        api, namespace, _ = self._find(handle)
         with _words(f"fetch the outputs of {handle}"):
             view = self._view(handle)
             where = self._place(view.job)

@@ -22,7 +22,7 @@ PAUSE_S = 0.5
 
 
 class Spool:
-    """This machine's folder for the outputs of one job. It exists where the job was submitted, or fetched."""
+    """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
 
     def __init__(self, handle: JobHandle, job: Object) -> None:
         base = os.environ.get("XDG_STATE_HOME")

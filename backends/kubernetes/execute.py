@@ -25,8 +25,8 @@ def run(
 ) -> None:
     """Run it to its end; ``output`` gets stdout piece by piece, ``source`` is written to stdin.
 
-    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, BackendError when the
-    command fails.
+    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, BackendError
+    when the command fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []

@@ -105,7 +105,7 @@ def _check(spec: JobSpec, options: KubernetesOptions, where: place.Place | None)
         )
     memory = spec.resources.memory_mib or DEFAULT_MEMORY_MIB
     if options.shm >= memory:
-        raise SpecError(f"/dev/shm ({options.shm} MiB) is part of the memory ({memory} MiB)", hint="raise --memory")
+        raise SpecError(f"--shm ({options.shm} MiB) is part of the memory ({memory} MiB)", hint="raise --memory")
 
 
 def _identity(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, Any]:

@@ -66,8 +66,7 @@ def load(name: str | None, environ: Mapping[str, str] | None = None) -> Context:
     context = merged["contexts"][chosen]
     try:
         cluster, user = merged["clusters"][context["cluster"]], merged["users"].get(context.get("user"), {})
-        if not cluster.get("server"):
-            raise KeyError("server")
+        cluster["server"]
     except KeyError as error:
         raise SpecError(f"the Kubernetes context {chosen!r} lacks {error}", hint=_SETUP_HINT) from error
     return Context(name=chosen, namespace=context.get("namespace") or "default", cluster=cluster, user=user)
@@ -147,7 +146,11 @@ def identity(context: Context) -> Identity:
 
 def _from_plugin(plugin: Mapping[str, Any], context: Context) -> Identity:
     command = [plugin["command"], *(plugin.get("args") or [])]
-    info = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
+    info: dict[str, Any] = {
+        "apiVersion": plugin.get("apiVersion"),
+        "kind": "ExecCredential",
+        "spec": {"interactive": False},
+    }
     if plugin.get("provideClusterInfo"):
         info["spec"]["cluster"] = {"server": context.server, "certificate-authority-data": _encoded_authority(context)}
     extra = {item["name"]: item["value"] for item in plugin.get("env") or []}

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LABEL = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
@@ -60,7 +60,7 @@ Mebibytes = Annotated[int, BeforeValidator(_mebibytes), Field(gt=0)]
 
 
 def _option(default: Any, description: str, flag: str, metavar: str = "TEXT") -> Any:
-    extra = {"group": "Kubernetes", "flags": [flag], "metavar": metavar}
+    extra: dict[str, JsonValue] = {"group": "Kubernetes", "flags": [flag], "metavar": metavar}
     return Field(default, description=description, json_schema_extra=extra)
 
 

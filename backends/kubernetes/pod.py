@@ -130,7 +130,8 @@ def _explain(unit: int) -> None:
 
 def _say(message: str, hint: str | None, details: str | None = None) -> None:
     words = {"message": message[:1000], "hint": hint, "details": (details or "")[-1500:] or None}
-    print(f"openjd_fail: {message}", flush=True)
+    sys.stdout.write(f"openjd_fail: {message}\n")
+    sys.stdout.flush()
     with contextlib.suppress(OSError):
         TERMINATION_MESSAGE.write_bytes(json.dumps(words).encode()[:MESSAGE_LIMIT])
 
@@ -179,7 +180,7 @@ def _receive(options: argparse.Namespace) -> int:
     partial = target.with_name(f".{target.name}.part")
     left = options.size
     with partial.open("wb") as file:
-        while left > 0 and (part := sys.stdin.buffer.read1(min(left, stream.CHUNK))):
+        while left > 0 and (part := os.read(0, min(left, stream.CHUNK))):
             file.write(part)
             left -= len(part)
     if left:

@@ -13,7 +13,7 @@ from backends.errors import BackendError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names, reasons, units
 from backends.kubernetes.api import Api, ApiError, Object, core
-from backends.kubernetes.reasons import Why
+from backends.kubernetes.rules import Why
 from backends.kubernetes.units import Pod
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 
@@ -79,11 +79,11 @@ def _status(
 ) -> JobStatus:
     done = set(units.indexes(view.job.get("status", {}).get("completedIndexes")))
     lost = set(units.indexes(view.job.get("status", {}).get("failedIndexes")))
-    unit_names = units.unit_names(view.job)
+    known = {**dict.fromkeys(done, JobState.SUCCEEDED), **dict.fromkeys(lost, JobState.FAILED)}
     states = tuple(
-        _unit(view, index, name, JobState.SUCCEEDED if index in done else JobState.FAILED if index in lost else None, waits.get(index), (progress or {}).get(index))
-        for index, name in enumerate(unit_names)
-    )  # fmt: skip
+        _unit(view, index, name, known.get(index), waits.get(index), (progress or {}).get(index))
+        for index, name in enumerate(units.unit_names(view.job))
+    )
     state = _job_state(view, states, (blocked, *waits.values()))
     why = _reason(view, states, state, blocked or next(iter(waits.values()), None))
     end = units.ended(view.job)
@@ -141,15 +141,17 @@ def _job_state(view: JobView, states: tuple[UnitStatus, ...], waits: tuple[Why |
         return JobState.SUCCEEDED
     if view.ended:
         return JobState.CANCELLED if view.cancelled else JobState.FAILED
-    open_units = [unit for unit in states if not unit.state.terminal]
-    stuck = [why for why in waits if why and why.final]
-    if stuck and len(stuck) >= len(
-        [u for u in open_units if u.state is JobState.PENDING and (u.message or not view.pods)]
-    ):
-        if not any(unit.state is JobState.RUNNING for unit in open_units):
-            return JobState.FAILED
+    if _hopeless(states, waits):
+        return JobState.FAILED
     begun = any(unit.state is JobState.RUNNING or unit.state.terminal for unit in states)
     return JobState.RUNNING if begun or view.job.get("status", {}).get("ready") else JobState.PENDING
+
+
+def _hopeless(states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> bool:
+    """Tell whether nothing runs and everything that was tried waits for what cannot come, as a missing image."""
+    found = [why for why in waits if why]
+    running = any(unit.state is JobState.RUNNING for unit in states)
+    return bool(found) and not running and all(why.final for why in found)
 
 
 def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, waiting: Why | None) -> Why | None:

@@ -1,5 +1,7 @@
-"""A folder as one stream of bytes that can be taken up again at any byte: a line of JSON that names the files, then
-their contents one after the other. The pod sends it, the client splits it and checks every file's sha256.
+"""A folder as one stream of bytes that can be taken up again at any byte.
+
+It begins with a line of JSON that names the files; their contents follow, one after the other. The pod sends it, the
+client splits it and checks every file's sha256.
 """
 
 from __future__ import annotations

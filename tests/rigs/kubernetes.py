@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rigs.base import Rig
 
 
 def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> str:
     """Run kubectl as the cluster's administrator."""
-    done = subprocess.run(["kubectl", *arguments], input=content, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        ["kubectl", *arguments], input=content, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0 or not check, done.stderr
     return done.stdout
 
@@ -31,7 +34,9 @@ def require_cluster() -> str:
     """Give the image to run, or skip: without a cluster nothing here can be shown."""
     image = os.environ.get("CLUSTER_IMAGE", "")
     if not image or "KUBECONFIG" not in os.environ:
-        pytest.skip("no Kubernetes cluster: tests/cluster/with runs pytest with one (as root), or set KUBECONFIG and CLUSTER_IMAGE")
+        pytest.skip(
+            "no Kubernetes cluster: run pytest by tests/cluster/with (as root), or set KUBECONFIG and CLUSTER_IMAGE"
+        )
     return image
 
 
@@ -54,4 +59,6 @@ def kubernetes(folder: Path) -> Iterator[Rig]:
     image = require_cluster()
     with namespace() as name, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        yield Rig("k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"})
+        yield Rig(
+            "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
+        )
