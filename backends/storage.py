@@ -83,16 +83,21 @@ class Storage:
     def _read(self, path: str, start: int, length: int) -> bytes:
         import obstore
 
-        return bytes(self._retry(lambda: obstore.get_range(self._store, path, start=start, length=length)))
+        try:
+            return bytes(self._retry(lambda: obstore.get_range(self._store, path, start=start, length=length)))
+        except FileNotFoundError as error:
+            raise OutputError(f"{self.uri}/{path} was removed while it was read") from error
 
     def _retry(self, action: Any) -> Any:
         """Try again what may work a moment later: 500s, cut connections."""
         for attempt in range(TRIES):
             try:
                 return action()
-            except (FileNotFoundError, RendererError):
+            except RendererError:
                 raise
             except Exception as error:
+                if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                    raise
                 known = _explain(error, self.uri)
                 if not isinstance(known, TransientError) or attempt == TRIES - 1:
                     raise known from error

@@ -37,6 +37,7 @@ class Api:
     """One context's API server. Connections are made when first needed and may be used from many threads."""
 
     def __init__(self, context: kubeconfig.Context) -> None:
+        self.patience_s = PATIENCE_S
         self.context = context
         self.calls = 0
         self._lock = threading.Lock()
@@ -52,7 +53,11 @@ class Api:
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Object:
         """Lay ``body`` over one object."""
-        return self._json("PATCH", path, {}, body)
+        return self._json("PATCH", path, {}, body, kind="application/merge-patch+json")
+
+    def apply(self, path: str, body: Mapping[str, Any]) -> Object:
+        """Create one object, or bring its fields to these. A conflict with another's fields is an ApiError."""
+        return self._json("PATCH", path, {"fieldManager": "renderer"}, body, kind="application/apply-patch+yaml")
 
     def delete(self, path: str, **options: Any) -> bool:
         """Delete one object; false when it was not there."""
@@ -118,8 +123,10 @@ class Api:
         except (websocket.WebSocketException, OSError) as error:
             raise self._away(error) from error
 
-    def _json(self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> Object:
-        answer: Object = json.loads(self._request(method, path, query, body).data)
+    def _json(
+        self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None, **options: Any
+    ) -> Object:
+        answer: Object = json.loads(self._request(method, path, query, body, **options).data)
         return answer
 
     def _request(
@@ -130,7 +137,7 @@ class Api:
         return self._patiently(lambda: self._once(method, path, query, body, streamed=streamed, **options))
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + self.patience_s
         pause, renewed = FIRST_PAUSE_S, False
         while True:
             try:
@@ -155,12 +162,12 @@ class Api:
         body: Mapping[str, Any] | None,
         *,
         streamed: bool,
+        kind: str = "application/json",
         **options: Any,
     ) -> Any:
         import urllib3
 
         pool, who, _ = self._connect()
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "Content-Type": kind, "User-Agent": "manim-renderer"}
         if who.authorization:
             headers["Authorization"] = who.authorization

@@ -22,7 +22,7 @@ from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.status import JobView, pods_of, summary
 from backends.kubernetes.status import read as read_status
-from backends.kubernetes.submit import create
+from backends.kubernetes.submit import create, find_class, put_inputs
 from backends.kubernetes.words import explained as _words
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine
 from backends.storage import Storage
@@ -47,6 +47,22 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:
         """Give the objects that would be created."""
         return Plan(spec, build(spec, self.options, self._patch))
+
+    def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
+        """Give the request as submit would send it, with what only the cluster can tell; ``upload`` stores the inputs.
+
+        A cluster that does not answer is no error unless it is needed.
+        """
+        if upload and plan.request.upload:
+            api, namespace = self._here()
+            with _words("upload the inputs"):
+                put_inputs(api, namespace, plan.request, plan.spec.bundle)
+        try:
+            api = self.api()
+            api.patience_s = 0.0
+            return find_class(api, plan.request)
+        except RendererError:
+            return plan.request
 
     def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
         """Create them; a job with the same name and content that is there already is taken instead."""

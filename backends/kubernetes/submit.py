@@ -21,7 +21,7 @@ GONE_S = 60.0
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
-def resolve(api: Api, request: KubernetesRequest) -> KubernetesRequest:
+def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
     """Use the RuntimeClass nvidia where the cluster has it; without the right to look, the node's default is used."""
     if not request.find_class:
         return request
@@ -34,10 +34,10 @@ def resolve(api: Api, request: KubernetesRequest) -> KubernetesRequest:
 
 def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Object:
     """Create the Job and its inputs, or give the same job that is there already. Raises ApiError, BackendError."""
-    request = resolve(api, request)
-    api.create(jobs(namespace), request.job, dryRun="All")
+    request = find_class(api, request)
+    _ask(api, namespace, request.job)
     if request.upload:
-        upload(api, namespace, request, bundle)
+        put_inputs(api, namespace, request, bundle)
     job = _create_job(api, namespace, request.job)
     try:
         _create_inputs(api, namespace, request.inputs, job)
@@ -48,7 +48,16 @@ def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle)
     return job
 
 
-def upload(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> None:
+def _ask(api: Api, namespace: str, manifest: Manifest) -> None:
+    """Let the API server check the Job without creating it. One that is there already passed once."""
+    try:
+        api.create(jobs(namespace), manifest, dryRun="All")
+    except ApiError as error:
+        if error.code != _CONFLICT:
+            raise
+
+
+def put_inputs(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> None:
     """Put the bundle where the job will look for it, unless it is there."""
     where = request.upload
     if where is None:

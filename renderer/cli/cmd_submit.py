@@ -44,7 +44,7 @@ def command(
 
     renderer submit script.py -- --frames 100
     """
-    scenes, arguments = _split(names or [])
+    scenes, arguments = split(names or [])
     wanted = RenderSpec(
         path=path,
         scenes=scenes,
@@ -70,7 +70,7 @@ def command(
     return _watch(job, settings.output, json=json)
 
 
-def _split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell scenes from a script's arguments, which stand after ``--``."""
     if "--" not in sys.argv:
         return tuple(names), ()

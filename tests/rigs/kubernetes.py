@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.errors import BackendError
+from backends.storage import Storage
+from renderer.api import Job
 from rigs.base import Rig
+
+Run = Callable[..., Job]
+Parts = Callable[..., None]
 
 
 def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> str:
@@ -62,3 +70,57 @@ def kubernetes(folder: Path) -> Iterator[Rig]:
         yield Rig(
             "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
         )
+
+
+def make_bucket() -> None:
+    """Make the bucket ``renders`` on the S3 server of the environment."""
+    import obstore
+    import urllib3
+
+    try:
+        Storage("s3://renders").put_bytes("exists", b"")
+    except BackendError:
+        store: Any = Storage("s3://renders")._store
+        answer = urllib3.request("PUT", obstore.sign(store, "PUT", "", timedelta(minutes=1)))
+        assert answer.status == 200, answer.data
+
+
+def secret(namespace: str, name: str, **values: str) -> None:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data}
+    kubectl("apply", "-f", "-", content=json.dumps(body))
+
+
+def make_claim(namespace: str, folder: Path) -> str:
+    name = f"claim-{folder.name}".replace("_", "-")
+    volume = f"{namespace}-{name}"
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    objects = [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": volume},
+            "spec": {**spec, "hostPath": {"path": str(folder)}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": "",
+                "volumeName": volume,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        },
+    ]
+    kubectl("apply", "-f", "-", content=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    return name
+
+
+def everything(namespace: str) -> list[str]:
+    """Name every object of a namespace but what Kubernetes itself puts there and the story of what happened."""
+    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    kinds = [kind for kind in kinds if not kind.startswith(("events", "bindings"))]
+    items = get(",".join(kinds), "-n", namespace)["items"]
+    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in items)
