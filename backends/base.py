@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine
 
@@ -25,6 +25,11 @@ class Backend(abc.ABC, Generic[RequestT]):
     """Runs jobs somewhere. Methods that take a handle raise JobNotFoundError when it names no job there."""
 
     name: ClassVar[str]
+    poll_s: ClassVar[float] = 1.0  # how often a waiting client asks for the status
+
+    @abc.abstractmethod
+    def __init__(self, options: Any = None) -> None:
+        """Take the backend's own options: its model's instance, or None for the defaults. Touches nothing."""
 
     @abc.abstractmethod
     def plan(self, spec: JobSpec) -> Plan[RequestT]:

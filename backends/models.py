@@ -98,12 +98,17 @@ class JobHandle:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitStatus:
-    """One unit of a job: ``progress`` in percent, ``message`` a sentence when there is something to say."""
+    """One unit of a job: ``progress`` in percent, ``message`` a sentence when there is something to say.
+
+    ``details`` are the user's own lines of a traceback, or what TeX said, where the backend can tell.
+    """
 
     name: str
     state: JobState
     progress: float | None = None
     message: str | None = None
+    hint: str | None = None
+    details: str | None = None
     exit_code: int | None = None
     attempt: int = 1
 

@@ -16,8 +16,8 @@ BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
 }
 
 
-def get_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend[Any]:
-    """Make the backend with its own table of the configuration. SpecError for an unknown name."""
+def get_backend(name: str, options: object = None) -> Backend[Any]:
+    """Make the backend with its own options. SpecError for an unknown name, BackendError when a package is missing."""
     try:
         module, attribute, extra = BACKENDS[name]
     except KeyError:
@@ -31,5 +31,5 @@ def get_backend(name: str, options: Mapping[str, Any] | None = None) -> Backend[
             raise
         hint = f"pip install 'manim-renderer[{extra}]'"
         raise BackendError(f"the backend {name!r} needs the Python package {error.name!r}", hint=hint) from error
-    backend: Backend[Any] = backend_class(**(options or {}))
+    backend: Backend[Any] = backend_class(options)
     return backend

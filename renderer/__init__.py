@@ -1,1 +1,50 @@
-"""Render Manim scenes and Python scripts on this machine, on Kubernetes or on Modal."""
+"""Render Manim scenes and Python scripts on this machine, on Kubernetes or on Modal.
+
+>>> import renderer
+>>> job = renderer.submit("scene.py", "MyScene", quality="h")
+>>> job.wait().state
+<JobState.SUCCEEDED: 'succeeded'>
+>>> job.fetch("renders")
+[PosixPath('renders/MyScene.mp4')]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backends import JobHandle, JobState, JobStatus, LogLine, UnitStatus
+    from backends.errors import RendererError
+    from renderer.api import Job, jobs, open_job, submit
+    from renderer.scenes import Scene, find_scenes
+
+__all__ = [
+    "Job",
+    "JobHandle",
+    "JobState",
+    "JobStatus",
+    "LogLine",
+    "RendererError",
+    "Scene",
+    "UnitStatus",
+    "find_scenes",
+    "jobs",
+    "open_job",
+    "submit",
+]
+
+_HOMES = {
+    "backends": {"JobHandle", "JobState", "JobStatus", "LogLine", "UnitStatus"},
+    "backends.errors": {"RendererError"},
+    "renderer.api": {"Job", "jobs", "open_job", "submit"},
+    "renderer.scenes": {"Scene", "find_scenes"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `renderer --help` needs none of them."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

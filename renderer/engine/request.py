@@ -29,8 +29,26 @@ class EncoderSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EncoderChoice:
+    """One video encoder, chosen. ``auto`` is Manim's own for the container; ``via`` is the program that runs it.
+
+    ``options`` are FFmpeg's private options of the codec. Each segment is encoded by one thread, so that the same
+    frames give the same bytes on any machine.
+    """
+
+    codec: str = "auto"
+    pixel_format: str = "auto"
+    options: Mapping[str, str] = field(default_factory=dict)
+    via: Literal["pyav", "ffmpeg"] = "pyav"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SceneRequest:
-    """One scene of one file. ``scratch`` is an empty folder for everything that is not an output."""
+    """One scene of one file. ``scratch`` is an empty folder for everything that is not an output.
+
+    ``choice`` is the video encoder to use; None leaves it to the engine, which goes by ``encoder.preset``.
+    ``cache`` is a folder that keeps encoded segments from job to job; None keeps none.
+    """
 
     file: Path
     scene: str
@@ -38,6 +56,7 @@ class SceneRequest:
     scratch: Path
     settings: RenderSettings = RenderSettings()
     encoder: EncoderSettings = EncoderSettings()
+    choice: EncoderChoice | None = None
     cache: Path | None = None
 
 

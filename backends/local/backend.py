@@ -1,0 +1,211 @@
+"""The backend of this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+from backends.base import Backend, Plan
+from backends.contract import worker_command
+from backends.errors import InputError, JobNotFoundError, OutputError, SpecError
+from backends.local import status
+from backends.local.folder import Ended, JobFolder, Record, boot_id, now, write_json
+from backends.local.logs import read_logs
+from backends.local.options import LocalOptions
+from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
+
+CANCEL_WAIT_S = 5.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class LocalRequest:
+    """What the supervisor starts; paths are below the job's folder."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return json.dumps({"command": self.command, "environment": self.environment}, indent=2)
+
+
+class LocalBackend(Backend[LocalRequest]):
+    """Runs jobs as processes of this machine."""
+
+    name: ClassVar[str] = "local"
+    poll_s: ClassVar[float] = 0.1
+
+    def __init__(self, options: LocalOptions | None = None) -> None:
+        self.options = options or LocalOptions()
+        self.jobs = (self.options.state_dir or _default_state_dir()).absolute()
+
+    def plan(self, spec: JobSpec) -> Plan[LocalRequest]:
+        """Say which worker would run."""
+        refused = {"--gpu": spec.resources.gpu, "--store": spec.store, "--image": spec.image}
+        for flag, value in refused.items():
+            if value not in {None, "none"}:
+                raise SpecError(
+                    f"{flag} has no meaning on the local backend", hint="leave it out, or choose another --backend"
+                )
+        command = worker_command(
+            sys.executable, task="task.json", bundle="bundle.tar.zst", output="units", units=range(len(spec.units))
+        )
+        return Plan(spec, LocalRequest(tuple(command), tuple(spec.env)))
+
+    def submit(self, plan: Plan[LocalRequest]) -> JobHandle:
+        """Write the job's folder and start its supervisor, which goes on when this process ends."""
+        self._prune()
+        try:
+            folder = self._new_folder(plan.spec)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the job to {self.jobs}: {error.strerror}", hint="set RENDERER_LOCAL_STATE_DIR"
+            ) from error
+        try:
+            self._fill(folder, plan.spec)
+            self._start(folder)
+        except BaseException as error:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise OutputError(f"cannot write the job to {self.jobs}: {error.strerror}") from error
+            raise
+        return JobHandle(self.name, (folder.path.name,))
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Read the job's folder."""
+        return status.read(self._find(handle), handle)
+
+    def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
+        """Read the units' logs; with ``follow`` until the job has ended."""
+        folder = self._find(handle)
+        return read_logs(folder, len(folder.record().units), follow=follow, running=lambda: not self._terminal(handle))
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Tell the supervisor to end the worker; on return the job is terminal."""
+        folder = self._find(handle)
+        if self._terminal(handle):
+            return
+        folder.cancel.touch()
+        with suppress(ProcessLookupError, FileNotFoundError, ValueError):
+            if folder.supervised():
+                os.kill(int(folder.pid.read_text()), signal.SIGTERM)
+        deadline = time.monotonic() + CANCEL_WAIT_S
+        while folder.supervised() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+        """Copy the units' folders."""
+        folder = self._find(handle)
+        copied = []
+        for unit in range(len(folder.record().units)):
+            if folder.unit(unit).is_dir():
+                shutil.copytree(folder.unit(unit), into / str(unit), symlinks=True)
+                copied.append(into / str(unit))
+        return copied
+
+    def list(self) -> Iterator[JobStatus]:
+        """Read every job folder, newest first."""
+        found = [(folder.record().created, folder) for folder in self._folders()]
+        for _, folder in sorted(found, key=lambda item: item[0], reverse=True):
+            with suppress(OSError, ValueError):  # deleted meanwhile
+                yield status.read(folder, JobHandle(self.name, (folder.path.name,)))
+
+    def delete(self, handle: JobHandle) -> None:
+        """Remove the job's folder."""
+        folder = self._find(handle)
+        self.cancel(handle)
+        shutil.rmtree(folder.path)
+
+    def _terminal(self, handle: JobHandle) -> bool:
+        try:
+            return self.status(handle).state.terminal
+        except JobNotFoundError:
+            return True
+
+    def _find(self, handle: JobHandle) -> JobFolder:
+        folder = JobFolder(self.jobs / handle.parts[0])
+        known = len(handle.parts) == 1 and folder.path.parent == self.jobs and folder.path.name not in {".", ".."}
+        try:
+            if known:
+                folder.record()
+                return folder
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the job's folder {folder.path} is damaged", hint="remove that folder") from error
+        raise JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
+
+    def _folders(self) -> Iterator[JobFolder]:
+        if not self.jobs.is_dir():
+            return
+        for path in self.jobs.iterdir():
+            folder = JobFolder(path)
+            with suppress(OSError, ValueError, TypeError):
+                folder.record()
+                yield folder
+
+    def _new_folder(self, spec: JobSpec) -> JobFolder:
+        self.jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while True:
+            path = self.jobs / f"{spec.name}-{secrets.token_hex(3)}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return JobFolder(path)
+
+    def _fill(self, folder: JobFolder, spec: JobSpec) -> None:
+        folder.task.write_text(spec.task, "utf-8")
+        folder.bundle.write_bytes(spec.bundle.data)
+        write_json(folder.environment, spec.env, mode=0o600)
+        folder.units.mkdir()
+        record = Record(
+            name=spec.name,
+            units=spec.units,
+            created=now(),
+            boot=boot_id(),
+            retries=spec.retries,
+            timeout=spec.timeout.total_seconds(),
+        )
+        folder.write_record(record)
+
+    def _start(self, folder: JobFolder) -> None:
+        """Start the supervisor with the lock already taken, so that nobody ever sees the job without it."""
+        with folder.lock.open("wb") as lock, (folder.path / "supervisor.log").open("wb") as log:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,
+            )
+            folder.pid.write_text(str(supervisor.pid))
+            supervisor.returncode = 0  # it outlives this process; nobody waits for it here
+
+    def _prune(self) -> None:
+        """Remove jobs that ended long ago."""
+        oldest = datetime.now(UTC) - timedelta(days=self.options.keep_days)
+        for folder in self._folders():
+            ended: Ended | None = None
+            with suppress(OSError, ValueError, TypeError):
+                ended = folder.ended()
+            if ended and ended.state in JobState and datetime.fromisoformat(ended.finished) < oldest:
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / "jobs"

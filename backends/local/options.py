@@ -1,0 +1,16 @@
+"""What the configuration's ``[local]`` table may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LocalOptions(BaseModel):
+    """Options of the local backend."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state_dir: Path | None = Field(None, description="where jobs live; default: manim-renderer/jobs in XDG_STATE_HOME")
+    keep_days: float = Field(7.0, ge=0, description="finished jobs older than this are removed at the next submit")

@@ -1,0 +1,143 @@
+"""Watches over one local job when the command that submitted it has gone.
+
+``python -I -m backends.local.supervisor FOLDER``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from backends.contract import RESULT, UnitResult, worker_command
+from backends.exit_codes import ExitCode
+from backends.local.folder import Ended, JobFolder, now, read_tail
+from backends.models import JobState
+from backends.processes import die_with_parent
+
+GRACE_S = 0.9  # the worker ends its children within it; what is left is killed
+POLL_S = 0.05
+RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
+
+
+class _Cancelled(BaseException):
+    pass
+
+
+def main() -> None:
+    """Run the job of the folder given as argument to its end."""
+    signal.signal(signal.SIGTERM, _cancel)
+    folder = JobFolder(Path(sys.argv[1]))
+    supervisor = Supervisor(folder)
+    try:
+        ended = supervisor.run()
+    except _Cancelled:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        supervisor.end_worker()
+        ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
+    folder.write_ended(ended)
+    for used in (folder.bundle, folder.environment):
+        used.unlink(missing_ok=True)
+
+
+class Supervisor:
+    """Starts the worker, again after failures that are not the user's, and says how the job ended."""
+
+    def __init__(self, folder: JobFolder) -> None:
+        self.folder = folder
+        self.record = folder.record()
+        self.worker: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> Ended:
+        """Run every unit until it has succeeded, failed for good, or used up its tries."""
+        attempts = 0
+        while True:
+            attempts += 1
+            code = self._run_worker(self._left())
+            if not self._left() or attempts > self.record.retries:
+                return self._ended(attempts, code)
+
+    def end_worker(self) -> None:
+        """Ask the worker to stop, then kill what is left of its process group."""
+        if self.worker is None:
+            return
+        with suppress(ProcessLookupError):
+            self.worker.terminate()
+            deadline = time.monotonic() + GRACE_S
+            while self.worker.poll() is None and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        self._kill_group()
+
+    def _left(self) -> list[int]:
+        """Give the units that are worth a try: those without a result, or failed for a reason that may pass."""
+        results = self._results()
+        return [unit for unit, result in enumerate(results) if result is None or result.exit_code in RETRIED]
+
+    def _results(self) -> list[UnitResult | None]:
+        return [UnitResult.read(self.folder.unit(unit) / RESULT) for unit in range(len(self.record.units))]
+
+    def _run_worker(self, units: list[int]) -> int:
+        command = worker_command(
+            sys.executable,
+            task=str(self.folder.task),
+            bundle=str(self.folder.bundle),
+            output=str(self.folder.units),
+            units=units,
+        )
+        environment = {**os.environ, **json.loads(self.folder.environment.read_bytes())}
+        with self.folder.worker_log.open("ab") as log:
+            own = os.getpid()
+            self.worker = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
+            )
+        code = self.worker.wait()
+        self._kill_group()
+        return code
+
+    def _kill_group(self) -> None:
+        """End what the worker left behind, as it does when it is killed itself."""
+        if self.worker is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.worker.pid, signal.SIGKILL)
+            self.worker.wait()
+
+    def _ended(self, attempts: int, code: int) -> Ended:
+        results = self._results()
+        failed = next((result for result in results if result and result.exit_code), None)
+        if all(result and not result.exit_code for result in results):
+            return Ended(state=JobState.SUCCEEDED, finished=now(), attempts=attempts)
+        if failed:
+            reason = failed.error.message if failed.error else None
+            return Ended(
+                state=JobState.FAILED, finished=now(), attempts=attempts, exit_code=failed.exit_code, reason=reason
+            )
+        exit_code, reason = self._worker_failure(code)
+        return Ended(state=JobState.FAILED, finished=now(), attempts=attempts, exit_code=exit_code, reason=reason)
+
+    def _worker_failure(self, code: int) -> tuple[ExitCode, str]:
+        if code < 0:
+            return ExitCode.LOST, f"the worker was ended by {signal.Signals(-code).name}"
+        said = [line for line in read_tail(self.folder.worker_log) if line.strip()]
+        known = ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
+        last = said[-1].removeprefix("openjd_fail: ") if said else "it said nothing"
+        return known, last if known is not ExitCode.INTERNAL else f"the worker failed: {last}"
+
+
+def _cancel(_number: int, _frame: FrameType | None) -> None:
+    raise _Cancelled
+
+
+if __name__ == "__main__":
+    main()

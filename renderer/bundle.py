@@ -1,0 +1,164 @@
+"""Packs a folder into a bundle: the same bytes for the same content, on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+from backends import Bundle
+from backends.errors import InputError, SpecError
+from renderer.ignore import IgnoreRules, looks_like_credential
+
+LARGEST_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A bundle and what is in it: ``files`` and ``credentials`` (left out) are posix paths relative to the root."""
+
+    bundle: Bundle
+    files: tuple[str, ...]
+    credentials: tuple[str, ...]
+    ignored: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    path: Path
+    info: os.stat_result
+
+
+def pack(root: Path, *, main: Path, limit: int) -> Packed:
+    """Pack the folder ``root``; ``main`` (below it) goes along whatever the ignore files say.
+
+    ``limit`` bounds the sum of the files' sizes in bytes.
+    Raises SpecError for a link that leaves the root, an unreadable file, or too large a sum.
+    """
+    root = root.resolve()
+    walk = _Walk(root)
+    entries = {entry.name: entry for entry in walk.entries(root)}
+    main_name = main.resolve().relative_to(root).as_posix()
+    if main_name not in entries:
+        entries[main_name] = _Entry(main_name, main.resolve(), main.stat())
+    chosen = [entries[name] for name in sorted(entries, key=os.fsencode)]
+    size = _checked_size(chosen, limit)
+    tar = _tar(chosen)
+    return Packed(
+        bundle=Bundle(digest=hashlib.sha256(tar).hexdigest(), data=zstandard.compress(tar, 3)),
+        files=tuple(entry.name for entry in chosen),
+        credentials=tuple(sorted(walk.credentials)),
+        ignored=tuple(sorted(walk.ignored)),
+        size=size,
+    )
+
+
+def unpack(data: bytes, digest: str, into: Path) -> None:
+    """Unpack a bundle into an empty folder. Raises InputError when its content is not what ``digest`` says."""
+    try:
+        tar = zstandard.ZstdDecompressor().stream_reader(data).read()
+    except zstandard.ZstdError as error:
+        raise InputError(f"the bundle is damaged: {error}", hint="submit the job again") from error
+    if hashlib.sha256(tar).hexdigest() != digest:
+        raise InputError("the bundle is not the one that was submitted", hint="submit the job again")
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        archive.extractall(into, filter="data")
+
+
+class _Walk:
+    """Finds the files of a folder that go along, and remembers what did not and why."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.rules = IgnoreRules(root)
+        self.credentials: list[str] = []
+        self.ignored: list[str] = []
+
+    def entries(self, folder: Path) -> Iterator[_Entry]:
+        rules = self.rules.enter(folder)
+        try:
+            found = list(os.scandir(folder))
+        except OSError as error:
+            raise SpecError(
+                f"cannot read {folder}: {error.strerror}", hint="or leave it out in .rendererignore"
+            ) from error
+        for item in found:
+            path = Path(item.path)
+            name = path.relative_to(self.root).as_posix()
+            is_folder = item.is_dir(follow_symlinks=False)
+            if rules.ignores(path, is_folder=is_folder):
+                self.ignored.append(name)
+            elif is_folder:
+                yield from self.entries(path)
+            elif looks_like_credential(path):
+                self.credentials.append(name)
+            else:
+                yield from self._file(name, path, item.stat(follow_symlinks=False))
+
+    def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[_Entry]:
+        if stat.S_ISLNK(info.st_mode):
+            self._check_link(name, path)
+            yield _Entry(name, path, info)
+        elif stat.S_ISREG(info.st_mode):
+            yield _Entry(name, path, info)
+        else:
+            self.ignored.append(name)  # a socket, pipe or device holds nothing to send
+
+    def _check_link(self, name: str, path: Path) -> None:
+        target = path.readlink()
+        if target.is_absolute() or not path.resolve().is_relative_to(self.root):
+            raise SpecError(
+                f"the link {name} points out of the folder, to {target}",
+                hint="replace it by a relative link or a copy, choose a wider --root, or name it in .rendererignore",
+            )
+
+
+def _checked_size(entries: list[_Entry], limit: int) -> int:
+    size = sum(entry.info.st_size for entry in entries)
+    if size > limit:
+        largest = sorted(entries, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
+        listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
+        raise SpecError(
+            f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
+            hint="name what the job does not need in .rendererignore, or raise bundle_limit_mib",
+        )
+    return size
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
+
+
+def _tar(entries: list[_Entry]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            header = tarfile.TarInfo(entry.name)
+            if stat.S_ISLNK(entry.info.st_mode):
+                header.type, header.mode = tarfile.SYMTYPE, 0o777
+                header.linkname = os.fspath(entry.path.readlink())
+                archive.addfile(header)
+                continue
+            content = _read(entry)
+            header.size = len(content)
+            header.mode = 0o755 if entry.info.st_mode & stat.S_IXUSR else 0o644
+            archive.addfile(header, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _read(entry: _Entry) -> bytes:
+    try:
+        return entry.path.read_bytes()
+    except OSError as error:
+        raise SpecError(
+            f"cannot read {entry.name}: {error.strerror}", hint="or leave it out in .rendererignore"
+        ) from error

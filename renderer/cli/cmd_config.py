@@ -1,0 +1,28 @@
+"""Show the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from renderer import config
+from renderer.cli.options import Json, takes_settings
+from renderer.cli.output import print_json
+
+
+@takes_settings
+def command(json: Json = False, *, flags: dict[str, Any]) -> None:
+    """Show every setting, its value and where it comes from.
+
+    Sources, later over earlier: defaults; renderer.toml, or [tool.renderer] in pyproject.toml, of this folder or the
+    nearest one above; environment variables RENDERER_…; flags.
+    """
+    found = list(config.load(flags))
+    if json:
+        print_json({item.key: {"value": to_jsonable_python(item.value), "origin": item.origin} for item in found})
+        return
+    width = max(len(item.key) for item in found)
+    for item in found:
+        value = "" if item.value is None else str(to_jsonable_python(item.value))
+        print(f"{item.key:<{width}}  {value:<12}  {item.origin}")

@@ -1,0 +1,78 @@
+"""How statuses look: for people on stderr and stdout, for programs as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from backends import JobState, JobStatus, UnitStatus
+
+_MARKS = {
+    JobState.PENDING: "…",
+    JobState.RUNNING: "▶",
+    JobState.SUCCEEDED: "✓",
+    JobState.FAILED: "✗",
+    JobState.CANCELLED: "■",
+}
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document on one line."""
+    print(json.dumps(content, ensure_ascii=False))
+
+
+def status_json(status: JobStatus) -> dict[str, Any]:
+    """Give a status as programs read it; times are ISO 8601 in UTC, progress in percent."""
+    return {
+        "handle": str(status.handle),
+        "name": status.name,
+        "state": status.state.value,
+        "reason": status.reason,
+        "hint": status.hint,
+        "exit_code": status.exit_code,
+        "created": _time(status.created),
+        "finished": _time(status.finished),
+        "units": [_unit_json(unit) for unit in status.units],
+    }
+
+
+def status_lines(status: JobStatus) -> list[str]:
+    """Give a status as people read it: the job, why, and each unit."""
+    lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
+    if status.reason and status.reason not in {unit.message for unit in status.units}:
+        lines.append(f"  {status.reason}")
+    for unit in status.units:
+        lines += [f"  {line}" for line in unit_lines(unit)]
+    if status.hint:
+        lines.append(f"  → {status.hint}")
+    return lines
+
+
+def unit_lines(unit: UnitStatus) -> list[str]:
+    """Give one unit as people read it, its error with the user's own lines."""
+    percent = f"  {unit.progress:.0f} %" if unit.progress is not None and not unit.state.terminal else ""
+    lines = [f"{_MARKS[unit.state]} {unit.name}  {unit.state}{percent}"]
+    if unit.message:
+        lines.append(f"    {unit.message}")
+    lines += [f"      {line}" for line in (unit.details or "").splitlines()]
+    if unit.hint:
+        lines.append(f"    → {unit.hint}")
+    return lines
+
+
+def _unit_json(unit: UnitStatus) -> dict[str, Any]:
+    return {
+        "name": unit.name,
+        "state": unit.state.value,
+        "progress": unit.progress,
+        "message": unit.message,
+        "hint": unit.hint,
+        "details": unit.details,
+        "exit_code": unit.exit_code,
+        "attempt": unit.attempt,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,92 @@
+"""Shows a job while somebody watches: bars on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from backends import JobState, JobStatus
+
+BARS = 20  # more units than this share one bar
+
+
+class Watcher(Protocol):
+    """What shows statuses."""
+
+    def show(self, status: JobStatus) -> None:
+        """Take the newest status."""
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Bars if stderr is a terminal, otherwise lines; nothing at all if ``quiet``."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._watcher: _Bars | _Lines | None = None
+        if not quiet:
+            self._watcher = _Bars() if sys.stderr.isatty() else _Lines()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def show(self, status: JobStatus) -> None:
+        """Show the newest status."""
+        if self._watcher:
+            self._watcher.show(status)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watcher:
+            self._watcher.close()
+
+
+class _Bars:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self.bars = RichProgress(*columns, TextColumn("{task.fields[state]}"), console=Console(stderr=True))
+        self.tasks: dict[int, TaskID] = {}
+        self.bars.start()
+
+    def show(self, status: JobStatus) -> None:
+        if len(status.units) > BARS:
+            done = sum(unit.state.terminal for unit in status.units)
+            self._update(0, f"{status.name} ({len(status.units)})", 100 * done / len(status.units), status.state)
+            return
+        for index, unit in enumerate(status.units):
+            finished = 100.0 if unit.state is JobState.SUCCEEDED else None
+            state = status.reason if unit.state is JobState.PENDING and status.reason else unit.state.value
+            self._update(index, unit.name, finished or unit.progress, state)
+
+    def _update(self, index: int, name: str, percent: float | None, state: str) -> None:
+        if index not in self.tasks:
+            self.tasks[index] = self.bars.add_task(name, total=100, state=state)
+        self.bars.update(self.tasks[index], completed=percent, state=state)
+
+    def close(self) -> None:
+        self.bars.stop()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    def show(self, status: JobStatus) -> None:
+        if status.reason and not status.state.terminal:
+            self._say("", status.reason)
+        for unit in status.units:
+            if unit.state is not JobState.PENDING:
+                self._say(unit.name, unit.state.value)
+
+    def _say(self, name: str, text: str) -> None:
+        if self.seen.get(name) != text:
+            self.seen[name] = text
+            print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,88 @@
+"""What stays out of a bundle: ignored files, leftovers of tools, and whatever looks like a credential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides
+ALWAYS = GitIgnoreSpec.from_lines(
+    [
+        *(".git", ".hg", ".svn", "__pycache__/", "*.pyc", ".venv/", "venv/", "node_modules/", "media/", ".DS_Store"),
+        *(".ipynb_checkpoints/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
+    ]
+)
+CREDENTIALS = (
+    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "*.jks", "*.kdbx", "*.ppk", "*.gpg"),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd"),
+    *(".modal.toml", "kubeconfig", "kubeconfig.*", "*.kubeconfig", ".pgpass", ".s3cfg", ".boto", ".vault-token"),
+    *("credentials", "credentials.json", "service-account*.json", "service_account*.json", "client_secret*.json"),
+    *("*_secret.json", "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.json", ".dockercfg"),
+)
+CREDENTIAL_PATHS = (".aws/*", ".kube/*", ".ssh/*", ".docker/config.json", ".config/gcloud/*", ".azure/*", ".gnupg/*")
+HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub")
+
+
+def looks_like_credential(path: Path) -> bool:
+    """Judge by the name alone; the comparison knows no case."""
+    name, whole = path.name.lower(), path.as_posix().lower()
+    if any(fnmatch(name, pattern) for pattern in HARMLESS):
+        return False
+    return any(fnmatch(name, pattern) for pattern in CREDENTIALS) or any(
+        fnmatch(whole, f"*/{pattern}") for pattern in CREDENTIAL_PATHS
+    )
+
+
+@dataclass(frozen=True)
+class _Level:
+    folder: Path
+    spec: GitIgnoreSpec
+
+
+@dataclass(frozen=True)
+class IgnoreRules:
+    """The ignore files that hold in a folder: its own, those of the folders above it, up to the git checkout's top."""
+
+    root: Path
+    levels: tuple[_Level, ...] = ()
+
+    def enter(self, folder: Path) -> IgnoreRules:
+        """Give the rules inside ``folder``, a folder that lies directly in this one, or the root itself."""
+        folders = _down_from_checkout(folder) if folder == self.root else [folder]
+        found = tuple(level for inner in folders for level in _levels(inner))
+        return replace(self, levels=self.levels + found)
+
+    def ignores(self, path: Path, *, is_folder: bool) -> bool:
+        """Tell whether the path stays out; among the ignore files the deepest match decides, as in git."""
+        slash = "/" if is_folder else ""
+        if ALWAYS.match_file(path.relative_to(self.root).as_posix() + slash) or _is_virtual_environment(path):
+            return True
+        for level in reversed(self.levels):
+            decided = level.spec.check_file(path.relative_to(level.folder).as_posix() + slash).include
+            if decided is not None:
+                return decided
+        return False
+
+
+def _levels(folder: Path) -> list[_Level]:
+    files = [folder / name for name in IGNORE_FILES]
+    return [
+        _Level(folder, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
+        for file in files
+        if file.is_file()
+    ]
+
+
+def _down_from_checkout(root: Path) -> list[Path]:
+    for parent in (root, *root.parents):
+        if (parent / ".git").exists():
+            between = [folder for folder in root.parents if folder.is_relative_to(parent)]
+            return [*reversed(between), root]
+    return [root]
+
+
+def _is_virtual_environment(path: Path) -> bool:
+    return (path / "pyvenv.cfg").is_file()

@@ -1,0 +1,164 @@
+"""Finds the scenes of a Python file by reading it; the file is never imported or run."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backends.errors import SpecError
+
+# Scenes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are told by their name.
+SCENE_ENDINGS = ("Scene", "Slide")
+MAX_DEPTH = 10  # of imports followed from file to file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A class that Manim would offer to render: its first line and the first line of its docstring."""
+
+    name: str
+    line: int
+    doc: str | None
+
+
+@dataclass
+class _Module:
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    # local name: module and name there; the name is None for a module itself
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+
+def find_scenes(path: Path) -> list[Scene]:
+    """List the scenes that the file defines, in its order. Raises SpecError for what is not readable Python."""
+    tree = parse(path)
+    finder = _Finder(path)
+    module = _read(tree)
+    return [
+        Scene(name=name, line=node.lineno, doc=(ast.get_docstring(node) or "").partition("\n")[0] or None)
+        for name, node in module.classes.items()
+        if finder.is_scene(module, name, path.parent, MAX_DEPTH)
+    ]
+
+
+def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
+    """Pick the scenes to render: those named, all, or the only one. Raises SpecError with the way out."""
+    names = [scene.name for scene in found]
+    for name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 3, 0.4) or names
+            raise SpecError(
+                f"{path.name} has no scene {name!r}",
+                hint=f"did you mean {' or '.join(near)}?" if near else "it has none; a script's arguments go after --",
+            )
+    if wanted:
+        return tuple(dict.fromkeys(wanted))
+    if not names:
+        raise SpecError(
+            f"{path.name} has no scene",
+            hint="a scene is a class derived from Scene; for a plain script use --kind script",
+        )
+    if len(names) > 1 and not every:
+        raise SpecError(
+            f"{path.name} has {len(names)} scenes: {', '.join(names)}", hint="name the ones to render, or pass --all"
+        )
+    return tuple(names)
+
+
+def parse(path: Path) -> ast.Module:
+    """Read a Python file. Raises SpecError with line and caret where it is not valid Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the user's invalid escapes are not ours to report
+            return ast.parse(path.read_bytes(), filename=path.name)
+    except SyntaxError as error:
+        line = (error.text or "").rstrip("\n")
+        caret = " " * max((error.offset or 1) - 1, 0) + "^"
+        raise SpecError(f"{path.name}, line {error.lineno}: {error.msg}\n  {line}\n  {caret}") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path.name} is not Python source: {error}") from error
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+
+
+class _Finder:
+    """Follows base classes through the file and the files that it imports from its own folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._modules: dict[Path, _Module | None] = {}
+        self._path = path
+
+    def is_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
+        """Tell whether the dotted ``name``, seen in ``module``, is a scene class."""
+        if depth == 0:
+            return False
+        head, _, rest = name.partition(".")
+        if not rest and head in module.classes:
+            bases = [_dotted(base) for base in module.classes[head].bases]
+            return any(base and base != name and self.is_scene(module, base, folder, depth - 1) for base in bases)
+        if head in module.imports:
+            source, original = module.imports[head]
+            return self._is_scene_of(source, ".".join(filter(None, [original, rest])), folder, depth)
+        return any(self._is_scene_of(source, name, folder, depth) for source in module.stars)
+
+    def _is_scene_of(self, source: str, name: str, folder: Path, depth: int) -> bool:
+        local = self._local(source, folder)
+        if local is None and "." in name:  # `import package.module` and then package.module.Base
+            inner, _, name = name.rpartition(".")
+            local = self._local(f"{source}.{inner}", folder)
+        if local is None:
+            return name.endswith(SCENE_ENDINGS)
+        return self.is_scene(local, name, folder, depth - 1)
+
+    def _local(self, source: str, folder: Path) -> _Module | None:
+        stem = folder.joinpath(*source.lstrip(".").split("."))
+        for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if candidate not in self._modules:
+                self._modules[candidate] = _read(parse(candidate)) if candidate.is_file() else None
+            if found := self._modules[candidate]:
+                return found
+        return None
+
+
+def _read(tree: ast.Module) -> _Module:
+    module = _Module()
+    for node in _statements(tree.body):
+        if isinstance(node, ast.ClassDef):
+            module.classes[node.name] = node
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                module.imports[alias.asname or name] = (name, None)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            for alias in node.names:
+                if alias.name == "*":
+                    module.stars.append(source)
+                else:
+                    module.imports[alias.asname or alias.name] = (source, alias.name)
+    return module
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run on import, those inside ``if``, ``try`` and ``with`` too."""
+    for node in body:
+        yield node
+        for inner in ("body", "orelse", "finalbody"):
+            if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from _statements(getattr(node, inner, []))
+        for handler in getattr(node, "handlers", []):
+            yield from _statements(handler.body)
+
+
+def _dotted(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (owner := _dotted(node.value)):
+        return f"{owner}.{node.attr}"
+    if isinstance(node, ast.Subscript):  # Base[Parameter]
+        return _dotted(node.value)
+    return None

@@ -1,0 +1,80 @@
+"""Says in words why a scene failed: the user's own lines, or what TeX said."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from typing import Any
+
+from backends.contract import UnitError
+from backends.errors import RendererError
+from backends.exit_codes import ExitCode
+
+DETAIL_LINES = 20
+_TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"})
+
+
+def failure(error: BaseException, scene: str, source: Path, scratch: Path) -> dict[str, Any]:
+    """Give exit code and error of an exception that left the engine; the whole traceback goes to the log."""
+    traceback.print_exception(error)
+    if isinstance(error, RendererError):
+        return {"exit_code": error.exit_code, "error": UnitError(message=str(error), hint=error.hint)}
+    lines = _own_lines(error, source)
+    if missing := _missing_tex(error):
+        message = f"{scene} needs TeX, and the program {missing!r} is not installed"
+        hint = "install texlive-latex-extra and dvisvgm, or use the container image"
+        return _user(UnitError(message=message, hint=hint, details=lines))
+    if said := _tex_message(error, scratch):
+        return _user(UnitError(message=f"{scene}: TeX cannot typeset a formula: {said}", details=lines))
+    text = str(error).partition("\n")[0]
+    message = f"{scene} raised {type(error).__name__}" + (f": {text}" if text else "")
+    return _user(UnitError(message=message, details=lines))
+
+
+def last_traceback(log: str, source: Path) -> str | None:
+    """Find the end of the last Python traceback in a script's log; its files are named as in the user's folder."""
+    start = log.rfind("Traceback (most recent call last):")
+    if start < 0:
+        return None
+    text = log[start:].replace(f"{source}/", "")
+    lines = [line for line in text.splitlines() if not line.startswith("openjd_")]
+    return "\n".join(lines[:1] + lines[1:][-DETAIL_LINES:])
+
+
+def _user(error: UnitError) -> dict[str, Any]:
+    return {"exit_code": ExitCode.USER_CODE, "error": error}
+
+
+def _own_lines(error: BaseException, source: Path) -> str | None:
+    lines = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename) if Path(frame.filename).is_absolute() else source / frame.filename
+        if path.is_relative_to(source):
+            lines.append(f"{path.relative_to(source)}:{frame.lineno} in {frame.name}: {frame.line}")
+    if isinstance(error, SyntaxError) and error.filename:
+        lines.append(f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').rstrip()}")
+    return "\n".join(lines[-DETAIL_LINES:]) or None
+
+
+def _missing_tex(error: BaseException) -> str | None:
+    if isinstance(error, FileNotFoundError) and error.filename in _TEX_PROGRAMS:
+        return str(error.filename)
+    return None
+
+
+def _tex_message(error: BaseException, scratch: Path) -> str | None:
+    r"""Read TeX's own complaint ("! Undefined control sequence. l.14 \\foo") from the log that Manim names."""
+    named = re.search(r"the log file: (.+)$", str(error))
+    if not named:
+        return None
+    path = Path(named[1]) if Path(named[1]).is_absolute() else scratch / named[1]
+    try:
+        log = path.read_text("utf-8", "replace")
+    except OSError:
+        return None
+    complaint = re.search(r"(?m)^! (.+)$", log)
+    place = re.search(r"(?m)^l\.\d+ (.*)$", log)
+    if not complaint:
+        return None
+    return complaint[1] + (f" at “{place[1].strip()}”" if place else "")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rigs import RIGS
+from rigs.base import Rig
+from support import manim_render
+
+
+@pytest.fixture(scope="session", params=sorted(RIGS))
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with RIGS[request.param](tmp_path_factory.mktemp(request.param)) as ready:
+        yield ready
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "my project é"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The scenes of four.py as plain Manim renders them."""
+    file = Path(__file__).parent / "scenes" / "four.py"
+    return manim_render(file, "Words", "Formula", "Solid", "Sound", media=tmp_path_factory.mktemp("plain"))

@@ -1,0 +1,12 @@
+"""One rig for each backend: how the contract suite reaches it, with whatever stands in for its service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rigs.base import Rig
+from rigs.local import local
+
+RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local}
