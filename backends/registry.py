@@ -13,6 +13,7 @@ from backends.errors import BackendError, SpecError
 # name: module, class, extra that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
     "local": ("backends.local", "LocalBackend", None),
+    "modal": ("backends.modal", "ModalBackend", "modal"),
 }
 
 

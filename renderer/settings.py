@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backends.local.options import LocalOptions
+from backends.modal.options import ModalOptions
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -109,6 +110,7 @@ class Settings(BaseModel):
     )
 
     local: LocalOptions = LocalOptions()
+    modal: ModalOptions = ModalOptions()
 
     @model_validator(mode="after")
     def _even_sides(self) -> Settings:

@@ -6,10 +6,11 @@ import time
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
+from modal_proto import api_pb2 as pb
+
 from modal_double.functions import handle_metadata
 from modal_double.service import Handlers
 from modal_double.state import App, find
-from modal_proto import api_pb2 as pb
 
 
 class AppHandlers(Handlers):
@@ -74,9 +75,7 @@ class AppHandlers(Handlers):
     def _layout(self, request: pb.AppPublishRequest) -> pb.AppLayout:
         layout = pb.AppLayout(function_ids=request.function_ids)
         for function_id in request.function_ids.values():
-            layout.objects.add(
-                object_id=function_id, function_handle_metadata=handle_metadata(self.state, function_id)
-            )
+            layout.objects.add(object_id=function_id, function_handle_metadata=handle_metadata(self.state, function_id))
             for needed in self.state.functions[function_id].definition.object_dependencies:
                 if needed.object_id not in {known.object_id for known in layout.objects}:
                     layout.objects.add(object_id=needed.object_id)

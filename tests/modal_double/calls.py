@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable
 
 from google.protobuf.empty_pb2 import Empty
+from modal_proto import api_pb2 as pb
+
 from modal_double.containers import Containers
 from modal_double.service import Handlers
 from modal_double.state import SUCCESS, TERMINATED, TIMEOUT, Call, Input, State, find
-from modal_proto import api_pb2 as pb
 
 
 class CallHandlers(Handlers):
@@ -68,7 +69,9 @@ class CallHandlers(Handlers):
 
     async def function_call_get_info(self, request: pb.FunctionCallGetInfoRequest) -> pb.FunctionCallGetInfoResponse:
         call = find(self.state.calls, request.function_call_id, "FunctionCall")
-        info = pb.FunctionCallInfo(function_call_id=call.call_id, created_at=call.created, total_inputs=len(call.inputs))
+        info = pb.FunctionCallInfo(
+            function_call_id=call.call_id, created_at=call.created, total_inputs=len(call.inputs)
+        )
         for item in call.inputs.values():
             status = item.output.result.status if item.output else None
             known = {None: info.pending_inputs, SUCCESS: info.succeeded_inputs, TERMINATED: info.cancelled_inputs}
@@ -76,9 +79,7 @@ class CallHandlers(Handlers):
             category.total += 1
         return pb.FunctionCallGetInfoResponse(info=info)
 
-    async def function_get_call_graph(
-        self, request: pb.FunctionGetCallGraphRequest
-    ) -> pb.FunctionGetCallGraphResponse:
+    async def function_get_call_graph(self, request: pb.FunctionGetCallGraphRequest) -> pb.FunctionGetCallGraphResponse:
         call = find(self.state.calls, request.function_call_id, "FunctionCall")
         response = pb.FunctionGetCallGraphResponse()
         response.function_calls.add(function_call_id=call.call_id, function_name="render")

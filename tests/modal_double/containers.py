@@ -6,9 +6,10 @@ import asyncio
 import shutil
 from contextlib import suppress
 
+from modal_proto import api_pb2 as pb
+
 from modal_double import sandbox
 from modal_double.state import FAILURE, SUCCESS, TERMINATED, TIMEOUT, Function, Input, State, Task
-from modal_proto import api_pb2 as pb
 
 AT_ONCE = 2  # where the function sets no limit
 PREEMPTION_GRACE_S = 5.0
@@ -98,7 +99,9 @@ class Containers:
 
     def _time_out(self, task: Task, item: Input) -> None:
         if task.current is item:
-            message = f"Task's current input {item.input_id} hit its timeout of {task.function.definition.timeout_secs}s"
+            message = (
+                f"Task's current input {item.input_id} hit its timeout of {task.function.definition.timeout_secs}s"
+            )
             self.put_output(task, pb.GenericResult(status=TIMEOUT, exception=message), 0)
             sandbox.kill(task)
 
@@ -120,9 +123,7 @@ class Containers:
             self.put_output(task, lost, 0)
         self.scale(task.function)
 
-    async def _copy(
-        self, task: Task, stream: asyncio.StreamReader, descriptor: pb.FileDescriptor.ValueType
-    ) -> None:
+    async def _copy(self, task: Task, stream: asyncio.StreamReader, descriptor: pb.FileDescriptor.ValueType) -> None:
         with suppress(ValueError):
             while chunk := await stream.read(65536):
                 self.state.log(task, chunk.decode("utf-8", "replace"), descriptor)

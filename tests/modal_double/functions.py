@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from grpclib import GRPCError, Status
+from modal_proto import api_pb2 as pb
+
 from modal_double.service import Handlers
 from modal_double.state import Function, State, find
-from modal_proto import api_pb2 as pb
 
 GPUS = frozenset({"", "T4", "L4", "A10", "A10G", "L40S", "A100", "A100-40GB", "A100-80GB", "RTX-PRO-6000"}) | {
     "H100",

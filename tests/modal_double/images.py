@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator
 
 from grpclib import GRPCError, Status
-from modal_double.service import Handlers
 from modal_proto import api_pb2 as pb
+
+from modal_double.service import Handlers
 
 
 class ImageHandlers(Handlers):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from google.protobuf.empty_pb2 import Empty
+from modal_proto import api_pb2 as pb
+
 from modal_double.containers import Containers
 from modal_double.service import Handlers
 from modal_double.state import State
-from modal_proto import api_pb2 as pb
 
 HEARTBEAT_S = 10.0
 

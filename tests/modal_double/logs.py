@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
+from modal_proto import api_pb2 as pb
+
 from modal_double.service import Handlers
 from modal_double.state import LogItem
-from modal_proto import api_pb2 as pb
 
 LogRequest = pb.AppGetLogsRequest | pb.AppCountLogsRequest | pb.AppFetchLogsRequest
 
@@ -49,9 +50,7 @@ class LogHandlers(Handlers):
     def _between(self, request: pb.AppCountLogsRequest | pb.AppFetchLogsRequest) -> list[LogItem]:
         since, until = request.since.ToNanoseconds(), request.until.ToNanoseconds()
         return [
-            found
-            for found in self.state.logs
-            if _matches(found, request) and since <= found.item.timestamp_ns <= until
+            found for found in self.state.logs if _matches(found, request) and since <= found.item.timestamp_ns <= until
         ]
 
 

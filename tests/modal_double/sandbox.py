@@ -11,9 +11,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from modal_proto import api_pb2 as pb
+
 from modal_double.service import TASK_HEADER
 from modal_double.state import State, Task
-from modal_proto import api_pb2 as pb
 
 # /opt/venv is this environment; what else lies in /opt stays visible.
 _SCRIPT = """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
 from google.protobuf.message import Message
 from grpclib.server import Server
+
 from modal_double.apps import AppHandlers
 from modal_double.calls import CallHandlers
 from modal_double.containers import Containers
@@ -22,12 +25,12 @@ from modal_double.functions import FunctionHandlers
 from modal_double.images import ImageHandlers
 from modal_double.inside import ContainerHandlers
 from modal_double.logs import LogHandlers
-from modal_double.service import Service
+from modal_double.service import Handlers, Service
 from modal_double.state import State, Task
 from modal_double.storage import http_app
 from modal_double.volumes import VolumeHandlers
 
-TOKEN_ID, TOKEN_SECRET = "ak-double", "as-double"  # noqa: S105  # it opens nothing
+TOKEN_ID, TOKEN_SECRET = "ak-double", "as-double"  # it opens nothing
 MessageT = TypeVar("MessageT", bound=Message)
 ResultT = TypeVar("ResultT")
 
@@ -86,15 +89,19 @@ class ModalDouble:
 
     def running(self, call_id: str) -> list[Task]:
         """Give the containers that work on a call."""
-        return [task for task in list(self.state.tasks.values()) if task.current and task.current.call.call_id == call_id]
+        return [
+            task for task in list(self.state.tasks.values()) if task.current and task.current.call.call_id == call_id
+        ]
 
     def lose(self, call_id: str) -> None:
         """Kill the containers of a call."""
-        self._do(lambda: [self._containers.lose(task) for task in self.running(call_id)])
+        for task in self.running(call_id):
+            self._do(partial(self._containers.lose, task))
 
     def preempt(self, call_id: str) -> None:
         """Take the machines of a call away; its inputs start again elsewhere."""
-        self._do(lambda: [self._containers.preempt(task) for task in self.running(call_id)])
+        for task in self.running(call_id):
+            self._do(partial(self._containers.preempt, task))
 
     def expire(self, call_id: str) -> None:
         """Forget the outputs of a call, as Modal does after a week."""
@@ -121,12 +128,13 @@ class ModalDouble:
         await site.start()
         self.state.http_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         state, containers = self.state, self._containers
-        groups = [kind(state) for kind in (AppHandlers, FunctionHandlers, ImageHandlers, VolumeHandlers, LogHandlers)]
+        groups: list[Handlers] = [AppHandlers(state), FunctionHandlers(state), ImageHandlers(state)]
+        groups += [VolumeHandlers(state), LogHandlers(state)]
         groups += [CallHandlers(state, containers), ContainerHandlers(state, containers)]
         self._server = Server([Service(state, groups)])
-        await self._server.start("127.0.0.1", 0)
-        assert self._server._server and self._server._server.sockets
-        self.state.grpc_url = f"http://127.0.0.1:{self._server._server.sockets[0].getsockname()[1]}"
+        listener = socket.create_server(("127.0.0.1", 0))
+        await self._server.start(sock=listener)
+        self.state.grpc_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     async def _stop(self) -> None:
         await self._containers.close()
@@ -138,3 +146,4 @@ class ModalDouble:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
+        await asyncio.sleep(0.01)  # transports close in the loop's next turns

@@ -11,8 +11,9 @@ from typing import Any
 from grpclib import GRPCError, Status
 from grpclib.const import Handler
 from grpclib.server import Stream
-from modal_double.state import State, Task
 from modal_proto.api_grpc import ModalClientBase
+
+from modal_double.state import State, Task
 
 AnyStream = Stream[Any, Any]
 CALLER: ContextVar[Mapping[str, str]] = ContextVar("CALLER")
@@ -66,7 +67,8 @@ class Service:
             CALLER.set(metadata)
             if TASK_HEADER not in metadata:
                 self._check_token(metadata)
-                self.state.requests.append((rpc, request))
+                if request is not None:
+                    self.state.requests.append((rpc, request))
                 await self.state.faults.apply(rpc)
             if handler is None:
                 raise GRPCError(Status.UNIMPLEMENTED, f"the double of the Modal API has no {rpc}")

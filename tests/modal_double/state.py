@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from grpclib import GRPCError, Status
-from modal_double.faults import Faults
 from modal_proto import api_pb2 as pb
+
+from modal_double.faults import Faults
 
 SUCCESS = pb.GenericResult.GENERIC_STATUS_SUCCESS
 FAILURE = pb.GenericResult.GENERIC_STATUS_FAILURE

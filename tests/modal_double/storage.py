@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from aiohttp import web
+
 from modal_double.state import State
 from modal_double.volumes import BLOCK
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
-from modal_double.service import Handlers
 from modal_proto import api_pb2 as pb
+
+from modal_double.service import Handlers
 
 BLOCK = 8 * 1024 * 1024
 
@@ -33,7 +34,9 @@ class VolumeHandlers(Handlers):
     async def volume_reload(self, _request: pb.VolumeReloadRequest) -> Empty:
         return Empty()
 
-    async def volume_list_files2(self, request: pb.VolumeListFiles2Request) -> AsyncIterator[pb.VolumeListFiles2Response]:
+    async def volume_list_files2(
+        self, request: pb.VolumeListFiles2Request
+    ) -> AsyncIterator[pb.VolumeListFiles2Response]:
         base = self._path(request.volume_id, "")
         path = self._existing(request.volume_id, request.path)
         found = [path] if path.is_file() else sorted(path.rglob("*") if request.recursive else path.iterdir())

@@ -8,5 +8,6 @@ from pathlib import Path
 
 from rigs.base import Rig
 from rigs.local import local
+from rigs.modal import modal
 
-RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local}
+RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local, "modal": modal}
