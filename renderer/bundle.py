@@ -46,7 +46,7 @@ def pack(root: Path, *, main: Path, limit: int) -> Packed:
     """
     root = root.resolve()
     walk = _Walk(root)
-    entries = {entry.name: entry for entry in walk.entries(root)}
+    entries = {entry.name: entry for entry in walk.entries(root, IgnoreRules(root))}
     main_name = main.resolve().relative_to(root).as_posix()
     if main_name not in entries:
         entries[main_name] = _Entry(main_name, main.resolve(), main.stat())
@@ -79,12 +79,11 @@ class _Walk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.rules = IgnoreRules(root)
         self.credentials: list[str] = []
         self.ignored: list[str] = []
 
-    def entries(self, folder: Path) -> Iterator[_Entry]:
-        rules = self.rules.enter(folder)
+    def entries(self, folder: Path, above: IgnoreRules) -> Iterator[_Entry]:
+        rules = above.enter(folder)
         try:
             found = list(os.scandir(folder))
         except OSError as error:
@@ -98,7 +97,7 @@ class _Walk:
             if rules.ignores(path, is_folder=is_folder):
                 self.ignored.append(name)
             elif is_folder:
-                yield from self.entries(path)
+                yield from self.entries(path, rules)
             elif looks_like_credential(path):
                 self.credentials.append(name)
             else:

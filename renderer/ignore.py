@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides
+IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides, wherever it lies
 ALWAYS = GitIgnoreSpec.from_lines(
     [
         *(".git", ".hg", ".svn", "__pycache__/", "*.pyc", ".venv/", "venv/", "node_modules/", "media/", ".DS_Store"),
@@ -39,6 +39,7 @@ def looks_like_credential(path: Path) -> bool:
 @dataclass(frozen=True)
 class _Level:
     folder: Path
+    file: str
     spec: GitIgnoreSpec
 
 
@@ -52,11 +53,12 @@ class IgnoreRules:
     def enter(self, folder: Path) -> IgnoreRules:
         """Give the rules inside ``folder``, a folder that lies directly in this one, or the root itself."""
         folders = _down_from_checkout(folder) if folder == self.root else [folder]
-        found = tuple(level for inner in folders for level in _levels(inner))
-        return replace(self, levels=self.levels + found)
+        found = [level for inner in folders for level in _levels(inner)]
+        ordered = sorted([*self.levels, *found], key=lambda level: IGNORE_FILES.index(level.file))
+        return replace(self, levels=tuple(ordered))
 
     def ignores(self, path: Path, *, is_folder: bool) -> bool:
-        """Tell whether the path stays out; among the ignore files the deepest match decides, as in git."""
+        """Tell whether the path stays out; the last match decides, the deepest file's, as in git."""
         slash = "/" if is_folder else ""
         if ALWAYS.match_file(path.relative_to(self.root).as_posix() + slash) or _is_virtual_environment(path):
             return True
@@ -70,7 +72,7 @@ class IgnoreRules:
 def _levels(folder: Path) -> list[_Level]:
     files = [folder / name for name in IGNORE_FILES]
     return [
-        _Level(folder, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
+        _Level(folder, file.name, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
         for file in files
         if file.is_file()
     ]

@@ -76,6 +76,8 @@ def parse(path: Path) -> ast.Module:
             warnings.simplefilter("ignore")  # the user's invalid escapes are not ours to report
             return ast.parse(path.read_bytes(), filename=path.name)
     except SyntaxError as error:
+        if error.lineno is None:  # null bytes, for example
+            raise SpecError(f"{path.name} is not Python source: {error.msg}") from error
         line = (error.text or "").rstrip("\n")
         caret = " " * max((error.offset or 1) - 1, 0) + "^"
         raise SpecError(f"{path.name}, line {error.lineno}: {error.msg}\n  {line}\n  {caret}") from error

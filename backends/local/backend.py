@@ -112,7 +112,7 @@ class LocalBackend(Backend[LocalRequest]):
         copied = []
         for unit in range(len(folder.record().units)):
             if folder.unit(unit).is_dir():
-                shutil.copytree(folder.unit(unit), into / str(unit), symlinks=True)
+                _copy(folder.unit(unit), into / str(unit))
                 copied.append(into / str(unit))
         return copied
 
@@ -204,6 +204,15 @@ class LocalBackend(Backend[LocalRequest]):
                 ended = folder.ended()
             if ended and ended.state in JobState and datetime.fromisoformat(ended.finished) < oldest:
                 shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _copy(folder: Path, into: Path) -> None:
+    """Copy the files below a folder; unlike shutil.copytree it stops at the first error, and raises just that."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            target = into / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def _default_state_dir() -> Path:

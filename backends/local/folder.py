@@ -9,6 +9,7 @@ ID/pid               the supervisor's process id
 ID/cancel            there once somebody asked to cancel
 ID/state.json        how it ended; written last
 ID/worker.log        what the worker itself said
+ID/scratch/          the worker's temporary files, removed when the job has ended
 ID/units/INDEX/      log.txt, result.json and files/ of each unit
 """
 
@@ -64,6 +65,7 @@ class JobFolder:
         self.pid = path / "pid"
         self.cancel = path / "cancel"
         self.worker_log = path / "worker.log"
+        self.scratch = path / "scratch"
         self.units = path / "units"
 
     def unit(self, index: int) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def main() -> None:
         supervisor.end_worker()
         ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
     folder.write_ended(ended)
+    shutil.rmtree(folder.scratch, ignore_errors=True)
     for used in (folder.bundle, folder.environment):
         used.unlink(missing_ok=True)
 
@@ -90,7 +92,9 @@ class Supervisor:
             output=str(self.folder.units),
             units=units,
         )
-        environment = {**os.environ, **json.loads(self.folder.environment.read_bytes())}
+        self.folder.scratch.mkdir(exist_ok=True)
+        environment = {**os.environ, "TMPDIR": str(self.folder.scratch)}
+        environment |= json.loads(self.folder.environment.read_bytes())
         with self.folder.worker_log.open("ab") as log:
             own = os.getpid()
             self.worker = subprocess.Popen(

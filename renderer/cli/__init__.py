@@ -25,6 +25,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "delete": "Remove a job and what it stored",
     },
     "Set-up": {
+        "image": "Build, push and name the container image",
         "config": "Show every setting and where it comes from",
     },
 }

@@ -35,6 +35,22 @@ class Unfit(BaseException):
     """
 
 
+class Failed(BaseException):
+    """A painter failed with one of our errors, on its way past the scene's own ``except Exception``."""
+
+    def __init__(self, error: RendererError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Killed(BaseException):
+    """A painter was killed, most likely by the kernel for memory."""
+
+    def __init__(self, play: int) -> None:
+        super().__init__(play)
+        self.play = play
+
+
 def disk_full(error: OSError) -> OutputError:
     """Say which write failed, and why."""
     where = f" ({error.filename})" if error.filename else ""

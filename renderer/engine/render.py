@@ -1,18 +1,31 @@
-"""Renders one scene."""
+"""Renders one scene: in parallel where that gives the very frames of Manim, serially where it might not."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from renderer.engine.children import Children
+from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
+from renderer.engine.standby import Standby
 from renderer.engine.warm import warm_up
 
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to try: with at most so many children, or serially for a reason."""
+
+    limit: int
+    why_serial: str | None = None
+    out_of_memory: bool = False
 
 
 def render(request: SceneRequest, *, children: Children | None = None, progress: Progress | None = None) -> SceneReport:
@@ -21,25 +34,89 @@ def render(request: SceneRequest, *, children: Children | None = None, progress:
     ``children`` bounds the painting processes, ``progress`` is told the frames done and, once known, their total.
     What the scene raises comes through; beside it SpecError, EncoderError, OutOfMemoryError and OutputError.
     """
-    from manim import config
-    from manim.manager import Manager
-
     warm_up()
     started = time.monotonic()
+    children = children or Children()
     with configured(request):
-        scene_class = load_scene_class(request.scene)
-        scene = scene_class()
+        report = _attempt(request, children, progress, Way(children.n, _why_serial()))
+    return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
+
+
+def _why_serial() -> str | None:
+    """Say why the configuration alone rules out painting in children."""
+    from manim import RendererType, config
+    from manim._config.output import OutputFormat
+
+    if config.renderer != RendererType.CAIRO:
+        return "the OpenGL renderer draws in one process"
+    if config.dry_run:
+        return "a dry run paints nothing"
+    if OutputFormat.parse(config.format) in {OutputFormat.PNG, OutputFormat.PNG_SEQUENCE, OutputFormat.NONE}:
+        return "images are made by one process"
+    return None
+
+
+def _attempt(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+    """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
+    if way.why_serial:
+        return _serially(request, way.why_serial)
+    standby = Standby(lambda next_way: _attempt(request, children, progress, next_way))
+    try:
+        return _in_parallel(request, children, progress, way.limit)
+    except Unfit as error:
+        return standby.run(Way(1, f"{request.scene} is rendered serially: {error}"))  # type: ignore[no-any-return]
+    except Failed as failed:
+        raise failed.error from failed
+    except Killed as killed:
+        if way.out_of_memory or way.limit == 1:
+            raise _memory_error(killed) from killed
+        return standby.run(Way(max(1, way.limit // 2), out_of_memory=True))  # type: ignore[no-any-return]
+    finally:
+        standby.close()
+
+
+def _memory_error(killed: Killed) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"the kernel killed the process that painted play {killed.play}, also with fewer of them side by side",
+        hint="give the job more memory, or choose a lower resolution",
+    )
+
+
+def _serially(request: SceneRequest, why: str) -> SceneReport:
+    scene = load_scene_class(request.scene)()
+    _run(scene)
+    return _report(request, scene, why_serial=why)
+
+
+def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
+    from renderer.engine.takeover import take_over
+
+    scene = load_scene_class(request.scene)()
+    crew = take_over(scene, request, children, limit, progress)
+    try:
+        _run(scene)
+    finally:
+        crew.abort()
+    return _report(request, scene, why_serial=None)
+
+
+def _run(scene: Any) -> None:  # noqa: ANN401
+    from manim.manager import Manager
+
+    if scene.manager is None:
         Manager(scene)
-        scene.render()
-        spec = scene.session_spec.video_encoder
-        outputs = collect(scene.output_plan, request.output)
-        frames = round(scene.renderer.time * config.frame_rate)
+    scene.render()
+
+
+def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:  # noqa: ANN401
+    from manim import config
+
+    spec = scene.session_spec.video_encoder
     return SceneReport(
-        outputs=outputs,
-        frames=frames,
-        renderer="cairo",
-        mode="serial",
-        why_serial="parallel rendering is not there yet",
+        outputs=collect(scene.output_plan, request.output),
+        frames=round(scene.renderer.time * config.frame_rate),
+        renderer=config.renderer.value,
+        mode="serial" if why_serial else "parallel",
+        why_serial=why_serial,
         encoder={"codec": spec.codec, "pixel_format": spec.pixel_format, **dict(spec.options)} if spec else {},
-        seconds={"render": time.monotonic() - started},
     )

@@ -48,6 +48,8 @@ class SceneRequest:
 
     ``choice`` is the video encoder to use; None leaves it to the engine, which goes by ``encoder.preset``.
     ``cache`` is a folder that keeps encoded segments from job to job; None keeps none.
+    ``frame_hashes`` is an empty folder that gets a hash of every frame before it is encoded, for comparing renders:
+    a file for each part of each play, which in the order of their names give the frames in order.
     """
 
     file: Path
@@ -58,6 +60,7 @@ class SceneRequest:
     encoder: EncoderSettings = EncoderSettings()
     choice: EncoderChoice | None = None
     cache: Path | None = None
+    frame_hashes: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 
 DETAIL_LINES = 20
+CONTEXT = 60  # characters of a formula
 _TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"})
 
 
@@ -64,7 +65,7 @@ def _missing_tex(error: BaseException) -> str | None:
 
 
 def _tex_message(error: BaseException, scratch: Path) -> str | None:
-    r"""Read TeX's own complaint ("! Undefined control sequence. l.14 \\foo") from the log that Manim names."""
+    """Read TeX's own complaint ("! Undefined control sequence.", then the place) from the log that Manim names."""
     named = re.search(r"the log file: (.+)$", str(error))
     if not named:
         return None
@@ -73,8 +74,8 @@ def _tex_message(error: BaseException, scratch: Path) -> str | None:
         log = path.read_text("utf-8", "replace")
     except OSError:
         return None
-    complaint = re.search(r"(?m)^! (.+)$", log)
-    place = re.search(r"(?m)^l\.\d+ (.*)$", log)
+    complaint = re.search(r"(?m)^! (.+)\n(?:<.*?> |l\.\d+ )?(.*)$", log)
     if not complaint:
         return None
-    return complaint[1] + (f" at “{place[1].strip()}”" if place else "")
+    place = complaint[2].rpartition("'>}")[2].strip()  # Manim wraps the parts of a formula in SVG groups
+    return f"{complaint[1].rstrip('.')} at “{place[-CONTEXT:]}”"

@@ -1,0 +1,70 @@
+"""A digest of everything that the next frames depend on, to tell whether parent and child went the same way."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+_SCALARS = (int, float, str, complex, np.generic)
+
+
+def state_digest(scene: Any) -> str:  # noqa: ANN401  # a Manim scene
+    """Digest points, colours and plain attributes of all mobjects in reach, the random states and the time."""
+    hasher = blake2b(digest_size=16)
+    seen: set[int] = set()
+    for mobject in _reachable(scene):
+        if id(mobject) not in seen:
+            seen.add(id(mobject))
+            hasher.update(_mobject_bytes(mobject))
+    hasher.update(_plain_bytes(vars(scene)))
+    hasher.update(repr((random.getstate(), scene.renderer.time, scene.renderer.num_plays)).encode())
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002  # the state that scenes use
+    hasher.update(np.asarray(keys).tobytes() + repr(rest).encode())
+    return hasher.hexdigest()
+
+
+def points_fingerprint(mobjects: Iterable[Any]) -> int:
+    """Sum hashes of the points of all mobjects and their submobjects, in whatever order they stand."""
+    return sum(hash(member.points.tobytes()) for mobject in mobjects for member in _family(mobject))
+
+
+def _reachable(scene: Any) -> Iterator[Any]:  # noqa: ANN401
+    from manim import Mobject
+
+    roots = [*scene.mobjects, *scene.foreground_mobjects, *scene.moving_mobjects]
+    roots += [value for holder in (scene, scene.renderer.camera) for value in vars(holder).values()]
+    for root in roots:
+        if isinstance(root, Mobject):
+            yield from _family(root)
+
+
+def _family(mobject: Any) -> Iterator[Any]:  # noqa: ANN401
+    stack = [mobject]
+    while stack:
+        member = stack.pop()
+        yield member
+        stack.extend(reversed(member.submobjects))
+
+
+def _mobject_bytes(mobject: Any) -> bytes:  # noqa: ANN401
+    values = vars(mobject)
+    if "camera" in values:  # what an ImageMobjectFromCamera shows is painted, and the parent does not paint
+        values = {key: value for key, value in values.items() if key != "pixel_array"}
+    return type(mobject).__name__.encode() + _plain_bytes(values)
+
+
+def _plain_bytes(values: dict[str, Any]) -> bytes:
+    parts = []
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            if value.dtype != object:
+                parts.append(key.encode() + repr(value.shape).encode() + value.tobytes())
+        elif value is None or isinstance(value, _SCALARS):
+            parts.append(f"{key}={value!r}".encode())
+        elif hasattr(value, "_internal_value"):  # a colour
+            parts.append(key.encode() + value._internal_value.tobytes())
+    return b";".join(parts)

@@ -1,0 +1,70 @@
+"""Encodes the frames of one segment, as Manim's VideoSegmentEncoder does, without converting a frame twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from renderer.engine.convert import converter
+from renderer.engine.errors import EncoderError, disk_full
+from renderer.engine.pixels import Pixels
+
+
+class SegmentEncoder:
+    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height × width × RGBA bytes."""
+
+    def __init__(self, target: Path, spec: Any) -> None:  # noqa: ANN401
+        self.target = target
+        self._spec = spec
+        self._pts = 0
+        self._time_base = Fraction(spec.frame_rate.denominator, spec.frame_rate.numerator)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._told("open"):
+            self._container = av.open(target, mode="w", format=spec.container_format)
+            self._stream = self._container.add_stream(spec.codec, rate=spec.frame_rate, options=dict(spec.options))
+            self._stream.pix_fmt = spec.pixel_format
+            self._stream.width, self._stream.height = spec.width, spec.height
+            self._converter = converter(spec)
+
+    def write(self, pixels: Pixels, repeat: int) -> None:
+        """Encode a frame ``repeat`` times. The array may change after that."""
+        with self._told("write"):
+            frame = self._converter.convert(pixels)
+            frame.time_base = self._time_base
+            for _ in range(repeat):
+                frame.pts = self._pts
+                self._pts += 1
+                for packet in self._stream.encode(frame):
+                    self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and close the file."""
+        with self._told("finish"):
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
+
+    @contextmanager
+    def _told(self, step: str) -> Iterator[None]:
+        """Turn errors into ours; the file goes away."""
+        try:
+            yield
+        except Exception as error:
+            with suppress(Exception):
+                self._container.close()
+            self.target.unlink(missing_ok=True)
+            if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError | av.error.ExternalError):
+                from errno import EDQUOT, EFBIG, EIO, ENOSPC
+
+                if error.errno in {ENOSPC, EDQUOT, EFBIG, EIO}:
+                    raise disk_full(error) from error
+            raise EncoderError(
+                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}×{self._spec.height} "
+                f"{self._spec.pixel_format}: {error}",
+                hint="check the options of the encoder, or leave it to the default",
+            ) from error

@@ -1,0 +1,31 @@
+"""Leaves behind what painting a frame would leave behind, apart from the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from manim import MultiCamera, ThreeDCamera, VMobject
+from manim.mobject.types.image_mobject import ImageMobjectFromCamera
+from manim.utils.family import extract_mobject_family_members
+
+
+def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # noqa: ANN401  # a Manim camera
+    """Do to the camera what ``capture_mobjects`` does, without painting."""
+    if isinstance(camera, ThreeDCamera):
+        camera.reset_rotation_matrix()
+    if isinstance(camera, MultiCamera) and camera.image_mobjects_from_cameras:
+        camera.update_sub_cameras()
+        for shown in extract_mobject_family_members(mobjects):
+            if isinstance(shown, ImageMobjectFromCamera):
+                shown.get_pixel_array()
+    if "display_funcs" not in vars(camera) or not camera.pixel_array_to_cairo_context:
+        _first_time(camera, camera.get_mobjects_to_display(mobjects))
+
+
+def _first_time(camera: Any, displayed: list[Any]) -> None:  # noqa: ANN401
+    """Make the camera's table of types, and the cairo context that keeps its scale from then on."""
+    if displayed:
+        camera.type_or_raise(displayed[-1])
+    if any(isinstance(mobject, VMobject) and not mobject.get_background_image() for mobject in displayed):
+        camera.get_cairo_context(camera.pixel_array)

@@ -1,0 +1,10 @@
+"""The type of a frame: height × width × RGBA bytes."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]

@@ -1,0 +1,84 @@
+"""One play of a scene, and the parts of it that children paint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from renderer.engine.digest import points_fingerprint
+from renderer.engine.shared_image import SharedImage
+
+
+@dataclass
+class Part:
+    """Frames ``first`` to ``last`` (exclusive) of a play, painted by one child into one file."""
+
+    play: int
+    first: int
+    last: int
+    path: Path
+    final: bool
+    hashes: Path | None = None  # where to write a hash of each frame
+    expected: str | None = None  # the parent's state after its last frame
+    reached: str | None = None  # the child's
+    frames: int = 0
+
+
+@dataclass
+class Play:
+    """A play as the parent sees it. ``fingerprint`` differs where Manim's own cache key would differ."""
+
+    number: int
+    name: str
+    fingerprint: tuple[Any, ...] = ()
+    parts: list[Part] = field(default_factory=list)
+    frame: int = 0
+    cache_key: str | None = None
+    static: SharedImage | None = None
+
+    @property
+    def part(self) -> Part:
+        """The part that the next frame belongs to."""
+        return next(part for part in self.parts if part.final or self.frame < part.last)
+
+
+def cut(frames: int, longest: int) -> list[tuple[int, int]]:
+    """Cut a play into equal parts of at most ``longest`` frames; the same on every machine."""
+    pieces = max(1, -(-frames // longest))
+    edges = [frames * piece // pieces for piece in range(pieces + 1)]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def frame_count(scene: Any) -> int:  # noqa: ANN401
+    """Count the frames that the compiled play will have at most; one for a frozen wait."""
+    from manim import config
+
+    if scene.is_current_animation_frozen_frame():
+        return 1
+    return len(np.arange(0, scene.get_run_time(scene.animations), 1 / config["frame_rate"]))
+
+
+def fingerprint(scene: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    """Describe the compiled play by facts that Manim's cache key contains: other facts, another key."""
+    run_times = sorted(animation.run_time for animation in scene.animations)
+    return (*run_times, len(scene.mobjects), points_fingerprint(scene.mobjects))
+
+
+def manim_cache_key(scene: Any) -> str:  # noqa: ANN401
+    """Compute Manim's cache key of the compiled play."""
+    from manim._config.video_encoder import video_encoder_fingerprint
+    from manim.utils.hashing import get_hash_from_play_call
+
+    key: str = get_hash_from_play_call(
+        scene,
+        scene.renderer.camera,
+        scene.animations,
+        scene.mobjects,
+        backend="cairo",
+        encoder_fingerprint=video_encoder_fingerprint(scene.session_spec.video_encoder),
+        renderer_state=(),
+    )
+    return key

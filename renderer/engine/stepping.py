@@ -1,0 +1,164 @@
+"""Stands in for Manim's renderer and file writer: the same steps, with the painting left to a crew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from manim.renderer.cairo_renderer import CairoRenderer
+from manim.scene.scene_file_writer import SceneFileWriter
+from manim.utils.iterables import list_update
+
+from renderer.engine.errors import Unfit
+from renderer.engine.ghost import paint_nothing
+from renderer.engine.guard import unguarded
+from renderer.engine.pixels import Pixels
+
+
+class Crew(Protocol):
+    """Does what has to do with pixels. The stepping parent's crew forks painters; a painter is its own crew."""
+
+    paints: bool
+
+    def begin_play(self) -> tuple[str, bool]:
+        """Give the play's segment a name; True with it if Manim would take it from its cache and skip the play."""
+
+    def static_image(self, painted: Pixels | None) -> Pixels | None:
+        """Keep the image of what stands still during the play, or give it."""
+
+    def before_frame(self) -> None:
+        """Called when the scene has been stepped to a frame."""
+
+    def frame(self, pixels: Pixels | None, repeat: int) -> None:
+        """Called when a frame has been painted, or would have been."""
+
+    def end_play(self) -> None:
+        """Called when the play has ended."""
+
+    def failed(self, error: BaseException) -> None:
+        """Called when the play raised an error."""
+
+    def finish(self) -> dict[str, list[str]]:
+        """Wait until all is painted; give the files of each segment in order."""
+
+    def abort(self) -> None:
+        """End all painting."""
+
+
+class SteppingRenderer(CairoRenderer):
+    """Manim's renderer with every painted frame handed to the crew."""
+
+    crew: Crew
+    _inside_play = False
+
+    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Do what CairoRenderer.play does, in its order."""
+        if self._inside_play:
+            raise Unfit("a play starts while another one runs or after it failed")
+        self.skip_animations = self._original_skipping_status
+        self.update_skipping_status()
+        scene.compile_animation_data(*args, **kwargs)
+        self._inside_play = True
+        try:
+            self._play_compiled(scene)
+        except BaseException as error:
+            self.crew.failed(error)
+            raise
+        self._inside_play = False
+        self.num_plays += 1
+
+    def _play_compiled(self, scene: Any) -> None:  # noqa: ANN401
+        name = None
+        if not self.skip_animations:
+            name, self.skip_animations = self.crew.begin_play()
+        if self.skip_animations:
+            self.time += scene.duration
+        self.file_writer.add_partial_movie_file(name)
+        self.animations_hashes.append(name)
+        scene.begin_animations()
+        self.save_static_frame_data(scene, scene.static_mobjects)
+        if scene.is_current_animation_frozen_frame():
+            self.update_frame(scene, mobjects=scene.moving_mobjects)
+            self.freeze_current_frame(scene.duration)
+        else:
+            scene.play_internal()
+        if not self.skip_animations:
+            self.crew.end_play()
+
+    def update_frame(
+        self,
+        scene: Any,  # noqa: ANN401
+        mobjects: Iterable[Any] | None = None,
+        include_submobjects: bool = True,
+        ignore_skipping: bool = True,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Paint, or do to the camera what painting does."""
+        if self.crew.paints and not self.skip_animations:
+            super().update_frame(scene, mobjects, include_submobjects, ignore_skipping, **kwargs)
+        else:
+            with unguarded(self.camera):
+                paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
+
+    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ANN401, ARG002
+        """Paint a frame of the running play."""
+        if not self.skip_animations:
+            self.crew.before_frame()
+        self.update_frame(scene, moving_mobjects)
+        self._add(1)
+
+    def freeze_current_frame(self, duration: float) -> None:
+        """Show the frame for so many seconds."""
+        self._add(int(duration / (1 / self.camera.frame_rate)))
+
+    def _add(self, repeat: int) -> None:
+        if not self.skip_animations:
+            self.time += repeat * (1 / self.camera.frame_rate)
+            self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
+
+    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:  # noqa: ANN401
+        """Paint what stands still during the play, for each frame to start from."""
+        self.static_image = None
+        if static_mobjects:
+            self.update_frame(scene, mobjects=static_mobjects)
+            painting = self.crew.paints and not self.skip_animations
+            self.static_image = self.crew.static_image(self.camera.pixel_array if painting else None)
+        return self.static_image
+
+    def scene_finished(self, scene: Any) -> None:  # noqa: ANN401
+        """Assemble the video. A scene without a play becomes an image, which is painted here."""
+        if not self.num_plays:
+            self.skip_animations, self.crew.paints = False, True
+            with unguarded(self.camera):
+                super().scene_finished(scene)
+        else:
+            super().scene_finished(scene)
+
+
+class SteppingWriter(SceneFileWriter):
+    """Manim's file writer, which finds the segments painted when it comes to join them."""
+
+    crew: Crew
+
+    def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:
+        """Refuse: frames come from painters."""
+        raise Unfit("it writes frames itself")
+
+    def open_partial_movie_stream(self, **_: Any) -> None:  # noqa: ANN401
+        """Refuse: segments come from painters."""
+        raise Unfit("it opens video segments itself")
+
+    def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:  # noqa: ARG002
+        """End all painting."""
+        self.crew.abort()
+
+    def finish(self) -> None:
+        """Wait for the painters, then join their segments."""
+        files = self.crew.finish()
+        self.partial_movie_files = self._expand(self.partial_movie_files, files)
+        for section in self.sections:
+            section.partial_movie_files = self._expand(section.partial_movie_files, files)
+        super().finish()
+
+    def _expand(self, segments: list[str | None], files: dict[str, list[str]]) -> list[str | None]:
+        return [part for segment in segments if segment for part in files[segment]]

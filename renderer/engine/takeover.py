@@ -1,0 +1,40 @@
+"""Puts our stand-ins in the place of a scene's renderer, file writer and camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from manim.renderer.cairo_renderer import CairoRenderer
+from manim.scene.scene_file_writer import SceneFileWriter
+from tqdm import tqdm
+
+from renderer.engine.children import Children
+from renderer.engine.errors import Unfit
+from renderer.engine.guard import guard
+from renderer.engine.presets import longest_part
+from renderer.engine.request import SceneRequest
+from renderer.engine.stepper import Plan, Progress, Stepper
+from renderer.engine.stepping import SteppingRenderer, SteppingWriter
+
+
+def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:  # noqa: ANN401
+    """Make the scene step without painting. Unfit where it has parts of its own that we do not know."""
+    renderer = scene.renderer
+    writer, camera = renderer.file_writer, renderer.camera
+    for what, thing, known in (
+        ("renderer", renderer, type(renderer) is CairoRenderer),
+        ("file writer", writer, type(writer) is SceneFileWriter),
+        ("camera", camera, type(camera).__module__.startswith("manim.camera.")),
+    ):
+        if not known:
+            raise Unfit(f"it brings a {what} of its own, {type(thing).__name__}")
+    if renderer.num_plays:
+        raise Unfit("it plays before it is rendered")
+    tqdm.monitor_interval = 0  # its thread would outlive no fork
+    crew = Stepper(
+        scene, Plan(children, limit, longest_part(request, camera.frame_rate), progress, request.frame_hashes)
+    )
+    renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
+    renderer.crew = writer.crew = crew
+    guard(camera)
+    return crew

@@ -1,0 +1,115 @@
+"""The parent's view of its painters: what they tell, how they end, and when there is room for another."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from backends.errors import OutputError, RendererError
+from renderer.engine.children import Children
+from renderer.engine.errors import EncoderError, Failed, Killed, Unfit
+from renderer.engine.plays import Part, Play
+
+POLL_S = 0.005
+
+
+@dataclass
+class _Child:
+    pid: int
+    part: Part
+    play: Play
+    rest: bytes = b""
+
+
+class Watch:
+    """All painters of one scene."""
+
+    def __init__(self, progress: Callable[[int, int | None], None] | None) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._progress = progress
+        self._done = 0
+        self.total: int | None = None
+
+    def add(self, pid: int, pipe: int, part: Part, play: Play) -> None:
+        """Watch a new painter."""
+        os.set_blocking(pipe, False)
+        self._selector.register(pipe, selectors.EVENT_READ, _Child(pid, part, play))
+
+    def slot(self, children: Children, limit: int) -> int:
+        """Wait for room for one more painter; give the descriptor that it must hold."""
+        while (slot := children.take(limit)) is None:
+            self._listen(POLL_S)
+        self._listen(0)
+        return slot
+
+    def cache_key(self, play: Play) -> str | None:
+        """Wait until the play's painter has told Manim's cache key."""
+        while play.cache_key is None and self._selector.get_map():
+            self._listen(None)
+        return play.cache_key
+
+    def finish(self) -> None:
+        """Wait until all have ended."""
+        while self._selector.get_map():
+            self._listen(None)
+
+    def abort(self) -> None:
+        """Kill all and wait for their end."""
+        for key in list(self._selector.get_map().values()):
+            with suppress(ProcessLookupError):
+                os.kill(key.data.pid, signal.SIGKILL)
+            self._reap(key)
+
+    def check(self, part: Part) -> None:
+        """Compare the states of parent and child at the end of a part, once both are known."""
+        if part.expected and part.reached and part.expected != part.reached:
+            raise Unfit(f"painting play {part.play} led to another state than stepping it")
+
+    def _listen(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            data = os.read(key.fd, 65536)
+            lines = (key.data.rest + data).split(b"\n")
+            key.data.rest = lines.pop()
+            for line in lines:
+                self._hear(key.data, json.loads(line))
+            if not data:
+                self._ended(key.data, self._reap(key))
+
+    def _hear(self, child: _Child, message: dict[str, Any]) -> None:
+        if "error" in message:
+            raise _error(message)
+        child.play.cache_key = message.get("cache_key", child.play.cache_key)
+        self._done += message.get("frames", 0)
+        if self._progress and "frames" in message:
+            self._progress(self._done, self.total)
+        if "digest" in message:
+            child.part.reached = message["digest"]
+            self.check(child.part)
+
+    def _reap(self, key: selectors.SelectorKey) -> int:
+        self._selector.unregister(key.fd)
+        os.close(key.fd)
+        _, status = os.waitpid(key.data.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def _ended(self, child: _Child, code: int) -> None:
+        if code == -signal.SIGKILL:
+            raise Killed(child.part.play)
+        if child.part.reached is None:
+            raise Unfit(f"a painter of play {child.part.play} ended with {code}")
+
+
+def _error(message: dict[str, Any]) -> BaseException:
+    text, hint = message["text"], message["hint"]
+    kinds: dict[str, type[RendererError]] = {"encoder": EncoderError, "output": OutputError}
+    if message["error"] in kinds:
+        return Failed(kinds[message["error"]](text, hint=hint))
+    if message["error"] == "memory":
+        return Killed(-1)
+    return Unfit(f"painting raised {text}, where stepping did not")

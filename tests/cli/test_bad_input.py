@@ -1,0 +1,137 @@
+"""Every wrong request: one sentence, what to do, the documented exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from cli.conftest import Run
+from support import output
+
+from backends.exit_codes import ExitCode
+
+SCENES = "from manim import *\nclass Circles(Scene):\n  pass\nclass Squares(Scene):\n  pass\n"
+
+WRONG = {
+    "a missing file": (["nope.py"], "there is no file nope.py", "the current folder is"),
+    "a folder": (["."], ". is a folder", "name the Python file in it"),
+    "not a Python file": (["notes.txt"], "notes.txt is not a Python file", "ends in .py"),
+    "a syntax error": (["broken.py"], "broken.py, line 2: invalid syntax\n  x = = 1\n      ^", ""),
+    "not text": (["binary.py"], "binary.py is not Python source", ""),
+    "no scene": (["empty.py"], "empty.py has no scene", "a scene is a class derived from Scene"),
+    "an unknown scene": (["scenes.py", "Circle"], "scenes.py has no scene 'Circle'", "did you mean Circles"),
+    "a choice of scenes": (["scenes.py"], "scenes.py has 2 scenes: Circles, Squares", "--all"),
+    "arguments for a scene": (["scenes.py", "Circles", "--", "x"], "a Manim job takes no arguments", "--kind script"),
+    "scenes of a script": (["script.py", "--all", "--kind", "script"], "runs as a script", "arguments go after --"),
+    "an unknown quality": (
+        ["scenes.py", "--quality", "x"],
+        "quality cannot be 'x' (flag): it can be l, m, h, p or k",
+        "",
+    ),
+    "no pixels": (["scenes.py", "--resolution", "0x0"], "resolution cannot be '0x0'", ""),
+    "odd pixels": (["scenes.py", "--resolution", "101x100"], "must be even numbers", ""),
+    "no resolution": (["scenes.py", "--resolution", "big"], "it is written WIDTHxHEIGHT", ""),
+    "no frame rate": (["scenes.py", "--fps", "0"], "fps cannot be '0'", ""),
+    "no time": (["scenes.py", "--timeout", "soon"], "it is written like 90s, 10m or 1h30m", ""),
+    "a bare variable": (["script.py", "--env", "NOVALUE"], "it is written KEY=VALUE", ""),
+    "an unknown option": (["scenes.py", "--qualty", "l"], "No such option: --qualty", "--quality"),
+    "an unknown backend": (
+        ["script.py", "--backend", "locall"],
+        "there is no backend 'locall'",
+        "did you mean 'local'",
+    ),
+    "a root that does not hold the file": (["script.py", "--root", "sub"], "is not inside --root sub", ""),
+    "a GPU on this machine": (["script.py", "--gpu", "A10G"], "--gpu has no meaning on the local backend", ""),
+    "a folder that is too large": (["script.py", "--bundle-limit-mib", "1"], "large.bin (2.0 MiB)", ".rendererignore"),
+    "a link that leaves the folder": (["../other/linked.py"], "the link outside points out of the folder", ""),
+}
+
+
+@pytest.fixture
+def files(project: Path) -> Path:
+    texts = {
+        "notes.txt": "hello\n",
+        "broken.py": "y = 1\nx = = 1\n",
+        "empty.py": "from manim import *\nclass NotAScene: pass\n",
+        "scenes.py": SCENES,
+        "script.py": "print('hello')\n",
+        "../other/linked.py": "print('hello')\n",
+    }
+    (project / "sub").mkdir()
+    (project.parent / "other").mkdir()
+    for name, text in texts.items():
+        (project / name).write_text(text)
+    (project / "binary.py").write_bytes(bytes(range(256)))
+    (project / "large.bin").write_bytes(bytes(2 << 20))
+    (project.parent / "other" / "outside").symlink_to("/etc/hostname")
+    return project
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_is_refused(case: str, files: Path, home: Path, run: Run) -> None:
+    arguments, message, hint = WRONG[case]
+    before = sorted(files.rglob("*"))
+    done = run("submit", *arguments)
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert message in done.stderr
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(files.rglob("*")) == before
+    assert not list(home.rglob("jobs/*"))
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "wait", "fetch", "cancel", "delete"])
+def test_an_unknown_job_is_said_to_be_unknown(verb: str, run: Run) -> None:
+    done = run(verb, "local://nope-123456")
+    assert done.returncode == ExitCode.NOT_FOUND
+    assert "there is no job local://nope-123456 on this machine" in done.stderr
+
+
+@pytest.mark.parametrize("handle", ["local://", "local://a/b", "local://..", "://x"])
+def test_what_is_no_handle_is_refused(handle: str, run: Run) -> None:
+    assert run("status", handle).returncode in {ExitCode.USAGE, ExitCode.NOT_FOUND}
+
+
+def test_programs_read_errors_as_json(run: Run) -> None:
+    done = run("submit", "nope.py", "--json")
+    assert done.returncode == ExitCode.USAGE
+    assert output(done)["exit_code"] == ExitCode.USAGE
+    assert output(done)["error"] == "there is no file nope.py"
+
+
+def test_an_unknown_command_names_the_nearest(run: Run) -> None:
+    done = run("sumbit")
+    assert done.returncode == ExitCode.USAGE
+    assert "did you mean `renderer submit`?" in done.stderr
+
+
+def test_an_output_folder_that_cannot_be_written_is_found_first(project: Path, home: Path, run: Run) -> None:
+    (project / "script.py").write_text("print(1)\n")
+    (project / "out").write_text("a file, not a folder")
+    done = run("submit", "script.py", "--output", "out/inner")
+    assert done.returncode == ExitCode.OUTPUT
+    assert "cannot write to the output folder out/inner: Not a directory" in done.stderr
+    assert not list(home.rglob("jobs/*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may mount a small file system")
+def test_a_full_disk_is_said_and_nothing_is_left(project: Path, run: Run, small_disk: Path) -> None:
+    (project / "script.py").write_text("print(1)\n")
+    (project / "data.bin").write_bytes(os.urandom(3 << 20))
+    done = run("submit", "script.py", RENDERER_LOCAL_STATE_DIR=str(small_disk / "jobs"))
+    assert done.returncode == ExitCode.OUTPUT
+    assert "No space left on device" in done.stderr
+    assert not list((small_disk / "jobs").iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may mount a small file system")
+def test_outputs_that_do_not_fit_leave_no_half_file(project: Path, run: Run, small_disk: Path) -> None:
+    (project / "script.py").write_text(
+        "import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/large.bin', 'wb').write(bytes(3 << 20))\n"
+    )
+    done = run("submit", "script.py", "--output", small_disk)
+    assert done.returncode == ExitCode.OUTPUT
+    assert "No space left on device" in done.stderr
+    assert [path.name for path in small_disk.iterdir()] == []

@@ -1,0 +1,206 @@
+"""The life of a local job, as seen from shells."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from cli.conftest import Run
+from support import BIN, output, until
+
+from backends.exit_codes import ExitCode
+
+WAITS = """
+import os, sys, time
+print("started", flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+print("openjd_progress: 100")
+open(os.environ["RENDERER_OUTPUT_DIR"] + "/done.txt", "w").write("done")
+"""
+QUICK = "import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/a.txt', 'w').write('a')\nprint('hello')\n"
+
+
+@pytest.fixture
+def waits(project: Path) -> Path:
+    """A script that ends once the file that it is told of exists."""
+    (project / "waits.py").write_text(WAITS)
+    return project / "go"
+
+
+def detached(run: Run, *arguments: str) -> str:
+    done = run("submit", "--detach", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def state(run: Run, handle: str) -> str:
+    return str(output(run("status", handle, "--json"))["state"])
+
+
+def folder(home: Path, handle: str) -> Path:
+    return home / "state" / "manim-renderer" / "jobs" / handle.removeprefix("local://")
+
+
+def worker(home: Path, handle: str) -> psutil.Process:
+    supervisor = psutil.Process(int((folder(home, handle) / "pid").read_text()))
+    found = supervisor.children()
+    assert len(found) == 1
+    return found[0]
+
+
+def test_an_attached_submit_brings_the_files(project: Path, run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    done = run("submit", "quick.py", "-o", "out put")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["out put/a.txt"]
+    assert (project / "out put" / "a.txt").read_text() == "a"
+    again = run("submit", "quick.py", "-o", "out put", "--json")
+    assert output(again)["state"] == "succeeded"
+    assert output(again)["outputs"] == [str(project / "out put" / "a.txt")]
+
+
+def test_a_detached_job_goes_on_and_is_met_again(waits: Path, run: Run, home: Path) -> None:
+    handle = detached(run, "waits.py", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    assert state(run, handle) == "running"
+    assert run("fetch", handle).stdout == ""
+    listed = output(run("list", "--json"))
+    assert [job["handle"] for job in listed] == [handle]
+    waits.touch()
+    assert run("wait", handle).returncode == 0
+    assert run("logs", "-f", handle).stdout == "started\n"
+    assert run("fetch", handle, "-o", "got").stdout == "got/done.txt\n"
+    assert run("delete", handle).returncode == 0
+    assert not folder(home, handle).exists()
+    assert run("list").stdout == ""
+
+
+def test_waiting_can_have_an_end(waits: Path, run: Run) -> None:
+    handle = detached(run, "waits.py", "--", str(waits))
+    done = run("wait", handle, "--timeout", "0.3")
+    assert done.returncode == ExitCode.TRANSIENT
+    assert "has not ended after 0.3 s" in done.stderr
+    run("cancel", handle)
+
+
+def test_ctrl_c_stops_watching_and_the_job_goes_on(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
+    command = [BIN / "renderer", "submit", "waits.py", "--", waits]
+    watching = subprocess.Popen(
+        command, cwd=project, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until(lambda: any(job["state"] == "running" for job in output(run("list", "--json"))))
+    os.killpg(watching.pid, signal.SIGINT)
+    _, said = watching.communicate(timeout=30)
+    assert watching.returncode == ExitCode.INTERRUPTED
+    (job,) = output(run("list", "--json"))
+    assert f"renderer wait {job['handle']}" in said
+    assert f"renderer cancel {job['handle']}" in said
+    waits.touch()
+    assert run("wait", job["handle"]).returncode == 0
+
+
+def test_cancel_ends_every_process_within_a_second_or_two(waits: Path, run: Run, home: Path) -> None:
+    handle = detached(run, "waits.py", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    processes = [worker(home, handle), *worker(home, handle).children(recursive=True)]
+    assert len(processes) == 2
+    assert run("cancel", handle).stdout.split() == [handle, "cancelled"]
+    assert not any(process.is_running() for process in processes)
+    assert run("wait", handle).returncode == ExitCode.CANCELLED
+
+
+def end_worker(home: Path, handle: str) -> None:
+    worker(home, handle).kill()
+
+
+def end_supervisor(home: Path, handle: str) -> None:
+    os.kill(int((folder(home, handle) / "pid").read_text()), signal.SIGKILL)
+
+
+def restart_machine(home: Path, handle: str) -> None:
+    """Leave the job as a restart leaves it: nothing runs, and the boot is another one."""
+    end_supervisor(home, handle)
+    record = folder(home, handle) / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "boot": "an earlier one"}))
+
+
+@pytest.mark.parametrize(
+    ("accident", "reason"),
+    [
+        (end_worker, "the worker was ended by SIGKILL"),
+        (end_supervisor, "the process that watched over the job was killed"),
+        (restart_machine, "this machine was restarted while the job ran"),
+    ],
+)
+def test_a_job_whose_processes_are_gone_has_failed(
+    accident: Callable[[Path, str], None], reason: str, waits: Path, run: Run, home: Path
+) -> None:
+    handle = detached(run, "waits.py", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    processes = [worker(home, handle), *worker(home, handle).children(recursive=True)]
+    accident(home, handle)
+    until(lambda: state(run, handle) == "failed", within=10)
+    status = output(run("status", handle, "--json"))
+    assert (status["reason"], status["exit_code"]) == (reason, ExitCode.LOST)
+    until(lambda: not any(process.is_running() for process in processes), within=10)
+    assert run("wait", handle).returncode == ExitCode.LOST
+
+
+def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: Run, home: Path) -> None:
+    handle = detached(run, "waits.py", "--retries", "1", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    first = worker(home, handle)
+    first.kill()
+    until(lambda: not first.is_running() and worker(home, handle) != first)
+    waits.touch()
+    assert run("wait", handle).returncode == 0
+
+
+def test_the_same_thing_twice_at_once_gives_two_jobs(project: Path, env: dict[str, str], run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    command = [BIN / "renderer", "submit", "quick.py", "-o", "out"]
+    both = [subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert (project / "out" / "a.txt").read_text() == "a"
+    assert len({job["handle"] for job in output(run("list", "--json"))}) == 2
+
+
+def test_a_script_with_dependencies_gets_them(project: Path, run: Run) -> None:
+    (project / "needs.py").write_text(
+        "# /// script\n# requires-python = '>=3.11'\n# dependencies = ['iniconfig==2.1.0']\n# ///\n"
+        "import iniconfig, sys\nprint('got', iniconfig.__name__, *sys.argv[1:])\n"
+    )
+    done = run("submit", "needs.py", "--json", "--", "--flag")
+    assert done.returncode == 0, run("logs", output(done)["handle"]).stdout
+    assert run("logs", output(done)["handle"]).stdout == "got iniconfig --flag\n"
+
+
+def test_old_jobs_are_removed_at_the_next_submit(project: Path, run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    assert run("submit", "quick.py").returncode == 0
+    assert run("submit", "quick.py", RENDERER_LOCAL_KEEP_DAYS="0").returncode == 0
+    assert len(output(run("list", "--json"))) == 1
+
+
+def test_credentials_stay_here_and_are_named(project: Path, run: Run) -> None:
+    (project / "list.py").write_text("import os\nprint(sorted(os.listdir('.')))\n")
+    for name in (".env", "key.pem", ".modal.toml", "kubeconfig"):
+        (project / name).write_text("secret")
+    done = run("submit", "list.py")
+    assert "left out, for they look like credentials: .env, .modal.toml, key.pem, kubeconfig" in done.stderr
+    (job,) = output(run("list", "--json"))
+    assert run("logs", job["handle"]).stdout == "['list.py']\n"
+
+
+def test_a_dry_run_sends_nothing(project: Path, home: Path, run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    done = run("submit", "quick.py", "--dry-run", "--json")
+    assert output(done)["files"] == ["quick.py"]
+    assert not list(home.rglob("jobs/*"))
