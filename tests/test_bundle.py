@@ -40,13 +40,8 @@ def test_an_unpacked_bundle_is_the_folder(tmp_path: Path) -> None:
     bundle = pack(main.parent, main=main, limit=LIMIT).bundle
     out = tmp_path / "out"
     unpack(bundle.data, bundle.digest, out)
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*")) == [
-        "data",
-        "link",
-        "main.py",
-        "sub",
-        "sub/run.sh",
-    ]
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
+    assert names == ["data", "link", "main.py", "sub", "sub/run.sh"]
     assert os.access(out / "sub" / "run.sh", os.X_OK)
     assert (out / "link").readlink() == Path("sub/run.sh")
 
@@ -79,7 +74,8 @@ def test_ignore_files_hold_as_in_git(tmp_path: Path) -> None:
         },
     )
     files = pack(root, main=main, limit=LIMIT).files
-    assert set(files) - {".gitignore", ".rendererignore", "assets/.gitignore"} == {"main.py", "keep.log", "top-only"}
+    ignore_files = {".gitignore", ".rendererignore", "assets/.gitignore"}
+    assert set(files) - ignore_files == {"main.py", "keep.log", "top-only", "assets/big.mov"}
 
 
 def test_a_file_that_git_ignores_goes_along_when_rendererignore_says_so(tmp_path: Path) -> None:

@@ -63,8 +63,6 @@ def test_an_unknown_environment_variable_is_an_error(tmp_path: Path) -> None:
         config.load({}, folder=tmp_path, environ={"RENDERER_QUALTY": "l"})
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800)])
 def test_times_are_read(tmp_path: Path, text: str, seconds: float) -> None:
     assert config.load({"timeout": text}, folder=tmp_path, environ={}).settings.timeout == seconds

@@ -91,7 +91,7 @@ def test_waiting_can_have_an_end(waits: Path, run: Run) -> None:
 
 
 def test_ctrl_c_stops_watching_and_the_job_goes_on(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
-    command = [BIN / "renderer", "submit", "waits.py", "--", waits]
+    command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--", waits]
     watching = subprocess.Popen(
         command, cwd=project, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -165,7 +165,7 @@ def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: 
 
 def test_the_same_thing_twice_at_once_gives_two_jobs(project: Path, env: dict[str, str], run: Run) -> None:
     (project / "quick.py").write_text(QUICK)
-    command = [BIN / "renderer", "submit", "quick.py", "-o", "out"]
+    command: list[str | Path] = [BIN / "renderer", "submit", "quick.py", "-o", "out"]
     both = [subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert (project / "out" / "a.txt").read_text() == "a"
