@@ -14,8 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from backends.errors import BackendError, RendererError
-from backends.modal.context import content_hash
 from backends.modal.errors import translate
+from backends.modal.image import Staged, check_dockerfile, staged
 from backends.modal.request import Deployment
 from backends.modal.session import Session
 
@@ -26,12 +26,13 @@ log = logging.getLogger(__name__)
 
 def ensure(session: Session, deployment: Deployment) -> str:
     """Deploy the app when it is missing or not what it should be; give its id."""
-    content = content_hash(deployment)
-    app_id = current(session, deployment.app, content)
-    if app_id:
-        return app_id
-    log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
-    return _deploy(session, deployment, content)
+    with staged(deployment) as source:
+        app_id = current(session, deployment.app, source.content)
+        if app_id:
+            return app_id
+        check_dockerfile(source.folder)
+        log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
+        return _deploy(session, deployment, source)
 
 
 def current(session: Session, app: str, content: str) -> str | None:
@@ -47,8 +48,13 @@ def current(session: Session, app: str, content: str) -> str | None:
     return session.call(look)
 
 
-def _deploy(session: Session, deployment: Deployment, content: str) -> str:
-    wanted = {**asdict(deployment), "environment": session.environment, "content": content}
+def _deploy(session: Session, deployment: Deployment, source: Staged) -> str:
+    wanted = {
+        **asdict(deployment),
+        "environment": session.environment,
+        "content": source.content,
+        "folder": str(source.folder),
+    }
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="renderer-deploy-") as folder:
         process = subprocess.Popen(
