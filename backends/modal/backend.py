@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
-from backends.errors import JobNotFoundError
+from backends.errors import JobNotFoundError, OutputError
 from backends.modal import calls, deployment, logs, status
 from backends.modal.options import ModalOptions
 from backends.modal.record import Record, Records, merged, now
-from backends.modal.request import CPU, MEMORY_MIB, ModalRequest, input_paths, make_request
+from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
 from backends.modal.session import Session
 from backends.modal.volume import Files
-from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 CANCEL_S = 10.0  # a container ends its worker within three seconds
 
@@ -78,7 +78,12 @@ class ModalBackend(Backend[ModalRequest]):
         record = self._find(handle)
         self.files.get(f"jobs/{record.call}", into)
         found = [into / str(index) for index in range(len(record.units))]
-        return [folder for folder in found if folder.is_dir()]
+        there = [folder for folder in found if folder.is_dir()]
+        if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
+            raise OutputError(
+                f"what {handle} stored is no longer on the Modal volume {VOLUME!r}", hint="submit the job again"
+            )
+        return there
 
     def list(self) -> Iterator[JobStatus]:
         """Give the calls that this machine made."""

@@ -59,6 +59,8 @@ def translate(names: list[str], text: str) -> RendererError:
     if names[0] == "AuthError" and ("missing" in said or "profile" in said):
         what = "Modal has no token" if "missing" in said else said.partition(". ")[0]
         return BackendError(what, hint=TOKEN_HINT if "missing" in said else "`modal profile list` shows the profiles")
+    if "ConflictError" in names and "client" in said.lower() and "version" in said.lower():
+        names = ["VersionError"]
     for name in names:
         if name in _WORDS:
             kind, sentence, hint = _WORDS[name]

@@ -42,8 +42,8 @@ class Session:
         """The Modal environment that the user names."""
         return self.options.environment
 
-    def call(self, action: Callable[[], ResultT], *, seconds: float | None = ANSWER_S) -> ResultT:
-        """Do something with the client, within ``seconds`` (None: transfers, which take as long as they take).
+    def call(self, action: Callable[[], ResultT], *, seconds: float = ANSWER_S) -> ResultT:
+        """Do something with the client, within ``seconds``.
 
         Raises TransientError when Modal does not answer in time, and Modal's own errors in words.
         """
@@ -60,7 +60,7 @@ class Session:
         try:
             result, error = done.get(timeout=seconds)
         except queue.Empty:
-            raise no_answer(seconds or 0) from None
+            raise no_answer(seconds) from None
         if error is None:
             return result  # type: ignore[return-value]  # there is one where there is no error
         if isinstance(error, RendererError):

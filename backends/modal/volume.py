@@ -10,7 +10,7 @@ jobs/CALL/tries/INDEX   one byte for each try
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,8 @@ from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
 SIDE_BY_SIDE = 8
+TRANSFER_S = 120.0
+SLOWEST = 50_000  # bytes a second
 
 
 class Files:
@@ -40,7 +42,7 @@ class Files:
                 for path, data in missing.items():
                     batch.put_file(io.BytesIO(data), path)
 
-        self._transfer(upload, "the inputs could not be sent to Modal")
+        self._transfer(upload, sum(map(len, missing.values())), "the inputs could not be sent to Modal")
 
     def read(self, path: str) -> bytes | None:
         """Give a small file; None where there is none."""
@@ -86,7 +88,7 @@ class Files:
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
                 list(pool.map(copy, entries))
 
-        self._transfer(copy_all, "the outputs could not be brought from Modal")
+        self._transfer(copy_all, sum(entry.size for entry in entries), "the outputs could not be brought from Modal")
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder; nothing happens where there is none."""
@@ -114,8 +116,9 @@ class Files:
 
         return self.session.call(look)
 
-    def _transfer(self, action: Any, sentence: str) -> None:
+    def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
+        """Move ``size`` bytes, in a time that even a slow line keeps."""
         try:
-            self.session.call(action, seconds=None)
+            self.session.call(action, seconds=TRANSFER_S + size / SLOWEST)
         except (OSError, RuntimeError, TimeoutError) as error:
             raise TransientError(f"{sentence}: {error}", hint="try again") from error

@@ -8,8 +8,6 @@ from modal_double import ModalDouble
 from rigs.base import Rig
 from rigs.modal import environment
 
-from backends.modal import ModalBackend
-from renderer.api import Job
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +48,3 @@ def script(project: Path) -> Callable[[str], Path]:
 
     return write
 
-
-@pytest.fixture
-def backend(double: ModalDouble, rig: Rig) -> ModalBackend:
-    made = ModalBackend(rig.loaded().modal)
-    assert double.environment
-    return made
-
-
-def call_of(job: Job) -> str:
-    """Give the id of a job's call."""
-    return job.handle.parts[1]

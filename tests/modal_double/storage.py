@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from aiohttp import web
 
 from modal_double.state import State
 from modal_double.volumes import BLOCK
+
+BODY_S = 2.0  # object stores hang up, too, when a body does not come
 
 
 def http_app(state: State) -> web.Application:
@@ -38,7 +41,10 @@ class _Storage:
         if self.state.faults.take_cut_upload():
             await request.content.read(1)
             return _hang_up(request)
-        data = await request.read()
+        try:
+            data = await asyncio.wait_for(request.read(), BODY_S)
+        except TimeoutError:
+            return _hang_up(request)
         if hashlib.sha256(data).hexdigest() != request.match_info["digest"]:
             return web.Response(status=400, text="sha256 mismatch")
         self.state.place("blocks", request.match_info["digest"]).write_bytes(data)

@@ -24,13 +24,15 @@ def modal(folder: Path) -> Iterator[Rig]:
 def environment(double: ModalDouble) -> Iterator[None]:
     """Put the variables of the double in force for this process and those that it starts."""
     before = {key: value for key, value in os.environ.items() if key.startswith("MODAL_")}
+    if "MODAL_SERVER_URL" in before:
+        Client.from_env().close()  # the client of this process still knows another double
     for key in before:
         del os.environ[key]
     os.environ.update(double.environment)
     try:
         yield
     finally:
-        Client.from_env().close()  # the next double has another address
+        Client.from_env().close()
         for key in double.environment:
             del os.environ[key]
         os.environ.update(before)
