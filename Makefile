@@ -1,5 +1,5 @@
 # Two commands: `make demo` renders an example here, `make test` runs every check. Both install what is missing.
-.PHONY: demo test setup lint lock
+.PHONY: demo test test-newest setup lint lock
 
 BIN := .venv/bin
 
@@ -8,6 +8,12 @@ demo: setup
 
 test: setup lint
 	$(BIN)/pytest
+	@$(MAKE) --no-print-directory test-newest
+
+# The tests that depend on Python's version, on the newest one that Manim takes.
+test-newest: setup
+	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
+	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q tests/test_*.py tests/cli tests/contract
 
 setup:
 	@scripts/setup
@@ -24,3 +30,11 @@ lock: setup
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-emit-index-url --group pyproject.toml:image-build -o docker/build-requirements.txt
+
+# A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
+.PHONY: cluster-up cluster-down
+cluster-up:
+	tests/cluster/up
+
+cluster-down:
+	tests/cluster/down

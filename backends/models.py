@@ -53,7 +53,8 @@ class JobSpec:
     ``name`` is a DNS label of at most NAME_MAX characters. ``units`` names the parts that run on their own, in the
     order of their index. ``task`` is the worker's JSON document; backends carry it and do not read it. ``timeout``
     bounds one try of one unit; ``retries`` counts the tries after the first, for failures that are not the user's.
-    ``env`` reaches the user's code. ``store`` is the URI of backends.storage where inputs and outputs lie.
+    ``env`` reaches the user's code. ``store`` is the URI where inputs and outputs lie. ``attached`` says that a client
+    stays until the end and collects the outputs.
     """
 
     name: str
@@ -66,6 +67,7 @@ class JobSpec:
     timeout: timedelta = timedelta(hours=1)
     retries: int = 0
     store: str | None = None
+    attached: bool = True
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Setting:
     key: str
     value: Any
     origin: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Config:
     def __iter__(self) -> Iterator[Setting]:
         for key, (model, name) in _keys().items():
             owner = self.settings if model is Settings else getattr(self.settings, key.partition(".")[0])
-            yield Setting(key, getattr(owner, name), self.origins.get(key, "default"))
+            description = model.model_fields[name].description or ""
+            yield Setting(key, getattr(owner, name), self.origins.get(key, "default"), description)
 
 
 def load(flags: Mapping[str, Any], *, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
 
@@ -67,7 +68,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting("local", "where the job runs: local", "Job", "--backend", "-b", metavar="NAME")
+    backend: str = _setting("local", "where the job runs: local, k8s", "Job", "--backend", "-b", metavar="NAME")
     output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
     env: Pairs = _setting(
         {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
@@ -110,7 +111,11 @@ class Settings(BaseModel):
     )
 
     local: LocalOptions = LocalOptions()
+<<<<<<< HEAD
     modal: ModalOptions = ModalOptions()
+=======
+    k8s: KubernetesOptions = KubernetesOptions()
+>>>>>>> main
 
     @model_validator(mode="after")
     def _even_sides(self) -> Settings:

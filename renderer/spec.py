@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from backends import JobSpec, Resources
+from backends import JobSpec, Resources, gpus
 from backends.errors import SpecError
 from backends.models import NAME_MAX
-from renderer import bundle, scenes
+from renderer import folder, scenes
+from renderer.encoders import names as encoders
 from renderer.engine.request import EncoderSettings, RenderSettings
 from renderer.settings import Settings
 from renderer.task import Kind, Task
@@ -30,6 +31,7 @@ class RenderSpec:
     kind: Literal["auto", "manim", "script"] = "auto"
     root: Path | None = None
     name: str | None = None
+    attached: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +39,23 @@ class Prepared:
     """A job ready for a backend, and what was packed for it."""
 
     job: JobSpec
-    packed: bundle.Packed
+    packed: folder.Packed
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     """Check the request, pack the folder and describe the job. Raises SpecError; reads files and changes nothing."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path)
-    packed = bundle.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
+    picture = RenderSettings(
+        quality=settings.quality,
+        resolution=settings.resolution,
+        fps=settings.fps,
+        format=settings.format,
+        transparent=settings.transparent,
+        renderer=settings.renderer,
+    )
+    _check_encoder(settings, picture if kind == "manim" else None)
+    packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
@@ -52,14 +63,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
         arguments=spec.arguments,
-        settings=RenderSettings(
-            quality=settings.quality,
-            resolution=settings.resolution,
-            fps=settings.fps,
-            format=settings.format,
-            transparent=settings.transparent,
-            renderer=settings.renderer,
-        ),
+        settings=picture,
         encoder=EncoderSettings(encoder=settings.encoder, preset=settings.encoder_preset),
     )
     job = JobSpec(
@@ -73,6 +77,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
+        attached=spec.attached,
     )
     return Prepared(job=job, packed=packed)
 
@@ -81,6 +86,15 @@ def job_name(text: str) -> str:
     """Make a DNS label of any text: lower case, ASCII, at most NAME_MAX characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
+
+
+def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
+    """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
+    request = gpus.parse(settings.gpu) if settings.gpu is not None else None
+    if picture is not None:
+        encoders.check(settings.encoder, picture)
+        if request is not None:
+            gpus.require_encoder(request, settings.encoder)
 
 
 def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:

@@ -23,4 +23,7 @@ if __name__ == "__main__":
     _pin_hash_seed()
     from renderer.worker.main import main
 
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # nothing is left to tidy, and taking Manim apart would cost a tenth of a second

@@ -59,9 +59,8 @@ class Pool:
         try:
             if waiting:
                 runner = self._runner()
-                side_by_side = min(len(os.sched_getaffinity(0)) + 1, len(waiting))
                 while waiting or self.running:
-                    while waiting and len(self.running) < side_by_side:
+                    while waiting and len(self.running) < runner.side_by_side:
                         self._start(runner, waiting.pop(0))
                     results |= self._step(runner)
         finally:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from backends.processes import die_with_parent
 
@@ -26,6 +24,10 @@ def become_child(parent: int, output: int) -> None:
 
 def end_trees(roots: list[int]) -> None:
     """End the processes and all that they started: asked first, killed after a moment."""
+    if not roots:
+        return
+    import psutil  # slow to import, and rarely needed
+
     tree: dict[int, psutil.Process] = {}
     for root in roots:
         try:
@@ -33,18 +35,12 @@ def end_trees(roots: list[int]) -> None:
             tree |= {found.pid: found for found in [process, *process.children(recursive=True)]}
         except psutil.NoSuchProcess:
             continue
-    _signal(tree.values(), signal.SIGTERM)
-    _, alive = psutil.wait_procs(tree.values(), timeout=GRACE_S)
-    _signal(alive, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=GRACE_S)
-
-
-def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        try:
-            process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue
+    alive = list(tree.values())
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
 
 
 def oom_kills() -> int:
