@@ -12,8 +12,13 @@ from backends.errors import BackendError, SpecError
 
 # name: module, class, extra that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
+<<<<<<< HEAD
+    "local": ("backends.local", "LocalBackend", None),
+    "modal": ("backends.modal", "ModalBackend", "modal"),
+=======
     "local": ("backends.local.backend", "LocalBackend", None),
     "k8s": ("backends.kubernetes.backend", "KubernetesBackend", "k8s"),
+>>>>>>> main
 }
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
+from backends.modal.options import ModalOptions
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -110,7 +111,11 @@ class Settings(BaseModel):
     )
 
     local: LocalOptions = LocalOptions()
+<<<<<<< HEAD
+    modal: ModalOptions = ModalOptions()
+=======
     k8s: KubernetesOptions = KubernetesOptions()
+>>>>>>> main
 
     @model_validator(mode="after")
     def _even_sides(self) -> Settings:
