@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -225,8 +226,9 @@ def test_an_output_whose_name_is_no_text_is_refused(project: Path, run: Run) -> 
 
 def test_a_job_can_be_deleted_the_moment_it_has_ended(project: Path, tmp_path: Path) -> None:
     (project / "quick.py").write_text("pass\n")
+    place: dict[str, Any] = {"local.state_dir": tmp_path / "jobs"}
     for _ in range(10):
-        job = api.submit(project / "quick.py", **{"local.state_dir": tmp_path / "jobs"})
+        job = api.submit(project / "quick.py", **place)
         job.wait(60)
         job.delete()
     assert not list((tmp_path / "jobs").iterdir())
