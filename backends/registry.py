@@ -12,13 +12,9 @@ from backends.errors import BackendError, SpecError
 
 # name: module, class, extra that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
-<<<<<<< HEAD
-    "local": ("backends.local", "LocalBackend", None),
-    "modal": ("backends.modal", "ModalBackend", "modal"),
-=======
     "local": ("backends.local.backend", "LocalBackend", None),
     "k8s": ("backends.kubernetes.backend", "KubernetesBackend", "k8s"),
->>>>>>> main
+    "modal": ("backends.modal.backend", "ModalBackend", "modal"),
 }
 
 

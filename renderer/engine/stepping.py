@@ -51,7 +51,7 @@ class SteppingRenderer(CairoRenderer):
     crew: Crew
     _inside_play = False
 
-    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
@@ -67,7 +67,7 @@ class SteppingRenderer(CairoRenderer):
         self._inside_play = False
         self.num_plays += 1
 
-    def _play_compiled(self, scene: Any) -> None:  # noqa: ANN401
+    def _play_compiled(self, scene: Any) -> None:
         name = None
         if not self.skip_animations:
             name, self.skip_animations = self.crew.begin_play()
@@ -87,11 +87,11 @@ class SteppingRenderer(CairoRenderer):
 
     def update_frame(
         self,
-        scene: Any,  # noqa: ANN401
+        scene: Any,
         mobjects: Iterable[Any] | None = None,
         include_submobjects: bool = True,
         ignore_skipping: bool = True,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> None:
         """Paint, or do to the camera what painting does."""
         if self.crew.paints and not self.skip_animations:
@@ -100,7 +100,7 @@ class SteppingRenderer(CairoRenderer):
             with unguarded(self.camera):
                 paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
 
-    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ANN401, ARG002
+    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
         """Paint a frame of the running play."""
         if not self.skip_animations:
             self.crew.before_frame()
@@ -116,7 +116,7 @@ class SteppingRenderer(CairoRenderer):
             self.time += repeat * (1 / self.camera.frame_rate)
             self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
 
-    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:  # noqa: ANN401
+    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
         """Paint what stands still during the play, for each frame to start from."""
         self.static_image = None
         if static_mobjects:
@@ -125,7 +125,7 @@ class SteppingRenderer(CairoRenderer):
             self.static_image = self.crew.static_image(self.camera.pixel_array if painting else None)
         return self.static_image
 
-    def scene_finished(self, scene: Any) -> None:  # noqa: ANN401
+    def scene_finished(self, scene: Any) -> None:
         """Assemble the video. A scene without a play becomes an image, which is painted here."""
         if not self.num_plays:
             self.skip_animations, self.crew.paints = False, True
@@ -144,7 +144,7 @@ class SteppingWriter(SceneFileWriter):
         """Refuse: frames come from painters."""
         raise Unfit("it writes frames itself")
 
-    def open_partial_movie_stream(self, **_: Any) -> None:  # noqa: ANN401
+    def open_partial_movie_stream(self, **_: Any) -> None:
         """Refuse: segments come from painters."""
         raise Unfit("it opens video segments itself")
 

@@ -9,7 +9,6 @@ from rigs.base import Rig
 from rigs.modal import environment
 
 
-
 @pytest.fixture(scope="session")
 def double() -> Iterator[ModalDouble]:
     """One double for all tests here; the function is deployed to it once."""
@@ -47,4 +46,3 @@ def script(project: Path) -> Callable[[str], Path]:
         return path
 
     return write
-

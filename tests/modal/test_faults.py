@@ -22,7 +22,8 @@ Script = Callable[[str], Path]
 HANGS = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"])
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn])
 with open(os.environ["PIDS"], "a") as pids:
     pids.write(f"{os.getpid()} {child.pid}\\n")
 if len(open(os.environ["PIDS"]).readlines()) == int(os.environ.get("LAST", "0")):
@@ -185,7 +186,7 @@ def test_submitting_twice_makes_two_jobs_and_one_upload(
 def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     path = script("print(1)\n")
-    with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match="failed at: .*useradd") as caught:
+    with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match=r"failed at: .*useradd") as caught:
         rig.submit(path)
     assert "modal image logs im-" in (caught.value.hint or "")
     assert not fresh.state.calls
