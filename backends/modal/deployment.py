@@ -15,7 +15,7 @@ from typing import Any
 
 from backends.errors import BackendError, RendererError
 from backends.modal.errors import translate
-from backends.modal.image import Staged, check_dockerfile, staged
+from backends.modal.image import content_hash, staged
 from backends.modal.request import Deployment
 from backends.modal.session import Session
 
@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 
 def ensure(session: Session, deployment: Deployment) -> str:
     """Deploy the app when it is missing or not what it should be; give its id."""
-    with staged(deployment) as source:
-        app_id = current(session, deployment.app, source.content)
-        if app_id:
-            return app_id
-        check_dockerfile(source.folder)
-        log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
-        return _deploy(session, deployment, source)
+    content = content_hash(deployment)
+    app_id = current(session, deployment.app, content)
+    if app_id:
+        return app_id
+    log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
+    with staged(deployment) as folder:
+        described = {"environment": session.environment, "content": content, "folder": str(folder)}
+        return _deploy({**asdict(deployment), **described})
 
 
 def current(session: Session, app: str, content: str) -> str | None:
@@ -48,13 +49,7 @@ def current(session: Session, app: str, content: str) -> str | None:
     return session.call(look)
 
 
-def _deploy(session: Session, deployment: Deployment, source: Staged) -> str:
-    wanted = {
-        **asdict(deployment),
-        "environment": session.environment,
-        "content": source.content,
-        "folder": str(source.folder),
-    }
+def _deploy(wanted: Mapping[str, Any]) -> str:
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="renderer-deploy-") as folder:
         process = subprocess.Popen(

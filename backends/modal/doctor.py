@@ -10,7 +10,7 @@ from typing import Literal
 from backends.errors import RendererError
 from backends.modal import deployment
 from backends.modal.backend import ModalBackend
-from backends.modal.image import staged
+from backends.modal.image import content_hash
 from backends.modal.options import ModalOptions
 from backends.modal.request import GPU, VOLUME, Deployment, Recipe, app_name
 
@@ -58,9 +58,8 @@ def _token(backend: ModalBackend) -> Check:
 
 def _app(backend: ModalBackend) -> Check:
     wanted = Deployment(app=app_name(), recipe=Recipe(), gpus=(GPU,))
-    with staged(wanted) as source:
-        if deployment.current(backend.session, wanted.app, source.content):
-            return Check("app", "ok", f"{wanted.app} is deployed and current")
+    if deployment.current(backend.session, wanted.app, content_hash(wanted)):
+        return Check("app", "ok", f"{wanted.app} is deployed and current")
     todo = "the next submit deploys it, which takes minutes the first time"
     return Check("app", "warning", f"{wanted.app} is not deployed, or not this version of it", todo)
 
