@@ -24,32 +24,31 @@ BUILDER = "2025.06"  # from this version on Modal's image builder installs nothi
 log = logging.getLogger(__name__)
 
 
-def ensure(session: Session, deployment: Deployment) -> str:
-    """Deploy the app when it is missing or not what it should be; give its id."""
+def ensure(session: Session, deployment: Deployment) -> None:
+    """Deploy the app when it is missing or not what it should be."""
     content = content_hash(deployment)
-    app_id = current(session, deployment.app, content)
-    if app_id:
-        return app_id
-    log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
+    if is_current(session, deployment.app, content):
+        return
+    log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
     with staged(deployment) as folder:
         described = {"environment": session.environment, "content": content, "folder": str(folder)}
-        return _deploy({**asdict(deployment), **described})
+        _deploy({**asdict(deployment), **described})
 
 
-def current(session: Session, app: str, content: str) -> str | None:
-    """Give the id of the app if it is deployed with that content."""
+def is_current(session: Session, app: str, content: str) -> bool:
+    """Tell whether the app is deployed with that content."""
 
-    def look() -> str | None:
+    def look() -> bool:
         try:
             found = session.modal.App.lookup(app, environment_name=session.environment)
         except session.modal.exception.NotFoundError:
-            return None
-        return str(found.app_id) if found.get_tags().get(TAG) == content else None
+            return False
+        return bool(found.get_tags().get(TAG) == content)
 
     return session.call(look)
 
 
-def _deploy(wanted: Mapping[str, Any]) -> str:
+def _deploy(wanted: Mapping[str, Any]) -> None:
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="renderer-deploy-") as folder:
         process = subprocess.Popen(
@@ -68,7 +67,7 @@ def _deploy(wanted: Mapping[str, Any]) -> str:
             except BaseException:
                 process.kill()
                 raise
-    return _result(lines, process.returncode)
+    _check(lines, process.returncode)
 
 
 def _without_git(environ: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -94,7 +93,7 @@ def _read(process: subprocess.Popen[str], wanted: str, lines: list[str]) -> None
             log.debug("%s", text)
 
 
-def _result(lines: list[str], code: int) -> str:
+def _check(lines: list[str], code: int) -> None:
     try:
         said: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError):
@@ -102,7 +101,6 @@ def _result(lines: list[str], code: int) -> str:
         raise BackendError(f"deploying to Modal ended with exit code {code}: {last}") from None
     if "error" in said:
         raise _failure(said, lines[:-1])
-    return str(said["app_id"])
 
 
 def _failure(said: Mapping[str, Any], lines: list[str]) -> RendererError:

@@ -58,7 +58,7 @@ def _token(backend: ModalBackend) -> Check:
 
 def _app(backend: ModalBackend) -> Check:
     wanted = Deployment(app=app_name(), recipe=Recipe(), gpus=(GPU,))
-    if deployment.current(backend.session, wanted.app, content_hash(wanted)):
+    if deployment.is_current(backend.session, wanted.app, content_hash(wanted)):
         return Check("app", "ok", f"{wanted.app} is deployed and current")
     todo = "the next submit deploys it, which takes minutes the first time"
     return Check("app", "warning", f"{wanted.app} is not deployed, or not this version of it", todo)

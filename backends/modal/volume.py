@@ -21,6 +21,7 @@ from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
 SIDE_BY_SIDE = 8
+LIST_S = 60.0  # a volume may hold many files
 TRANSFER_S = 120.0
 SLOWEST = 50_000  # bytes a second
 
@@ -70,7 +71,7 @@ class Files:
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return []
 
-        return self.session.call(entries)
+        return self.session.call(entries, seconds=LIST_S)
 
     def get(self, folder: str, into: Path) -> None:
         """Copy all files below a folder."""

@@ -228,6 +228,13 @@ def test_a_call_that_modal_has_forgotten_is_not_found(rig: Rig, double: ModalDou
         job.status()
 
 
+def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print('kept ✓')\n"))
+    job.wait(60)
+    double.state.logs.clear()
+    assert [line.text for line in job.logs()] == ["kept ✓"]
+
+
 def test_outputs_that_are_gone_from_the_volume_are_told(
     rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
 ) -> None:

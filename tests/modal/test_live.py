@@ -13,7 +13,12 @@ from backends import JobState
 pytestmark = pytest.mark.skipif(
     os.environ.get("MODAL_LIVE") != "1", reason="needs a Modal account and costs money: set MODAL_LIVE=1 and a token"
 )
-SCENE = "from manim import *\nclass Dots(Scene):\n    def construct(self):\n        self.play(Create(Dot()), run_time=0.2)\n"
+SCENE = """
+from manim import *
+class Dots(Scene):
+    def construct(self):
+        self.play(Create(Dot()), run_time=0.2)
+"""
 GPU = (
     "import os, pathlib, subprocess\n"
     "said = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, check=True).stdout\n"
