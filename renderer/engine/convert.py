@@ -27,7 +27,7 @@ class Converter(Protocol):
         """Convert height × width × RGBA bytes. The frame is valid until the next call."""
 
 
-def converter(spec: Any) -> Converter:  # Manim's VideoEncoderSpec
+def converter(spec: Any) -> Converter:  # noqa: ANN401  # Manim's VideoEncoderSpec
     """Choose the way: in bands where the codec keeps no frame that it was given, as a whole elsewhere."""
     if spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND:
         return BandConverter(spec.width, spec.height)

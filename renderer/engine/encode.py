@@ -41,7 +41,7 @@ def opened_by(choice: EncoderChoice, spec: Any) -> Opened:
 class SegmentEncoder:
     """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height × width × RGBA bytes."""
 
-    def __init__(self, target: Path, spec: Any) -> None:
+    def __init__(self, target: Path, spec: Any) -> None:  # noqa: ANN401
         self.target = target
         self._spec = spec
         self._pts = 0

@@ -14,7 +14,7 @@ def frame_hash(pixels: Pixels) -> str:
     return blake2b(pixels, digest_size=16).hexdigest()
 
 
-def note_frames(renderer: Any, folder: Path) -> None:  # Manim's renderer
+def note_frames(renderer: Any, folder: Path) -> None:  # noqa: ANN401  # Manim's renderer
     """Make a serial render write a hash of each frame, in order, into one file of the folder."""
     for old in folder.iterdir():  # what an attempt in parallel has left
         old.unlink()

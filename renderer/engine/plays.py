@@ -52,7 +52,7 @@ def cut(frames: int, longest: int) -> list[tuple[int, int]]:
     return list(zip(edges, edges[1:], strict=False))
 
 
-def frame_count(scene: Any) -> int:
+def frame_count(scene: Any) -> int:  # noqa: ANN401
     """Count the frames that the compiled play will have at most; one for a frozen wait."""
     from manim import config
 
@@ -61,13 +61,13 @@ def frame_count(scene: Any) -> int:
     return len(np.arange(0, scene.get_run_time(scene.animations), 1 / config["frame_rate"]))
 
 
-def fingerprint(scene: Any) -> tuple[Any, ...]:
+def fingerprint(scene: Any) -> tuple[Any, ...]:  # noqa: ANN401
     """Describe the compiled play by facts that Manim's cache key contains: other facts, another key."""
     run_times = sorted(animation.run_time for animation in scene.animations)
     return (*run_times, len(scene.mobjects), points_fingerprint(scene.mobjects))
 
 
-def manim_cache_key(scene: Any) -> str:
+def manim_cache_key(scene: Any) -> str:  # noqa: ANN401
     """Compute Manim's cache key of the compiled play."""
     from manim._config.video_encoder import video_encoder_fingerprint
     from manim.utils.hashing import get_hash_from_play_call

@@ -52,7 +52,7 @@ class SteppingRenderer(CairoRenderer):
     crew: Crew
     _inside_play = False
 
-    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
+    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Do what CairoRenderer.play does, in its order."""
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
@@ -69,7 +69,7 @@ class SteppingRenderer(CairoRenderer):
         self._inside_play = False
         self.num_plays += 1
 
-    def _play_compiled(self, scene: Any) -> None:
+    def _play_compiled(self, scene: Any) -> None:  # noqa: ANN401
         name = None
         if not self.skip_animations:
             with pardoned():
@@ -91,11 +91,11 @@ class SteppingRenderer(CairoRenderer):
 
     def update_frame(
         self,
-        scene: Any,
+        scene: Any,  # noqa: ANN401
         mobjects: Iterable[Any] | None = None,
         include_submobjects: bool = True,
         ignore_skipping: bool = True,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """Paint, or do to the camera what painting does."""
         if self.crew.paints and not self.skip_animations:
@@ -104,7 +104,7 @@ class SteppingRenderer(CairoRenderer):
             with unguarded(self.camera):
                 paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
 
-    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
+    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ANN401, ARG002
         """Paint a frame of the running play."""
         if not self.skip_animations:
             with pardoned():
@@ -122,7 +122,7 @@ class SteppingRenderer(CairoRenderer):
             with pardoned():
                 self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
 
-    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
+    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:  # noqa: ANN401
         """Paint what stands still during the play, for each frame to start from."""
         self.static_image = None
         if static_mobjects:
@@ -131,7 +131,7 @@ class SteppingRenderer(CairoRenderer):
             self.static_image = self.crew.static_image(self.camera.pixel_array if painting else None)
         return self.static_image
 
-    def scene_finished(self, scene: Any) -> None:
+    def scene_finished(self, scene: Any) -> None:  # noqa: ANN401
         """Assemble the video. A scene without a play becomes an image, which is painted here."""
         if not self.num_plays:
             self.skip_animations, self.crew.paints = False, True
@@ -150,7 +150,7 @@ class SteppingWriter(SceneFileWriter):
         """Refuse: frames come from painters."""
         raise Unfit("it writes frames itself")
 
-    def open_partial_movie_stream(self, **_: Any) -> None:
+    def open_partial_movie_stream(self, **_: Any) -> None:  # noqa: ANN401
         """Refuse: segments come from painters."""
         raise Unfit("it opens video segments itself")
 
