@@ -39,10 +39,10 @@ class ModalBackend(Backend[ModalRequest]):
         """Deploy where needed, upload what is missing, call the function, remember the call."""
         request, spec = plan.request, plan.spec
         self.records.check_writable()
-        app_id = deployment.ensure(self.session, request.deployment)
+        deployment.ensure(self.session, request.deployment)
         task, bundle = input_paths(spec)
         self.files.put_missing({task: spec.task.encode(), bundle: spec.bundle.data})
-        record = self._record(request, spec, app_id)
+        record = self._record(request, spec)
         record = replace(record, call=calls.spawn(self.session, request, asdict(record)))
         try:
             self.records.save(record)
@@ -56,8 +56,13 @@ class ModalBackend(Backend[ModalRequest]):
         return self._status(self._find(handle))
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
-        """Read the call's logs."""
-        return logs.read(self.session, self._find(handle), follow=follow)
+        """Read the call's logs; once Modal has forgotten them, what the worker stored."""
+        record = self._find(handle)
+        line = None
+        for line in logs.read(self.session, record, follow=follow):
+            yield line
+        if line is None and not record.open:
+            yield from logs.stored(self.files, record)
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call; on return it has ended."""
@@ -96,12 +101,11 @@ class ModalBackend(Backend[ModalRequest]):
         self.files.remove(f"jobs/{record.call}")
         self.records.remove(record.call)
 
-    def _record(self, request: ModalRequest, spec: JobSpec, app_id: str) -> Record:
+    def _record(self, request: ModalRequest, spec: JobSpec) -> Record:
         gpu = request.options.get("gpu")
         return Record(
             call="",
             app=request.deployment.app,
-            app_id=app_id,
             environment=self.options.environment,
             name=spec.name,
             units=spec.units,

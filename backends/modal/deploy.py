@@ -1,7 +1,7 @@
 """Deploys the function: ``python -I -m backends.modal.deploy``, with the deployment as JSON on stdin.
 
 A process of its own, since Modal's client sends the git commit, branch and author of its current folder: here there is
-none. What it prints is the log of the image build; the last line is a JSON object with ``app_id`` or ``error``.
+none. What it prints is the log of the image build; the last line is a JSON object with ``deployed`` or ``error``.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ def main() -> None:
     wanted = json.loads(sys.stdin.read())
     try:
         with modal.enable_output():
-            said: dict[str, Any] = {"app_id": _deploy(wanted)}
+            _deploy(wanted)
+            said: dict[str, Any] = {"deployed": wanted["app"]}
     except Exception as error:  # noqa: BLE001  # told to the process that waits
         names = [kind.__name__ for kind in type(error).__mro__]
         said = {"error": str(error), "names": names}
     sys.stdout.write("\n" + json.dumps(said) + "\n")
 
 
-def _deploy(wanted: dict[str, Any]) -> str:
+def _deploy(wanted: dict[str, Any]) -> None:
     app = modal.App(wanted["app"], tags={"renderer": wanted["content"]})
     volume = modal.Volume.from_name(VOLUME, environment_name=wanted["environment"], create_if_missing=True, version=2)
     gpus: list[str] = wanted["gpus"]
@@ -62,7 +63,6 @@ def _deploy(wanted: dict[str, Any]) -> str:
         volumes={MOUNT: volume},
     )(_render_function().render)
     app.deploy(environment_name=wanted["environment"])
-    return app.app_id or ""
 
 
 def _image(recipe: dict[str, Any], folder: Path, environment: str | None) -> modal.Image:

@@ -15,7 +15,7 @@ from typing import Any
 
 from backends.errors import BackendError, RendererError
 from backends.modal.errors import translate
-from backends.modal.image import Staged, check_dockerfile, staged
+from backends.modal.image import content_hash, staged
 from backends.modal.request import Deployment
 from backends.modal.session import Session
 
@@ -24,37 +24,31 @@ BUILDER = "2025.06"  # from this version on Modal's image builder installs nothi
 log = logging.getLogger(__name__)
 
 
-def ensure(session: Session, deployment: Deployment) -> str:
-    """Deploy the app when it is missing or not what it should be; give its id."""
-    with staged(deployment) as source:
-        app_id = current(session, deployment.app, source.content)
-        if app_id:
-            return app_id
-        check_dockerfile(source.folder)
-        log.info("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
-        return _deploy(session, deployment, source)
+def ensure(session: Session, deployment: Deployment) -> None:
+    """Deploy the app when it is missing or not what it should be."""
+    content = content_hash(deployment)
+    if is_current(session, deployment.app, content):
+        return
+    log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
+    with staged(deployment) as folder:
+        described = {"environment": session.environment, "content": content, "folder": str(folder)}
+        _deploy({**asdict(deployment), **described})
 
 
-def current(session: Session, app: str, content: str) -> str | None:
-    """Give the id of the app if it is deployed with that content."""
+def is_current(session: Session, app: str, content: str) -> bool:
+    """Tell whether the app is deployed with that content."""
 
-    def look() -> str | None:
+    def look() -> bool:
         try:
             found = session.modal.App.lookup(app, environment_name=session.environment)
         except session.modal.exception.NotFoundError:
-            return None
-        return str(found.app_id) if found.get_tags().get(TAG) == content else None
+            return False
+        return bool(found.get_tags().get(TAG) == content)
 
     return session.call(look)
 
 
-def _deploy(session: Session, deployment: Deployment, source: Staged) -> str:
-    wanted = {
-        **asdict(deployment),
-        "environment": session.environment,
-        "content": source.content,
-        "folder": str(source.folder),
-    }
+def _deploy(wanted: Mapping[str, Any]) -> None:
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="renderer-deploy-") as folder:
         process = subprocess.Popen(
@@ -73,7 +67,7 @@ def _deploy(session: Session, deployment: Deployment, source: Staged) -> str:
             except BaseException:
                 process.kill()
                 raise
-    return _result(lines, process.returncode)
+    _check(lines, process.returncode)
 
 
 def _without_git(environ: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -99,7 +93,7 @@ def _read(process: subprocess.Popen[str], wanted: str, lines: list[str]) -> None
             log.debug("%s", text)
 
 
-def _result(lines: list[str], code: int) -> str:
+def _check(lines: list[str], code: int) -> None:
     try:
         said: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError):
@@ -107,7 +101,6 @@ def _result(lines: list[str], code: int) -> str:
         raise BackendError(f"deploying to Modal ended with exit code {code}: {last}") from None
     if "error" in said:
         raise _failure(said, lines[:-1])
-    return str(said["app_id"])
 
 
 def _failure(said: Mapping[str, Any], lines: list[str]) -> RendererError:

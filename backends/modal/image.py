@@ -7,37 +7,31 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from backends import image_context
 from backends.errors import BackendError, SpecError
 from backends.modal.dockerfile_rules import lint
-from backends.modal.request import CPU, MEMORY_MIB, MOUNT, TIMEOUT_S, Deployment, Recipe
+from backends.modal.request import Deployment, Recipe
 
 RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
-_DEPLOY = Path(__file__).with_name("deploy.py")
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A folder ready to be deployed from, and the hash that tells it from every other."""
-
-    folder: Path
-    content: str
+def content_hash(deployment: Deployment) -> str:
+    """Tell one deployment from every other. Raises SpecError for requirements that cannot be read."""
+    found = hashlib.sha256(image_context.content(_requirements(deployment.recipe)).encode())
+    found.update(json.dumps([asdict(deployment), image_context.build_arguments()]).encode())
+    return found.hexdigest()[:32]
 
 
 @contextmanager
-def staged(deployment: Deployment) -> Iterator[Staged]:
-    """Put the folder together, for a while. Raises SpecError for requirements that cannot be read."""
-    with tempfile.TemporaryDirectory(prefix="renderer-image-") as name:
-        folder = Path(name)
-        image_context.stage(folder, _requirements(deployment.recipe))
-        content = hashlib.sha256(image_context.digest(folder, image_context.build_arguments()).encode())
-        content.update(json.dumps(asdict(deployment)).encode())
-        content.update(repr((CPU, MEMORY_MIB, MOUNT, TIMEOUT_S)).encode())
-        content.update(RENDER_FUNCTION.read_bytes() + _DEPLOY.read_bytes())
-        yield Staged(folder, content.hexdigest()[:32])
+def staged(deployment: Deployment) -> Iterator[Path]:
+    """Put the folder together that the image is built from, for a while. Raises BackendError as check_dockerfile."""
+    with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
+        image_context.stage(Path(folder), _requirements(deployment.recipe))
+        check_dockerfile(Path(folder))
+        yield Path(folder)
 
 
 def check_dockerfile(folder: Path) -> None:

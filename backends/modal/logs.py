@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from backends.contract import LOG
 from backends.modal.errors import in_words
 from backends.modal.record import Record
 from backends.modal.session import Session
+from backends.modal.volume import Files
 from backends.models import LogLine
 
 _LINE = re.compile(r"(\d+)\| ?(.*)", re.DOTALL)
@@ -25,6 +27,14 @@ def read(session: Session, record: Record, *, follow: bool) -> Iterator[LogLine]
         raise in_words(error) from error
     finally:
         entries.close()
+
+
+def stored(files: Files, record: Record) -> Iterator[LogLine]:
+    """Yield the lines of each unit's last try, from the volume."""
+    for index in range(len(record.units)):
+        content = files.read(f"jobs/{record.call}/{index}/{LOG}") or b""
+        for text in content.decode("utf-8", "replace").splitlines():
+            yield LogLine(index, text)
 
 
 def tail(session: Session, record: Record) -> list[tuple[LogLine, str]]:

@@ -34,7 +34,6 @@ class Record:
 
     call: str
     app: str
-    app_id: str
     environment: str | None
     name: str
     units: tuple[str, ...]

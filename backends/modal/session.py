@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from backends.modal.errors import in_words, no_answer
 from backends.modal.options import ModalOptions
 
 ANSWER_S = 10.0  # the client itself would try for a minute
+HANG_UP_S = 2.0
 ResultT = TypeVar("ResultT")
 
 
@@ -60,6 +62,9 @@ class Session:
         try:
             result, error = done.get(timeout=seconds)
         except queue.Empty:
+            self._hang_up()
+            with suppress(queue.Empty):
+                done.get(timeout=HANG_UP_S)
             raise no_answer(seconds) from None
         if error is None:
             return result  # type: ignore[return-value]  # there is one where there is no error
@@ -68,3 +73,14 @@ class Session:
         if isinstance(error, modal_error) or type(error).__module__.startswith("aiohttp"):
             raise in_words(error) from error
         raise error
+
+    def _hang_up(self) -> None:
+        """Close the client, which ends what still waits in it; the next call opens another."""
+
+        def close() -> None:
+            with suppress(Exception):
+                self.modal.Client.from_env().close()
+
+        closing = threading.Thread(target=close, name="modal-close", daemon=True)
+        closing.start()
+        closing.join(HANG_UP_S)

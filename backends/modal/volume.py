@@ -9,8 +9,9 @@ jobs/CALL/tries/INDEX   one byte for each try
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +21,7 @@ from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
 SIDE_BY_SIDE = 8
+LIST_S = 60.0  # a volume may hold many files
 TRANSFER_S = 120.0
 SLOWEST = 50_000  # bytes a second
 
@@ -33,7 +35,8 @@ class Files:
     def put_missing(self, files: Mapping[str, bytes]) -> None:
         """Upload what is not there. A file is there whole or not at all."""
         volume = self._volume()
-        missing = {path: data for path, data in files.items() if not self._is_there(volume, path, len(data))}
+        sizes = self.session.call(lambda: asyncio.run(self._sizes(volume, files)))
+        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
         if not missing:
             return
 
@@ -68,7 +71,7 @@ class Files:
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return []
 
-        return self.session.call(entries)
+        return self.session.call(entries, seconds=LIST_S)
 
     def get(self, folder: str, into: Path) -> None:
         """Copy all files below a folder."""
@@ -107,14 +110,19 @@ class Files:
             VOLUME, environment_name=self.session.environment, create_if_missing=True, version=2
         )
 
-    def _is_there(self, volume: Any, path: str, size: int) -> bool:
-        def look() -> bool:
-            try:
-                return any(entry.size == size for entry in volume.listdir(path))
-            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
-                return False
+    async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
+        """Give the size of each file, None where it is not there."""
 
-        return self.session.call(look)
+        async def size(path: str) -> int | None:
+            try:
+                entries = await volume.listdir.aio(path)
+            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
+                return None
+            return entries[0].size if entries else None
+
+        wanted = list(paths)
+        await volume.hydrate.aio()
+        return dict(zip(wanted, await asyncio.gather(*map(size, wanted)), strict=True))
 
     def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
         """Move ``size`` bytes, in a time that even a slow line keeps."""

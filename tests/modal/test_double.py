@@ -1,11 +1,10 @@
-"""The double itself: it is held to the protocol of the pinned client, starts at once and leaves nothing."""
+"""The double itself: it is held to the protocol of the pinned client, and leaves nothing."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import inspect
 import re
-import time
 import typing
 from pathlib import Path
 
@@ -50,14 +49,12 @@ def test_every_handler_answers_an_rpc_of_the_protocol_in_its_types(group: type[H
     assert (request, answer) == (rpcs[name].request_type, rpcs[name].reply_type)
 
 
-def test_it_starts_within_a_second_and_leaves_nothing(tmp_path: Path) -> None:
+def test_it_leaves_nothing(tmp_path: Path) -> None:
     mounts = Path("/proc/self/mounts").read_text()
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     path = tmp_path / "hang.py"
     path.write_text("import time\nprint('openjd_progress: 1', flush=True)\ntime.sleep(600)\n")
-    began = time.monotonic()
     with ModalDouble() as double, environment(double):
-        assert time.monotonic() - began < 1
         job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(path)
         until(lambda: bool(double.state.logs), within=60)
         folder, port = double.state.folder, int(double.state.grpc_url.rpartition(":")[2])

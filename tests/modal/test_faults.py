@@ -22,7 +22,8 @@ Script = Callable[[str], Path]
 HANGS = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"])
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn])
 with open(os.environ["PIDS"], "a") as pids:
     pids.write(f"{os.getpid()} {child.pid}\\n")
 if len(open(os.environ["PIDS"]).readlines()) == int(os.environ.get("LAST", "0")):
@@ -185,7 +186,7 @@ def test_submitting_twice_makes_two_jobs_and_one_upload(
 def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     path = script("print(1)\n")
-    with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match="failed at: .*useradd") as caught:
+    with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match=r"failed at: .*useradd") as caught:
         rig.submit(path)
     assert "modal image logs im-" in (caught.value.hint or "")
     assert not fresh.state.calls
@@ -225,6 +226,13 @@ def test_a_call_that_modal_has_forgotten_is_not_found(rig: Rig, double: ModalDou
     del double.state.calls[call_of(job)]
     with pytest.raises(JobNotFoundError, match="Modal knows no call"):
         job.status()
+
+
+def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print('kept ✓')\n"))
+    job.wait(60)
+    double.state.logs.clear()
+    assert [line.text for line in job.logs()] == ["kept ✓"]
 
 
 def test_outputs_that_are_gone_from_the_volume_are_told(

@@ -13,7 +13,7 @@ import pytest
 
 from backends import Bundle, JobSpec, Resources
 from backends.errors import SpecError
-from backends.modal import ModalBackend
+from backends.modal.backend import ModalBackend
 from backends.modal.options import ModalOptions
 from backends.modal.request import app_name
 
@@ -42,7 +42,7 @@ def test_a_plain_job_is_an_a10g_with_nothing_special() -> None:
 
 
 def test_every_option_is_sent() -> None:
-    options = ModalOptions(region="us-east, eu", cloud="aws", max_containers=7, packages="cupy-cuda12x,scipy")  # type: ignore[arg-type]  # as a flag gives it
+    options = ModalOptions(region="us-east, eu", cloud="aws", max_containers=7, packages="cupy-cuda12x,scipy")
     resources = Resources(cpu=8, memory_mib=16384, gpu="L40S:2")
     found = plan(options, resources=resources, timeout=timedelta(minutes=10), retries=3)
     assert found == json.loads((GOLDEN / "options.json").read_text())
