@@ -23,8 +23,23 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 
 # Writes the lock files again from pyproject.toml.
 lock: setup
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim pyproject.toml -o docker/requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-emit-index-url --group pyproject.toml:image-build -o docker/build-requirements.txt
+
+# A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
+.PHONY: cluster-up cluster-down
+cluster-up:
+	tests/cluster/up
+
+cluster-down:
+	tests/cluster/down
+
+# Modal itself instead of its double. Needs a Modal account and MODAL_LIVE=1, and costs money; otherwise it is skipped.
+.PHONY: test-modal-live
+test-modal-live: setup
+	$(BIN)/pytest -p no:cacheprovider tests/modal/test_live.py

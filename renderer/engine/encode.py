@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 
 from renderer.engine.convert import converter
 from renderer.engine.errors import EncoderError, disk_full
 from renderer.engine.pixels import Pixels
+from renderer.engine.request import EncoderChoice
+
+
+class VideoWriter(Protocol):
+    """Takes the frames of one video file. Errors are EncoderError and OutputError, and leave no file."""
+
+    def write(self, pixels: Pixels, repeat: int) -> None:
+        """Encode a frame ``repeat`` times."""
+
+    def finish(self) -> None:
+        """Close the file."""
+
+
+Opened = Callable[[Path, Any], VideoWriter]
+
+
+def opened_by(choice: EncoderChoice, spec: Any) -> Opened:
+    """Give what opens the encoder: by PyAV, or by the ffmpeg program where the choice, and no manim.cfg, says so."""
+    if choice.via == "ffmpeg" and spec is not None and spec.codec == choice.codec:
+        from renderer.encoders.program import ProgramEncoder
+
+        return ProgramEncoder
+    return SegmentEncoder
 
 
 class SegmentEncoder:
-    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height × width × RGBA bytes."""
+    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height by width by RGBA bytes."""
 
-    def __init__(self, target: Path, spec: Any) -> None:  # noqa: ANN401
+    def __init__(self, target: Path, spec: Any) -> None:
         self.target = target
         self._spec = spec
         self._pts = 0
@@ -64,7 +87,7 @@ class SegmentEncoder:
                 if error.errno in {ENOSPC, EDQUOT, EFBIG, EIO}:
                     raise disk_full(error) from error
             raise EncoderError(
-                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}×{self._spec.height} "
+                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}x{self._spec.height} "
                 f"{self._spec.pixel_format}: {error}",
                 hint="check the options of the encoder, or leave it to the default",
             ) from error

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from backends.errors import OutputError
 from renderer.engine.digest import state_digest
-from renderer.engine.encode import SegmentEncoder
+from renderer.engine.encode import Opened, VideoWriter
 from renderer.engine.errors import EncoderError, Unfit
 from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.pixels import Pixels
@@ -22,9 +22,9 @@ class Painter:
 
     paints = True
 
-    def __init__(self, scene: Any, play: Play, part: Part, pipe: int) -> None:  # noqa: ANN401
-        self._scene, self._play, self._part, self._pipe = scene, play, part, pipe
-        self._encoder: SegmentEncoder | None = None
+    def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened) -> None:
+        self._scene, self._play, self._part, self._pipe, self._opened = scene, play, part, pipe, opened
+        self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
         self._untold = 0
 
@@ -52,7 +52,7 @@ class Painter:
         """Encode."""
         assert pixels is not None  # noqa: S101  # for the type checker
         if self._encoder is None:
-            self._encoder = SegmentEncoder(self._part.path, self._scene.session_spec.video_encoder)
+            self._encoder = self._opened(self._part.path, self._scene.session_spec.video_encoder)
         if self._part.hashes:
             self._hashes += [frame_hash(pixels)] * repeat
         self._encoder.write(pixels, repeat)
@@ -88,7 +88,7 @@ class Painter:
         self._tell(error=kind, text=text, hint=getattr(error, "hint", None))
         os._exit(1)
 
-    def _tell(self, **message: Any) -> None:  # noqa: ANN401
+    def _tell(self, **message: Any) -> None:
         os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
     def finish(self) -> dict[str, list[str]]:

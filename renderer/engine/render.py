@@ -13,6 +13,7 @@ from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.frame_hashes import note_frames
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
+from renderer.engine.presets import chosen_encoder
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
 from renderer.engine.standby import Standby
@@ -97,8 +98,19 @@ def _serially(request: SceneRequest, why: str) -> SceneReport:
     scene = load_scene_class(request.scene)()
     if request.frame_hashes:
         note_frames(scene.renderer, request.frame_hashes)
+    _open_serially(request, scene)
     _run(scene)
     return _report(request, scene, why_serial=why)
+
+
+def _open_serially(request: SceneRequest, scene: Any) -> None:
+    """Leave encoding to Manim, except where the ffmpeg program was chosen."""
+    from renderer.encoders.program import ProgramEncoder
+    from renderer.engine.encode import opened_by
+
+    spec = scene.session_spec.video_encoder
+    if opened_by(chosen_encoder(request), spec) is ProgramEncoder:
+        scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
 
 
 def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
@@ -113,7 +125,7 @@ def _in_parallel(request: SceneRequest, children: Children, progress: Progress |
     return _report(request, scene, why_serial=None)
 
 
-def _run(scene: Any) -> None:  # noqa: ANN401
+def _run(scene: Any) -> None:
     from manim.manager import Manager
 
     if scene.manager is None:
@@ -121,7 +133,7 @@ def _run(scene: Any) -> None:  # noqa: ANN401
     scene.render()
 
 
-def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:  # noqa: ANN401
+def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:
     from manim import config
 
     spec = scene.session_spec.video_encoder

@@ -12,6 +12,7 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.digest import state_digest
+from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
 from renderer.engine.painter import Painter
@@ -26,13 +27,17 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to paint: the children to share with other scenes, how many of them, the longest part in frames."""
+    """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
+
+    ``opened`` opens the encoder of a part.
+    """
 
     children: Children
     limit: int
     longest: int | None
     progress: Progress | None = None
     hashes: Path | None = None
+    opened: Opened = SegmentEncoder
 
 
 class Stepper:
@@ -40,7 +45,7 @@ class Stepper:
 
     paints = False
 
-    def __init__(self, scene: Any, plan: Plan) -> None:  # noqa: ANN401
+    def __init__(self, scene: Any, plan: Plan) -> None:
         self._scene, self._plan = scene, plan
         self._watch = Watch(plan.progress)
         self._plays: list[Play] = []
@@ -153,14 +158,14 @@ class Stepper:
         settle_child(parent)
         silence()
         unguard(self._scene.renderer.camera)
-        painter = Painter(self._scene, self._play, part, pipe)
+        painter = Painter(self._scene, self._play, part, pipe, self._plan.opened)
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()
 
 
-def _refuse_painted_keys(scene: Any) -> None:  # noqa: ANN401
-    """Some of Manim's keys contain painted pixels, which the parent does not have."""
+def _refuse_painted_keys(scene: Any) -> None:
+    """Refuse to compare keys that contain painted pixels, which the parent does not have."""
     family = scene.get_mobject_family_members()
     if any("camera" in vars(member) or getattr(member, "background_image", None) is not None for member in family):
         raise Unfit("only the painted pictures could tell whether two of its plays are the same")

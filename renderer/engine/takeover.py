@@ -10,17 +10,18 @@ from tqdm import tqdm
 
 from renderer.engine import faster
 from renderer.engine.children import Children
+from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.guard import guard
 from renderer.engine.outside import watch
-from renderer.engine.presets import longest_part
+from renderer.engine.presets import chosen_encoder, longest_part
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Plan, Progress, Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
 
 
-def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:  # noqa: ANN401
+def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:
     """Make the scene step without painting. Unfit where it has parts of its own that we do not know."""
     renderer = scene.renderer
     writer, camera = renderer.file_writer, renderer.camera
@@ -37,9 +38,9 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     watch()
     faster.install()
     share_made_files(request.scratch / "files.lock")
-    crew = Stepper(
-        scene, Plan(children, limit, longest_part(request, camera.frame_rate), progress, request.frame_hashes)
-    )
+    opened = opened_by(chosen_encoder(request), scene.session_spec.video_encoder)
+    longest = longest_part(request, camera.frame_rate)
+    crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)

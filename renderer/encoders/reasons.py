@@ -1,0 +1,72 @@
+"""Turns what FFmpeg logs when NVENC does not open into a reason and a remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ABLE = "T4, L4, A10, L40S and RTX PRO 6000 have one; A100, H100, H200 and B200 have none (`renderer gpus`)"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an encoder did not open, in one clause, and what to do about it."""
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+# The messages are those of FFmpeg's libavcodec/nvenc.c and of the loader that it uses, 4.4 to 8.
+_KNOWN: tuple[tuple[str, str, str], ...] = (
+    (
+        r"Cannot load libcuda\.so",
+        "there is no NVIDIA driver here",
+        "give the job a GPU (--gpu L4); in a container of your own, run it with --gpus all",
+    ),
+    (
+        r"Cannot load libnvidia-encode\.so",
+        "the driver's video library libnvidia-encode is not in this container",
+        "set NVIDIA_DRIVER_CAPABILITIES=compute,utility,video,graphics, as the project's image does",
+    ),
+    (
+        r"Required: (?P<need>[\d.]+) Found: (?P<have>[\d.]+)(?s:.*?driver for nvenc is (?P<driver>\S+))?",
+        "the driver is too old: it has NVENC API {have}, and {need} is required (driver {driver} or newer)",
+        "update the node's driver, or use the image, whose ffmpeg program is content with an older one",
+    ),
+    (
+        r"OpenEncodeSessionEx failed: (out of memory|incompatible client key)",
+        "the GPU opens no further encoding session: its limit or its memory is used up",
+        "run fewer jobs on this GPU at once, or --encoder x264",
+    ),
+    (r"(?:Codec not supported|does not support the codec)", "this GPU's encoder does not know this codec", _ABLE),
+    (r"OpenEncodeSessionEx failed: unsupported device", "this GPU has no video encoder", _ABLE),
+    (r"does not support NVENC", "this GPU has no video encoder", _ABLE),
+    (
+        r"cuInit\(0\) failed(?: -> (?P<why>\w+))?",
+        "the driver does not start ({why})",
+        "look at `nvidia-smi` on the node: the kernel module and the driver's libraries must have the same version",
+    ),
+    (
+        r"No CUDA capable devices found",
+        "the driver is here, but no GPU is given to this process",
+        "request one (--gpu 1), and see that CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES do not hide it",
+    ),
+    (r"No (?:NVENC )?capable devices found", "this GPU has no video encoder", _ABLE),
+    (
+        r"Unknown encoder|UnknownCodecError|No encoder .* found",
+        "this FFmpeg was built without NVENC",
+        "use the image, or the ffmpeg of Debian or Ubuntu",
+    ),
+)
+
+
+def refusal(log: str) -> Refusal:
+    """Find the first known cause in what was logged; otherwise give its last line."""
+    for pattern, reason, remedy in _KNOWN:
+        if found := re.search(pattern, log):
+            return Refusal(reason.format(**{key: text or "unknown" for key, text in found.groupdict().items()}), remedy)
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return Refusal(lines[-1] if lines else "it did not say why", "`renderer doctor` looks at driver, GPU and container")

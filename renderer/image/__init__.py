@@ -1,0 +1,1 @@
+"""Builds, names, pushes and checks the container image."""

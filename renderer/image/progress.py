@@ -1,0 +1,74 @@
+"""Reads what an engine prints while it builds: which step runs, how long each took, what was said last."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+TAIL_LINES = 20
+_BUILDAH = re.compile(r"(?:\[(\d+/\d+)\] )?STEP (\d+/\d+): (.*)")
+_BUILDKIT = re.compile(r"#(\d+) \[(.+?)\] (.*)")
+_BUILDKIT_END = re.compile(r"#(\d+) (DONE|CACHED|ERROR)\b")
+_BUILDKIT_FAILED = re.compile(r" > \[(.+?)\] ?(.*?):?")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its place such as ``stage-3 4/9`` or ``3/3 4/19``, the instruction, seconds (None while it runs)."""
+
+    place: str
+    text: str
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        short = " ".join(self.text.split())
+        return f"[{self.place}] {short[:90]}{'…' if len(short) > 90 else ''}"  # noqa: PLR2004  # one line of a screen
+
+
+class BuildLog:
+    """Takes the lines in order. ``now`` gives seconds; ``steps`` are those that ended; ``tail`` the last lines."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._running: dict[str, tuple[Step, float]] = {}
+        self.steps: list[Step] = []
+        self.last: Step | None = None
+        self.failed: Step | None = None
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def feed(self, line: str) -> Iterator[Step]:
+        """Take one line; give the steps that it ends (with seconds) and then the one that it begins."""
+        if found := _BUILDAH.fullmatch(line):
+            yield from self.end()
+            yield self._begin("", Step(f"{found[1] or '1/1'} {found[2]}", found[3]))
+        elif found := _BUILDKIT_END.match(line):
+            yield from self._end(found[1])
+        elif (found := _BUILDKIT.fullmatch(line)) and found[1] not in self._running:
+            yield self._begin(found[1], Step(found[2], found[3]))
+        else:
+            if found := _BUILDKIT_FAILED.fullmatch(line):
+                self.failed = Step(found[1], found[2])
+            if line.strip():
+                self.tail.append(line)
+
+    def end(self) -> Iterator[Step]:
+        """End the steps that still run, as the build has."""
+        for key in list(self._running):
+            yield from self._end(key)
+
+    def _begin(self, key: str, step: Step) -> Step:
+        self._running[key] = (step, self._now())
+        self.last = step
+        if not key:
+            self.tail.clear()  # one step at a time: what the earlier ones said explains nothing
+        return step
+
+    def _end(self, key: str) -> Iterator[Step]:
+        if key in self._running:
+            step, began = self._running.pop(key)
+            ended = Step(step.place, step.text, round(self._now() - began, 1))
+            self.steps.append(ended)
+            yield ended

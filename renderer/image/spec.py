@@ -1,0 +1,103 @@
+"""What goes into an image, checked before anything is built."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from backends import image_context
+from backends.errors import SpecError
+
+CUDA: Mapping[str, str] = {"12.2": "12.2.0", "12.4": "12.4.1"}  # tags of nvidia/cuda on Ubuntu 22.04
+REPOSITORY = "manim-renderer"
+_REFERENCE = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][\w.-]{0,127})?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """One image. ``base`` and ``runtime`` replace NVIDIA's; ``extra`` are lines of a requirements file."""
+
+    name: str = REPOSITORY
+    cuda: str = "12.2"
+    base: str | None = None
+    runtime: str | None = None
+    tex: Literal["small", "full"] = "small"
+    python: str = "3.11"
+    tz: str = "UTC"
+    extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built. Raises SpecError."""
+        if not _REFERENCE.fullmatch(self.name):
+            raise SpecError(f"{self.name!r} is not a name of an image", hint="for example ghcr.io/me/manim-renderer")
+        if self.cuda not in CUDA:
+            raise SpecError(f"there is no image for CUDA {self.cuda!r}", hint=f"--cuda {' or '.join(CUDA)}, or --base")
+        if not re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", self.python):
+            raise SpecError(f"Python {self.python!r} cannot run Manim", hint="--python 3.11 or newer, as 3.12")
+        if self.tz not in zoneinfo.available_timezones():
+            raise SpecError(f"there is no time zone {self.tz!r}", hint="for example Asia/Shanghai or UTC")
+        for line in self.extra:
+            _check_requirement(line)
+
+    def arguments(self) -> dict[str, str]:
+        """Give the Dockerfile's build arguments."""
+        cuda = f"nvidia/cuda:{CUDA[self.cuda]}"
+        return image_context.build_arguments() | {
+            "BASE_IMAGE": self.base or f"{cuda}-devel-ubuntu22.04",
+            "RUNTIME_IMAGE": self.runtime or self.base or f"{cuda}-runtime-ubuntu22.04",
+            "PYTHON_VERSION": self.python,
+            "TEX": self.tex,
+            "TZ": self.tz,
+        }
+
+    @contextmanager
+    def staged(self) -> Iterator[tuple[Path, str]]:
+        """Give the folder to build from, for a while, and the image's name with a tag of its content."""
+        with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
+            image_context.stage(Path(folder), self.extra)
+            yield Path(folder), self._reference(image_context.digest(Path(folder), self.arguments()))
+
+    def reference(self) -> str:
+        """Give the image's name with a tag of its content."""
+        with self.staged() as (_, reference):
+            return reference
+
+    def _reference(self, digest: str) -> str:
+        if ":" in self.name.rpartition("/")[2]:
+            return self.name
+        return f"{self.name}:{self.arguments()['VERSION']}-{digest}"
+
+
+def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]:
+    """Join --with and the lines of --requirements. Raises SpecError when the file cannot be read."""
+    lines: list[str] = []
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
+    return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))
+
+
+def _check_requirement(line: str) -> None:
+    """Refuse what would need files of this machine; pip checks the rest."""
+    text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
+    if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
+        return
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise SpecError(
+            f"{line!r} is not a package that can be installed into the image",
+            hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files and folders of this machine are not sent",
+        ) from error
