@@ -58,8 +58,9 @@ class BandConverter:
     def __init__(self, width: int, height: int) -> None:
         self._height = height
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
+        self._size = (width, height)
         self._frame = VideoFrame(width, height, "yuv420p")
-        self._planes = _planes(self._frame)
+        self._planes = [plane.copy() for plane in _planes(self._frame)]
         self._bands = [(top, min(top + BAND, height)) for top in range(0, height, BAND)]
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
         self._fresh = True
@@ -73,8 +74,16 @@ class BandConverter:
             changed = [(0, self._height)]
         for band in changed:
             self._convert(band)
+        if changed:
+            self._renew()
         self._fresh = False
         return self._frame
+
+    def _renew(self) -> None:
+        """Make a new frame: the encoder may still hold the last one."""
+        self._frame = VideoFrame(*self._size, "yuv420p")
+        for target, plane in zip(_planes(self._frame), self._planes, strict=True):
+            target[:] = plane
 
     def _rows(self, band: tuple[int, int]) -> Pixels:
         return self._last[slice(*band)]
