@@ -49,7 +49,7 @@ def test_an_image_arrives_under_its_name(registry: str, image: str) -> None:
     name = f"{registry}/team/tiny:1"
     subprocess.run(["buildah", "tag", BASE, name], check=True)
     done = push(name)
-    subprocess.run(["buildah", "untag", name, name], check=True)
+    subprocess.run(["podman", "untag", name, name], check=True)
     assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
     with urllib.request.urlopen(f"http://{registry}/v2/team/tiny/tags/list", timeout=10) as answer:
         assert json.load(answer) == {"name": "team/tiny", "tags": ["1"]}
@@ -67,7 +67,7 @@ def test_a_registry_that_does_not_answer_is_told_with_its_last_lines(image: str)
     name = "127.0.0.1:1/team/tiny:1"
     subprocess.run(["buildah", "tag", BASE, name], check=True)
     done = push(name)
-    subprocess.run(["buildah", "untag", name, name], check=True)
+    subprocess.run(["podman", "untag", name, name], check=True)
     assert done.returncode == 4
     assert f"{name} could not be pushed" in done.stderr
     assert "connection refused" in done.stderr

@@ -16,3 +16,8 @@ class Ctex(Scene):
 class Turn(Scene):
     def construct(self):
         self.play(Create(Square(color=BLUE, fill_opacity=1)), run_time=1)
+
+
+class Doublestroke(Scene):
+    def construct(self):
+        self.add(Tex(r"$\mathds{1}_A \in \mathscr{L}$, \textit{lmodern}", tex_template=TexTemplateLibrary.threeb1b).scale(2))
