@@ -30,3 +30,11 @@ lock: setup
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-emit-index-url --group pyproject.toml:image-build -o docker/build-requirements.txt
+
+# A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
+.PHONY: cluster-up cluster-down
+cluster-up:
+	tests/cluster/up
+
+cluster-down:
+	tests/cluster/down

@@ -53,7 +53,8 @@ class JobSpec:
     ``name`` is a DNS label of at most NAME_MAX characters. ``units`` names the parts that run on their own, in the
     order of their index. ``task`` is the worker's JSON document; backends carry it and do not read it. ``timeout``
     bounds one try of one unit; ``retries`` counts the tries after the first, for failures that are not the user's.
-    ``env`` reaches the user's code. ``store`` is the URI of backends.storage where inputs and outputs lie.
+    ``env`` reaches the user's code. ``store`` is the URI where inputs and outputs lie. ``attached`` says that a client
+    stays until the end and collects the outputs.
     """
 
     name: str
@@ -66,6 +67,7 @@ class JobSpec:
     timeout: timedelta = timedelta(hours=1)
     retries: int = 0
     store: str | None = None
+    attached: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ class UnitStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job now. ``reason`` says in words why it waits or failed, ``hint`` the next thing to do. Times are UTC."""
+    """A job now. ``reason`` says in words why it waits or failed, ``hint`` the next thing to do. Times are UTC.
+
+    ``notes`` are further sentences, such as where to look at it in a browser and what it costs.
+    """
 
     handle: JobHandle
     name: str
@@ -126,6 +131,7 @@ class JobStatus:
     exit_code: int | None = None
     created: datetime | None = None
     finished: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

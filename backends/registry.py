@@ -13,6 +13,8 @@ from backends.errors import BackendError, SpecError
 # name: module, class, extra that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
     "local": ("backends.local.backend", "LocalBackend", None),
+    "k8s": ("backends.kubernetes.backend", "KubernetesBackend", "k8s"),
+    "modal": ("backends.modal.backend", "ModalBackend", "modal"),
 }
 
 

@@ -31,6 +31,7 @@ class RenderSpec:
     kind: Literal["auto", "manim", "script"] = "auto"
     root: Path | None = None
     name: str | None = None
+    attached: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
+        attached=spec.attached,
     )
     return Prepared(job=job, packed=packed)
 

@@ -28,6 +28,8 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "doctor": "Look at this machine: what renders and encodes here, what is missing",
         "gpus": "Show the GPUs that can be asked for",
         "image": "Build, push and name the container image",
+        "manifest": "Print what submit would send to Kubernetes",
+        "setup": "Prepare a namespace of a Kubernetes cluster",
         "config": "Show every setting and where it comes from",
     },
 }

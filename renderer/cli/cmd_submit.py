@@ -44,8 +44,17 @@ def command(
 
     renderer submit script.py -- --frames 100
     """
-    scenes, arguments = _split(names or [])
-    wanted = RenderSpec(path=path, scenes=scenes, every=every, arguments=arguments, kind=kind, root=root, name=name)
+    scenes, arguments = split(names or [])
+    wanted = RenderSpec(
+        path=path,
+        scenes=scenes,
+        every=every,
+        arguments=arguments,
+        kind=kind,
+        root=root,
+        name=name,
+        attached=not detach,
+    )
     settings = config.load(flags).settings
     planned = api.plan(wanted, settings)
     if not json:
@@ -61,7 +70,7 @@ def command(
     return _watch(job, settings.output, json=json)
 
 
-def _split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell scenes from a script's arguments, which stand after ``--``."""
     if "--" not in sys.argv:
         return tuple(names), ()

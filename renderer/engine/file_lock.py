@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from renderer.engine.outside import pardoned
+
 ParamsT = ParamSpec("ParamsT")
 ResultT = TypeVar("ResultT")
 
@@ -24,12 +26,14 @@ class FileLock:
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Hold the lock; the kernel frees it when the process ends."""
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC) if not self._depth else None
+        with pardoned():
+            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC) if not self._depth else None
         self._depth += 1
         try:
             if descriptor is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            with pardoned():
+                yield
         finally:
             self._depth -= 1
             if descriptor is not None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from backends.errors import OutputError
 from renderer.engine.digest import state_digest
 from renderer.engine.encode import Opened, VideoWriter
-from renderer.engine.errors import EncoderError
+from renderer.engine.errors import EncoderError, Unfit
 from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play, manim_cache_key
@@ -82,7 +82,7 @@ class Painter:
 
     def failed(self, error: BaseException) -> NoReturn:
         """Tell what went wrong, and end."""
-        kinds = {EncoderError: "encoder", OutputError: "output", MemoryError: "memory"}
+        kinds = {EncoderError: "encoder", OutputError: "output", MemoryError: "memory", Unfit: "unfit"}
         kind = next((name for cls, name in kinds.items() if isinstance(error, cls)), "raised")
         text = (str(error) if kind != "raised" else f"{type(error).__name__}: {error}")[:2000]
         self._tell(error=kind, text=text, hint=getattr(error, "hint", None))

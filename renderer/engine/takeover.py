@@ -13,6 +13,7 @@ from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.guard import guard
+from renderer.engine.outside import watch
 from renderer.engine.presets import chosen_encoder, longest_part
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Plan, Progress, Stepper
@@ -33,6 +34,7 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     if renderer.num_plays:
         raise Unfit("it plays before it is rendered")
     tqdm.monitor_interval = 0  # its thread would outlive no fork
+    watch()
     share_made_files(request.scratch / "files.lock")
     opened = opened_by(chosen_encoder(request), scene.session_spec.video_encoder)
     longest = longest_part(request, camera.frame_rate)

@@ -7,6 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rigs.base import Rig
+from rigs.kubernetes import kubernetes
 from rigs.local import local
+from rigs.modal import modal
 
-RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local}
+RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {
+    "local": local,
+    "k8s": kubernetes,
+    "modal": modal,
+}

@@ -1,0 +1,262 @@
+"""The backend of a Kubernetes cluster: one Indexed Job is one job, and nothing of ours runs there besides."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from backends.base import Backend, Plan
+from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
+from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
+from backends.kubernetes.api import Api, ApiError, Object, core, jobs
+from backends.kubernetes.collect import Spool
+from backends.kubernetes.job import KubernetesRequest, build
+from backends.kubernetes.logs import Follower, of_pod
+from backends.kubernetes.options import KubernetesOptions
+from backends.kubernetes.status import JobView, pods_of, summary
+from backends.kubernetes.status import read as read_status
+from backends.kubernetes.submit import create, find_class, put_inputs
+from backends.kubernetes.words import explained as _words
+from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.storage import Storage
+
+END_S = 60.0  # how long pods may take to go
+POLL_S = 0.1
+
+
+class KubernetesBackend(Backend[KubernetesRequest]):
+    """Runs jobs on the cluster of one kubeconfig context."""
+
+    name: ClassVar[str] = "k8s"
+
+    def __init__(self, options: KubernetesOptions | None = None) -> None:
+        self.options = options or KubernetesOptions()
+        self._apis: dict[str | None, Api] = {}
+
+    @functools.cached_property
+    def _patch(self) -> Mapping[str, Any]:
+        return patch.read(self.options.patch) if self.options.patch else {}
+
+    def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:
+        """Give the objects that would be created."""
+        return Plan(spec, build(spec, self.options, self._patch))
+
+    def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
+        """Give the request as submit would send it, with what only the cluster can tell; ``upload`` stores the inputs.
+
+        A cluster that does not answer is no error unless it is needed.
+        """
+        if upload and plan.request.upload:
+            api, namespace = self._here()
+            with _words("upload the inputs"):
+                put_inputs(api, namespace, plan.request, plan.spec.bundle)
+        try:
+            api = self.api()
+            api.patience_s = 0.0
+            return find_class(api, plan.request)
+        except RendererError:
+            return plan.request
+
+    def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
+        """Create them; a job with the same name and content that is there already is taken instead."""
+        api, namespace = self._here()
+        with _words(f"submit to the namespace {namespace!r}"):
+            job = create(api, namespace, plan.request, plan.spec.bundle)
+        handle = JobHandle(self.name, (api.context.name, namespace, job["metadata"]["name"]))
+        if not plan.spec.store:
+            Spool(handle, job).create()
+        return handle
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Read the Job, its pods and, while it waits, what the cluster says about that.
+
+        Where this machine submitted the job, outputs that wait in a pod are collected on the way.
+        """
+        api, namespace, _ = self._find(handle)
+        with _words(f"read the job {handle}"):
+            view = self._view(handle)
+            spool = Spool(handle, view.job)
+            for pod in view.pods.values():
+                if pod.collectable and spool.exists:
+                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+            return read_status(api, namespace, handle, view)
+
+    def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
+        """Read the units' logs; with ``follow`` as they come, and outputs that wait are collected."""
+        view = self._view(handle)
+        if follow and not view.ended:
+            return self._follow(handle, Spool(handle, view.job))
+        return self._read_logs(handle, view)
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Let the Job's deadline pass: Kubernetes ends its pods and keeps what is finished."""
+        api, namespace, name = self._find(handle)
+        with _words(f"cancel the job {handle}"):
+            if self._view(handle).ended:
+                return
+            mark = {names.ANNOTATION_CANCELLED: datetime.now(UTC).isoformat(timespec="seconds")}
+            api.patch(jobs(namespace, name), {"metadata": {"annotations": mark}, "spec": {"activeDeadlineSeconds": 1}})
+            _wait_until(lambda: self._view(handle).ended)
+
+    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+        """Copy the outputs from the store, or from the pods that wait with them."""
+        api, namespace, _ = self._find(handle)
+        with _words(f"fetch the outputs of {handle}"):
+            view = self._view(handle)
+            where = self._place(view.job)
+            if where is None:
+                return self._fetch_from_pods(handle, view, into)
+            if where.claim:
+                self._fetch_from_claim(api, namespace, view.job, where, into)
+            else:
+                _fetch_from_store(where, into)
+        return sorted((path for path in into.iterdir() if path.is_dir()), key=lambda path: int(path.name))
+
+    def delete(self, handle: JobHandle) -> None:
+        """Delete the Job with its pods and inputs, its folder in the store, and what was collected here."""
+        api, namespace, name = self._find(handle)
+        with _words(f"delete the job {handle}"):
+            view = self._view(handle)
+            where = self._place(view.job)
+            api.delete(jobs(namespace, name), propagationPolicy="Foreground")
+            api.delete(core(namespace, "configmaps", names.inputs_name(name)))
+            _wait_until(lambda: _gone(api, namespace, name))
+            if where and where.claim:
+                with claim.helper(api, namespace, view.job, where.claim) as pod:
+                    claim.remove(api, namespace, pod, where.path)
+            elif where:
+                Storage(where.in_pod).delete()
+        Spool(handle, view.job).delete()
+
+    def api(self, context: str | None = None) -> Api:
+        """Give the API server of a context, the configured one by default."""
+        context = context or self.options.context
+        if context not in self._apis:
+            self._apis[context] = Api(kubeconfig.load(context))
+        return self._apis[context]
+
+    def _here(self) -> tuple[Api, str]:
+        api = self.api()
+        return api, self.options.namespace or api.context.namespace
+
+    def _find(self, handle: JobHandle) -> tuple[Api, str, str]:
+        if handle.backend != self.name or len(handle.parts) != 3:  # noqa: PLR2004 - context, namespace, name
+            raise JobNotFoundError(
+                f"{handle} is no job on Kubernetes", hint="such a handle is k8s://CONTEXT/NAMESPACE/NAME"
+            )
+        context, namespace, name = handle.parts
+        return self.api(context), namespace, name
+
+    def _view(self, handle: JobHandle) -> JobView:
+        api, namespace, name = self._find(handle)
+        return JobView(self._job(handle), units.latest(pods_of(api, namespace, name)))
+
+    def _job(self, handle: JobHandle) -> Object:
+        api, namespace, name = self._find(handle)
+        try:
+            return api.get(jobs(namespace, name))
+        except ApiError as error:
+            if error.code == 404:  # noqa: PLR2004 - HTTP's number
+                raise JobNotFoundError(
+                    f"there is no job {handle}", hint="`renderer list --backend k8s` shows the jobs"
+                ) from error
+            raise
+
+    def _place(self, job: Object) -> place.Place | None:
+        store = (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_STORE)
+        return place.parse(store, job["metadata"]["name"]) if store else None
+
+    def _follow(self, handle: JobHandle, spool: Spool) -> Iterator[LogLine]:
+        api, namespace, name = self._find(handle)
+
+        def on_ready(pod: units.Pod) -> None:
+            if spool.exists:
+                with suppress(RendererError):  # tried again when the pod is seen again, and by fetch
+                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+
+        def ended() -> bool:
+            try:
+                return JobView(self._job(handle), {}).ended
+            except JobNotFoundError:
+                return True
+
+        yield from Follower(api, namespace, name, on_ready, ended).run()
+
+    def _read_logs(self, handle: JobHandle, view: JobView) -> Iterator[LogLine]:
+        api, namespace, _ = self._find(handle)
+        for unit in range(len(units.unit_names(view.job))):
+            pod = view.pods.get(unit)
+            if pod and pod.has_log:
+                with _words(f"read the log of {pod.name}"):
+                    yield from (LogLine(unit, text) for _, text in of_pod(api, namespace, pod))
+
+    def _fetch_from_pods(self, handle: JobHandle, view: JobView, into: Path) -> list[Path]:
+        api, namespace, _ = self._find(handle)
+        spool = Spool(handle, view.job)
+        spool.create()
+        copied = []
+        for unit in range(len(units.unit_names(view.job))):
+            pod = view.pods.get(unit)
+            if pod and pod.collectable:
+                collect.collect(api, namespace, pod.name, spool, unit)
+            if spool.unit(unit).is_dir():
+                shutil.copytree(spool.unit(unit), into / str(unit))
+                copied.append(into / str(unit))
+        return copied
+
+    def _fetch_from_claim(self, api: Api, namespace: str, job: Object, where: place.Place, into: Path) -> None:
+        with (
+            tempfile.TemporaryDirectory(dir=into) as scratch,
+            claim.helper(api, namespace, job, where.claim or "") as pod,
+        ):
+            partial = Path(scratch) / "stream"
+            collect.download(api, namespace, pod, partial, f"{where.path}/{names.UNITS}")
+            with partial.open("rb") as file:
+                stream.unpack(file, into)
+
+    def list(self) -> Iterator[JobStatus]:
+        """Read the Jobs of the namespace."""
+        api, namespace = self._here()
+        with _words(f"list the jobs of the namespace {namespace!r}"):
+            selector = f"{names.LABEL_MANAGED}={names.MANAGER}"
+            found = [
+                summary(JobHandle(self.name, (api.context.name, namespace, job["metadata"]["name"])), job)
+                for job in api.items(jobs(namespace), labelSelector=selector)
+            ]
+        yield from sorted(found, key=lambda item: (item.created, item.name), reverse=True)
+
+
+def _fetch_from_store(where: place.Place, into: Path) -> None:
+    store = Storage(where.in_pod)
+    for path in store.list(names.UNITS):
+        target = into / Path(path).relative_to(names.UNITS)
+        if not target.resolve().is_relative_to(into.resolve()):
+            raise OutputError(f"the store holds a file {path!r}, which leads out of the folder")
+        store.get(path, target)
+
+
+def _gone(api: Api, namespace: str, name: str) -> bool:
+    try:
+        api.get(jobs(namespace, name))
+    except ApiError as error:
+        if error.code != 404:  # noqa: PLR2004 - HTTP's number
+            raise
+        return next(pods_of(api, namespace, name), None) is None
+    return False
+
+
+def _wait_until(condition: Any) -> None:
+    until = time.monotonic() + END_S
+    while not condition():
+        if time.monotonic() > until:
+            raise TransientError(
+                f"the job's pods have not gone after {END_S:.0f} s", hint="try again; is their node there?"
+            )
+        time.sleep(POLL_S)

@@ -1,0 +1,76 @@
+"""Reads and writes a claim from outside the cluster, through a short pod without a GPU that mounts it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.errors import BackendError
+from backends.kubernetes import execute, names, reasons, units
+from backends.kubernetes.api import Api, Object, core
+from backends.kubernetes.collect import POD_COMMAND
+from backends.kubernetes.templates import render
+
+START_S = 300.0
+POLL_S = 0.2
+
+
+@contextmanager
+def helper(api: Api, namespace: str, job: Object, claim: str) -> Iterator[str]:
+    """Run the pod as long as the block lasts; gives its name. Raises BackendError when it does not start."""
+    container, spec = job["spec"]["template"]["spec"]["containers"][0], job["spec"]["template"]["spec"]
+    values: dict[str, Any] = {
+        "name": f"{job['metadata']['name']}-files-{time.time_ns() % 10**8:08d}",
+        "namespace": namespace,
+        "labels": names.labels(job["metadata"]["name"], "files"),
+        "image": container["image"],
+        "image_pull_policy": container.get("imagePullPolicy"),
+        "image_pull_secrets": spec.get("imagePullSecrets") or [],
+        "claim": claim,
+    }
+    (manifest,) = render("helper", values)
+    path = core(namespace, "pods", values["name"])
+    api.create(core(namespace, "pods"), manifest)
+    try:
+        _wait(api, path)
+        yield values["name"]
+    finally:
+        api.delete(path, gracePeriodSeconds=0)
+
+
+def _wait(api: Api, path: str) -> None:
+    until = time.monotonic() + START_S
+    why = "it has not started"
+    while time.monotonic() < until:
+        found = api.get(path)
+        status = found.get("status", {})
+        if status.get("phase") == "Running":
+            return
+        waiting: Object = next(
+            (c.get("state", {}).get("waiting", {}) for c in status.get("containerStatuses") or []), {}
+        )
+        reason = reasons.cannot_start(waiting)
+        scheduled = units.pod(found).conditions.get("PodScheduled", {})
+        if scheduled.get("status") == "False":
+            reason = reasons.cannot_schedule(str(scheduled.get("message")), None)
+        why = reason.message if reason else why
+        if status.get("phase") == "Failed" or (reason and reason.final):
+            break
+        time.sleep(POLL_S)
+    raise BackendError(
+        f"the pod that reaches the claim did not start: {why}", hint="`kubectl describe pvc` tells about the claim"
+    )
+
+
+def upload(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:
+    """Copy a file into the claim; ``target`` is relative to it."""
+    command = [*POD_COMMAND, "receive", target, str(source.stat().st_size)]
+    execute.run(api, namespace, pod, command, source=source)
+
+
+def remove(api: Api, namespace: str, pod: str, folder: str) -> None:
+    """Remove a folder of the claim."""
+    execute.run(api, namespace, pod, [*POD_COMMAND, "remove", folder])

@@ -1,0 +1,113 @@
+"""Collects outputs from pods that wait with them, and keeps them on this machine until they are fetched."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from backends.errors import OutputError, TransientError
+from backends.kubernetes import execute, stream
+from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
+from backends.models import JobHandle
+
+POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
+KEEP_S = 7 * 86400
+PAUSE_S = 0.5
+
+
+class Spool:
+    """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
+
+    def __init__(self, handle: JobHandle, job: Object) -> None:
+        base = os.environ.get("XDG_STATE_HOME")
+        root = (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / "k8s"
+        parts = (*handle.parts, job["metadata"]["uid"])  # a job that replaces another one has outputs of its own
+        self.path = root / ",".join(quote(part, safe="") for part in parts)
+
+    @property
+    def exists(self) -> bool:
+        """Whether this machine is the one that collects."""
+        return self.path.is_dir()
+
+    def create(self) -> None:
+        """Make this machine the one that collects; what was collected long ago goes."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in self.path.parent.iterdir():
+            with suppress(OSError):
+                if old != self.path and time.time() - old.stat().st_mtime > KEEP_S:
+                    shutil.rmtree(old, ignore_errors=True)
+
+    def unit(self, index: int) -> Path:
+        """Where a unit's files are once all of them are there."""
+        return self.path / str(index)
+
+    def delete(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, index: int) -> Iterator[bool]:
+        """Let one process at a time collect a unit; gives false while another one does."""
+        with (self.path / f"{index}.lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+
+def collect(api: Api, namespace: str, pod: str, spool: Spool, unit: int) -> None:
+    """Copy a waiting pod's outputs into the spool and let the pod end. Raises TransientError, OutputError."""
+    with spool.lock(unit) as mine:
+        if not mine:
+            return
+        if not spool.unit(unit).is_dir():
+            _receive(api, namespace, pod, spool, unit)
+        with suppress(ApiError):  # it has ended by itself
+            execute.run(api, namespace, pod, [*POD_COMMAND, "release"])
+
+
+def _receive(api: Api, namespace: str, pod: str, spool: Spool, unit: int) -> None:
+    partial, folder = spool.path / f"{unit}.stream", spool.path / f"{unit}.new"
+    for last_try in (False, True):
+        download(api, namespace, pod, partial)
+        try:
+            stream.empty(folder)
+            with partial.open("rb") as file:
+                stream.unpack(file, folder)
+            break
+        except OutputError:
+            partial.unlink()
+            if last_try:
+                raise
+    folder.rename(spool.unit(unit))
+    partial.unlink()
+
+
+def download(api: Api, namespace: str, pod: str, target: Path, folder: str | None = None) -> None:
+    """Copy a pod's stream into ``target``, going on at its end when the connection breaks. Raises TransientError."""
+    until = time.monotonic() + PATIENCE_S
+    with target.open("ab+") as file:
+        while True:
+            have = file.seek(0, os.SEEK_END)
+            command = [*POD_COMMAND, "send", str(have), *([folder] if folder else [])]
+            try:
+                execute.run(api, namespace, pod, command, output=file.write)
+            except TransientError:
+                if time.monotonic() > until and file.tell() == have:
+                    raise
+                time.sleep(PAUSE_S)
+            except ApiError as error:
+                raise OutputError(f"the outputs are gone with their pod {pod}", hint="submit the job again") from error
+            file.flush()
+            if (size := stream.length(file)) is not None and file.seek(0, os.SEEK_END) >= size:
+                return
+            if file.tell() > have:
+                until = time.monotonic() + PATIENCE_S

@@ -1,0 +1,148 @@
+"""Logs of all units at once, whole lines as they come, whatever happens to connections and pods."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from backends.errors import RendererError, TransientError
+from backends.kubernetes import names, units
+from backends.kubernetes.api import PATIENCE_S, Api, ApiError, core
+from backends.kubernetes.units import Pod
+from backends.models import LogLine
+
+MOST_AT_ONCE = 64  # logs that are followed at the same time; others are read when one of these ends
+LOG_S = 4 * 3600.0  # a log may be silent for so long
+WATCH_S, SOON_S = 30, 1  # how long one watch lasts; and after a pod has ended
+PAUSE_S = 0.3
+_END = None
+
+
+def of_pod(api: Api, namespace: str, pod: Pod, *, since: str = "", follow: bool = False) -> Iterator[tuple[str, str]]:
+    """Give (time, line) of one pod after the time ``since``. Raises TransientError when the connection breaks."""
+    query = {"container": names.CONTAINER, "timestamps": "true"}
+    query |= {"sinceTime": since.partition(".")[0].rstrip("Z") + "Z"} if since else {}
+    query |= {"follow": "true"} if follow else {}
+    path = core(namespace, "pods", pod.name, "log")
+    for raw in api.lines(path, query, read_timeout=LOG_S if follow else 30.0):
+        stamp, _, text = raw.decode("utf-8", "replace").partition(" ")
+        if stamp > since:
+            yield stamp, text.rstrip("\r")
+
+
+class Follower:
+    """Watches the pods of a job; each started one gets a thread that passes its lines on."""
+
+    def __init__(
+        self, api: Api, namespace: str, job: str, on_ready: Callable[[Pod], None], ended: Callable[[], bool]
+    ) -> None:
+        self._api, self._namespace, self._job = api, namespace, job
+        self._on_ready, self._ended = on_ready, ended
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(1000)
+        self._stopped = threading.Event()
+        self._seen: set[str] = set()
+        self._error: RendererError | None = None
+        self._soon = 0.0
+
+    def run(self) -> Iterator[LogLine]:
+        """Give lines until the job has ended and all of them were given."""
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            while (line := self._lines.get()) is not _END:
+                yield line
+            if self._error:
+                raise self._error
+        finally:
+            self._stopped.set()
+
+    def _watch(self) -> None:
+        pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="logs")
+        try:
+            version = None
+            while not self._stopped.is_set():
+                ended = self._ended()  # asked first: every pod is then in the list
+                version = self._list(pool) if ended or version is None else version
+                if ended:
+                    break
+                version = self._watch_pods(pool, version)
+        except RendererError as error:
+            self._error = error
+        except ApiError as error:
+            self._error = TransientError(str(error))
+        finally:
+            pool.shutdown(wait=self._error is None and not self._stopped.is_set())
+            self._put(_END)
+
+    def _list(self, pool: ThreadPoolExecutor) -> str:
+        """Look at every pod; gives the version from which a watch goes on."""
+        path, selector = self._pods
+        version = str(self._api.get(path, limit=1, **selector)["metadata"]["resourceVersion"])
+        for item in self._api.items(path, **selector):
+            self._look(units.pod(item), pool)
+        return version
+
+    def _watch_pods(self, pool: ThreadPoolExecutor, version: str) -> str | None:
+        """Look at what changes for a while; gives the version to go on from, None when it is too old."""
+        path, selector = self._pods
+        seconds = SOON_S if time.monotonic() < self._soon else WATCH_S
+        try:
+            for event in self._api.watch(path, version, seconds, **selector):
+                if event["type"] == "ERROR" or self._stopped.is_set():
+                    return None
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"]), pool) and seconds != SOON_S:
+                    break  # the job may end soon: watch in short rounds
+        except (TransientError, ApiError):
+            self._stopped.wait(PAUSE_S)
+            return None
+        return version
+
+    @property
+    def _pods(self) -> tuple[str, dict[str, str]]:
+        return core(self._namespace, "pods"), {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
+
+    def _look(self, pod: Pod, pool: ThreadPoolExecutor) -> bool:
+        """Follow a pod that has begun; tells whether it is over."""
+        if pod.has_log and pod.name not in self._seen:
+            self._seen.add(pod.name)
+            pool.submit(self._pass_on, pod)
+        if pod.collectable:
+            pool.submit(self._on_ready, pod)
+        if pod.ended or pod.deleted:
+            self._soon = time.monotonic() + 10 * SOON_S
+            return True
+        return False
+
+    def _pass_on(self, pod: Pod) -> None:
+        since, until = "", time.monotonic() + PATIENCE_S
+        while not self._stopped.is_set():
+            over = self._over(pod)  # asked first: the log then holds everything
+            try:
+                for stamp, text in of_pod(self._api, self._namespace, pod, since=since, follow=not over):
+                    since, until = stamp, time.monotonic() + PATIENCE_S
+                    self._put(LogLine(pod.unit, text))
+                if over:
+                    return
+            except (TransientError, ApiError):
+                if over or time.monotonic() > until:
+                    return
+            self._stopped.wait(PAUSE_S if not over else 0)
+
+    def _over(self, pod: Pod) -> bool:
+        try:
+            return units.pod(self._api.get(core(self._namespace, "pods", pod.name))).ended
+        except (ApiError, RendererError):
+            return True
+
+    def _put(self, line: LogLine | None) -> None:
+        while True:
+            with suppress(queue.Full):
+                self._lines.put(line, timeout=0.5)
+                return
+            if self._stopped.is_set():
+                return

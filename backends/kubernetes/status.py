@@ -1,0 +1,246 @@
+"""The state of a Job and of its units, as every backend tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from backends.contract import last_progress
+from backends.errors import BackendError
+from backends.exit_codes import ExitCode
+from backends.kubernetes import names, reasons, units
+from backends.kubernetes.api import Api, ApiError, Object, core
+from backends.kubernetes.rules import Why
+from backends.kubernetes.units import Pod
+from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+
+MOST_PROGRESS = 16  # running units whose log is asked for their progress
+TAIL = {"tailLines": 40, "limitBytes": 16384}
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job and the last pod of each of its units."""
+
+    job: Object
+    pods: Mapping[int, Pod]
+
+    @property
+    def name(self) -> str:
+        """The Job's name."""
+        return str(self.job["metadata"]["name"])
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to cancel it."""
+        return names.ANNOTATION_CANCELLED in (self.job["metadata"].get("annotations") or {})
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        suspended = self.cancelled and bool(self.job["spec"].get("suspend"))
+        return suspended or units.ended(self.job) is not None
+
+    @property
+    def memory(self) -> str | None:
+        """The memory limit of one unit."""
+        limits: dict[str, str] = (
+            self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
+        )
+        return limits.get("memory")
+
+
+def pods_of(api: Api, namespace: str, job: str) -> Iterator[Pod]:
+    """Read the Job's pods, page by page."""
+    yield from map(units.pod, api.items(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))
+
+
+def summary(handle: JobHandle, job: Object) -> JobStatus:
+    """Tell what the Job alone says, without its pods: for a list."""
+    return _status(handle, JobView(job, {}), {}, None)
+
+
+def read(api: Api, namespace: str, handle: JobHandle, view: JobView) -> JobStatus:
+    """Tell everything; asks for events and nodes only when something waits."""
+    waits = {} if view.ended else _waits(api, namespace, view)
+    blocked = None if view.ended or view.pods else _blocked(api, namespace, view)
+    return _status(handle, view, waits, blocked, _progress(api, namespace, view))
+
+
+def _status(
+    handle: JobHandle,
+    view: JobView,
+    waits: Mapping[int, Why],
+    blocked: Why | None,
+    progress: Mapping[int, float] | None = None,
+) -> JobStatus:
+    done = set(units.indexes(view.job.get("status", {}).get("completedIndexes")))
+    lost = set(units.indexes(view.job.get("status", {}).get("failedIndexes")))
+    known = {**dict.fromkeys(done, JobState.SUCCEEDED), **dict.fromkeys(lost, JobState.FAILED)}
+    states = tuple(
+        _unit(view, index, name, known.get(index), waits.get(index), (progress or {}).get(index))
+        for index, name in enumerate(units.unit_names(view.job))
+    )
+    state = _job_state(view, states, (blocked, *waits.values()))
+    why = _reason(view, states, state, blocked or next(iter(waits.values()), None))
+    end = units.ended(view.job)
+    return JobStatus(
+        handle=handle,
+        name=(view.job["metadata"].get("annotations") or {}).get(names.ANNOTATION_NAME, view.name),
+        state=state,
+        units=states,
+        reason=why.message if why else None,
+        hint=why.hint if why else None,
+        exit_code=_exit_code(state, why),
+        created=units.time(view.job["metadata"]["creationTimestamp"]),
+        finished=units.time(end["lastTransitionTime"]) if end else None,
+    )
+
+
+def _unit(
+    view: JobView, index: int, name: str, state: JobState | None, wait: Why | None, progress: float | None
+) -> UnitStatus:
+    pod = view.pods.get(index)
+    attempt = pod.attempt if pod else 1
+    if state is JobState.SUCCEEDED:
+        return UnitStatus(name=name, state=state, progress=100.0, exit_code=ExitCode.OK, attempt=attempt)
+    if state is JobState.FAILED or (view.ended and pod and pod.phase == "Failed"):
+        why = reasons.failed(pod, view.memory) if pod else Why(message="its pod is gone", exit_code=ExitCode.LOST)
+        return _worded(name, JobState.FAILED, why, attempt)
+    if view.ended:
+        if view.cancelled:
+            return UnitStatus(name=name, state=JobState.CANCELLED, exit_code=ExitCode.CANCELLED, attempt=attempt)
+        return UnitStatus(name=name, state=JobState.FAILED, message="it had not ended with the job", attempt=attempt)
+    if pod and pod.started and not pod.deleted:
+        words = "rendered; its outputs wait to be collected" if pod.collectable else None
+        return UnitStatus(name=name, state=JobState.RUNNING, progress=progress, message=words, attempt=attempt)
+    if pod and pod.ended and wait is None:
+        wait = Why(message=f"tried again after: {reasons.failed(pod, view.memory).message}")
+    return _worded(name, JobState.PENDING, wait, attempt)
+
+
+def _worded(name: str, state: JobState, why: Why | None, attempt: int) -> UnitStatus:
+    if why is None:
+        return UnitStatus(name=name, state=state, attempt=attempt)
+    return UnitStatus(
+        name=name,
+        state=state,
+        message=why.message,
+        hint=why.hint,
+        details=why.details,
+        exit_code=why.exit_code,
+        attempt=attempt,
+    )
+
+
+def _job_state(view: JobView, states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> JobState:
+    if units.condition(view.job, "Complete"):
+        return JobState.SUCCEEDED
+    if view.ended:
+        return JobState.CANCELLED if view.cancelled else JobState.FAILED
+    if _hopeless(states, waits):
+        return JobState.FAILED
+    begun = any(unit.state is JobState.RUNNING or unit.state.terminal for unit in states)
+    return JobState.RUNNING if begun or view.job.get("status", {}).get("ready") else JobState.PENDING
+
+
+def _hopeless(states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> bool:
+    """Tell whether nothing runs and everything that was tried waits for what cannot come, as a missing image."""
+    found = [why for why in waits if why]
+    running = any(unit.state is JobState.RUNNING for unit in states)
+    return bool(found) and not running and all(why.final for why in found)
+
+
+def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, waiting: Why | None) -> Why | None:
+    if state is JobState.CANCELLED:
+        return Why(message="the job was cancelled", exit_code=ExitCode.CANCELLED)
+    end = units.condition(view.job, "Failed")
+    if state is JobState.FAILED and end and end.get("reason") == "DeadlineExceeded":
+        return Why(
+            message=f"the job did not end within its deadline of {view.job['spec']['activeDeadlineSeconds']} s",
+            hint="--deadline gives it longer; `renderer status` tells what it waited for",
+            exit_code=ExitCode.TIMEOUT,
+        )
+    failed = [unit for unit in states if unit.state is JobState.FAILED]
+    if state is JobState.FAILED and failed:
+        first = failed[0]
+        more = f" ({len(failed)} of {len(states)} failed)" if len(states) > 1 else ""
+        return Why(message=f"{first.name}: {first.message}{more}", hint=first.hint, exit_code=first.exit_code)
+    if view.job["spec"].get("suspend") and not view.ended:
+        queue = (view.job["metadata"].get("labels") or {}).get(names.LABEL_QUEUE)
+        where = f"waits in the queue {queue!r}" if queue else "is suspended"
+        return Why(message=f"the job {where}", hint="it goes on when the queue lets it in" if queue else None)
+    return None if state is JobState.SUCCEEDED else waiting
+
+
+def _exit_code(state: JobState, why: Why | None) -> int | None:
+    if state is JobState.SUCCEEDED:
+        return ExitCode.OK
+    if not state.terminal:
+        return None
+    return why.exit_code if why and why.exit_code is not None else ExitCode.LOST
+
+
+def _blocked(api: Api, namespace: str, view: JobView) -> Why | None:
+    """Say why the Job's controller makes no pods."""
+    for event in _warnings(api, namespace, "Job", view.name):
+        if event["reason"] == "FailedCreate":
+            return reasons.cannot_create(event["message"])
+    return None
+
+
+def _waits(api: Api, namespace: str, view: JobView) -> dict[int, Why]:
+    """Say why each unit's pod waits; what only the cluster's events know is asked for the first one alone."""
+    waiting = {unit: pod for unit, pod in view.pods.items() if not pod.started and not pod.ended and not pod.deleted}
+    found: dict[int, Why] = {}
+    nodes: str | None = None
+    for unit, pod in waiting.items():
+        scheduled = pod.conditions.get("PodScheduled", {})
+        if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+            nodes = _nodes(api) if nodes is None else nodes
+            found[unit] = reasons.cannot_schedule(scheduled.get("message", ""), nodes)
+        elif why := reasons.cannot_start(pod.waiting):
+            found[unit] = why
+    if waiting and not found:
+        unit, pod = next(iter(waiting.items()))
+        for event in _warnings(api, namespace, "Pod", pod.name):
+            if why := reasons.warning(event["reason"], event["message"]):
+                found[unit] = why
+    return found
+
+
+def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
+    """Give the warnings about an object, the newest first; none where they may not be read."""
+    selector = f"type=Warning,involvedObject.kind={kind},involvedObject.name={name}"
+    try:
+        events = list(api.items(core(namespace, "events"), fieldSelector=selector))
+    except ApiError:
+        return []
+    return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), reverse=True)
+
+
+def _nodes(api: Api) -> str:
+    """Say which GPUs the nodes have; nothing where nodes may not be read."""
+    with suppress(ApiError):
+        return reasons.of_nodes(api.items("/api/v1/nodes"))
+    return ""
+
+
+def _progress(api: Api, namespace: str, view: JobView) -> dict[int, float]:
+    """Read how far the running units are from the ends of their logs."""
+    running = [pod for pod in view.pods.values() if pod.started and not pod.ended][:MOST_PROGRESS]
+    if view.ended or not running:
+        return {}
+
+    def of(pod: Pod) -> tuple[int, float | None]:
+        query: dict[str, Any] = {"container": names.CONTAINER, **TAIL}
+        with suppress(ApiError, BackendError):
+            lines = list(api.lines(core(namespace, "pods", pod.name, "log"), query))
+            return pod.unit, last_progress(line.decode("utf-8", "replace") for line in lines)
+        return pod.unit, None
+
+    with ThreadPoolExecutor(len(running)) as pool:
+        return {unit: value for unit, value in pool.map(of, running) if value is not None}
