@@ -13,8 +13,8 @@ from containers import image_command
 from support import BIN
 
 from backends.errors import SpecError
+from backends.modal.dockerfile_rules import lint
 from backends.resources import data_dir
-from renderer.image.lint import lint
 from renderer.image.progress import BuildLog
 from renderer.image.spec import ImageSpec, read_requirements
 
