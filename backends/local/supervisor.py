@@ -24,6 +24,8 @@ from backends.processes import die_with_parent
 
 GRACE_S = 0.9  # the worker ends its children within it; what is left is killed
 POLL_S = 0.05
+SIGNALLED = 128  # a container's exit code beyond it is a signal
+NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
 
@@ -54,6 +56,7 @@ class Supervisor:
     def __init__(self, folder: JobFolder) -> None:
         self.folder = folder
         self.record = folder.record()
+        self.launcher = folder.launcher()
         self.worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> Ended:
@@ -85,11 +88,12 @@ class Supervisor:
         return [UnitResult.read(self.folder.unit(unit) / RESULT) for unit in range(len(self.record.units))]
 
     def _run_worker(self, units: list[int]) -> int:
-        command = worker_command(
-            sys.executable,
-            task=str(self.folder.task),
-            bundle=str(self.folder.bundle),
-            output=str(self.folder.units),
+        root = self.launcher.root
+        worker = worker_command(
+            self.launcher.python,
+            task=f"{root}/{self.folder.task.name}",
+            bundle=f"{root}/{self.folder.bundle.name}",
+            output=f"{root}/{self.folder.units.name}",
             units=units,
         )
         self.folder.scratch.mkdir(exist_ok=True)
@@ -98,7 +102,7 @@ class Supervisor:
         with self.folder.worker_log.open("ab") as log:
             own = os.getpid()
             self.worker = subprocess.Popen(
-                command,
+                [*self.launcher.prefix, *worker],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -116,6 +120,8 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 os.killpg(self.worker.pid, signal.SIGKILL)
             self.worker.wait()
+        if self.launcher.end:
+            subprocess.run(self.launcher.end, capture_output=True, check=False)
 
     def _ended(self, attempts: int, code: int) -> Ended:
         results = self._results()
@@ -133,7 +139,11 @@ class Supervisor:
     def _worker_failure(self, code: int) -> tuple[ExitCode, str]:
         if code < 0:
             return ExitCode.LOST, f"the worker was ended by {signal.Signals(-code).name}"
+        if self.launcher.prefix and code > SIGNALLED:
+            return ExitCode.LOST, f"the container was ended by {signal.Signals(code - SIGNALLED).name}"
         said = [line for line in read_tail(self.folder.worker_log) if line.strip()]
+        if self.launcher.prefix and code in NOT_STARTED:
+            return ExitCode.BACKEND, f"the container did not start: {said[-1] if said else f'exit code {code}'}"
         known = ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
         last = said[-1].removeprefix("openjd_fail: ") if said else "it said nothing"
         return known, last if known is not ExitCode.INTERNAL else f"the worker failed: {last}"

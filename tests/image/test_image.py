@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,13 @@ def test_the_worker_says_what_is_wrong_with_its_inputs(podman: Podman) -> None:
     done = podman.run(*WORKER, "--unit", "0", check=False)
     assert done.returncode == 14
     assert "openjd_fail: cannot read the inputs" in done.stdout
+
+
+def test_layers_and_steps_are_reported(podman: Podman) -> None:
+    done = subprocess.run([sys.executable, IMAGE_TESTS / "report.py"], capture_output=True, text=True, check=True)
+    first, *rest = done.stdout.splitlines()
+    assert first.startswith(f"{podman.image}: ")
+    sizes = [int(line.split(" MB")[0].replace(",", "")) for line in rest[: rest.index("")]]
+    assert 1000 < sum(sizes) < 4000
+    assert any("texlive" in line for line in rest)
+    assert "steps of the last build:" in rest
