@@ -4,7 +4,7 @@ from manim import *
 class Board(Scene):
     def construct(self):
         formula = MathTex(r"\int_0^1 x^2 \, dx = \frac{1}{3}")
-        chinese = Text("你好，世界", font="Noto Sans CJK SC")
+        chinese = Text("Hello, 世界！")
         self.add(VGroup(formula, chinese).arrange(DOWN))
 
 
