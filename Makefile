@@ -7,6 +7,7 @@ demo: setup
 	$(BIN)/renderer submit examples/hello.py --quality m --output renders
 
 test: setup lint
+	@scripts/setup-image
 	$(BIN)/pytest
 	@$(MAKE) --no-print-directory test-newest
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
@@ -111,6 +112,7 @@ class Settings(BaseModel):
     )
 
     local: LocalOptions = LocalOptions()
+    docker: DockerOptions = DockerOptions()
     k8s: KubernetesOptions = KubernetesOptions()
     modal: ModalOptions = ModalOptions()
 
