@@ -14,7 +14,7 @@ from backends.kubernetes.api import Api, Object, core
 from backends.kubernetes.collect import POD_COMMAND
 from backends.kubernetes.templates import render
 
-START_S = 300.0
+START_S = 180.0
 POLL_S = 0.2
 
 
@@ -57,7 +57,7 @@ def _wait(api: Api, path: str) -> None:
         if scheduled.get("status") == "False":
             reason = reasons.cannot_schedule(str(scheduled.get("message")), None)
         why = reason.message if reason else why
-        if status.get("phase") == "Failed" or (reason and reason.final):
+        if status.get("phase") == "Failed" or (reason and reason.final) or "not found" in why:
             break
         time.sleep(POLL_S)
     raise BackendError(

@@ -77,7 +77,7 @@ def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Pat
     kill = (
         "import os, pathlib\n"
         "for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
-        "    if b'renderer.worker' in p.read_bytes(): os.kill(int(p.parent.name), 9)\n"
+        "    if b'-m\\0renderer.worker' in p.read_bytes(): os.kill(int(p.parent.name), 9)\n"
     )
     kubectl("exec", "-n", namespace, pod(job), "--", "python", "-c", kill)
     assert succeeds(job, tmp_path / "out").units[0].attempt == 2
