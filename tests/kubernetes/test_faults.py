@@ -93,8 +93,16 @@ def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_pa
 
 def away(parts: Parts, seconds: float = 10.0) -> threading.Timer:
     """Take the API server away for a while."""
+
+    def back() -> None:
+        parts("start", "kube-apiserver")
+        until(lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
+        for name in ("kube-controller-manager", "kube-scheduler"):  # they would pause for half a minute otherwise
+            parts("kill", name)
+            parts("start", name)
+
     parts("kill", "kube-apiserver")
-    timer = threading.Timer(seconds, parts, ("start", "kube-apiserver"))
+    timer = threading.Timer(seconds, back)
     timer.start()
     return timer
 
