@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from backends.kubernetes.templates import render
 
 START_S = 180.0
 POLL_S = 0.2
+_NO_CLAIM = r"persistentvolumeclaim .* not found"
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def _wait(api: Api, path: str) -> None:
         if scheduled.get("status") == "False":
             reason = reasons.cannot_schedule(str(scheduled.get("message")), None)
         why = reason.message if reason else why
-        if status.get("phase") == "Failed" or (reason and reason.final) or "not found" in why:
+        if status.get("phase") == "Failed" or (reason and reason.final) or re.search(_NO_CLAIM, why):
             break
         time.sleep(POLL_S)
     raise BackendError(f"the helper pod did not start: {why}", hint="`kubectl describe` the claim, or the image's pull")

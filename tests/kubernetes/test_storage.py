@@ -44,9 +44,7 @@ def test_what_is_not_there_is_told(store: Storage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("faults", [["500", "500", "500"], ["cut"], ["cut", "500", "cut"]])
-def test_faults_are_tried_again(
-    s3: str, faults: list[Fault], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_faults_are_tried_again(s3: str, faults: list[Fault], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "big"
     source.write_bytes(os.urandom(9 * 2**20))
     with flaky(os.environ["S3_FOR_TESTS"], faults) as (endpoint, left):
