@@ -38,3 +38,8 @@ cluster-up:
 
 cluster-down:
 	tests/cluster/down
+
+# Modal itself instead of its double. Needs a Modal account and MODAL_LIVE=1, and costs money; otherwise it is skipped.
+.PHONY: test-modal-live
+test-modal-live: setup
+	$(BIN)/pytest -p no:cacheprovider tests/modal/test_live.py

@@ -117,7 +117,10 @@ class UnitStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job now. ``reason`` says in words why it waits or failed, ``hint`` the next thing to do. Times are UTC."""
+    """A job now. ``reason`` says in words why it waits or failed, ``hint`` the next thing to do. Times are UTC.
+
+    ``notes`` are further sentences, such as where to look at it in a browser and what it costs.
+    """
 
     handle: JobHandle
     name: str
@@ -128,6 +131,7 @@ class JobStatus:
     exit_code: int | None = None
     created: datetime | None = None
     finished: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from backends.errors import BackendError, SpecError
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
     "local": ("backends.local.backend", "LocalBackend", None),
     "k8s": ("backends.kubernetes.backend", "KubernetesBackend", "k8s"),
+    "modal": ("backends.modal.backend", "ModalBackend", "modal"),
 }
 
 

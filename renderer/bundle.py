@@ -1,4 +1,4 @@
-"""Packs a folder into a bundle: the same bytes for the same content, on any machine."""
+"""The format of a bundle: a zstd-compressed tar, the same for the same content on any machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,51 +15,21 @@ import zstandard
 
 from backends import Bundle
 from backends.errors import InputError, SpecError
-from renderer.ignore import IgnoreRules, looks_like_credential
-
-LARGEST_SHOWN = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packed:
-    """A bundle and what is in it: ``files`` and ``credentials`` (left out) are posix paths relative to the root."""
-
-    bundle: Bundle
-    files: tuple[str, ...]
-    credentials: tuple[str, ...]
-    ignored: tuple[str, ...]
-    size: int
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """One file or link of a folder: ``name`` is its posix path in the bundle."""
+
     name: str
     path: Path
     info: os.stat_result
 
 
-def pack(root: Path, *, main: Path, limit: int) -> Packed:
-    """Pack the folder ``root``; ``main`` (below it) goes along whatever the ignore files say.
-
-    ``limit`` bounds the sum of the files' sizes in bytes.
-    Raises SpecError for a link that leaves the root, an unreadable file, or too large a sum.
-    """
-    root = root.resolve()
-    walk = _Walk(root)
-    entries = {entry.name: entry for entry in walk.entries(root, IgnoreRules(root))}
-    main_name = main.resolve().relative_to(root).as_posix()
-    if main_name not in entries:
-        entries[main_name] = _Entry(main_name, main.resolve(), main.stat())
-    chosen = [entries[name] for name in sorted(entries, key=os.fsencode)]
-    size = _checked_size(chosen, limit)
-    tar = _tar(chosen)
-    return Packed(
-        bundle=Bundle(digest=hashlib.sha256(tar).hexdigest(), data=zstandard.compress(tar, 3)),
-        files=tuple(entry.name for entry in chosen),
-        credentials=tuple(sorted(walk.credentials)),
-        ignored=tuple(sorted(walk.ignored)),
-        size=size,
-    )
+def make(entries: Iterable[Entry]) -> Bundle:
+    """Pack the entries, in the order of their names. Raises SpecError for a file that cannot be read."""
+    tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
+    return Bundle(digest=hashlib.sha256(tar).hexdigest(), data=zstandard.compress(tar, 3))
 
 
 def unpack(data: bytes, digest: str, into: Path) -> None:
@@ -73,73 +43,10 @@ def unpack(data: bytes, digest: str, into: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         # Debian 12's Python 3.11.2 has no filters yet; the digest says that the content is the submitter's own
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-        archive.extractall(into)
+        archive.extractall(into)  # noqa: S202
 
 
-class _Walk:
-    """Finds the files of a folder that go along, and remembers what did not and why."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.credentials: list[str] = []
-        self.ignored: list[str] = []
-
-    def entries(self, folder: Path, above: IgnoreRules) -> Iterator[_Entry]:
-        rules = above.enter(folder)
-        try:
-            found = list(os.scandir(folder))
-        except OSError as error:
-            raise SpecError(
-                f"cannot read {folder}: {error.strerror}", hint="or leave it out in .rendererignore"
-            ) from error
-        for item in found:
-            path = Path(item.path)
-            name = path.relative_to(self.root).as_posix()
-            is_folder = item.is_dir(follow_symlinks=False)
-            if rules.ignores(path, is_folder=is_folder):
-                self.ignored.append(name)
-            elif is_folder:
-                yield from self.entries(path, rules)
-            elif looks_like_credential(path):
-                self.credentials.append(name)
-            else:
-                yield from self._file(name, path, item.stat(follow_symlinks=False))
-
-    def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[_Entry]:
-        if stat.S_ISLNK(info.st_mode):
-            self._check_link(name, path)
-            yield _Entry(name, path, info)
-        elif stat.S_ISREG(info.st_mode):
-            yield _Entry(name, path, info)
-        else:
-            self.ignored.append(name)  # a socket, pipe or device holds nothing to send
-
-    def _check_link(self, name: str, path: Path) -> None:
-        target = path.readlink()
-        if target.is_absolute() or not path.resolve().is_relative_to(self.root):
-            raise SpecError(
-                f"the link {name} points out of the folder, to {target}",
-                hint="replace it by a relative link or a copy, choose a wider --root, or name it in .rendererignore",
-            )
-
-
-def _checked_size(entries: list[_Entry], limit: int) -> int:
-    size = sum(entry.info.st_size for entry in entries)
-    if size > limit:
-        largest = sorted(entries, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
-        listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
-        raise SpecError(
-            f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
-            hint="name what the job does not need in .rendererignore, or raise bundle_limit_mib",
-        )
-    return size
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
-
-
-def _tar(entries: list[_Entry]) -> bytes:
+def _tar(entries: list[Entry]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
@@ -156,7 +63,7 @@ def _tar(entries: list[_Entry]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(entry: _Entry) -> bytes:
+def _read(entry: Entry) -> bytes:
     try:
         return entry.path.read_bytes()
     except OSError as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
+from backends.modal.options import ModalOptions
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -67,7 +68,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting("local", "where the job runs: local, k8s", "Job", "--backend", "-b", metavar="NAME")
+    backend: str = _setting("local", "where the job runs: local, k8s, modal", "Job", "--backend", "-b", metavar="NAME")
     output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
     env: Pairs = _setting(
         {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
@@ -111,6 +112,7 @@ class Settings(BaseModel):
 
     local: LocalOptions = LocalOptions()
     k8s: KubernetesOptions = KubernetesOptions()
+    modal: ModalOptions = ModalOptions()
 
     @model_validator(mode="after")
     def _even_sides(self) -> Settings:

@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from backends import JobSpec, Resources
+from backends import JobSpec, Resources, gpus
 from backends.errors import SpecError
 from backends.models import NAME_MAX
-from renderer import bundle, scenes
+from renderer import folder, scenes
+from renderer.encoders import names as encoders
 from renderer.engine.request import EncoderSettings, RenderSettings
 from renderer.settings import Settings
 from renderer.task import Kind, Task
@@ -38,14 +39,23 @@ class Prepared:
     """A job ready for a backend, and what was packed for it."""
 
     job: JobSpec
-    packed: bundle.Packed
+    packed: folder.Packed
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     """Check the request, pack the folder and describe the job. Raises SpecError; reads files and changes nothing."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path)
-    packed = bundle.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
+    picture = RenderSettings(
+        quality=settings.quality,
+        resolution=settings.resolution,
+        fps=settings.fps,
+        format=settings.format,
+        transparent=settings.transparent,
+        renderer=settings.renderer,
+    )
+    _check_encoder(settings, picture if kind == "manim" else None)
+    packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
@@ -53,14 +63,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
         arguments=spec.arguments,
-        settings=RenderSettings(
-            quality=settings.quality,
-            resolution=settings.resolution,
-            fps=settings.fps,
-            format=settings.format,
-            transparent=settings.transparent,
-            renderer=settings.renderer,
-        ),
+        settings=picture,
         encoder=EncoderSettings(encoder=settings.encoder, preset=settings.encoder_preset),
     )
     job = JobSpec(
@@ -85,17 +88,30 @@ def job_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
 
 
+def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
+    """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
+    request = gpus.parse(settings.gpu) if settings.gpu is not None else None
+    if picture is not None:
+        encoders.check(settings.encoder, picture)
+        if request is not None:
+            gpus.require_encoder(request, settings.encoder)
+
+
 def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
     path = spec.path
     if path.is_dir():
         raise SpecError(f"{path} is a folder", hint="name the Python file in it")
     if not path.exists():
         raise SpecError(f"there is no file {path}", hint=f"the current folder is {Path.cwd()}")
+    if not path.is_file():
+        raise SpecError(f"{path} is not a regular file")
     if path.suffix != ".py":
         raise SpecError(f"{path.name} is not a Python file", hint="a Python file's name ends in .py")
     root = spec.root or path.parent
     if not root.is_dir():
         raise SpecError(f"--root {root} is not a folder")
+    if path.is_symlink() and spec.root is None and not path.resolve().is_relative_to(root.resolve()):
+        raise SpecError(f"{path} is a link out of its folder, to {path.readlink()}", hint="name the file itself")
     if not path.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"{path} is not inside --root {root}", hint="choose a folder that holds the file")
     return path, root

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import InputError, SpecError
-from renderer.bundle import pack, unpack
+from renderer.bundle import unpack
+from renderer.folder import pack
 
 LIMIT = 1 << 20
 

@@ -26,6 +26,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     },
     "Set-up": {
         "doctor": "Look at this machine: what renders and encodes here, what is missing",
+        "gc": "Remove what old jobs left at a backend",
         "gpus": "Show the GPUs that can be asked for",
         "image": "Build, push and name the container image",
         "manifest": "Print what submit would send to Kubernetes",
@@ -37,7 +38,10 @@ VERBS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the boundary was there to see it
+        sys.exit(130)
 
 
 def run(arguments: list[str]) -> int:

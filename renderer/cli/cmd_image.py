@@ -11,12 +11,12 @@ import typer
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.image_context import DOCKERFILE
+from backends.modal.dockerfile_rules import lint
 from backends.resources import data_dir
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 from renderer.image import build as building
 from renderer.image.engines import find_engine
-from renderer.image.lint import lint
 from renderer.image.spec import CUDA, REPOSITORY, ImageSpec, read_requirements
 
 _CONTENT = "What goes in"

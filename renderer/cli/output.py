@@ -33,6 +33,7 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         "exit_code": status.exit_code,
         "created": _time(status.created),
         "finished": _time(status.finished),
+        "notes": list(status.notes),
         "units": [_unit_json(unit) for unit in status.units],
     }
 
@@ -42,6 +43,7 @@ def status_lines(status: JobStatus) -> list[str]:
     lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
     if status.reason and status.reason not in {unit.message for unit in status.units}:
         lines.append(f"  {status.reason}")
+    lines += [f"  {note}" for note in status.notes]
     for unit in status.units:
         lines += [f"  {line}" for line in unit_lines(unit)]
     if status.hint:

@@ -43,20 +43,26 @@ class ProgramEncoder:
             for _ in range(repeat):
                 self._process.stdin.write(pixels.data)
         except OSError as error:
-            self.abort()
-            raise self._error() from error
+            raise self._failure() from error
+
+    def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:
+        """Do the same under the name that Manim's own file writer calls."""
+        self.write(pixels, repeat)
 
     def finish(self) -> None:
         """Wait until the program has closed the file."""
         with suppress(OSError):
             self._close_input()
         if self._process.wait() != 0:
-            self.abort()
-            raise self._error()
+            raise self._failure()
         self._log.close()
 
     def abort(self) -> None:
         """End the program and remove the incomplete file."""
+        self._end()
+        self._log.close()
+
+    def _end(self) -> None:
         self._process.kill()
         with suppress(OSError):
             self._close_input()
@@ -67,7 +73,9 @@ class ProgramEncoder:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
-    def _error(self) -> EncoderError:
+    def _failure(self) -> EncoderError:
+        """End, and say why from what the program printed."""
+        self._end()
         self._log.seek(0)
         why = refusal(self._log.read().decode("utf-8", "replace"))
         self._log.close()

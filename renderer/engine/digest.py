@@ -60,6 +60,8 @@ def _mobject_bytes(mobject: Any) -> bytes:  # noqa: ANN401
 def _plain_bytes(values: dict[str, Any]) -> bytes:
     parts = []
     for key, value in values.items():
+        if key == "original_id":  # an address
+            continue
         if isinstance(value, np.ndarray):
             if value.dtype != object:
                 parts.append(key.encode() + repr(value.shape).encode() + value.tobytes())

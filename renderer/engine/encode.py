@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 
 from renderer.engine.convert import converter
 from renderer.engine.errors import EncoderError, disk_full
 from renderer.engine.pixels import Pixels
+from renderer.engine.request import EncoderChoice
+
+
+class VideoWriter(Protocol):
+    """Takes the frames of one video file. Errors are EncoderError and OutputError, and leave no file."""
+
+    def write(self, pixels: Pixels, repeat: int) -> None:
+        """Encode a frame ``repeat`` times."""
+
+    def finish(self) -> None:
+        """Close the file."""
+
+
+Opened = Callable[[Path, Any], VideoWriter]
+
+
+def opened_by(choice: EncoderChoice, spec: Any) -> Opened:
+    """Give what opens the encoder: by PyAV, or by the ffmpeg program where the choice, and no manim.cfg, says so."""
+    if choice.via == "ffmpeg" and spec is not None and spec.codec == choice.codec:
+        from renderer.encoders.program import ProgramEncoder
+
+        return ProgramEncoder
+    return SegmentEncoder
 
 
 class SegmentEncoder:

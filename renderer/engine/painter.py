@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from hashlib import blake2b
 from typing import Any, NoReturn
 
 from backends.errors import OutputError
 from renderer.engine.digest import state_digest
-from renderer.engine.encode import SegmentEncoder
-from renderer.engine.errors import EncoderError
+from renderer.engine.encode import Opened, VideoWriter
+from renderer.engine.errors import EncoderError, Unfit
+from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play, manim_cache_key
 
@@ -22,9 +22,9 @@ class Painter:
 
     paints = True
 
-    def __init__(self, scene: Any, play: Play, part: Part, pipe: int) -> None:  # noqa: ANN401
-        self._scene, self._play, self._part, self._pipe = scene, play, part, pipe
-        self._encoder: SegmentEncoder | None = None
+    def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened) -> None:  # noqa: ANN401
+        self._scene, self._play, self._part, self._pipe, self._opened = scene, play, part, pipe, opened
+        self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
         self._untold = 0
 
@@ -52,9 +52,9 @@ class Painter:
         """Encode."""
         assert pixels is not None  # noqa: S101  # for the type checker
         if self._encoder is None:
-            self._encoder = SegmentEncoder(self._part.path, self._scene.session_spec.video_encoder)
+            self._encoder = self._opened(self._part.path, self._scene.session_spec.video_encoder)
         if self._part.hashes:
-            self._hashes += [blake2b(pixels, digest_size=16).hexdigest()] * repeat
+            self._hashes += [frame_hash(pixels)] * repeat
         self._encoder.write(pixels, repeat)
         self._count(repeat)
         if not self._part.final and self._play.frame == self._part.last:
@@ -82,7 +82,7 @@ class Painter:
 
     def failed(self, error: BaseException) -> NoReturn:
         """Tell what went wrong, and end."""
-        kinds = {EncoderError: "encoder", OutputError: "output", MemoryError: "memory"}
+        kinds = {EncoderError: "encoder", OutputError: "output", MemoryError: "memory", Unfit: "unfit"}
         kind = next((name for cls, name in kinds.items() if isinstance(error, cls)), "raised")
         text = (str(error) if kind != "raised" else f"{type(error).__name__}: {error}")[:2000]
         self._tell(error=kind, text=text, hint=getattr(error, "hint", None))

@@ -7,6 +7,7 @@ from renderer.engine.request import EncoderChoice, SceneRequest
 MANIM = EncoderChoice()
 FAST = EncoderChoice(codec="auto", options={"preset": "superfast", "bf": "3", "rc-lookahead": "0", "crf": "24"})
 PART_S = 1.0
+NVENC_PART_S = 5.0  # each part opens CUDA and an encoding session anew
 
 
 def chosen_encoder(request: SceneRequest) -> EncoderChoice:
@@ -18,4 +19,7 @@ def chosen_encoder(request: SceneRequest) -> EncoderChoice:
 
 def longest_part(request: SceneRequest, frame_rate: float) -> int | None:
     """Give the most frames that one encoder may get; None where a play must stay whole to be encoded as Manim does."""
-    return None if request.encoder.preset == "manim" else max(8, round(PART_S * frame_rate))
+    if request.encoder.preset == "manim":
+        return None
+    seconds = NVENC_PART_S if chosen_encoder(request).codec.endswith("_nvenc") else PART_S
+    return max(8, round(seconds * frame_rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,8 +10,10 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
+from renderer.engine.frame_hashes import note_frames
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
+from renderer.engine.presets import chosen_encoder
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
 from renderer.engine.standby import Standby
@@ -37,6 +40,7 @@ def render(request: SceneRequest, *, children: Children | None = None, progress:
     warm_up()
     started = time.monotonic()
     children = children or Children()
+    request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
         report = _attempt(request, children, progress, Way(children.n, _why_serial()))
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
@@ -60,7 +64,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
     """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
     if way.why_serial:
         return _serially(request, way.why_serial)
-    standby = Standby(lambda next_way: _attempt(request, children, progress, next_way))
+    standby = Standby(lambda next_way: _again(request, children, progress, next_way))
     try:
         return _in_parallel(request, children, progress, way.limit)
     except Unfit as error:
@@ -75,6 +79,14 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
         standby.close()
 
 
+def _again(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+    """Start anew, in a folder of its own: killed painters may have left halves of files in the last one."""
+    from manim import config
+
+    config.media_dir = tempfile.mkdtemp(prefix="media-", dir=request.scratch)
+    return _attempt(request, children, progress, way)
+
+
 def _memory_error(killed: Killed) -> OutOfMemoryError:
     return OutOfMemoryError(
         f"the kernel killed the process that painted play {killed.play}, also with fewer of them side by side",
@@ -84,8 +96,21 @@ def _memory_error(killed: Killed) -> OutOfMemoryError:
 
 def _serially(request: SceneRequest, why: str) -> SceneReport:
     scene = load_scene_class(request.scene)()
+    if request.frame_hashes:
+        note_frames(scene.renderer, request.frame_hashes)
+    _open_serially(request, scene)
     _run(scene)
     return _report(request, scene, why_serial=why)
+
+
+def _open_serially(request: SceneRequest, scene: Any) -> None:
+    """Leave encoding to Manim, except where the ffmpeg program was chosen."""
+    from renderer.encoders.program import ProgramEncoder
+    from renderer.engine.encode import opened_by
+
+    spec = scene.session_spec.video_encoder
+    if opened_by(chosen_encoder(request), spec) is ProgramEncoder:
+        scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
 
 
 def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
@@ -100,7 +125,7 @@ def _in_parallel(request: SceneRequest, children: Children, progress: Progress |
     return _report(request, scene, why_serial=None)
 
 
-def _run(scene: Any) -> None:  # noqa: ANN401
+def _run(scene: Any) -> None:
     from manim.manager import Manager
 
     if scene.manager is None:
@@ -108,7 +133,7 @@ def _run(scene: Any) -> None:  # noqa: ANN401
     scene.render()
 
 
-def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:  # noqa: ANN401
+def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:
     from manim import config
 
     spec = scene.session_spec.video_encoder

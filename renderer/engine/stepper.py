@@ -12,6 +12,7 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.digest import state_digest
+from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
 from renderer.engine.painter import Painter
@@ -26,13 +27,17 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to paint: the children to share with other scenes, how many of them, the longest part in frames."""
+    """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
+
+    ``opened`` opens the encoder of a part.
+    """
 
     children: Children
     limit: int
     longest: int | None
     progress: Progress | None = None
     hashes: Path | None = None
+    opened: Opened = SegmentEncoder
 
 
 class Stepper:
@@ -153,7 +158,7 @@ class Stepper:
         settle_child(parent)
         silence()
         unguard(self._scene.renderer.camera)
-        painter = Painter(self._scene, self._play, part, pipe)
+        painter = Painter(self._scene, self._play, part, pipe, self._plan.opened)
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()

@@ -12,6 +12,7 @@ from manim.utils.iterables import list_update
 from renderer.engine.errors import Unfit
 from renderer.engine.ghost import paint_nothing
 from renderer.engine.guard import unguarded
+from renderer.engine.outside import pardoned, stepping
 from renderer.engine.pixels import Pixels
 
 
@@ -60,7 +61,8 @@ class SteppingRenderer(CairoRenderer):
         scene.compile_animation_data(*args, **kwargs)
         self._inside_play = True
         try:
-            self._play_compiled(scene)
+            with stepping():
+                self._play_compiled(scene)
         except BaseException as error:
             self.crew.failed(error)
             raise
@@ -70,7 +72,8 @@ class SteppingRenderer(CairoRenderer):
     def _play_compiled(self, scene: Any) -> None:  # noqa: ANN401
         name = None
         if not self.skip_animations:
-            name, self.skip_animations = self.crew.begin_play()
+            with pardoned():
+                name, self.skip_animations = self.crew.begin_play()
         if self.skip_animations:
             self.time += scene.duration
         self.file_writer.add_partial_movie_file(name)
@@ -83,7 +86,8 @@ class SteppingRenderer(CairoRenderer):
         else:
             scene.play_internal()
         if not self.skip_animations:
-            self.crew.end_play()
+            with pardoned():
+                self.crew.end_play()
 
     def update_frame(
         self,
@@ -103,7 +107,8 @@ class SteppingRenderer(CairoRenderer):
     def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ANN401, ARG002
         """Paint a frame of the running play."""
         if not self.skip_animations:
-            self.crew.before_frame()
+            with pardoned():
+                self.crew.before_frame()
         self.update_frame(scene, moving_mobjects)
         self._add(1)
 
@@ -114,7 +119,8 @@ class SteppingRenderer(CairoRenderer):
     def _add(self, repeat: int) -> None:
         if not self.skip_animations:
             self.time += repeat * (1 / self.camera.frame_rate)
-            self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
+            with pardoned():
+                self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
 
     def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:  # noqa: ANN401
         """Paint what stands still during the play, for each frame to start from."""

@@ -9,15 +9,18 @@ from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
 from renderer.engine.children import Children
+from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
+from renderer.engine.file_lock import share_made_files
 from renderer.engine.guard import guard
-from renderer.engine.presets import longest_part
+from renderer.engine.outside import watch
+from renderer.engine.presets import chosen_encoder, longest_part
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Plan, Progress, Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
 
 
-def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:  # noqa: ANN401
+def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:
     """Make the scene step without painting. Unfit where it has parts of its own that we do not know."""
     renderer = scene.renderer
     writer, camera = renderer.file_writer, renderer.camera
@@ -31,9 +34,11 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     if renderer.num_plays:
         raise Unfit("it plays before it is rendered")
     tqdm.monitor_interval = 0  # its thread would outlive no fork
-    crew = Stepper(
-        scene, Plan(children, limit, longest_part(request, camera.frame_rate), progress, request.frame_hashes)
-    )
+    watch()
+    share_made_files(request.scratch / "files.lock")
+    opened = opened_by(chosen_encoder(request), scene.session_spec.video_encoder)
+    longest = longest_part(request, camera.frame_rate)
+    crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)

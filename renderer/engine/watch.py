@@ -112,4 +112,6 @@ def _error(message: dict[str, Any]) -> BaseException:
         return Failed(kinds[message["error"]](text, hint=hint))
     if message["error"] == "memory":
         return Killed(-1)
+    if message["error"] == "unfit":
+        return Unfit(text)
     return Unfit(f"painting raised {text}, where stepping did not")

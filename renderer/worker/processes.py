@@ -1,17 +1,12 @@
-"""Child processes: they die with the worker, and the worker can end all of them."""
+"""A unit's process, seen from inside, and what the kernel did to it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
-
 from backends.processes import die_with_parent
-
-GRACE_S = 0.7  # of the second that a cancelled job may take
 
 
 def become_child(parent: int, output: int) -> None:
@@ -22,29 +17,6 @@ def become_child(parent: int, output: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     die_with_parent(parent)
-
-
-def end_trees(roots: list[int]) -> None:
-    """End the processes and all that they started: asked first, killed after a moment."""
-    tree: dict[int, psutil.Process] = {}
-    for root in roots:
-        try:
-            process = psutil.Process(root)
-            tree |= {found.pid: found for found in [process, *process.children(recursive=True)]}
-        except psutil.NoSuchProcess:
-            continue
-    _signal(tree.values(), signal.SIGTERM)
-    _, alive = psutil.wait_procs(tree.values(), timeout=GRACE_S)
-    _signal(alive, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=GRACE_S)
-
-
-def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        try:
-            process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def oom_kills() -> int:

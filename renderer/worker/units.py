@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import TypeAdapter
-
 from backends.contract import FILES, LOG, UnitError
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
+from renderer.encoders.choose import Decision, choose
+from renderer.engine.machine import usable_cores
+from renderer.engine.request import SceneReport, SceneRequest
 from renderer.task import Task
 from renderer.worker import explain
 from renderer.worker.processes import become_child
@@ -54,9 +56,6 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-_OUTCOME = TypeAdapter(Outcome)
-
-
 class Runner(ABC):
     """Starts units of one kind, at most ``side_by_side`` at once."""
 
@@ -82,8 +81,16 @@ class SceneRunner(Runner):
         from renderer import engine
 
         engine.warm_up()
-        self.children = engine.Children()
+        self.encoder, self.refused = self._choose_encoder()
+        self.children = engine.Children(self.encoder.sessions)
         self.side_by_side = self.children.n + 1  # one steps its scene while the others' children paint
+
+    def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
+        """Choose once for all units. A refusal is each unit's own error."""
+        try:
+            return choose(self.job.task.encoder, self.job.task.settings, usable_cores()), None
+        except RendererError as error:
+            return Decision(), error
 
     def start(self, unit: int, output: int) -> int:
         """Fork."""
@@ -99,9 +106,10 @@ class SceneRunner(Runner):
     def outcome(self, unit: int, exit_code: int) -> Outcome | None:  # noqa: ARG002  # the scene's own words tell more
         """Read what the child wrote before it ended."""
         try:
-            return _OUTCOME.validate_json(self._said(unit).read_bytes())
+            said = json.loads(self._said(unit).read_bytes())
         except (OSError, ValueError):
             return None
+        return Outcome(**said | {"error": UnitError(**said["error"]) if said["error"] else None})
 
     def _said(self, unit: int) -> Path:
         return self.job.scratch / f"outcome-{unit}.json"
@@ -110,7 +118,7 @@ class SceneRunner(Runner):
         outcome = Outcome(exit_code=ExitCode.INTERNAL)
         try:
             outcome = self._render(unit)
-            self._said(unit).write_bytes(_OUTCOME.dump_json(outcome))
+            self._said(unit).write_text(json.dumps(asdict(outcome)), "utf-8")
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
@@ -130,16 +138,25 @@ class SceneRunner(Runner):
             scratch=scratch,
             settings=self.job.task.settings,
             encoder=self.job.task.encoder,
+            choice=self.encoder.choice,
             cache=cache_folder(),
         )
         try:
-            report = engine.render(request, children=self.children, progress=_progress_printer())
+            report = self._report(request)
         except BaseException as error:  # noqa: BLE001  # whatever a scene raises becomes words
             return Outcome(**explain.failure(error, self.job.task.units[unit], self.job.source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
-        return Outcome(render=render, encoder=dict(report.encoder), seconds=dict(report.seconds))
+        return Outcome(render=render, encoder={**report.encoder, **self.encoder.report()}, seconds=dict(report.seconds))
+
+    def _report(self, request: SceneRequest) -> SceneReport:
+        from renderer import engine
+
+        if self.refused:
+            raise self.refused
+        print("\n".join(self.encoder.lines()), flush=True)
+        return engine.render(request, children=self.children, progress=_progress_printer())
 
 
 class ScriptRunner(Runner):
@@ -169,7 +186,7 @@ class ScriptRunner(Runner):
             return None
         message = f"{self.job.task.units[unit]} ended with exit code {exit_code}"
         log = (self.job.folder(unit) / LOG).read_text("utf-8", "replace")
-        error = UnitError(message=message, details=explain.last_traceback(log, self.job.source))
+        error = UnitError(message=message, details=explain.last_words(log, self.job.source))
         return Outcome(exit_code=ExitCode.USER_CODE, error=error, render={"script_exit_code": exit_code})
 
     def _interpreter(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 
 DISTRIBUTION = "manim-renderer"
@@ -11,6 +10,8 @@ _OF_KIND = {"manim": ("manim", "av", "numpy", "pycairo", "manimpango"), "script"
 
 def versions(kind: str) -> dict[str, str]:
     """Give name and version of Python, of this program and of what renders that kind of job."""
+    import importlib.metadata  # slow to import; Manim has done it by now
+
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in (DISTRIBUTION, *_OF_KIND[kind]):
         try:

@@ -9,5 +9,10 @@ from pathlib import Path
 from rigs.base import Rig
 from rigs.kubernetes import kubernetes
 from rigs.local import local
+from rigs.modal import modal
 
-RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {"local": local, "k8s": kubernetes}
+RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {
+    "local": local,
+    "k8s": kubernetes,
+    "modal": modal,
+}

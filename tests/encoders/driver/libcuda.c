@@ -48,4 +48,4 @@ NOT_CALLED(cuMipmappedArrayGetLevel) NOT_CALLED(cuModuleGetFunction) NOT_CALLED(
 NOT_CALLED(cuModuleLoadData) NOT_CALLED(cuModuleUnload) NOT_CALLED(cuSignalExternalSemaphoresAsync)
 NOT_CALLED(cuStreamAddCallback) NOT_CALLED(cuStreamCreate) NOT_CALLED(cuStreamDestroy_v2) NOT_CALLED(cuStreamQuery)
 NOT_CALLED(cuStreamSynchronize) NOT_CALLED(cuStreamWaitEvent) NOT_CALLED(cuTexObjectCreate)
-NOT_CALLED(cuTexObjectDestroy) NOT_CALLED(cuWaitExternalSemaphoresAsync)
+NOT_CALLED(cuCtxSetCurrent) NOT_CALLED(cuMemsetD8_v2) NOT_CALLED(cuTexObjectDestroy) NOT_CALLED(cuWaitExternalSemaphoresAsync)

@@ -1,0 +1,138 @@
+"""The backend of Modal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import ClassVar
+
+from backends.base import Backend, Plan
+from backends.errors import JobNotFoundError, OutputError
+from backends.modal import calls, deployment, logs, status
+from backends.modal.options import ModalOptions
+from backends.modal.record import Record, Records, merged, now
+from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
+from backends.modal.session import Session
+from backends.modal.volume import Files
+from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
+
+CANCEL_S = 10.0  # a container ends its worker within three seconds
+
+
+class ModalBackend(Backend[ModalRequest]):
+    """Runs jobs as calls of one Modal function."""
+
+    name: ClassVar[str] = "modal"
+
+    def __init__(self, options: ModalOptions | None = None) -> None:
+        self.options = options or ModalOptions()
+        self.session = Session(self.options)
+        self.files = Files(self.session)
+        self.records = Records(self.options.state_dir)
+
+    def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
+        """Say which function would be called, and how."""
+        return Plan(spec, make_request(spec, self.options))
+
+    def submit(self, plan: Plan[ModalRequest]) -> JobHandle:
+        """Deploy where needed, upload what is missing, call the function, remember the call."""
+        request, spec = plan.request, plan.spec
+        self.records.check_writable()
+        deployment.ensure(self.session, request.deployment)
+        task, bundle = input_paths(spec)
+        self.files.put_missing({task: spec.task.encode(), bundle: spec.bundle.data})
+        record = self._record(request, spec)
+        record = replace(record, call=calls.spawn(self.session, request, asdict(record)))
+        try:
+            self.records.save(record)
+        except BaseException:
+            calls.cancel(self.session, record, kill=True)
+            raise
+        return JobHandle(self.name, (record.app, record.call))
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Ask Modal for what is still open; what has ended is known here."""
+        return self._status(self._find(handle))
+
+    def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
+        """Read the call's logs; once Modal has forgotten them, what the worker stored."""
+        record = self._find(handle)
+        line = None
+        for line in logs.read(self.session, record, follow=follow):
+            yield line
+        if line is None and not record.open:
+            yield from logs.stored(self.files, record)
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Cancel the call; on return it has ended."""
+        record = self._refreshed(self._find(handle))
+        if not record.open:
+            return
+        record = replace(record, cancelled=True)
+        self.records.save(record)
+        for kill in (False, True):
+            calls.cancel(self.session, record, kill=kill)
+            record = merged(record, calls.ask(self.session, record, record.open, wait=CANCEL_S), {})
+            self.records.save(record)
+            if not record.open:
+                return
+
+    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+        """Copy the units' folders from the volume."""
+        record = self._find(handle)
+        self.files.get(f"jobs/{record.call}", into)
+        found = [into / str(index) for index in range(len(record.units))]
+        there = [folder for folder in found if folder.is_dir()]
+        if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
+            raise OutputError(
+                f"what {handle} stored is no longer on the Modal volume {VOLUME!r}", hint="submit the job again"
+            )
+        return there
+
+    def list(self) -> Iterator[JobStatus]:
+        """Give the calls that this machine made."""
+        return (self._status(record) for record in self.records.newest_first())
+
+    def delete(self, handle: JobHandle) -> None:
+        """Cancel the call, remove what it stored, forget it. Inputs stay for other jobs, until ``renderer gc``."""
+        record = self._find(handle)
+        self.cancel(handle)
+        self.files.remove(f"jobs/{record.call}")
+        self.records.remove(record.call)
+
+    def _record(self, request: ModalRequest, spec: JobSpec) -> Record:
+        gpu = request.options.get("gpu")
+        return Record(
+            call="",
+            app=request.deployment.app,
+            environment=self.options.environment,
+            name=spec.name,
+            units=spec.units,
+            created=now(),
+            gpus=(gpu,) if gpu else request.deployment.gpus,
+            cpu=request.options.get("cpu", CPU),
+            memory_mib=request.options.get("memory", MEMORY_MIB),
+        )
+
+    def _status(self, record: Record) -> JobStatus:
+        known, (record, progress) = record, status.refresh(self.session, record)
+        if record != known and self.records.load(record.call):
+            self.records.save(record)
+        return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
+
+    def _refreshed(self, record: Record) -> Record:
+        return merged(record, calls.ask(self.session, record, record.open), {}) if record.open else record
+
+    def _find(self, handle: JobHandle) -> Record:
+        """Find the record here, or on the volume where another machine submitted the job."""
+        if len(handle.parts) == 2 and handle.parts[1].startswith("fc-") and handle.parts[1].isascii():  # noqa: PLR2004
+            app, call = handle.parts
+            record = self.records.load(call) or self._of_another_machine(call)
+            if record and record.app == app:
+                return record
+        raise JobNotFoundError(f"there is no job {handle}", hint="`renderer list --backend modal` shows yours")
+
+    def _of_another_machine(self, call: str) -> Record | None:
+        content = self.files.read(f"jobs/{call}/job.json") if call.removeprefix("fc-").isalnum() else None
+        return replace(Record.from_json(content), call=call) if content else None

@@ -1,0 +1,68 @@
+"""What Modal's errors mean, in words, and what to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backends.errors import BackendError, RendererError, SpecError, TransientError
+
+TOKEN_HINT = "run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"  # noqa: S105  # no token itself
+_TRY_AGAIN = "try again; https://status.modal.com says whether Modal has trouble"
+
+# class name of the error: ours, the sentence, what to do. {error} is what Modal said.
+_WORDS: Mapping[str, tuple[type[RendererError], str, str]] = {
+    "AuthError": (BackendError, "Modal does not accept the token", TOKEN_HINT),
+    "PermissionDeniedError": (
+        BackendError,
+        "the Modal token may not do this: {error}",
+        "ask the workspace's owner, or choose another profile",
+    ),
+    "NotFoundError": (BackendError, "Modal does not know it: {error}", "`renderer doctor --backend modal` checks"),
+    "VersionError": (
+        BackendError,
+        "Modal no longer works with this version of its client",
+        "pip install -U 'manim-renderer[modal]'",
+    ),
+    "ConnectionError": (TransientError, "Modal cannot be reached", _TRY_AGAIN),
+    "ServiceError": (TransientError, "Modal did not answer: {error}", _TRY_AGAIN),
+    "InternalError": (TransientError, "Modal had an error of its own: {error}", _TRY_AGAIN),
+    "ClientClosed": (TransientError, "the connection to Modal was closed", _TRY_AGAIN),
+    "ResourceExhaustedError": (
+        TransientError,
+        "Modal's limits are reached: {error}",
+        "wait, or raise the plan's limits",
+    ),
+    "RequestSizeError": (SpecError, "the job is too large for one request to Modal", "send fewer scenes at once"),
+    "VolumeUploadTimeoutError": (TransientError, "sending the inputs to Modal took too long", _TRY_AGAIN),
+    "UnimplementedError": (BackendError, "Modal does not offer this (any more): {error}", "update renderer"),
+    "InvalidError": (BackendError, "Modal refuses: {error}", "`renderer doctor --backend modal` checks the set-up"),
+    "ClientConnectorError": (TransientError, "Modal's storage cannot be reached", _TRY_AGAIN),
+    "ClientOSError": (TransientError, "the transfer to or from Modal broke off", _TRY_AGAIN),
+    "ServerDisconnectedError": (TransientError, "the transfer to or from Modal broke off", _TRY_AGAIN),
+    "ClientPayloadError": (TransientError, "the transfer to or from Modal broke off", _TRY_AGAIN),
+}
+
+
+def no_answer(seconds: float) -> TransientError:
+    """Say that Modal did not answer in time."""
+    return TransientError(f"Modal did not answer within {seconds:g} s", hint=_TRY_AGAIN)
+
+
+def in_words(error: BaseException) -> RendererError:
+    """Translate an error that came out of Modal's client."""
+    return translate([kind.__name__ for kind in type(error).__mro__], str(error))
+
+
+def translate(names: list[str], text: str) -> RendererError:
+    """Translate an error by the names of its class and that class's bases, nearest first."""
+    said = text.strip().partition("\n")[0].rstrip(".")
+    if names[0] == "AuthError" and ("missing" in said or "profile" in said):
+        what = "Modal has no token" if "missing" in said else said.partition(". ")[0]
+        return BackendError(what, hint=TOKEN_HINT if "missing" in said else "`modal profile list` shows the profiles")
+    if "ConflictError" in names and "client" in said.lower() and "version" in said.lower():
+        names = ["VersionError"]
+    for name in names:
+        if name in _WORDS:
+            kind, sentence, hint = _WORDS[name]
+            return kind(sentence.format(error=said), hint=hint)
+    return BackendError(f"Modal's client failed: {names[0]}: {said}", hint="run it again with --debug and report it")

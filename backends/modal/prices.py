@@ -1,0 +1,36 @@
+"""What Modal charges, for an estimate. Dollars a second, as of 1 July 2026 on https://modal.com/pricing.
+
+Not in it: multipliers for chosen regions, idle time of containers, the free credits of each month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+AS_OF = "2026-07-01"
+SOURCE = "modal.com/pricing"
+GPU_SECOND: Mapping[str, float] = {
+    "T4": 0.000164,
+    "L4": 0.000222,
+    "A10": 0.000306,
+    "A10G": 0.000306,
+    "L40S": 0.000542,
+    "A100": 0.000583,
+    "A100-40GB": 0.000583,
+    "A100-80GB": 0.000694,
+    "RTX-PRO-6000": 0.000842,
+    "H100": 0.001097,
+    "H200": 0.001261,
+    "B200": 0.001736,
+}
+CORE_SECOND = 0.0000131
+GIB_SECOND = 0.00000222
+
+
+def second(gpus: tuple[str, ...], cpu: float, memory_mib: int) -> float:
+    """Give the dollars of one second; of several GPUs that would do, the dearest is taken."""
+    rates = [0.0]
+    for gpu in gpus:
+        name, _, count = gpu.partition(":")
+        rates.append(GPU_SECOND[name.removesuffix("!")] * int(count or 1))
+    return max(rates) + cpu * CORE_SECOND + memory_mib / 1024 * GIB_SECOND

@@ -1,0 +1,137 @@
+"""A job in Modal's words. Making one touches neither the network nor the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from backends import gpus
+from backends.contract import worker_command
+from backends.errors import SpecError
+from backends.modal.options import ModalOptions
+from backends.models import JobSpec
+
+FUNCTION = "render"
+VOLUME = "renderer"
+MOUNT = "/mnt/renderer"  # Modal mounts nothing over folders that an image fills
+WORKER_PYTHON = "/opt/venv/bin/python"
+CALL = "{call}"  # stands for the id that Modal gives to the call
+GPU = "A10G"
+CPU, MEMORY_MIB = 4.0, 8192  # Manim draws on the CPU
+GRACE_S = 60  # over the worker's own time limit, which says in words what happened
+TIMEOUT_S = 3600 + GRACE_S
+LONGEST_S = 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The image: the shared Dockerfile, or ``base`` from a registry with the worker added; then the layers."""
+
+    base: str | None = None
+    registry_secret: str | None = None
+    packages: tuple[str, ...] = ()
+    requirements: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What is deployed once: the app's name, its image, and the GPUs in order of preference (none: no GPU)."""
+
+    app: str
+    recipe: Recipe
+    gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalRequest:
+    """One call: ``options`` go to Function.with_options, ``inputs`` to the volume; the payload holds no file."""
+
+    deployment: Deployment
+    options: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    command: tuple[str, ...]
+    inputs: Mapping[str, int]  # path on the volume: size in bytes
+    units: tuple[str, ...]
+    env: Mapping[str, str]
+
+    def __str__(self) -> str:
+        shown = {**asdict(self), "env": sorted(self.env), "volume": VOLUME}
+        return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
+    """Translate a job. Raises SpecError for what Modal cannot do."""
+    if spec.store is not None:
+        raise SpecError("--store has no meaning on Modal", hint="inputs and outputs lie on a Modal volume")
+    names = tuple(gpus.parse(spec.resources.gpu or GPU).modal_names())
+    task, bundle = input_paths(spec)
+    return ModalRequest(
+        deployment=_deployment(spec, options, names),
+        options=_call_options(spec, options, names),
+        secrets=options.secrets,
+        command=tuple(
+            worker_command(
+                WORKER_PYTHON,
+                task=f"{MOUNT}/{task}",
+                bundle=f"{MOUNT}/{bundle}",
+                output=f"{MOUNT}/jobs/{CALL}",
+                units=(),
+            )
+        ),
+        inputs={task: len(spec.task.encode()), bundle: len(spec.bundle.data)},
+        units=spec.units,
+        env=spec.env,
+    )
+
+
+def input_paths(spec: JobSpec) -> tuple[str, str]:
+    """Name the task and the bundle on the volume by their content."""
+    task = hashlib.sha256(spec.task.encode()).hexdigest()
+    return f"inputs/{task}.json", f"inputs/{spec.bundle.digest}.tar.zst"
+
+
+def app_name() -> str:
+    """Give the name of the usual app of this version."""
+    return f"renderer-{importlib.metadata.version('manim-renderer')}"
+
+
+def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> Deployment:
+    """Choose the app. An image, no GPU or several can only be said at deployment, so each has an app of its own."""
+    recipe = Recipe(
+        base=spec.image,
+        registry_secret=options.registry_secret if spec.image else None,
+        packages=options.packages,
+        requirements=str(options.requirements) if options.requirements else None,
+    )
+    deployed = (GPU,) if len(names) == 1 else names
+    app = app_name()
+    if recipe != Recipe() or deployed != (GPU,):
+        variant = json.dumps([asdict(recipe), deployed])
+        app = f"{app}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
+    return Deployment(app=app, recipe=recipe, gpus=deployed)
+
+
+def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> dict[str, Any]:
+    """Give what differs from the deployed function: a call with no options starts soonest."""
+    timeout = math.ceil(spec.timeout.total_seconds()) + GRACE_S
+    if timeout > LONGEST_S:
+        raise SpecError(
+            f"Modal ends a try after 24 h, and --timeout asks for {spec.timeout}",
+            hint=f"at most {LONGEST_S - GRACE_S} s; split the work into scenes",
+        )
+    wanted = {
+        "gpu": names[0] if len(names) == 1 and names[0] != GPU else None,
+        "cpu": spec.resources.cpu,
+        "memory": spec.resources.memory_mib,
+        "timeout": timeout if timeout != TIMEOUT_S else None,
+        "retries": spec.retries or None,
+        "region": list(options.region) or None,
+        "cloud": options.cloud,
+        "max_containers": options.max_containers,
+    }
+    return {key: value for key, value in wanted.items() if value is not None}

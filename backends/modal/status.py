@@ -1,0 +1,101 @@
+"""Tells the state of a call from what Modal says and what was seen before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backends.contract import last_progress
+from backends.exit_codes import ExitCode
+from backends.modal import calls, logs, prices
+from backends.modal.record import Outcome, Record, merged
+from backends.modal.session import Session
+from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+
+PATIENCE_S = 30.0  # after it a job that waits is told what else could be done
+
+
+def refresh(session: Session, record: Record) -> tuple[Record, dict[int, float | None]]:
+    """Ask Modal for what is still open; give the record as it is now, and the progress of units that run."""
+    if not record.open:
+        return record, {}
+    outcomes = calls.ask(session, record, record.open)
+    record = merged(record, outcomes, {})
+    if not record.open:
+        return record, {}
+    texts: dict[int, list[str]] = {}
+    started: dict[int, str] = {}
+    for line, moment in logs.tail(session, record):
+        started.setdefault(line.unit, moment)
+        texts.setdefault(line.unit, []).append(line.text)
+    return merged(record, {}, started), {unit: last_progress(said) for unit, said in texts.items()}
+
+
+def describe(handle: JobHandle, record: Record, progress: dict[int, float | None]) -> JobStatus:
+    """Put a record into the words that every backend has."""
+    units = tuple(_unit(record, index, progress.get(index)) for index in range(len(record.units)))
+    state = _state(record)
+    failed = next((record.outcomes[i] for i in sorted(record.outcomes) if record.outcomes[i].exit_code), None)
+    reason, hint = _waiting(record) if state is JobState.PENDING else (failed.message if failed else None, None)
+    return JobStatus(
+        handle=handle,
+        name=record.name,
+        state=state,
+        units=units,
+        reason=reason,
+        hint=f"renderer logs {handle}" if state is JobState.FAILED else hint,
+        exit_code=_exit_code(state, failed),
+        created=datetime.fromisoformat(record.created),
+        finished=datetime.fromisoformat(record.finished) if record.finished else None,
+        notes=(f"https://modal.com/id/{record.call}", _cost(record)),
+    )
+
+
+def _unit(record: Record, index: int, progress: float | None) -> UnitStatus:
+    outcome = record.outcomes.get(index)
+    if outcome is None:
+        state = JobState.RUNNING if index in record.started else JobState.PENDING
+        return UnitStatus(name=record.units[index], state=state, progress=progress)
+    return UnitStatus(
+        name=record.units[index],
+        state=outcome.state,
+        progress=100.0 if outcome.state is JobState.SUCCEEDED else None,
+        message=outcome.message,
+        hint=outcome.hint,
+        details=outcome.details,
+        exit_code=outcome.exit_code,
+        attempt=outcome.attempt,
+    )
+
+
+def _state(record: Record) -> JobState:
+    states = {outcome.state for outcome in record.outcomes.values()}
+    if record.open:
+        return JobState.RUNNING if record.started or states else JobState.PENDING
+    return next((state for state in (JobState.CANCELLED, JobState.FAILED) if state in states), JobState.SUCCEEDED)
+
+
+def _exit_code(state: JobState, failed: Outcome | None) -> int | None:
+    if state is JobState.CANCELLED:
+        return ExitCode.CANCELLED
+    if state is JobState.FAILED and failed:
+        return failed.exit_code
+    return ExitCode.OK if state.terminal else None
+
+
+def _waiting(record: Record) -> tuple[str, str | None]:
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(record.created)).total_seconds()
+    gpu = " or ".join(record.gpus)
+    reason = f"waiting for {gpu} at Modal" if gpu else "waiting for a container at Modal"
+    if seconds < PATIENCE_S or not gpu:
+        return reason, None
+    return f"{reason} since {seconds:.0f} s", "another GPU may be free: --gpu A10G,L4,T4"
+
+
+def _cost(record: Record) -> str:
+    moment = datetime.now(UTC)
+    seconds = sum(outcome.seconds for outcome in record.outcomes.values())
+    for index, started in record.started.items():
+        if index not in record.outcomes:
+            seconds += (moment - datetime.fromisoformat(started)).total_seconds()
+    dollars = seconds * prices.second(record.gpus, record.cpu, record.memory_mib)
+    return f"about ${dollars:.4f} so far for {seconds:.0f} s, at the prices of {prices.SOURCE} on {prices.AS_OF}"

@@ -1,0 +1,132 @@
+"""The volume ``renderer``: inputs by content, outputs by call.
+
+inputs/SHA256.json      tasks
+inputs/SHA256.tar.zst   bundles
+jobs/CALL/job.json      the record, for other machines
+jobs/CALL/INDEX/        log.txt, result.json and files/ of each unit
+jobs/CALL/tries/INDEX   one byte for each try
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backends.errors import OutputError, TransientError
+from backends.modal.request import VOLUME
+from backends.modal.session import Session
+
+SIDE_BY_SIDE = 8
+LIST_S = 60.0  # a volume may hold many files
+TRANSFER_S = 120.0
+SLOWEST = 50_000  # bytes a second
+
+
+class Files:
+    """Moves files to and from the volume."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def put_missing(self, files: Mapping[str, bytes]) -> None:
+        """Upload what is not there. A file is there whole or not at all."""
+        volume = self._volume()
+        sizes = self.session.call(lambda: asyncio.run(self._sizes(volume, files)))
+        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
+        if not missing:
+            return
+
+        def upload() -> None:
+            with volume.batch_upload(force=True) as batch:
+                for path, data in missing.items():
+                    batch.put_file(io.BytesIO(data), path)
+
+        self._transfer(upload, sum(map(len, missing.values())), "the inputs could not be sent to Modal")
+
+    def read(self, path: str) -> bytes | None:
+        """Give a small file; None where there is none."""
+        volume = self._volume()
+
+        def read() -> bytes | None:
+            try:
+                return b"".join(volume.read_file(path))
+            except FileNotFoundError:
+                return None
+            except self.session.modal.exception.NotFoundError:
+                return None
+
+        return self.session.call(read)
+
+    def list(self, folder: str) -> list[Any]:
+        """Give the entries of all files below a folder; none where it does not exist."""
+        volume = self._volume()
+
+        def entries() -> list[Any]:
+            try:
+                return [entry for entry in volume.listdir(folder, recursive=True) if entry.type.name == "FILE"]
+            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
+                return []
+
+        return self.session.call(entries, seconds=LIST_S)
+
+    def get(self, folder: str, into: Path) -> None:
+        """Copy all files below a folder."""
+        volume = self._volume()
+        entries = self.list(folder)
+
+        def copy(entry: Any) -> None:
+            relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
+            if ".." in relative.parts:
+                raise OutputError(f"the volume names a file outside its folder: {entry.path!r}")
+            target = into / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as stream:
+                volume.read_file_into_fileobj(entry.path, stream)
+
+        def copy_all() -> None:
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                list(pool.map(copy, entries))
+
+        self._transfer(copy_all, sum(entry.size for entry in entries), "the outputs could not be brought from Modal")
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder; nothing happens where there is none."""
+        volume = self._volume()
+
+        def remove() -> None:
+            try:
+                volume.remove_file(path, recursive=True)
+            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
+                return
+
+        self.session.call(remove)
+
+    def _volume(self) -> Any:
+        return self.session.modal.Volume.from_name(
+            VOLUME, environment_name=self.session.environment, create_if_missing=True, version=2
+        )
+
+    async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
+        """Give the size of each file, None where it is not there."""
+
+        async def size(path: str) -> int | None:
+            try:
+                entries = await volume.listdir.aio(path)
+            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
+                return None
+            return entries[0].size if entries else None
+
+        wanted = list(paths)
+        await volume.hydrate.aio()
+        return dict(zip(wanted, await asyncio.gather(*map(size, wanted)), strict=True))
+
+    def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
+        """Move ``size`` bytes, in a time that even a slow line keeps."""
+        try:
+            self.session.call(action, seconds=TRANSFER_S + size / SLOWEST)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise TransientError(f"{sentence}: {error}", hint="try again") from error

@@ -1,0 +1,66 @@
+"""Notices when a scene touches the world outside it while frames are stepped: parent and child would both do it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from renderer.engine.errors import Unfit
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_TOUCHING = {
+    "os.exec", "os.fork", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+    "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
+}  # fmt: skip
+_HARMLESS = ("/dev/", "/proc/")
+
+
+class _Watch:
+    installed = False
+    depth = 0  # above zero while the scene's own code steps through a play
+    pardons = 0  # above zero while Manim or we do what the others would be blamed for
+
+
+def watch() -> None:
+    """Start to watch this process and those forked from it. Python's audit hooks stay for good."""
+    _Watch.depth = _Watch.pardons = 0
+    if not _Watch.installed:
+        _Watch.installed = True
+        sys.addaudithook(_audit)
+
+
+@contextmanager
+def stepping() -> Iterator[None]:
+    """Refuse, by Unfit, what reaches outside within the block."""
+    _Watch.depth += 1
+    try:
+        yield
+    finally:
+        _Watch.depth -= 1
+
+
+@contextmanager
+def pardoned() -> Iterator[None]:
+    """Allow it all within the block."""
+    _Watch.pardons += 1
+    try:
+        yield
+    finally:
+        _Watch.pardons -= 1
+
+
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    if not _Watch.depth or _Watch.pardons:
+        return
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
+        _refuse("writes a file", arguments)
+    elif event in _TOUCHING:
+        _refuse(f"calls {event}", arguments)
+
+
+def _refuse(what: str, arguments: tuple[object, ...]) -> None:
+    path = str(arguments[0]) if arguments else ""
+    if not path.startswith(_HARMLESS) and "__pycache__" not in path:
+        raise Unfit(f"it {what} while frames are made")

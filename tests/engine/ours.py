@@ -1,0 +1,75 @@
+"""Renders scenes as a worker does: ours.py ORDER.json, a list of requests; prints one line of JSON for each.
+
+Manim is imported once; each scene runs in a fork of its own, in the current folder.
+"""
+
+import json
+import os
+import pickle
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from renderer import engine
+
+
+def request(order: dict[str, Any]) -> engine.SceneRequest:
+    folder = Path(order["folder"])
+    (folder / "hashes").mkdir(parents=True)
+    return engine.SceneRequest(
+        file=Path(order["file"]),
+        scene=order["scene"],
+        output=folder / "out",
+        scratch=folder / "scratch",
+        settings=engine.RenderSettings(**order["settings"]),
+        encoder=engine.EncoderSettings(preset=order["preset"]),
+        choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
+        cache=Path(order["cache"]) if order.get("cache") else None,
+        frame_hashes=folder / "hashes",
+    )
+
+
+def run(order: dict[str, Any]) -> dict[str, Any]:
+    progress: list[tuple[int, int | None]] = []
+    try:
+        children = engine.Children(order["children"])
+        report = engine.render(
+            request(order), children=children, progress=lambda done, total: progress.append((done, total))
+        )
+    except BaseException as error:
+        traceback.print_exc()
+        return {
+            "error": type(error).__name__,
+            "text": str(error),
+            "hint": getattr(error, "hint", None),
+            "lines": getattr(error, "lines", None) or traceback.format_exc(),
+        }
+    return {
+        "mode": report.mode,
+        "why": report.why_serial,
+        "frames": report.frames,
+        "outputs": [str(path) for path in report.outputs],
+        "encoder": dict(report.encoder),
+        "progress": progress,
+    }
+
+
+if __name__ == "__main__":
+    engine.warm_up()
+    for order in json.loads(Path(sys.argv[1]).read_text()):
+        read, write = os.pipe()
+        if not (child := os.fork()):
+            Path(order["folder"]).mkdir(parents=True)
+            log = os.open(Path(order["folder"]) / "log", os.O_CREAT | os.O_WRONLY)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            with os.fdopen(write, "wb") as stream:
+                pickle.dump(run(order), stream)
+            sys.stdout.flush()
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as stream:
+            data = stream.read()
+        os.waitpid(child, 0)
+        print(json.dumps(pickle.loads(data) if data else {"error": "ended"}), flush=True)

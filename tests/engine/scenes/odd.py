@@ -1,0 +1,150 @@
+"""Scenes that cannot be stepped without painting, or that fail."""
+
+import threading
+import time
+
+from manim import *
+
+
+class ReadsPixels(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=1.2)
+        brightness = self.camera.pixel_array[..., :3].mean()
+        self.play(Create(Circle(radius=1 + brightness / 100)))
+
+
+class ReadsImage(Scene):
+    def construct(self):
+        dot = Dot()
+        dot.add_updater(lambda m: m.move_to([np.asarray(self.camera.get_image())[..., 0].mean() / 50, 0, 0]))
+        self.add(dot, Square(fill_opacity=1))
+        self.wait(1.3)
+
+
+class ReadsFrame(Scene):
+    def construct(self):
+        self.play(Create(Square()))
+        self.renderer.update_frame(self)
+        self.add(Text(str(int(self.renderer.get_frame().sum()) % 1000)))
+        self.wait(0.4)
+
+
+class Swallows(Scene):
+    """Catches everything an Exception can be."""
+
+    def construct(self):
+        self.play(Create(Square()))
+        try:
+            value = float(self.camera.pixel_array.mean())
+        except Exception:
+            value = 0.0
+        self.play(Create(Circle(radius=1 + value / 100)), run_time=0.5)
+
+
+class Threads(Scene):
+    def construct(self):
+        done = threading.Event()
+        worker = threading.Thread(target=done.wait, daemon=True)
+        worker.start()
+        self.play(Create(Square()), run_time=0.8)
+        done.set()
+        worker.join()
+        self.wait(0.2)
+
+
+class OwnCamera(Camera):
+    def capture_mobjects(self, mobjects, **kwargs):
+        super().capture_mobjects(mobjects, **kwargs)
+        self.pixel_array[:10] = 255
+
+
+class WithOwnCamera(Scene):
+    def __init__(self, **kwargs):
+        super().__init__(camera_class=OwnCamera, **kwargs)
+
+    def construct(self):
+        self.play(Create(Square()), run_time=0.8)
+
+
+class PaintChanges(Square):
+    """Painting it moves it: no parent that does not paint can follow."""
+
+    def get_fill_rgbas(self):
+        self.points[:, 0] += 0.02
+        return super().get_fill_rgbas()
+
+
+class PaintingMoves(Scene):
+    def construct(self):
+        self.add(PaintChanges(fill_opacity=1))
+        self.play(Create(Circle()), run_time=1.5)
+        self.wait(0.5)
+
+
+class AsksProcess(Scene):
+    """Behaves otherwise in a child."""
+
+    def construct(self):
+        import os
+
+        first = os.getpid()
+        dot = Dot().add_updater(lambda m: m.move_to([0 if os.getpid() == first else 2, 0, 0]))
+        self.add(dot)
+        self.wait(0.5, frozen_frame=False)
+        self.play(Create(Square()), run_time=0.5)
+
+
+class WritesFrames(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=0.5)
+        self.renderer.file_writer.write_frame(np.zeros((90, 160, 4), np.uint8))
+        self.wait(0.3)
+
+
+class Counts(Scene):
+    """Keeps a file up to date from an updater."""
+
+    def construct(self):
+        from pathlib import Path
+
+        count = Path("count.txt")
+        count.write_text("0")
+
+        def step(m):
+            count.write_text(str(int(count.read_text()) + 1))
+            m.move_to([int(count.read_text()) / 5, 0, 0])
+
+        self.add(Dot().add_updater(step))
+        self.wait(1.2, frozen_frame=False)
+
+
+class Breaks(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=0.5)
+        raise ValueError("the scene's own error")
+
+
+class BreaksInUpdater(Scene):
+    def construct(self):
+        def step(m):
+            if self.time > 0.5:
+                raise KeyError("late")
+
+        self.add(Dot().add_updater(step))
+        self.wait(1.5, frozen_frame=False)
+
+
+class PlaysInside(Scene):
+    def construct(self):
+        dot = Dot().add_updater(lambda m: self.play(Create(Square())))
+        self.add(dot)
+        self.wait(0.5, frozen_frame=False)
+
+
+class OnTheClock(Scene):
+    """Never twice the same: only that it renders can be told."""
+
+    def construct(self):
+        dot = Dot().add_updater(lambda m: m.move_to([time.perf_counter() % 3, 0, 0]))
+        self.add(dot)
+        self.wait(0.8, frozen_frame=False)

@@ -1,0 +1,88 @@
+"""Several units of one job: side by side, each with its own end, and tries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from modal_double import ModalDouble
+from modal_proto import api_pb2 as pb
+from rigs.base import Rig
+from support import until
+
+from backends import JobState
+from backends.exit_codes import ExitCode
+
+Script = Callable[[str], Path]
+SCENES = """
+from manim import *
+import os, time
+class Good(Scene):
+    def construct(self):
+        self.add(Dot())
+        self.wait(0.2)
+class Bad(Scene):
+    def construct(self):
+        raise ValueError("no")
+class Slow(Scene):
+    def construct(self):
+        while not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.05)
+        self.add(Dot())
+        self.wait(0.2)
+"""
+SMALL = {"resolution": "160x90", "fps": 10}
+
+
+def test_units_end_each_on_its_own(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    job = rig.submit(script(SCENES), "Slow", "Good", "Bad", env={"GATE": str(gate)}, **SMALL)
+    assert sorted(item.idx for put in double.sent(pb.FunctionPutInputsRequest) for item in put.inputs) == [0, 1, 2]
+    assert len(double.sent(pb.FunctionMapRequest)) == 1
+    until(lambda: sum(unit.state.terminal for unit in job.status().units) == 2, within=90)
+    status = job.status()
+    assert status.state is JobState.RUNNING
+    assert [unit.state for unit in status.units] == [JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED]
+    assert [file.name for file in job.fetch(tmp_path / "early")] == ["Good.mp4"]
+    gate.touch()
+    status = job.wait(90)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
+    assert status.units[2].message == "Bad raised ValueError: no"
+    assert sorted(file.name for file in job.fetch(tmp_path / "out")) == ["Good.mp4", "Slow.mp4"]
+
+
+def test_cancel_keeps_units_that_are_done(rig: Rig, script: Script, tmp_path: Path) -> None:
+    job = rig.submit(script(SCENES), "Good", "Slow", env={"GATE": str(tmp_path / "never")}, **SMALL)
+    until(lambda: job.status().units[0].state is JobState.SUCCEEDED, within=90)
+    job.cancel()
+    status = job.status()
+    assert status.state is JobState.CANCELLED
+    assert [unit.state for unit in status.units] == [JobState.SUCCEEDED, JobState.CANCELLED]
+    assert [file.name for file in job.fetch(tmp_path / "out")] == ["Good.mp4"]
+
+
+def test_a_user_error_is_not_tried_again(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    path = script(f"open({str(tries)!r}, 'a').write('x')\nraise SystemExit(3)\n")
+    status = rig.submit(path, retries=3).wait(90)
+    assert status.exit_code == ExitCode.USER_CODE
+    assert tries.read_text() == "x"
+    assert double.state.calls
+
+
+def test_a_lost_worker_is_tried_again_and_the_try_is_counted(rig: Rig, script: Script, tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    path = script(
+        f"import os, signal\nwith open({str(tries)!r}, 'a') as f: f.write('x')\n"
+        f"if os.path.getsize({str(tries)!r}) == 1: os.kill(os.getpid(), signal.SIGKILL)\nprint('second')\n"
+    )
+    status = rig.submit(path, retries=2).wait(90)
+    assert status.state is JobState.SUCCEEDED
+    assert status.units[0].attempt == 2
+    assert tries.read_text() == "xx"
+
+
+def test_when_every_try_is_lost_the_last_reason_is_told(rig: Rig, script: Script) -> None:
+    status = rig.submit(script("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"), retries=1).wait(90)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
+    assert (status.units[0].attempt, status.units[0].message) == (2, "job.py was ended by signal SIGKILL")
