@@ -68,9 +68,8 @@ class Storage:
         import obstore
 
         prefix = f"{folder.rstrip('/')}/" if folder else None
-        pages = iter(obstore.list(self._store, prefix=prefix, chunk_size=500))
-        while page := self._retry(lambda: next(pages, [])):
-            yield from (str(item["path"]) for item in page)
+        found = self._retry(lambda: obstore.list(self._store, prefix=prefix).collect())
+        yield from (str(item["path"]) for item in found)
 
     def delete(self, folder: str = "") -> None:
         """Remove every file below a folder."""

@@ -17,6 +17,7 @@ from backends.errors import JobNotFoundError, OutputError, RendererError, Transi
 from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
 from backends.kubernetes.api import Api, ApiError, Object, core, jobs
 from backends.kubernetes.collect import Spool
+from backends.kubernetes.doctor import Check, examine
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
@@ -59,10 +60,15 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 put_inputs(api, namespace, plan.request, plan.spec.bundle)
         try:
             api = self.api()
-            api.patience_s = 0.0
-            return find_class(api, plan.request)
+            with api.impatient():
+                return find_class(api, plan.request)
         except RendererError:
             return plan.request
+
+    def examine(self, image: str | None, store: str | None) -> Iterator[Check]:
+        """Look at the cluster as submit would use it."""
+        api, namespace = self._here()
+        return examine(api, namespace, self.options, image, store)
 
     def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
         """Create them; a job with the same name and content that is there already is taken instead."""

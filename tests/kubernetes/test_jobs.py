@@ -20,7 +20,10 @@ from renderer.api import open_job
 WRITES = (
     "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'out é.txt').write_text('made')\nprint('ok')\n"
 )
-BIG = "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'big').write_bytes(bytes(range(256)) * 40000)\n"
+BIG = """\
+import os, pathlib
+pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "big").write_bytes(bytes(range(256)) * 40000)
+"""
 
 
 def test_outputs_and_logs_come_back_from_s3_and_delete_leaves_nothing(
