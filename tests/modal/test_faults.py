@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -141,10 +142,18 @@ def test_a_result_that_has_expired_leaves_the_files(
     job = rig.submit(path)
     until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
     double.expire(call_of(job))
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
+
+
+def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print(1)\n"))
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    double.expire(call_of(job))
+    shutil.rmtree(double.volume("renderer") / "jobs" / call_of(job))
     status = job.status()
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert "expired" in (status.units[0].message or "")
-    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
 
 
 def test_a_result_that_was_seen_does_not_expire(rig: Rig, double: ModalDouble, script: Script) -> None:
