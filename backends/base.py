@@ -15,10 +15,14 @@ RequestT = TypeVar("RequestT")
 
 @dataclass(frozen=True)
 class Plan(Generic[RequestT]):
-    """A job as one backend would send it: ``submit`` sends ``request``; ``str(request)`` is what --dry-run prints."""
+    """A job as one backend would send it: ``submit`` sends ``request``; ``str(request)`` is what --dry-run prints.
+
+    ``notes`` are sentences for the user, about what will be different from what was asked.
+    """
 
     spec: JobSpec
     request: RequestT
+    notes: tuple[str, ...] = ()
 
 
 class Backend(abc.ABC, Generic[RequestT]):

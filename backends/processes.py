@@ -1,4 +1,4 @@
-"""Child processes that do not outlive their parent."""
+"""Child processes that do not outlive their parent, and what ended them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+GRACE_S = 0.7  # of the second that cancelling a job may take
 
 
 def die_with_parent(parent: int) -> None:
@@ -17,3 +20,46 @@ def die_with_parent(parent: int) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends: end_children finds them even in other sessions."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_children() -> None:
+    """End every descendant of this process."""
+    with suppress(OSError):
+        if not Path(f"/proc/self/task/{os.getpid()}/children").read_text().strip():
+            return
+    import psutil  # slow to import, and rarely needed
+
+    end_trees([child.pid for child in psutil.Process().children()])
+
+
+def end_trees(roots: list[int]) -> None:
+    """End the processes and all that they started: asked first, killed after a moment."""
+    if not roots:
+        return
+    import psutil
+
+    tree: dict[int, psutil.Process] = {}
+    for root in roots:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(root)
+            tree |= {found.pid: found for found in [process, *process.children(recursive=True)]}
+    alive = list(tree.values())
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
+
+
+def signal_name(number: int) -> str:
+    """Name a signal: SIGKILL, or "signal 40" for one without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -107,7 +107,7 @@ def submit(
         root=None if root is None else Path(root),
         name=name,
     )
-    return plan(wanted, config.load(settings).settings).submit()
+    return plan(wanted, config.load(settings, source="argument").settings).submit()
 
 
 def plan(wanted: spec.RenderSpec, settings: Settings) -> Planned:

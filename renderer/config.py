@@ -49,11 +49,20 @@ class Config:
             yield Setting(key, getattr(owner, name), self.origins.get(key, "default"), description)
 
 
-def load(flags: Mapping[str, Any], *, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
-    """Lay the sources over each other; ``flags`` holds dotted keys. Raises SpecError naming key and source."""
+def load(
+    flags: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    source: str = "flag",
+) -> Config:
+    """Lay the sources over each other; ``flags`` holds dotted keys, ``source`` is what they are called.
+
+    Raises SpecError naming key and source.
+    """
     given = dict(_from_file(folder or Path.cwd()))
     given |= dict(_from_environment(os.environ if environ is None else environ))
-    given |= {key: _Given(value, "flag") for key, value in flags.items() if value is not None}
+    given |= {key: _Given(value, source) for key, value in flags.items() if value is not None}
     for key, item in given.items():
         _check_known(key, item.origin)
     nested: dict[str, Any] = {}
@@ -97,15 +106,20 @@ def _from_file(folder: Path) -> Iterator[tuple[str, _Given]]:
 
 def _table(path: Path) -> dict[str, Any] | None:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
     if path.name == "renderer.toml":
         return content
-    table: dict[str, Any] | None = content.get("tool", {}).get("renderer")
-    return table
+    tool = content.get("tool")
+    table = tool.get("renderer") if isinstance(tool, dict) else None
+    if table is None or isinstance(table, dict):
+        return table
+    raise SpecError(f"[tool.renderer] in {path} is not a table")
 
 
 def _flat(table: dict[str, Any], path: Path) -> Iterator[tuple[str, _Given]]:
@@ -121,7 +135,7 @@ def _beside(path: Path, key: str, value: Any) -> Any:
     """Read a relative path of a configuration file from that file's folder."""
     model, name = _keys().get(key, (None, ""))
     if model and "Path" in str(model.model_fields[name].annotation) and isinstance(value, str):
-        return path.parent / value
+        return path.parent / Path(value).expanduser()
     return value
 
 

@@ -44,7 +44,7 @@ def pack(root: Path, *, main: Path, limit: int) -> Packed:
     return Packed(
         bundle=bundle.make(entries.values()),
         files=tuple(sorted(entries)),
-        credentials=tuple(sorted(walk.credentials)),
+        credentials=tuple(sorted(set(walk.credentials) - {main_name})),
         ignored=tuple(sorted(walk.ignored)),
         size=size,
     )
@@ -90,7 +90,13 @@ class _Walk:
 
     def _check_link(self, name: str, path: Path) -> None:
         target = path.readlink()
-        if target.is_absolute() or not path.resolve().is_relative_to(self.root):
+        try:
+            leaves = target.is_absolute() or not path.resolve().is_relative_to(self.root)
+        except (OSError, RuntimeError) as error:  # what Python raises for a loop changed with 3.13
+            raise SpecError(
+                f"the link {name} leads to itself", hint="remove it, or name it in .rendererignore"
+            ) from error
+        if leaves:
             raise SpecError(
                 f"the link {name} points out of the folder, to {target}",
                 hint="replace it by a relative link or a copy, choose a wider --root, or name it in .rendererignore",

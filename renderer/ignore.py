@@ -16,13 +16,38 @@ ALWAYS = GitIgnoreSpec.from_lines(
     ]
 )
 CREDENTIALS = (
-    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "*.jks", "*.kdbx", "*.ppk", "*.gpg"),
+    *(
+        ".env",
+        ".env.*",
+        ".envrc",
+        "*[-_]key.json",
+        "token.txt",
+        "*.token",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "*.keystore",
+        "*.jks",
+        "*.kdbx",
+        "*.ppk",
+        "*.gpg",
+    ),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd"),
     *(".modal.toml", "kubeconfig", "kubeconfig.*", "*.kubeconfig", ".pgpass", ".s3cfg", ".boto", ".vault-token"),
     *("credentials", "credentials.json", "service-account*.json", "service_account*.json", "client_secret*.json"),
     *("*_secret.json", "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.json", ".dockercfg"),
 )
-CREDENTIAL_PATHS = (".aws/*", ".kube/*", ".ssh/*", ".docker/config.json", ".config/gcloud/*", ".azure/*", ".gnupg/*")
+CREDENTIAL_PATHS = (
+    "credentials/*",
+    ".aws/*",
+    ".kube/*",
+    ".ssh/*",
+    ".docker/config.json",
+    ".config/gcloud/*",
+    ".azure/*",
+    ".gnupg/*",
+)
 HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub")
 
 

@@ -76,7 +76,7 @@ def parse(path: Path) -> ast.Module:
             warnings.simplefilter("ignore")  # the user's invalid escapes are not ours to report
             return ast.parse(path.read_bytes(), filename=path.name)
     except SyntaxError as error:
-        if error.lineno is None:  # null bytes, for example
+        if not error.lineno:  # null bytes, or an unknown encoding
             raise SpecError(f"{path.name} is not Python source: {error.msg}") from error
         line = (error.text or "").rstrip("\n")
         caret = " " * max((error.offset or 1) - 1, 0) + "^"

@@ -103,11 +103,15 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
         raise SpecError(f"{path} is a folder", hint="name the Python file in it")
     if not path.exists():
         raise SpecError(f"there is no file {path}", hint=f"the current folder is {Path.cwd()}")
+    if not path.is_file():
+        raise SpecError(f"{path} is not a regular file")
     if path.suffix != ".py":
         raise SpecError(f"{path.name} is not a Python file", hint="a Python file's name ends in .py")
     root = spec.root or path.parent
     if not root.is_dir():
         raise SpecError(f"--root {root} is not a folder")
+    if path.is_symlink() and spec.root is None and not path.resolve().is_relative_to(root.resolve()):
+        raise SpecError(f"{path} is a link out of its folder, to {path.readlink()}", hint="name the file itself")
     if not path.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"{path} is not inside --root {root}", hint="choose a folder that holds the file")
     return path, root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -20,7 +21,7 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.contract import worker_command
-from backends.errors import InputError, JobNotFoundError, OutputError, SpecError
+from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.local import status
 from backends.local.folder import Ended, JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
@@ -29,6 +30,7 @@ from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 CANCEL_WAIT_S = 5.0
 POLL_S = 0.02
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as submit makes them
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,14 @@ class LocalBackend(Backend[LocalRequest]):
 
     def plan(self, spec: JobSpec) -> Plan[LocalRequest]:
         """Say which worker would run."""
-        refused = {"--gpu": spec.resources.gpu, "--store": spec.store, "--image": spec.image}
-        for flag, value in refused.items():
-            if value not in {None, "none"}:
-                raise SpecError(
-                    f"{flag} has no meaning on the local backend", hint="leave it out, or choose another --backend"
-                )
+        given = {"gpu": spec.resources.gpu, "cpu": spec.resources.cpu, "memory": spec.resources.memory_mib}
+        given |= {"store": spec.store, "image": spec.image}
+        idle = [name for name, value in given.items() if value not in {None, "none"}]
+        note = f"{', '.join(idle)}: without meaning on this machine, which the job takes as it is"
         command = worker_command(
             sys.executable, task="task.json", bundle="bundle.tar.zst", output="units", units=range(len(spec.units))
         )
-        return Plan(spec, LocalRequest(tuple(command), tuple(spec.env)))
+        return Plan(spec, LocalRequest(tuple(command), tuple(spec.env)), notes=(note,) if idle else ())
 
     def submit(self, plan: Plan[LocalRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor, which goes on when this process ends."""
@@ -127,7 +127,12 @@ class LocalBackend(Backend[LocalRequest]):
         """Remove the job's folder."""
         folder = self._find(handle)
         self.cancel(handle)
-        shutil.rmtree(folder.path)
+        hidden = self.jobs / f".deleted-{folder.path.name}"
+        try:
+            folder.path.rename(hidden)  # at once: nobody sees half a job, and of two who delete one is told
+        except FileNotFoundError:
+            raise _not_found(handle) from None
+        shutil.rmtree(hidden)
 
     def _terminal(self, handle: JobHandle) -> bool:
         try:
@@ -137,7 +142,7 @@ class LocalBackend(Backend[LocalRequest]):
 
     def _find(self, handle: JobHandle) -> JobFolder:
         folder = JobFolder(self.jobs / handle.parts[0])
-        known = len(handle.parts) == 1 and folder.path.parent == self.jobs and folder.path.name not in {".", ".."}
+        known = len(handle.parts) == 1 and _ID.fullmatch(handle.parts[0])
         try:
             if known:
                 folder.record()
@@ -146,12 +151,14 @@ class LocalBackend(Backend[LocalRequest]):
             pass
         except (ValueError, TypeError) as error:
             raise InputError(f"the job's folder {folder.path} is damaged", hint="remove that folder") from error
-        raise JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
+        raise _not_found(handle)
 
     def _folders(self) -> Iterator[JobFolder]:
         if not self.jobs.is_dir():
             return
         for path in self.jobs.iterdir():
+            if not _ID.fullmatch(path.name):
+                continue
             folder = JobFolder(path)
             with suppress(OSError, ValueError, TypeError):
                 folder.record()
@@ -189,6 +196,7 @@ class LocalBackend(Backend[LocalRequest]):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=folder.path,
                 pass_fds=[lock.fileno()],
                 start_new_session=True,
             )
@@ -204,6 +212,10 @@ class LocalBackend(Backend[LocalRequest]):
                 ended = folder.ended()
             if ended and ended.state in JobState and datetime.fromisoformat(ended.finished) < oldest:
                 shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _not_found(handle: JobHandle) -> JobNotFoundError:
+    return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
 
 
 def _copy(folder: Path, into: Path) -> None:

@@ -6,6 +6,7 @@ ID/bundle.tar.zst    the inputs, removed when the job has ended
 ID/environment.json  variables for the user's code; readable by its owner alone, removed when the job has ended
 ID/lock              locked by the supervisor while it lives
 ID/pid               the supervisor's process id
+ID/attempt           the number of the present try
 ID/cancel            there once somebody asked to cancel
 ID/state.json        how it ended; written last
 ID/worker.log        what the worker itself said
@@ -18,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -63,6 +65,7 @@ class JobFolder:
         self.environment = path / "environment.json"
         self.lock = path / "lock"
         self.pid = path / "pid"
+        self.attempt = path / "attempt"
         self.cancel = path / "cancel"
         self.worker_log = path / "worker.log"
         self.scratch = path / "scratch"
@@ -93,8 +96,11 @@ class JobFolder:
             return None
         return Ended(**{**content, "state": JobState(content["state"])})
 
-    def write_ended(self, ended: Ended) -> None:
-        """Write state.json; from then on the job is terminal."""
+    def end(self, ended: Ended) -> None:
+        """Remove what only a running job needs, then write state.json; from then on the job is terminal."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for used in (self.bundle, self.environment):
+            used.unlink(missing_ok=True)
         write_json(self.path / "state.json", asdict(ended))
 
     def supervised(self) -> bool:

@@ -13,4 +13,6 @@ class LocalOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     state_dir: Path | None = Field(None, description="where jobs live; default: manim-renderer/jobs in XDG_STATE_HOME")
-    keep_days: float = Field(7.0, ge=0, description="finished jobs older than this are removed at the next submit")
+    keep_days: float = Field(
+        7.0, ge=0, le=36500, description="finished jobs older than this are removed at the next submit"
+    )

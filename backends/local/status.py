@@ -23,7 +23,7 @@ def read(folder: JobFolder, handle: JobHandle) -> JobStatus:
         name=record.name,
         state=ended.state if ended else (JobState.RUNNING if started else JobState.PENDING),
         units=units,
-        reason=ended.reason if ended else None,
+        reason=ended.reason if ended else (None if started else "the worker is starting"),
         hint=f"renderer logs {handle}" if ended and ended.state is JobState.FAILED else None,
         exit_code=int(ended.exit_code) if ended else None,
         created=datetime.fromisoformat(record.created),
@@ -41,8 +41,15 @@ def _lost(folder: JobFolder, record: Record) -> Ended:
     else:
         reason = "the process that watched over the job was killed"
         ended = Ended(state=JobState.FAILED, finished=now(), exit_code=ExitCode.LOST, reason=reason)
-    folder.write_ended(ended)
+    folder.end(ended)
     return ended
+
+
+def _attempt(folder: JobFolder) -> int:
+    try:
+        return int(folder.attempt.read_text())
+    except (FileNotFoundError, ValueError):
+        return 1
 
 
 def _unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
@@ -64,4 +71,5 @@ def _unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> Unit
         return UnitStatus(name=name, state=state, message=ended.reason, exit_code=int(ended.exit_code))
     if not folder.log(index).exists():
         return UnitStatus(name=name, state=JobState.PENDING)
-    return UnitStatus(name=name, state=JobState.RUNNING, progress=last_progress(folder.tail(index)))
+    progress = last_progress(folder.tail(index))
+    return UnitStatus(name=name, state=JobState.RUNNING, progress=progress, attempt=_attempt(folder))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from backends.contract import RESULT, UnitResult, worker_command
 from backends.exit_codes import ExitCode
 from backends.local.folder import Ended, JobFolder, now, read_tail
 from backends.models import JobState
-from backends.processes import die_with_parent
+from backends.processes import adopt_orphans, die_with_parent, end_children, signal_name
 
 GRACE_S = 0.9  # the worker ends its children within it; what is left is killed
 POLL_S = 0.05
@@ -34,6 +33,7 @@ class _Cancelled(BaseException):
 def main() -> None:
     """Run the job of the folder given as argument to its end."""
     signal.signal(signal.SIGTERM, _cancel)
+    adopt_orphans()
     folder = JobFolder(Path(sys.argv[1]))
     supervisor = Supervisor(folder)
     try:
@@ -42,10 +42,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.end_worker()
         ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
-    folder.write_ended(ended)
-    shutil.rmtree(folder.scratch, ignore_errors=True)
-    for used in (folder.bundle, folder.environment):
-        used.unlink(missing_ok=True)
+    folder.end(ended)
 
 
 class Supervisor:
@@ -61,12 +58,13 @@ class Supervisor:
         attempts = 0
         while True:
             attempts += 1
+            self.folder.attempt.write_text(str(attempts))
             code = self._run_worker(self._left())
             if not self._left() or attempts > self.record.retries:
                 return self._ended(attempts, code)
 
     def end_worker(self) -> None:
-        """Ask the worker to stop, then kill what is left of its process group."""
+        """Ask the worker to stop, then end what is left."""
         if self.worker is None:
             return
         with suppress(ProcessLookupError):
@@ -74,7 +72,7 @@ class Supervisor:
             deadline = time.monotonic() + GRACE_S
             while self.worker.poll() is None and time.monotonic() < deadline:
                 time.sleep(POLL_S)
-        self._kill_group()
+        end_children()
 
     def _left(self) -> list[int]:
         """Give the units that are worth a try: those without a result, or failed for a reason that may pass."""
@@ -92,6 +90,8 @@ class Supervisor:
             output=str(self.folder.units),
             units=units,
         )
+        for unit in units:
+            (self.folder.unit(unit) / RESULT).unlink(missing_ok=True)  # of an earlier try
         self.folder.scratch.mkdir(exist_ok=True)
         environment = {**os.environ, "TMPDIR": str(self.folder.scratch)}
         environment |= json.loads(self.folder.environment.read_bytes())
@@ -107,15 +107,8 @@ class Supervisor:
                 preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
             )
         code = self.worker.wait()
-        self._kill_group()
+        end_children()  # what the worker left behind, as it does when it is killed itself
         return code
-
-    def _kill_group(self) -> None:
-        """End what the worker left behind, as it does when it is killed itself."""
-        if self.worker is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.worker.pid, signal.SIGKILL)
-            self.worker.wait()
 
     def _ended(self, attempts: int, code: int) -> Ended:
         results = self._results()
@@ -132,7 +125,7 @@ class Supervisor:
 
     def _worker_failure(self, code: int) -> tuple[ExitCode, str]:
         if code < 0:
-            return ExitCode.LOST, f"the worker was ended by {signal.Signals(-code).name}"
+            return ExitCode.LOST, f"the worker was ended by {signal_name(-code)}"
         said = [line for line in read_tail(self.folder.worker_log) if line.strip()]
         known = ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
         last = said[-1].removeprefix("openjd_fail: ") if said else "it said nothing"

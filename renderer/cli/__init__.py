@@ -38,7 +38,10 @@ VERBS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the boundary was there to see it
+        sys.exit(130)
 
 
 def run(arguments: list[str]) -> int:

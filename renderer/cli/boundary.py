@@ -12,7 +12,7 @@ import traceback
 import typer
 from typer.exceptions import TyperException
 
-from backends.errors import RendererError
+from backends.errors import RendererError, SpecError
 from backends.exit_codes import ExitCode
 from renderer.cli import VERBS
 
@@ -24,8 +24,9 @@ def run(verb: str, arguments: list[str]) -> int:
     if debug:
         arguments = [argument for argument in own if argument != "--debug"] + arguments[len(own) :]
     try:
+        _check_current_folder()
         return _call(verb, arguments)
-    except (RendererError, TyperException, KeyboardInterrupt, BrokenPipeError) as error:
+    except (RendererError, TyperException, KeyboardInterrupt, OSError) as error:
         if debug:
             traceback.print_exc()
         return _report(error, as_json=as_json)
@@ -46,7 +47,15 @@ def _call(verb: str, arguments: list[str]) -> int:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(no_args_is_help=False)(module.command)
     code = app(arguments, prog_name=f"renderer {verb}", standalone_mode=False)
+    sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _check_current_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109  # asked for its error alone
+    except FileNotFoundError as error:
+        raise SpecError("the current folder is no longer there", hint="cd to one that is") from error
 
 
 def _report(error: BaseException, *, as_json: bool) -> int:
@@ -57,6 +66,9 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; so has the need to flush
         return ExitCode.OK
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return _say(what, None, ExitCode.OUTPUT, as_json=as_json)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return _say(message, "--help shows what the command takes", ExitCode.USAGE, as_json=as_json)
 

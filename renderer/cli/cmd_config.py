@@ -24,5 +24,5 @@ def command(json: Json = False, *, flags: dict[str, Any]) -> None:
         return
     width = max(len(item.key) for item in found)
     for item in found:
-        value = "" if item.value is None else str(to_jsonable_python(item.value))
+        value = "" if item.value is None else str(to_jsonable_python(item.value)).removesuffix(".0")
         print(f"{item.key:<{width}}  {value:<12}  {item.origin}")

@@ -58,7 +58,7 @@ def command(
     settings = config.load(flags).settings
     planned = api.plan(wanted, settings)
     if not json:
-        _tell_left_out(planned)
+        _tell(planned)
     if dry_run:
         return _show(planned, json=json)
     if not detach:
@@ -79,7 +79,9 @@ def split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names[:cut]), tuple(names[cut:])
 
 
-def _tell_left_out(planned: api.Planned) -> None:
+def _tell(planned: api.Planned) -> None:
+    for note in planned.plan.notes:
+        print(f"note: {note}", file=sys.stderr)
     credentials = planned.prepared.packed.credentials
     if credentials:
         print(f"left out, for they look like credentials: {', '.join(credentials)}", file=sys.stderr)
@@ -124,6 +126,8 @@ def _watch(job: api.Job, output: Path, *, json: bool) -> int:
     else:
         for file in files:
             print(file)
+        if not files and status.state is JobState.SUCCEEDED:
+            print("it made no files", file=sys.stderr)
         if status.state is not JobState.SUCCEEDED:
             print("\n".join(status_lines(status)), file=sys.stderr)
     return status.exit_code or ExitCode.OK

@@ -1,10 +1,16 @@
 """Renders one Manim scene in the current process and its children. Used by the worker, on every backend."""
 
-from renderer.engine.children import Children
-from renderer.engine.errors import EncoderError, OutOfMemoryError, SceneError
-from renderer.engine.render import render
-from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings, SceneReport, SceneRequest
-from renderer.engine.warm import warm_up
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from renderer.engine.children import Children
+    from renderer.engine.errors import EncoderError, OutOfMemoryError, SceneError
+    from renderer.engine.render import render
+    from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings, SceneReport, SceneRequest
+    from renderer.engine.warm import warm_up
 
 __all__ = [
     "Children",
@@ -19,3 +25,21 @@ __all__ = [
     "render",
     "warm_up",
 ]
+
+_HOMES = {
+    "children": {"Children"},
+    "errors": {"EncoderError", "OutOfMemoryError", "SceneError"},
+    "render": {"render"},
+    "request": {"EncoderChoice", "EncoderSettings", "RenderSettings", "SceneReport", "SceneRequest"},
+    "warm": {"warm_up"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: who only describes a job needs no numpy."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value  # where a submodule has the same name, this one stays
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

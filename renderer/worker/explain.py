@@ -12,6 +12,7 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 
 DETAIL_LINES = 20
+LAST_LINES = 5
 CONTEXT = 60  # characters of a formula
 _TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"})
 
@@ -29,18 +30,20 @@ def failure(error: BaseException, scene: str, source: Path, scratch: Path) -> di
     if said := _tex_message(error, scratch):
         return _user(UnitError(message=f"{scene}: TeX cannot typeset a formula: {said}", details=lines))
     text = str(error).partition("\n")[0]
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if not lines and any("/manim/_config/" in name for name in frames):
+        return _user(UnitError(message=f"manim.cfg cannot be used: {text}"))
     message = f"{scene} raised {type(error).__name__}" + (f": {text}" if text else "")
     return _user(UnitError(message=message, details=lines))
 
 
-def last_traceback(log: str, source: Path) -> str | None:
-    """Find the end of the last Python traceback in a script's log; its files are named as in the user's folder."""
-    start = log.rfind("Traceback (most recent call last):")
-    if start < 0:
-        return None
-    text = log[start:].replace(f"{source}/", "")
-    lines = [line for line in text.splitlines() if not line.startswith("openjd_")]
-    return "\n".join(lines[:1] + lines[1:][-DETAIL_LINES:])
+def last_words(log: str, source: Path) -> str | None:
+    """Find the last Python traceback in a script's log, else its last lines, with files named as the user does."""
+    lines = [line for line in log.replace(f"{source}/", "").splitlines() if not line.startswith("openjd_")]
+    starts = [index for index, line in enumerate(lines) if line == "Traceback (most recent call last):"]
+    if not starts:
+        return "\n".join(lines[-LAST_LINES:]) or None
+    return "\n".join(lines[starts[-1] : starts[-1] + 1] + lines[starts[-1] + 1 :][-DETAIL_LINES:])
 
 
 def _user(error: UnitError) -> dict[str, Any]:
@@ -50,6 +53,8 @@ def _user(error: UnitError) -> dict[str, Any]:
 def _own_lines(error: BaseException, source: Path) -> str | None:
     lines = []
     for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.startswith("<"):
+            continue
         path = Path(frame.filename) if Path(frame.filename).is_absolute() else source / frame.filename
         if path.is_relative_to(source):
             lines.append(f"{path.relative_to(source)}:{frame.lineno} in {frame.name}: {frame.line}")
@@ -78,4 +83,4 @@ def _tex_message(error: BaseException, scratch: Path) -> str | None:
     if not complaint:
         return None
     place = complaint[2].rpartition("'>}")[2].strip()  # Manim wraps the parts of a formula in SVG groups
-    return f"{complaint[1].rstrip('.')} at “{place[-CONTEXT:]}”"
+    return complaint[1].rstrip(".") + (f" at “{place[-CONTEXT:]}”" if place else "")

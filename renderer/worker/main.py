@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,8 +19,11 @@ from renderer.worker.units import Job
 def main(arguments: list[str] | None = None) -> ExitCode:
     """Run the units named on the command line; the exit code is that of the first unit that failed."""
     options = _parser().parse_args(arguments)
+    for name in ("task", "bundle", "output"):
+        setattr(options, name, getattr(options, name).absolute())
     try:
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
+            os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
             return Pool(_job(options, Path(scratch))).run(options.unit)
     except Stopped:
         return ExitCode.TERMINATED

@@ -18,6 +18,7 @@ from typing import IO
 from backends.contract import FILES, LOG, RESULT, Output, UnitError, UnitResult
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
+from backends.processes import adopt_orphans, end_children, end_trees, signal_name
 from renderer.worker import processes, versions
 from renderer.worker.units import Job, Outcome, Runner, SceneRunner, ScriptRunner
 
@@ -54,6 +55,7 @@ class Pool:
     def run(self, units: list[int]) -> ExitCode:
         """Render the units that have no valid result yet. Raises Stopped on SIGTERM, when all children have ended."""
         signal.signal(signal.SIGTERM, _stop)
+        adopt_orphans()
         results = {unit: _earlier_result(self.job.folder(unit)) for unit in units}
         waiting = [unit for unit in units if results[unit] is None]
         try:
@@ -64,7 +66,7 @@ class Pool:
                         self._start(runner, waiting.pop(0))
                     results |= self._step(runner)
         finally:
-            processes.end_trees([item.process for item in self.running.values()])
+            end_children()
         return next((ExitCode(found.exit_code) for found in results.values() if found and found.exit_code), ExitCode.OK)
 
     def _runner(self) -> Runner:
@@ -100,7 +102,7 @@ class Pool:
             if not process and time.monotonic() > item.deadline:
                 item.timed_out = True
                 status = signal.SIGKILL
-                processes.end_trees([item.process])
+                end_trees([item.process])
             elif not process:
                 continue
             results[item.unit] = self._finish(runner, item, os.waitstatus_to_exitcode(status))
@@ -130,7 +132,7 @@ class Pool:
             pass
         outcome = self._outcome(runner, item, exit_code)
         if outcome.error:
-            line = f"openjd_fail: {outcome.error.message}\n".encode()
+            line = f"openjd_fail: {outcome.error.message}\n".encode("utf-8", "replace")
             item.log.write(line)
             item.rest += line
         sys.stdout.buffer.write(item.rest)
@@ -152,19 +154,25 @@ class Pool:
         if exit_code == -signal.SIGKILL and processes.oom_kills() > item.oom_kills:
             message = f"{name} ran out of memory: the kernel ended it"
             return _failed(ExitCode.OUT_OF_MEMORY, message, "raise --memory, or lower the resolution")
-        how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+        if exit_code >= 0:
+            return _failed(ExitCode.USER_CODE, f"{name} ended its process itself, with exit code {exit_code}", None)
         hint = (
             "SIGKILL is most often the kernel short of memory: raise --memory" if exit_code == -signal.SIGKILL else None
         )
-        return _failed(ExitCode.LOST, f"{name} was ended by {how}", hint)
+        return _failed(ExitCode.LOST, f"{name} was ended by {signal_name(-exit_code)}", hint)
 
     def _write_result(self, item: _Running, outcome: Outcome) -> UnitResult:
         folder = self.job.folder(item.unit)
         finished = datetime.now(UTC)
+        outputs = _outputs(folder / FILES)
+        if unspeakable := [output.path for output in outputs if not _is_text(output.path)]:
+            message = f"the name of an output is not UTF-8: {unspeakable[0]!a}"
+            outcome = _failed(ExitCode.OUTPUT, message, "write it under another name")
+            outputs = tuple(output for output in outputs if output.path not in unspeakable)
         result = UnitResult(
             unit=self.job.task.units[item.unit],
             exit_code=int(outcome.exit_code),
-            outputs=_outputs(folder / FILES),
+            outputs=outputs,
             error=outcome.error,
             render=outcome.render,
             encoder=outcome.encoder,
@@ -174,7 +182,7 @@ class Pool:
             finished=finished.isoformat(timespec="milliseconds"),
         )
         temporary = folder / f".{RESULT}.tmp"
-        temporary.write_text(result.to_json(), "utf-8")
+        temporary.write_bytes(result.to_json().encode("utf-8", "replace"))
         temporary.replace(folder / RESULT)
         return result
 
@@ -204,6 +212,14 @@ def _outputs(folder: Path) -> tuple[Output, ...]:
         Output(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=_sha256(path))
         for path in files
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _sha256(path: Path) -> str:

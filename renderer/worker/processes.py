@@ -1,15 +1,12 @@
-"""Child processes: they die with the worker, and the worker can end all of them."""
+"""A unit's process, seen from inside, and what the kernel did to it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 
 from backends.processes import die_with_parent
-
-GRACE_S = 0.7  # of the second that a cancelled job may take
 
 
 def become_child(parent: int, output: int) -> None:
@@ -20,27 +17,6 @@ def become_child(parent: int, output: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     die_with_parent(parent)
-
-
-def end_trees(roots: list[int]) -> None:
-    """End the processes and all that they started: asked first, killed after a moment."""
-    if not roots:
-        return
-    import psutil  # slow to import, and rarely needed
-
-    tree: dict[int, psutil.Process] = {}
-    for root in roots:
-        try:
-            process = psutil.Process(root)
-            tree |= {found.pid: found for found in [process, *process.children(recursive=True)]}
-        except psutil.NoSuchProcess:
-            continue
-    alive = list(tree.values())
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
 
 
 def oom_kills() -> int:

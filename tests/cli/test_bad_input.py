@@ -42,7 +42,6 @@ WRONG = {
         "did you mean 'local'",
     ),
     "a root that does not hold the file": (["script.py", "--root", "sub"], "is not inside --root sub", ""),
-    "a GPU on this machine": (["script.py", "--gpu", "A10G"], "--gpu has no meaning on the local backend", ""),
     "a folder that is too large": (["script.py", "--bundle-limit-mib", "1"], "large.bin (2.0 MiB)", ".rendererignore"),
     "a link that leaves the folder": (["../other/linked.py"], "the link outside points out of the folder", ""),
 }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ from cli.conftest import Run
 from support import BIN, output, until
 
 from backends.exit_codes import ExitCode
+from renderer import api
 
 WAITS = """
 import os, sys, time
@@ -48,11 +50,13 @@ def folder(home: Path, handle: str) -> Path:
     return home / "state" / "manim-renderer" / "jobs" / handle.removeprefix("local://")
 
 
+def workers(home: Path, handle: str) -> list[psutil.Process]:
+    return psutil.Process(int((folder(home, handle) / "pid").read_text())).children()
+
+
 def worker(home: Path, handle: str) -> psutil.Process:
-    supervisor = psutil.Process(int((folder(home, handle) / "pid").read_text()))
-    found = supervisor.children()
-    assert len(found) == 1
-    return found[0]
+    (found,) = workers(home, handle)
+    return found
 
 
 def test_an_attached_submit_brings_the_files(project: Path, run: Run) -> None:
@@ -158,7 +162,7 @@ def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: 
     until(lambda: "started" in run("logs", handle).stdout)
     first = worker(home, handle)
     first.kill()
-    until(lambda: not first.is_running() and worker(home, handle) != first)
+    until(lambda: workers(home, handle) not in ([], [first]))
     waits.touch()
     assert run("wait", handle).returncode == 0
 
@@ -187,6 +191,54 @@ def test_old_jobs_are_removed_at_the_next_submit(project: Path, run: Run) -> Non
     assert run("submit", "quick.py").returncode == 0
     assert run("submit", "quick.py", RENDERER_LOCAL_KEEP_DAYS="0").returncode == 0
     assert len(output(run("list", "--json"))) == 1
+
+
+def test_a_script_whose_dependencies_cannot_be_had_says_so(project: Path, run: Run) -> None:
+    (project / "needs.py").write_text("# /// script\n# dependencies = ['iniconfig==0.0.0.1']\n# ///\nprint(1)\n")
+    done = run("submit", "needs.py")
+    assert done.returncode == ExitCode.USER_CODE
+    assert "iniconfig==0.0.0.1" in done.stderr
+
+
+def test_a_process_that_hides_in_another_session_ends_with_its_job(project: Path, run: Run) -> None:
+    (project / "hides.py").write_text(
+        "import subprocess\nprint(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)\n"
+    )
+    (handle,) = [output(run("submit", "hides.py", "--json"))["handle"]]
+    assert not psutil.pid_exists(int(run("logs", handle).stdout))
+
+
+def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run, home: Path) -> None:
+    handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    end_supervisor(home, handle)
+    until(lambda: state(run, handle) == "failed", within=10)
+    files = [path for path in folder(home, handle).rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]
+
+
+def test_an_output_whose_name_is_no_text_is_refused(project: Path, run: Run) -> None:
+    (project / "odd.py").write_text("import os\nopen(os.environb[b'RENDERER_OUTPUT_DIR'] + b'/\\xff.bin', 'w')\n")
+    done = run("submit", "odd.py")
+    assert done.returncode == ExitCode.OUTPUT
+    assert "the name of an output is not UTF-8" in done.stderr
+
+
+def test_a_job_can_be_deleted_the_moment_it_has_ended(project: Path, tmp_path: Path) -> None:
+    (project / "quick.py").write_text("pass\n")
+    place: dict[str, Any] = {"local.state_dir": tmp_path / "jobs"}
+    for _ in range(10):
+        job = api.submit(project / "quick.py", **place)
+        job.wait(60)
+        job.delete()
+    assert not list((tmp_path / "jobs").iterdir())
+
+
+def test_settings_without_meaning_here_are_said(project: Path, run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    done = run("submit", "quick.py", "--gpu", "L4")
+    assert done.returncode == 0
+    assert "note: gpu: without meaning on this machine" in done.stderr
 
 
 def test_credentials_stay_here_and_are_named(project: Path, run: Run) -> None:

@@ -46,3 +46,11 @@ def test_a_scene_that_raises_says_where_and_the_others_come_back(rig: Rig, proje
     assert bad.message == "Bad raised ZeroDivisionError: division by zero"
     assert bad.details == "two.py:7 in construct: self.play(Create(1 / 0))"
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["Good.mp4"]
+
+
+def test_a_wrong_manim_cfg_is_named(rig: Rig, project: Path) -> None:
+    (project / "one.py").write_text("from manim import *\nclass One(Scene):\n    pass\n")
+    (project / "manim.cfg").write_text("[CLI]\nquality = nonsense\n")
+    status = rig.submit(project / "one.py").wait(300)
+    assert status.exit_code == ExitCode.USER_CODE
+    assert (status.units[0].message or "").startswith("manim.cfg cannot be used:")
