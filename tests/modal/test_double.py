@@ -14,7 +14,7 @@ from modal_double import ModalDouble, apps, calls, functions, images, inside, lo
 from modal_double.service import Handlers, handler_name, protocol
 from rigs.base import Rig
 from rigs.modal import environment
-from support import until
+from support import alive, until
 
 GROUPS: tuple[type[Handlers], ...] = (
     apps.AppHandlers,
@@ -37,14 +37,6 @@ def test_the_client_is_the_pinned_one() -> None:
     locked = re.search(r"(?m)^modal==(\S+)", (Path(__file__).parents[2] / "requirements.txt").read_text())
     assert locked
     assert importlib.metadata.version("modal") == locked[1]
-
-
-def alive(process: psutil.Process) -> bool:
-    """Tell whether a process runs; one that init has not yet collected does not."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize(("group", "name"), HANDLERS)
@@ -70,7 +62,7 @@ def test_it_leaves_nothing(tmp_path: Path) -> None:
         processes = [leader, *leader.children(recursive=True)]
         assert len(processes) > 1
     assert not folder.exists()
-    assert not [process for process in processes if alive(process)]
+    assert not [process for process in processes if alive(process.pid)]
     mounts = Path("/proc/self/mounts").read_text()
     assert str(folder) not in mounts
     assert "/mnt/renderer" not in mounts

@@ -12,7 +12,7 @@ import pytest
 from grpclib import Status
 from modal_double import ModalDouble
 from rigs.base import Rig
-from support import until
+from support import alive, until
 
 from backends import JobState
 from backends.errors import BackendError, JobNotFoundError, OutputError, TransientError
@@ -55,7 +55,7 @@ def call_of(job: Job) -> str:
 
 def gone(pids: Path) -> bool:
     """Tell whether every process that wrote itself down has ended."""
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids.read_text().split())
+    return not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
 def test_a_lost_container_is_said_to_be_lost(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
