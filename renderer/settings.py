@@ -69,7 +69,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting("local", "where the job runs: local, k8s, modal", "Job", "--backend", "-b", metavar="NAME")
+    backend: str = _setting("local", "where the job runs: local, docker, k8s, modal", "Job", "--backend", "-b", metavar="NAME")
     output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
     env: Pairs = _setting(
         {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
