@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 SCENES = HERE / "scenes" / "reference.py"
 REFERENCE = ["Formulas", "Geometry", "Surface3D", "SixtyPlays"]
 MANIM = Path(sys.executable).parent / "manim"
-WAYS = ["manim", "manim ×4", "ours exact", "ours"]
+WAYS = ["manim", "manim x4", "ours exact", "ours"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,18 @@ def command(way: str, scene: str, quality: str, folder: Path) -> list[str]:
     """Give the command line of one way to render a scene."""
     if way.startswith("ours"):
         preset = "fast" if way == "ours" else "manim"
-        return [sys.executable, "-W", "ignore", str(HERE / "render.py"), str(SCENES), scene, quality, preset, str(folder)]
-    inflight = ["--max-inflight-encoders", "4"] if way == "manim ×4" else []
+        return [
+            sys.executable,
+            "-W",
+            "ignore",
+            str(HERE / "render.py"),
+            str(SCENES),
+            scene,
+            quality,
+            preset,
+            str(folder),
+        ]
+    inflight = ["--max-inflight-encoders", "4"] if way == "manim x4" else []
     return [*plain(scene, quality, folder), *inflight]
 
 
@@ -112,21 +122,23 @@ def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> 
         ratios[f"{way} cpu"] = cpu / base["cpu"]
         print(
             f"| {scene} {quality} | {way} | {wall:.2f} | {cpu:.2f} | {memory:.0f} | {psnr(video, truth):.1f} "
-            f"| {video.stat().st_size / 1000:.0f} | {ratios[way]:.2f}× | {memory / base['memory']:.2f} |",
+            f"| {video.stat().st_size / 1000:.0f} | {ratios[way]:.2f}x | {memory / base['memory']:.2f} |",
             flush=True,
         )
     return ratios
 
 
 def compare(args: argparse.Namespace, work: Path) -> None:
-    print("| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |\n|---|---|---|---|---|---|---|---|---|"
+    )
     found = []
     for quality in args.quality:
         for scene in args.scenes.split(","):
             runs: dict[str, list[Run]] = {way: [] for way in args.ways.split(",")}
             for _ in range(args.runs):
-                for way in runs:
-                    runs[way].append(render(way, scene, quality, work))
+                for way, found_runs in runs.items():
+                    found_runs.append(render(way, scene, quality, work))
             found.append(table(scene, quality, runs, lossless(scene, quality, work)))
     for key in found[0]:
         print(f"geometric mean, {key}: {prod(item[key] for item in found) ** (1 / len(found)):.2f}")
@@ -139,7 +151,10 @@ def short_scenes(args: argparse.Namespace, work: Path) -> None:
         loop = sum(measure(plain(name, "l", work / "loop")).wall for name in names)
         job = [sys.executable, "-W", "ignore", str(HERE / "render.py"), str(SCENES), ",".join(names), "l", "fast"]
         ours = measure([*job, str(work / "job")]).wall
-        print(f"{args.short} short scenes at 480p: loop {loop:.1f} s, one job {ours:.1f} s, {loop / ours:.1f}×", flush=True)
+        print(
+            f"{args.short} short scenes at 480p: loop {loop:.1f} s, one job {ours:.1f} s, {loop / ours:.1f}x",
+            flush=True,
+        )
 
 
 def main() -> None:

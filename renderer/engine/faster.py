@@ -1,4 +1,4 @@
-"""Puts quicker versions of some of Manim's functions in place. Each gives the same bits; those a scene replaced stay."""
+"""Puts quicker versions of some of Manim's functions in place: the same bits. What a scene replaced stays."""
 
 from __future__ import annotations
 

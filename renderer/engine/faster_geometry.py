@@ -20,20 +20,20 @@ _splits = VMobject.get_subpath_split_indices_from_points
 _CURVE = 4  # points of a cubic curve
 
 
-def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ANN401, ARG001
+def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
     """List the mobject and all below it; most have nothing below."""
     if not self.submobjects:
         return [self]
     family = [self]
     for member in self.submobjects:
         if member.submobjects:
-            family.extend(member._iter_family({self}))
+            family.extend(member._iter_family({self}))  # noqa: SLF001
         else:
             family.append(member)
     return family if len(set(family)) == len(family) else remove_list_redundancies(family)
 
 
-def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:  # noqa: ANN401
+def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
     """Apply all updaters, without building a signature object for each call."""
     if self.updating_suspended:
         return self
@@ -48,7 +48,7 @@ def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:  # noqa: AN
     return self
 
 
-def _takes_dt(updater: Any) -> bool:  # noqa: ANN401
+def _takes_dt(updater: Any) -> bool:
     if type(updater) is not FunctionType or updater.__dict__:
         return "dt" in inspect.signature(updater).parameters
     code = updater.__code__
@@ -56,7 +56,7 @@ def _takes_dt(updater: Any) -> bool:  # noqa: ANN401
     return "dt" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variadic]
 
 
-def get_critical_point(self: Any, direction: Any) -> Points:  # noqa: ANN401
+def get_critical_point(self: Any, direction: Any) -> Points:
     """Find a corner, an edge centre or the centre of the bounding box."""
     result: Points = np.zeros(self.dim)
     points = self.get_points_defining_boundary()
@@ -76,13 +76,13 @@ def get_critical_point(self: Any, direction: Any) -> Points:  # noqa: ANN401
     return result
 
 
-def get_points_defining_boundary(self: Any) -> Points:  # noqa: ANN401
+def get_points_defining_boundary(self: Any) -> Points:
     """Collect the anchors of the whole family."""
     anchors = [points for member in self.get_family() if len(points := _anchors_of(member))]
     return np.concatenate(anchors) if anchors else np.array(())
 
 
-def _anchors_of(member: Any) -> Any:  # noqa: ANN401
+def _anchors_of(member: Any) -> Any:
     points = member.points
     count = len(points)
     regular = count != 1 and count % _CURVE == 0 and getattr(member, "n_points_per_cubic_curve", 0) == _CURVE
@@ -91,7 +91,7 @@ def _anchors_of(member: Any) -> Any:  # noqa: ANN401
     return points.reshape(-1, _CURVE, points.shape[1])[:, :: _CURVE - 1].reshape(-1, points.shape[1])
 
 
-def get_subpath_split_indices_from_points(self: Any, points: Any, n_dims: int = 3) -> Any:  # noqa: ANN401
+def get_subpath_split_indices_from_points(self: Any, points: Any, n_dims: int = 3) -> Any:
     """Find where subpaths begin; in most paths each curve starts at the very point where the last one ended."""
     if self.n_points_per_cubic_curve == _CURVE and (count := len(points)) > _CURVE and isinstance(points, np.ndarray):
         starts = points[_CURVE::_CURVE, :n_dims]
@@ -100,7 +100,7 @@ def get_subpath_split_indices_from_points(self: Any, points: Any, n_dims: int = 
     return _splits(self, points, n_dims)
 
 
-def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:  # noqa: ANN401
+def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
     """Give the direction in which a surface faces at one of its points."""
     points = vmob.points
     count, at = len(points), point_index

@@ -22,7 +22,7 @@ _to_display = Camera.get_mobjects_to_display
 _reference_point = Mobject.get_z_index_reference_point
 
 
-def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:  # noqa: ANN401
+def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:
     """Hand the path to cairo as plain floats."""
     points = self.transform_points_pre_display(vmobject, vmobject.points)
     if len(points) == 0:
@@ -44,7 +44,7 @@ def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:  # noqa: 
     return self
 
 
-def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> Any:  # noqa: ANN401
+def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> Any:
     """Set one colour, or a gradient."""
     if len(rgbas) == 1:
         ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])
@@ -53,17 +53,17 @@ def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> A
     pattern = cairo.LinearGradient(*(value for point in points for value in point[:2]))
     offsets = (0.0, 1.0) if len(rgbas) == 2 else np.linspace(0, 1, len(rgbas))  # noqa: PLR2004
     for rgba, offset in zip(rgbas, offsets, strict=True):
-        pattern.add_color_stop_rgba(offset, *rgba[2::-1], rgba[3])
+        pattern.add_color_stop_rgba(offset, rgba[2], rgba[1], rgba[0], rgba[3])
     ctx.set_source(pattern)
     return self
 
 
-def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ANN401
+def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
     """Sort by the distance from the camera; a group that many shapes are sorted by is measured once."""
     towards = self.get_rotation_matrix().T
     centres: dict[int, Any] = {}
 
-    def distance(mobject: Any) -> Any:  # noqa: ANN401
+    def distance(mobject: Any) -> Any:
         if not getattr(mobject, "shade_in_3d", False):
             return np.inf
         if type(mobject).get_z_index_reference_point is not _reference_point:
@@ -76,7 +76,7 @@ def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]: 
     return sorted(_to_display(self, *args, **kwargs), key=distance)
 
 
-def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:  # noqa: ANN401
+def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
     """Paint one shape; its stroke and its filling share their light."""
     vars(self).pop("_light", None)
     try:
@@ -85,7 +85,7 @@ def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:  # noqa: ANN4
         vars(self).pop("_light", None)
 
 
-def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:  # noqa: ANN401
+def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
     """Add light or shadow at both ends of a surface."""
     if not (self.should_apply_shading and vmobject.shade_in_3d and vmobject.get_num_points() > 0):
         return rgbas
@@ -96,7 +96,7 @@ def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:  # noqa: ANN401
     return shaded
 
 
-def _lights(self: Any, vmobject: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def _lights(self: Any, vmobject: Any) -> tuple[Any, Any]:
     kept = vars(self).get("_light")
     if kept and kept[0] is vmobject:
         return kept[1]  # type: ignore[no-any-return]
@@ -110,12 +110,12 @@ def _lights(self: Any, vmobject: Any) -> tuple[Any, Any]:  # noqa: ANN401
     return lights
 
 
-def _light(point: Any, normal: Any, sun: Any) -> Any:  # noqa: ANN401
+def _light(point: Any, normal: Any, sun: Any) -> Any:
     light = 0.5 * np.dot(normal, normalize(sun - point)) ** 3
     return light * 0.5 if light < 0 else light
 
 
-def project_points(self: Any, points: Any) -> Rows:  # noqa: ANN401
+def project_points(self: Any, points: Any) -> Rows:
     """Project points to the screen's plane."""
     focal_distance = self.get_focal_distance()
     moved: Rows = np.dot(points - self.frame_center, self.get_rotation_matrix().T)

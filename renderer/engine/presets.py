@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from renderer.engine.request import EncoderChoice, SceneRequest
 
 MANIM = EncoderChoice()
@@ -13,10 +11,12 @@ PART_S = 3.0  # each part begins with a whole picture, which costs size
 NVENC_PART_S = 5.0  # each part opens CUDA and an encoding session anew
 
 
-def chosen_encoder(request: SceneRequest, config: Any) -> EncoderChoice:  # noqa: ANN401  # Manim's configuration
+def chosen_encoder(request: SceneRequest) -> EncoderChoice:  # Manim's configuration
     """Give the encoder of the request, or the preset's. Only x264 has a preset of ours."""
     if request.choice is not None:
         return request.choice
+    from manim import config
+
     with_x264 = not config.transparent and config.format != "webm"
     return FAST if request.encoder.preset == "fast" and with_x264 else MANIM
 

@@ -1,4 +1,4 @@
-"""Where the engine cannot promise Manim's frames it says so, and renders serially; what a scene raises comes through."""
+"""Where the engine cannot promise Manim's frames it says so and renders serially; a scene's error comes through."""
 
 from __future__ import annotations
 

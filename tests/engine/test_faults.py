@@ -39,7 +39,8 @@ def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}]
+    "choice",
+    [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}],
 )
 def test_an_encoder_that_refuses_its_options(tmp_path: Path, choice: dict[str, object]) -> None:
     found = one(tmp_path, "Noise", choice=choice)
