@@ -52,7 +52,7 @@ def apply_encoder(request: SceneRequest) -> None:
     """Set the encoder: what the folder's manim.cfg says about it comes first, then the request's choice."""
     from manim import config
 
-    choice = chosen_encoder(request)
+    choice = chosen_encoder(request, config)
     options = {**choice.options, **config.video_encoder_options}
     if config.video_codec == "auto":
         config.video_codec = choice.codec
