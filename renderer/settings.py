@@ -69,7 +69,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting("local", "where the job runs: local, docker, k8s, modal", "Job", "--backend", "-b", metavar="NAME")
+    backend: str = _setting(
+        "local", "where the job runs: local, docker, k8s, modal", "Job", "--backend", "-b", metavar="NAME"
+    )
     output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
     env: Pairs = _setting(
         {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
@@ -96,7 +98,9 @@ class Settings(BaseModel):
     )
     transparent: bool = _setting(False, "transparent background (mov, webm, gif or png)", "Picture")
     renderer: Literal["cairo", "opengl"] | None = _setting(None, "Manim's renderer", "Picture")
-    encoder: str = _setting("auto", "video encoder: auto, x264, nvenc …", "Picture", metavar="NAME")
+    encoder: str = _setting(
+        "auto", "video encoder: auto, x264, nvenc, hevc_nvenc, av1_nvenc", "Picture", metavar="NAME"
+    )
     encoder_preset: Literal["fast", "manim"] = _setting(
         "fast", "fast is quicker and looks the same; manim gives Manim's own encoder settings", "Picture"
     )
