@@ -7,7 +7,7 @@ demo: setup
 	$(BIN)/renderer submit examples/hello.py --quality m --output renders
 
 test: setup lint
-	$(BIN)/pytest
+	tests/cluster/with $(BIN)/pytest
 	@$(MAKE) --no-print-directory test-newest
 
 # The tests that depend on Python's version, on the newest one that Manim takes.
