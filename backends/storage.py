@@ -45,11 +45,11 @@ class Storage:
 
     def get(self, path: str, target: Path) -> None:
         """Copy a file here; one that is cut short goes on where it stopped. Raises OutputError where there is none."""
+        size = self.size(path)
+        if size is None:
+            raise OutputError(f"{self.uri}/{path} is not there")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
-            size = self.size(path)
-            if size is None:
-                raise OutputError(f"{self.uri}/{path} is not there")
             while (have := file.tell()) < size:
                 part = self._read(path, have, min(CHUNK, size - have))
                 file.write(part)

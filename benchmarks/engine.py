@@ -130,7 +130,8 @@ def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> 
 
 def compare(args: argparse.Namespace, work: Path) -> None:
     print(
-        "| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |\n|---|---|---|---|---|---|---|---|---|"
+        "| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |\n"
+        "|---|---|---|---|---|---|---|---|---|"
     )
     found = []
     for quality in args.quality:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,11 +36,12 @@ def command(
 
 
 def _cluster(flags: dict[str, str | None]) -> Iterator[Line]:
-    from backends.kubernetes.backend import KubernetesBackend
+    from backends import get_backend
     from renderer import config
 
     settings = config.load(flags).settings
-    for check in KubernetesBackend(settings.k8s).examine(settings.image, settings.store):
+    kubernetes: Any = get_backend("k8s", settings.k8s)
+    for check in kubernetes.examine(settings.image, settings.store):
         yield Line(check.name, check.state, check.found, check.todo)
 
 

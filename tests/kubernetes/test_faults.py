@@ -187,6 +187,18 @@ def test_a_used_up_quota_is_told(run: Run, namespace: str) -> None:
     job.delete()
 
 
+def test_a_submit_that_fails_half_way_leaves_nothing(run: Run, namespace: str) -> None:
+    before = everything(namespace)
+    kubectl("create", "quota", "full", "-n", namespace, "--hard=count/configmaps=1")
+    try:
+        until(lambda: bool(get("quota", "full", "-n", namespace)["status"].get("used")))
+        with pytest.raises(BackendError, match="exceeded quota"):
+            run("print('half way')")
+    finally:
+        kubectl("delete", "quota", "full", "-n", namespace)
+    until(lambda: everything(namespace) == before)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -28,7 +28,7 @@ def write(path: Path, context: str = "one", **user: Any) -> Path:
 
 
 def test_the_current_context_and_files_beside_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "my config", **{"token": "t"})
+    path = write(tmp_path / "my config", token="t")  # noqa: S106 - no password
     (tmp_path / "ca.crt").write_text("PEM")
     context = kubeconfig.load(None, {"KUBECONFIG": str(path)})
     assert (context.name, context.namespace, context.server) == ("one", "video", "https://one.example:6443")
@@ -37,15 +37,15 @@ def test_the_current_context_and_files_beside_the_file(tmp_path: Path) -> None:
 
 
 def test_files_are_merged_and_the_first_counts(tmp_path: Path) -> None:
-    first = write(tmp_path / "a", **{"token": "first"})
-    second = write(tmp_path / "b", context="two", **{"token": "second"})
+    first = write(tmp_path / "a", token="first")  # noqa: S106 - no password
+    second = write(tmp_path / "b", context="two", token="second")  # noqa: S106 - no password
     environ = {"KUBECONFIG": f"{first}:{tmp_path / 'not there'}:{second}"}
     assert kubeconfig.load(None, environ).name == "one"
     assert kubeconfig.identity(kubeconfig.load("two", environ)).authorization == "Bearer first"
 
 
 def test_the_users_own_file_is_found(tmp_path: Path) -> None:
-    write(tmp_path / ".kube" / "config", **{"token": "t"})
+    write(tmp_path / ".kube" / "config", token="t")  # noqa: S106 - no password
     assert kubeconfig.load(None, {"HOME": str(tmp_path)}).name == "one"
 
 
