@@ -81,7 +81,7 @@ class ModalBackend(Backend[ModalRequest]):
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Copy the units' folders from the volume."""
         record = self._find(handle)
-        self.files.get(f"jobs/{record.call}", into)
+        self.files.get_units(record.call, into)
         found = [into / str(index) for index in range(len(record.units))]
         there = [folder for folder in found if folder.is_dir()]
         if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
@@ -116,7 +116,7 @@ class ModalBackend(Backend[ModalRequest]):
         )
 
     def _status(self, record: Record) -> JobStatus:
-        known, (record, progress) = record, status.refresh(self.session, record)
+        known, (record, progress) = record, status.refresh(self.session, self.files, record)
         if record != known and self.records.load(record.call):
             self.records.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)

@@ -16,6 +16,7 @@ from backends.models import JobState
 
 RETRIED = (ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED)
 ASKED_AT_ONCE = 50
+EXPIRED = "Modal keeps results for 7 days, and this one has expired"
 _RETRIED_ERROR = re.compile(r"renderer: try (\d+) ended with exit code (\d+): (.*)", re.DOTALL)
 
 
@@ -92,7 +93,7 @@ def _outcome(session: Session, record: Record, answer: object) -> Outcome | None
         return Outcome(
             state=JobState.FAILED,
             exit_code=ExitCode.LOST,
-            message="Modal keeps results for 7 days, and this one has expired",
+            message=EXPIRED,
             hint="files that were stored can still be fetched",
         )
     if isinstance(answer, exceptions.FunctionTimeoutError):

@@ -5,6 +5,7 @@ inputs/SHA256.tar.zst   bundles
 jobs/CALL/job.json      the record, for other machines
 jobs/CALL/INDEX/        log.txt, result.json and files/ of each unit
 jobs/CALL/tries/INDEX   one byte for each try
+jobs/CALL/ended/INDEX   there once a try has ended
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class Files:
 
         return self.session.call(entries, seconds=LIST_S)
 
-    def get(self, folder: str, into: Path) -> None:
-        """Copy all files below a folder."""
-        volume = self._volume()
-        entries = self.list(folder)
+    def get_units(self, call: str, into: Path) -> None:
+        """Copy what the units of a call stored into ``into/INDEX/``."""
+        volume, folder = self._volume(), f"jobs/{call}"
+        entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
 
         def copy(entry: Any) -> None:
             relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
