@@ -24,10 +24,10 @@ class Converter(Protocol):
     """Gives the frame that the encoder takes."""
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height × width × RGBA bytes. The frame is valid until the next call."""
+        """Convert height by width by RGBA bytes. The frame is valid until the next call."""
 
 
-def converter(spec: Any) -> Converter:  # noqa: ANN401  # Manim's VideoEncoderSpec
+def converter(spec: Any) -> Converter:  # Manim's VideoEncoderSpec
     """Choose the way: in bands where the codec keeps no frame that it was given, as a whole elsewhere."""
     if spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND:
         return BandConverter(spec.width, spec.height)
@@ -44,7 +44,7 @@ class WholeConverter:
         self._frame: VideoFrame
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height × width × RGBA bytes."""
+        """Convert height by width by RGBA bytes."""
         if self._last is None or not _equal(self._last, pixels):
             self._last = pixels.copy()
             source = VideoFrame.from_numpy_buffer(self._last, format="rgba")
@@ -65,7 +65,7 @@ class BandConverter:
         self._fresh = True
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height × width × RGBA bytes."""
+        """Convert height by width by RGBA bytes."""
         changed = [band for band in self._bands if self._fresh or not _equal(self._rows(band), pixels[slice(*band)])]
         for band in changed:
             self._rows(band)[:] = pixels[slice(*band)]
@@ -102,4 +102,4 @@ def _planes(frame: VideoFrame) -> list[Pixels]:
 
 
 def _equal(one: Pixels, other: Pixels) -> bool:
-    return _memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0
+    return bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)

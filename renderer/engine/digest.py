@@ -12,7 +12,7 @@ import numpy as np
 _SCALARS = (int, float, str, complex, np.generic)
 
 
-def state_digest(scene: Any) -> str:  # noqa: ANN401  # a Manim scene
+def state_digest(scene: Any) -> str:  # a Manim scene
     """Digest points, colours and plain attributes of all mobjects in reach, the random states and the time."""
     hasher = blake2b(digest_size=16)
     seen: set[int] = set()
@@ -32,7 +32,7 @@ def points_fingerprint(mobjects: Iterable[Any]) -> int:
     return sum(hash(member.points.tobytes()) for mobject in mobjects for member in _family(mobject))
 
 
-def _reachable(scene: Any) -> Iterator[Any]:  # noqa: ANN401
+def _reachable(scene: Any) -> Iterator[Any]:
     from manim import Mobject
 
     roots = [*scene.mobjects, *scene.foreground_mobjects, *scene.moving_mobjects]
@@ -42,7 +42,7 @@ def _reachable(scene: Any) -> Iterator[Any]:  # noqa: ANN401
             yield from _family(root)
 
 
-def _family(mobject: Any) -> Iterator[Any]:  # noqa: ANN401
+def _family(mobject: Any) -> Iterator[Any]:
     stack = [mobject]
     while stack:
         member = stack.pop()
@@ -50,7 +50,7 @@ def _family(mobject: Any) -> Iterator[Any]:  # noqa: ANN401
         stack.extend(reversed(member.submobjects))
 
 
-def _mobject_bytes(mobject: Any) -> bytes:  # noqa: ANN401
+def _mobject_bytes(mobject: Any) -> bytes:
     values = vars(mobject)
     if "camera" in values:  # what an ImageMobjectFromCamera shows is painted, and the parent does not paint
         values = {key: value for key, value in values.items() if key != "pixel_array"}
@@ -68,5 +68,5 @@ def _plain_bytes(values: dict[str, Any]) -> bytes:
         elif value is None or isinstance(value, _SCALARS):
             parts.append(f"{key}={value!r}".encode())
         elif hasattr(value, "_internal_value"):  # a colour
-            parts.append(key.encode() + value._internal_value.tobytes())
+            parts.append(key.encode() + value._internal_value.tobytes())  # noqa: SLF001
     return b";".join(parts)

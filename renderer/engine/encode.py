@@ -39,9 +39,9 @@ def opened_by(choice: EncoderChoice, spec: Any) -> Opened:
 
 
 class SegmentEncoder:
-    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height × width × RGBA bytes."""
+    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height by width by RGBA bytes."""
 
-    def __init__(self, target: Path, spec: Any) -> None:  # noqa: ANN401
+    def __init__(self, target: Path, spec: Any) -> None:
         self.target = target
         self._spec = spec
         self._pts = 0
@@ -87,7 +87,7 @@ class SegmentEncoder:
                 if error.errno in {ENOSPC, EDQUOT, EFBIG, EIO}:
                     raise disk_full(error) from error
             raise EncoderError(
-                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}×{self._spec.height} "
+                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}x{self._spec.height} "
                 f"{self._spec.pixel_format}: {error}",
                 hint="check the options of the encoder, or leave it to the default",
             ) from error

@@ -11,10 +11,10 @@ from renderer.engine.pixels import Pixels
 
 def frame_hash(pixels: Pixels) -> str:
     """Hash one frame."""
-    return blake2b(pixels, digest_size=16).hexdigest()
+    return blake2b(pixels.data, digest_size=16).hexdigest()
 
 
-def note_frames(renderer: Any, folder: Path) -> None:  # noqa: ANN401  # Manim's renderer
+def note_frames(renderer: Any, folder: Path) -> None:  # Manim's renderer
     """Make a serial render write a hash of each frame, in order, into one file of the folder."""
     for old in folder.iterdir():  # what an attempt in parallel has left
         old.unlink()

@@ -10,7 +10,7 @@ from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 from manim.utils.family import extract_mobject_family_members
 
 
-def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # noqa: ANN401  # a Manim camera
+def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # a Manim camera
     """Do to the camera what ``capture_mobjects`` does, without painting."""
     if isinstance(camera, ThreeDCamera):
         camera.reset_rotation_matrix()
@@ -23,7 +23,7 @@ def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # noqa: ANN401
         _first_time(camera, camera.get_mobjects_to_display(mobjects))
 
 
-def _first_time(camera: Any, displayed: list[Any]) -> None:  # noqa: ANN401
+def _first_time(camera: Any, displayed: list[Any]) -> None:
     """Make the camera's table of types, and the cairo context that keeps its scale from then on."""
     if displayed:
         camera.type_or_raise(displayed[-1])

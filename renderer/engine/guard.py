@@ -9,7 +9,7 @@ from typing import Any
 from renderer.engine.errors import Unfit
 
 
-def guard(camera: Any) -> None:  # noqa: ANN401  # a Manim camera
+def guard(camera: Any) -> None:  # a Manim camera
     """Make every access to the camera's pixels raise Unfit."""
     kind = type(camera)
 
@@ -25,13 +25,13 @@ def guard(camera: Any) -> None:  # noqa: ANN401  # a Manim camera
     camera.__class__ = type(kind.__name__, (kind,), body)
 
 
-def unguard(camera: Any) -> None:  # noqa: ANN401
+def unguard(camera: Any) -> None:
     """Let go of the camera."""
     camera.__class__ = getattr(type(camera), "_guards", type(camera))
 
 
 @contextmanager
-def unguarded(camera: Any) -> Iterator[None]:  # noqa: ANN401
+def unguarded(camera: Any) -> Iterator[None]:
     """Allow access within a block."""
     kind = camera.__class__
     unguard(camera)

@@ -22,7 +22,7 @@ class Painter:
 
     paints = True
 
-    def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened) -> None:  # noqa: ANN401
+    def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened) -> None:
         self._scene, self._play, self._part, self._pipe, self._opened = scene, play, part, pipe, opened
         self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
@@ -88,7 +88,7 @@ class Painter:
         self._tell(error=kind, text=text, hint=getattr(error, "hint", None))
         os._exit(1)
 
-    def _tell(self, **message: Any) -> None:  # noqa: ANN401
+    def _tell(self, **message: Any) -> None:
         os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
     def finish(self) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The type of a frame: height × width × RGBA bytes."""
+"""The type of a frame: height by width by RGBA bytes."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ def cut(frames: int, longest: int) -> list[tuple[int, int]]:
     """Cut a play into equal parts of at most ``longest`` frames; the same on every machine."""
     pieces = max(1, -(-frames // longest))
     edges = [frames * piece // pieces for piece in range(pieces + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
-def frame_count(scene: Any) -> int:  # noqa: ANN401
+def frame_count(scene: Any) -> int:
     """Count the frames that the compiled play will have at most; one for a frozen wait."""
     from manim import config
 
@@ -61,13 +62,13 @@ def frame_count(scene: Any) -> int:  # noqa: ANN401
     return len(np.arange(0, scene.get_run_time(scene.animations), 1 / config["frame_rate"]))
 
 
-def fingerprint(scene: Any) -> tuple[Any, ...]:  # noqa: ANN401
+def fingerprint(scene: Any) -> tuple[Any, ...]:
     """Describe the compiled play by facts that Manim's cache key contains: other facts, another key."""
     run_times = sorted(animation.run_time for animation in scene.animations)
     return (*run_times, len(scene.mobjects), points_fingerprint(scene.mobjects))
 
 
-def manim_cache_key(scene: Any) -> str:  # noqa: ANN401
+def manim_cache_key(scene: Any) -> str:
     """Compute Manim's cache key of the compiled play."""
     from manim._config.video_encoder import video_encoder_fingerprint
     from manim.utils.hashing import get_hash_from_play_call

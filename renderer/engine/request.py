@@ -48,6 +48,7 @@ class SceneRequest:
 
     ``choice`` is the video encoder to use; None leaves it to the engine, which goes by ``encoder.preset``.
     ``cache`` is a folder that keeps encoded segments from job to job; None keeps none.
+    ``part_frames`` is the most frames that one painter gets; None leaves it to the preset.
     ``frame_hashes`` is an empty folder that gets a hash of every frame before it is encoded, for comparing renders:
     a file for each part of each play, which in the order of their names give the frames in order.
     """
@@ -60,6 +61,7 @@ class SceneRequest:
     encoder: EncoderSettings = EncoderSettings()
     choice: EncoderChoice | None = None
     cache: Path | None = None
+    part_frames: int | None = None
     frame_hashes: Path | None = None
 
 

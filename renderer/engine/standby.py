@@ -31,7 +31,7 @@ class Standby:
         os.close(request_read)
         os.close(answer_write)
 
-    def run(self, argument: Any) -> Any:  # noqa: ANN401
+    def run(self, argument: Any) -> Any:
         """Wake the process and wait. SceneError where the scene raised; our own errors as they are."""
         os.write(self._request, pickle.dumps(argument))
         self._close_request()

@@ -45,7 +45,7 @@ class Stepper:
 
     paints = False
 
-    def __init__(self, scene: Any, plan: Plan) -> None:  # noqa: ANN401
+    def __init__(self, scene: Any, plan: Plan) -> None:
         self._scene, self._plan = scene, plan
         self._watch = Watch(plan.progress)
         self._plays: list[Play] = []
@@ -164,8 +164,8 @@ class Stepper:
             painter.take_over()
 
 
-def _refuse_painted_keys(scene: Any) -> None:  # noqa: ANN401
-    """Some of Manim's keys contain painted pixels, which the parent does not have."""
+def _refuse_painted_keys(scene: Any) -> None:
+    """Refuse to compare keys that contain painted pixels, which the parent does not have."""
     family = scene.get_mobject_family_members()
     if any("camera" in vars(member) or getattr(member, "background_image", None) is not None for member in family):
         raise Unfit("only the painted pictures could tell whether two of its plays are the same")

@@ -28,16 +28,16 @@ class Crew(Protocol):
         """Keep the image of what stands still during the play, or give it."""
 
     def before_frame(self) -> None:
-        """Called when the scene has been stepped to a frame."""
+        """Take note that the scene has been stepped to a frame."""
 
     def frame(self, pixels: Pixels | None, repeat: int) -> None:
-        """Called when a frame has been painted, or would have been."""
+        """Take a frame that has been painted, or would have been."""
 
     def end_play(self) -> None:
-        """Called when the play has ended."""
+        """Take note that the play has ended."""
 
     def failed(self, error: BaseException) -> None:
-        """Called when the play raised an error."""
+        """Take note that the play raised an error."""
 
     def finish(self) -> dict[str, list[str]]:
         """Wait until all is painted; give the files of each segment in order."""
@@ -46,13 +46,13 @@ class Crew(Protocol):
         """End all painting."""
 
 
-class SteppingRenderer(CairoRenderer):
+class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     """Manim's renderer with every painted frame handed to the crew."""
 
     crew: Crew
     _inside_play = False
 
-    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
@@ -69,7 +69,7 @@ class SteppingRenderer(CairoRenderer):
         self._inside_play = False
         self.num_plays += 1
 
-    def _play_compiled(self, scene: Any) -> None:  # noqa: ANN401
+    def _play_compiled(self, scene: Any) -> None:
         name = None
         if not self.skip_animations:
             with pardoned():
@@ -91,11 +91,11 @@ class SteppingRenderer(CairoRenderer):
 
     def update_frame(
         self,
-        scene: Any,  # noqa: ANN401
+        scene: Any,
         mobjects: Iterable[Any] | None = None,
         include_submobjects: bool = True,
         ignore_skipping: bool = True,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> None:
         """Paint, or do to the camera what painting does."""
         if self.crew.paints and not self.skip_animations:
@@ -104,7 +104,7 @@ class SteppingRenderer(CairoRenderer):
             with unguarded(self.camera):
                 paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
 
-    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ANN401, ARG002
+    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
         """Paint a frame of the running play."""
         if not self.skip_animations:
             with pardoned():
@@ -122,7 +122,7 @@ class SteppingRenderer(CairoRenderer):
             with pardoned():
                 self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
 
-    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:  # noqa: ANN401
+    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
         """Paint what stands still during the play, for each frame to start from."""
         self.static_image = None
         if static_mobjects:
@@ -131,7 +131,7 @@ class SteppingRenderer(CairoRenderer):
             self.static_image = self.crew.static_image(self.camera.pixel_array if painting else None)
         return self.static_image
 
-    def scene_finished(self, scene: Any) -> None:  # noqa: ANN401
+    def scene_finished(self, scene: Any) -> None:
         """Assemble the video. A scene without a play becomes an image, which is painted here."""
         if not self.num_plays:
             self.skip_animations, self.crew.paints = False, True
@@ -141,16 +141,17 @@ class SteppingRenderer(CairoRenderer):
             super().scene_finished(scene)
 
 
-class SteppingWriter(SceneFileWriter):
+class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
     """Manim's file writer, which finds the segments painted when it comes to join them."""
 
     crew: Crew
+    partial_movie_files: list[str | None]
 
-    def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:
+    def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:  # noqa: ARG002
         """Refuse: frames come from painters."""
         raise Unfit("it writes frames itself")
 
-    def open_partial_movie_stream(self, **_: Any) -> None:  # noqa: ANN401
+    def open_partial_movie_stream(self, **_: Any) -> None:
         """Refuse: segments come from painters."""
         raise Unfit("it opens video segments itself")
 

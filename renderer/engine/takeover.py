@@ -8,13 +8,14 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
+from renderer.engine import faster
 from renderer.engine.children import Children
 from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.guard import guard
 from renderer.engine.outside import watch
-from renderer.engine.presets import chosen_encoder, longest_part
+from renderer.engine.presets import MANIM, longest_part
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Plan, Progress, Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
@@ -35,8 +36,9 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
         raise Unfit("it plays before it is rendered")
     tqdm.monitor_interval = 0  # its thread would outlive no fork
     watch()
+    faster.install()
     share_made_files(request.scratch / "files.lock")
-    opened = opened_by(chosen_encoder(request), scene.session_spec.video_encoder)
+    opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
     longest = longest_part(request, camera.frame_rate)
     crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter

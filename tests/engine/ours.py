@@ -26,6 +26,7 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
         encoder=engine.EncoderSettings(preset=order["preset"]),
         choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
         cache=Path(order["cache"]) if order.get("cache") else None,
+        part_frames=order.get("part_frames"),
         frame_hashes=folder / "hashes",
     )
 
@@ -37,7 +38,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         report = engine.render(
             request(order), children=children, progress=lambda done, total: progress.append((done, total))
         )
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # the test wants to see it
         traceback.print_exc()
         return {
             "error": type(error).__name__,
@@ -69,7 +70,7 @@ if __name__ == "__main__":
             sys.stdout.flush()
             os._exit(0)
         os.close(write)
-        with os.fdopen(read, "rb") as stream:
-            data = stream.read()
+        with os.fdopen(read, "rb") as answer:
+            data = answer.read()
         os.waitpid(child, 0)
-        print(json.dumps(pickle.loads(data) if data else {"error": "ended"}), flush=True)
+        print(json.dumps(pickle.loads(data) if data else {"error": "ended"}), flush=True)  # noqa: S301, T201

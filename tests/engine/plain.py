@@ -8,6 +8,7 @@ import os
 import sys
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from manim.__main__ import main
 from manim.scene.scene_file_writer import SceneFileWriter
@@ -17,7 +18,7 @@ def render(folder: Path, file: str, scene: str, options: list[str]) -> None:
     folder.mkdir(parents=True)
     write = SceneFileWriter.write_frame
 
-    def noted(self, pixels, *, repeat=1):
+    def noted(self: Any, pixels: Any, *, repeat: int = 1) -> None:
         with (folder / "frames").open("a") as frames:
             frames.write(f"{blake2b(pixels, digest_size=16).hexdigest()}\n" * repeat)
         write(self, pixels, repeat=repeat)

@@ -23,7 +23,10 @@ def references(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def test_same_frames(references: dict[str, rig.Plain], tmp_path: Path, children: int, preset: str) -> None:
     file = references["file"].folder
     names = [name for name in references if name != "file"]
-    orders = [rig.order(tmp_path, file, name, children=children, preset=preset) for name in names]
+    orders = [
+        rig.order(tmp_path, file, name, children=children, preset=preset, part_frames=7 if preset == "fast" else None)
+        for name in names
+    ]
     for name, found in zip(names, rig.ours(tmp_path, file, orders), strict=True):
         want = references[name]
         assert want.exit_code == 0, name
@@ -33,7 +36,7 @@ def test_same_frames(references: dict[str, rig.Plain], tmp_path: Path, children:
 
 
 def _same_files(name: str, found: rig.Ours, want: rig.Plain, *, decoded: bool) -> None:
-    assert set(found.said["outputs"]) == want.outputs, name
+    assert set(found.said["outputs"]) == want.outputs - {f"{name}.wav"}, name  # Manim forgets it
     for output in found.said["outputs"]:
         mine, theirs = found.find(output), want.find(Path(output).name)
         if output.endswith(".mp4"):

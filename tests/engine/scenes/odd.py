@@ -18,7 +18,7 @@ class ReadsImage(Scene):
         dot = Dot()
         dot.add_updater(lambda m: m.move_to([np.asarray(self.camera.get_image())[..., 0].mean() / 50, 0, 0]))
         self.add(dot, Square(fill_opacity=1))
-        self.wait(1.3)
+        self.wait(1.3, frozen_frame=False)
 
 
 class ReadsFrame(Scene):

@@ -1,0 +1,50 @@
+"""Renders scenes with the engine as a worker does: render.py FILE SCENE[,SCENE…] QUALITY PRESET FOLDER."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from renderer import engine
+
+
+def render(file: Path, scene: str, folder: Path, children: engine.Children) -> None:
+    quality, preset = sys.argv[3:5]
+    request = engine.SceneRequest(
+        file=file,
+        scene=scene,
+        output=folder / "out",
+        scratch=folder / "scratch" / scene,
+        settings=engine.RenderSettings(quality=quality),
+        encoder=engine.EncoderSettings(preset=preset),
+    )
+    report = engine.render(request, children=children)
+    print(report, file=sys.stderr if os.environ.get("SHOW") else sys.stdout)
+
+
+def main() -> None:
+    file, names, folder = Path(sys.argv[1]), sys.argv[2].split(","), Path(sys.argv[5])
+    engine.warm_up()
+    children = engine.Children()
+    if len(names) == 1:
+        render(file, names[0], folder, children)
+        shutil.rmtree(folder / "scratch")
+        return
+    running = 0
+    for name in names:
+        if running == children.n + 1:
+            os.wait()
+            running -= 1
+        if not os.fork():
+            render(file, name, folder, children)
+            os._exit(0)
+        running += 1
+    while running:
+        os.wait()
+        running -= 1
+
+
+if __name__ == "__main__":
+    main()

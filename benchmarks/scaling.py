@@ -1,0 +1,48 @@
+"""Wall time of one scene over the number of cores, the engine's against plain Manim's on the same cores.
+
+.venv/bin/python benchmarks/scaling.py [--scenes SixtyPlays,Surface3D] [--quality h] [--cores 1,2,4,8,16] [--runs 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+import engine
+
+WAYS = ["manim x4", "ours exact", "ours"]
+
+
+def main() -> None:
+    available = sorted(os.sched_getaffinity(0))
+    powers = [count for count in (1, 2, 4, 8, 16, 32, 64) if count < len(available)] + [len(available)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", default=",".join(engine.REFERENCE))
+    parser.add_argument("--quality", default="h", choices=["l", "m", "h", "k"])
+    parser.add_argument("--cores", default=",".join(map(str, powers)))
+    parser.add_argument("--runs", type=int, default=3)
+    args = parser.parse_args()
+    print("| scene | cores | " + " s | ".join(WAYS) + " s | speed |")
+    print("|---" * (len(WAYS) + 3) + "|")
+    with tempfile.TemporaryDirectory(prefix="engine-scaling-") as folder:
+        for scene in args.scenes.split(","):
+            for cores in map(int, args.cores.split(",")):
+                os.sched_setaffinity(0, available[:cores])
+                row(scene, cores, args, Path(folder))
+
+
+def row(scene: str, cores: int, args: argparse.Namespace, work: Path) -> None:
+    runs: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(args.runs):
+        for way, walls in runs.items():
+            walls.append(engine.render(way, scene, args.quality, work).wall)
+    medians = [statistics.median(walls) for walls in runs.values()]
+    times = " | ".join(f"{wall:.2f}" for wall in medians)
+    print(f"| {scene} {args.quality} | {cores} | {times} | {medians[0] / medians[-1]:.2f}x |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Where the engine cannot promise Manim's frames it says so and renders serially; a scene's error comes through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from engine import rig
+
+ODD = rig.SCENES / "odd.py"
+WHY = {
+    "ReadsPixels": "looks at the painted picture",
+    "ReadsImage": "looks at the painted picture",
+    "ReadsFrame": "looks at the painted picture",
+    "Swallows": "looks at the painted picture",
+    "Threads": "threads of its own",
+    "WithOwnCamera": "a camera of its own, OwnCamera",
+    "PaintingMoves": "led to another state",
+    "AsksProcess": "led to another state",
+    "WritesFrames": "writes frames itself",
+    "Counts": "writes a file while frames are made",
+}
+RAISES = {
+    "Breaks": ("ValueError", "the scene's own error"),
+    "BreaksInUpdater": ("KeyError", "late"),
+    "PlaysInside": ("SceneError", "Cannot open a video segment"),
+}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, rig.Plain]:
+    return rig.plain(tmp_path_factory.mktemp("plain"), ODD, [*WHY, *RAISES])
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, rig.Ours]:
+    work, names = tmp_path_factory.mktemp("ours"), [*WHY, *RAISES, "OnTheClock"]
+    return dict(zip(names, rig.ours(work, ODD, [rig.order(work, ODD, name) for name in names]), strict=True))
+
+
+@pytest.mark.parametrize("name", WHY)
+def test_serial_where_parallel_would_differ(name: str, plain: dict[str, rig.Plain], ours: dict[str, rig.Ours]) -> None:
+    assert ours[name].said["mode"] == "serial"
+    assert WHY[name] in ours[name].said["why"]
+    assert ours[name].frames == plain[name].frames
+    assert rig.decoded(ours[name].find(f"{name}.mp4")) == rig.decoded(plain[name].find(f"{name}.mp4"))
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_the_scenes_own_error(name: str, plain: dict[str, rig.Plain], ours: dict[str, rig.Ours]) -> None:
+    error, text = RAISES[name]
+    assert plain[name].exit_code != 0
+    assert ours[name].said["error"] == error
+    assert text in ours[name].said["text"]
+    assert "odd.py" in ours[name].said["lines"]
+    assert not (ours[name].folder / "out").exists()
+
+
+def test_a_scene_that_is_never_twice_the_same_renders_serially(ours: dict[str, rig.Ours]) -> None:
+    assert ours["OnTheClock"].said["mode"] == "serial"
+    assert len(rig.decoded(ours["OnTheClock"].find("OnTheClock.mp4"))) == 8
+
+
+def test_a_scene_that_is_not_there(tmp_path: Path) -> None:
+    (found,) = rig.ours(tmp_path, ODD, [rig.order(tmp_path, ODD, "Missing")])
+    assert found.said["error"] == "SpecError"
+    assert "has no scene 'Missing'" in found.said["text"]
+    assert "Breaks" in found.said["hint"]

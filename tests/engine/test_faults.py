@@ -1,0 +1,89 @@
+"""Children that are killed, disks that are full, encoders that refuse, renders that are cancelled."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from engine import rig
+
+FILE = rig.SCENES / "faults.py"
+
+
+def one(work: Path, scene: str, **changes: object) -> rig.Ours:
+    (found,) = rig.ours(work, FILE, [rig.order(work, FILE, scene, **changes)])
+    return found
+
+
+def test_a_killed_painter_is_replaced(tmp_path: Path) -> None:
+    found = one(tmp_path, "KilledOnce", children=4)
+    assert found.said["mode"] == "parallel", found.said
+    assert found.said["frames"] == 12
+    assert len(rig.decoded(found.find("KilledOnce.mp4"))) == 12
+
+
+def test_painters_that_are_always_killed_ran_out_of_memory(tmp_path: Path) -> None:
+    found = one(tmp_path, "AlwaysKilled", children=2)
+    assert found.said["error"] == "OutOfMemoryError"
+    assert "more memory" in found.said["hint"]
+
+
+def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path) -> None:
+    found = one(tmp_path, "Crashes")
+    assert found.said["mode"] == "serial"
+    assert len(rig.decoded(found.find("Crashes.mp4"))) == 12
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}],
+)
+def test_an_encoder_that_refuses_its_options(tmp_path: Path, choice: dict[str, object]) -> None:
+    found = one(tmp_path, "Noise", choice=choice)
+    assert found.said["error"] == "EncoderError"
+    assert "libx264" in found.said["text"]
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        found = one(tmp_path, "Noise")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert found.said["error"] == "OutputError", found.said
+    assert "disk" in found.said["hint"]
+
+
+def test_sigterm_ends_the_whole_group_within_a_second(tmp_path: Path) -> None:
+    process = rig.start(tmp_path, FILE, [rig.order(tmp_path, FILE, "Endless", part_frames=5)])
+    painted = tmp_path / "Endless" / "scratch" / "media" / "segments"
+    deadline = time.monotonic() + 60
+    while not painted.is_dir() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    cancelled = time.monotonic()
+    while group_members(process.pid) and time.monotonic() < cancelled + 10:
+        process.poll()
+        time.sleep(0.02)
+    assert time.monotonic() - cancelled < 1.5
+    process.communicate()
+    assert process.returncode == -signal.SIGTERM
+
+
+def group_members(group: int) -> list[int]:
+    """List the living processes of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, members = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
+            except OSError:
+                continue
+            if int(members) == group and state not in "ZX":
+                found.append(int(entry.name))
+    return found
