@@ -13,6 +13,7 @@ from backends.errors import BackendError, SpecError
 # name: module, class, extra that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
     "local": ("backends.local.backend", "LocalBackend", None),
+    "docker": ("backends.docker.backend", "DockerBackend", None),
     "k8s": ("backends.kubernetes.backend", "KubernetesBackend", "k8s"),
     "modal": ("backends.modal.backend", "ModalBackend", "modal"),
 }

@@ -45,11 +45,11 @@ class Storage:
 
     def get(self, path: str, target: Path) -> None:
         """Copy a file here; one that is cut short goes on where it stopped. Raises OutputError where there is none."""
+        size = self.size(path)
+        if size is None:
+            raise OutputError(f"{self.uri}/{path} is not there")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
-            size = self.size(path)
-            if size is None:
-                raise OutputError(f"{self.uri}/{path} is not there")
             while (have := file.tell()) < size:
                 part = self._read(path, have, min(CHUNK, size - have))
                 file.write(part)
@@ -68,9 +68,8 @@ class Storage:
         import obstore
 
         prefix = f"{folder.rstrip('/')}/" if folder else None
-        pages = iter(obstore.list(self._store, prefix=prefix, chunk_size=500))
-        while page := self._retry(lambda: next(pages, [])):
-            yield from (str(item["path"]) for item in page)
+        found = self._retry(lambda: obstore.list(self._store, prefix=prefix).collect())
+        yield from (str(item["path"]) for item in found)
 
     def delete(self, folder: str = "") -> None:
         """Remove every file below a folder."""

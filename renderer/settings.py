@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
@@ -68,7 +69,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting("local", "where the job runs: local, k8s, modal", "Job", "--backend", "-b", metavar="NAME")
+    backend: str = _setting(
+        "local", "where the job runs: local, docker, k8s, modal", "Job", "--backend", "-b", metavar="NAME"
+    )
     output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
     env: Pairs = _setting(
         {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
@@ -95,7 +98,9 @@ class Settings(BaseModel):
     )
     transparent: bool = _setting(False, "transparent background (mov, webm, gif or png)", "Picture")
     renderer: Literal["cairo", "opengl"] | None = _setting(None, "Manim's renderer", "Picture")
-    encoder: str = _setting("auto", "video encoder: auto, x264, nvenc …", "Picture", metavar="NAME")
+    encoder: str = _setting(
+        "auto", "video encoder: auto, x264, nvenc, hevc_nvenc, av1_nvenc", "Picture", metavar="NAME"
+    )
     encoder_preset: Literal["fast", "manim"] = _setting(
         "fast", "fast is quicker and looks the same; manim gives Manim's own encoder settings", "Picture"
     )
@@ -111,6 +116,7 @@ class Settings(BaseModel):
     )
 
     local: LocalOptions = LocalOptions()
+    docker: DockerOptions = DockerOptions()
     k8s: KubernetesOptions = KubernetesOptions()
     modal: ModalOptions = ModalOptions()
 

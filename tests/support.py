@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import psutil
 
 BIN = Path(sys.executable).parent
 SMALL = ("--resolution", "160x90", "--fps", "10")
@@ -48,6 +49,14 @@ def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not collected yet does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def frames(video: Path) -> list[str]:

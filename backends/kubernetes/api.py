@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -42,6 +43,15 @@ class Api:
         self.calls = 0
         self._lock = threading.Lock()
         self._connected: tuple[Any, kubeconfig.Identity, ssl.SSLContext] | None = None
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Within the block a server that is away is told at once."""
+        self.patience_s = 0.0
+        try:
+            yield
+        finally:
+            self.patience_s = PATIENCE_S
 
     def get(self, path: str, **query: Any) -> Object:
         """Read one object."""

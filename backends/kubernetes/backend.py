@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
+from backends.contract import LOG
 from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
 from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
 from backends.kubernetes.api import Api, ApiError, Object, core, jobs
 from backends.kubernetes.collect import Spool
+from backends.kubernetes.doctor import Check, examine
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
@@ -59,10 +61,15 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 put_inputs(api, namespace, plan.request, plan.spec.bundle)
         try:
             api = self.api()
-            api.patience_s = 0.0
-            return find_class(api, plan.request)
+            with api.impatient():
+                return find_class(api, plan.request)
         except RendererError:
             return plan.request
+
+    def examine(self, image: str | None, store: str | None) -> Iterator[Check]:
+        """Look at the cluster as submit would use it."""
+        api, namespace = self._here()
+        return examine(api, namespace, self.options, image, store)
 
     def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
         """Create them; a job with the same name and content that is there already is taken instead."""
@@ -196,6 +203,21 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             if pod and pod.has_log:
                 with _words(f"read the log of {pod.name}"):
                     yield from (LogLine(unit, text) for _, text in of_pod(api, namespace, pod))
+            else:
+                yield from (LogLine(unit, text) for text in self._kept_log(handle, view, unit))
+
+    def _kept_log(self, handle: JobHandle, view: JobView, unit: int) -> Iterator[str]:
+        """Read the log that was stored with the outputs: it outlives the pod."""
+        where = self._place(view.job)
+        kept = Spool(handle, view.job).unit(unit) / LOG
+        with tempfile.TemporaryDirectory() as folder:
+            if where and where.uri:
+                kept = Path(folder) / LOG
+                with suppress(OutputError):
+                    Storage(where.in_pod).get(f"{names.UNITS}/{unit}/{LOG}", kept)
+            if kept.is_file():
+                with kept.open(encoding="utf-8", errors="replace") as lines:
+                    yield from (line.rstrip("\r\n") for line in lines)
 
     def _fetch_from_pods(self, handle: JobHandle, view: JobView, into: Path) -> list[Path]:
         api, namespace, _ = self._find(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,31 +15,39 @@ from backends.kubernetes.api import Api, Object, core
 from backends.kubernetes.collect import POD_COMMAND
 from backends.kubernetes.templates import render
 
-START_S = 300.0
+START_S = 180.0
 POLL_S = 0.2
+_NO_CLAIM = r"persistentvolumeclaim .* not found"
 
 
 @contextmanager
 def helper(api: Api, namespace: str, job: Object, claim: str) -> Iterator[str]:
-    """Run the pod as long as the block lasts; gives its name. Raises BackendError when it does not start."""
-    container, spec = job["spec"]["template"]["spec"]["containers"][0], job["spec"]["template"]["spec"]
+    """Run the pod that mounts the job's claim as long as the block lasts; gives its name. Raises BackendError."""
+    spec = job["spec"]["template"]["spec"]
+    container = spec["containers"][0]
     values: dict[str, Any] = {
-        "name": f"{job['metadata']['name']}-files-{time.time_ns() % 10**8:08d}",
-        "namespace": namespace,
-        "labels": names.labels(job["metadata"]["name"], "files"),
         "image": container["image"],
         "image_pull_policy": container.get("imagePullPolicy"),
         "image_pull_secrets": spec.get("imagePullSecrets") or [],
-        "claim": claim,
+        "mounts": [{"name": "store", "mountPath": str(names.STORE)}],
+        "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": claim}}],
     }
-    (manifest,) = render("helper", values)
-    path = core(namespace, "pods", values["name"])
+    with idle_pod(api, namespace, job["metadata"]["name"], values) as name:
+        yield name
+
+
+@contextmanager
+def idle_pod(api: Api, namespace: str, owner: str, values: dict[str, Any]) -> Iterator[str]:
+    """Run a small pod of the image that does nothing; gives its name once it runs. Raises BackendError, ApiError."""
+    name = f"{owner}-files-{time.time_ns() % 10**8:08d}"
+    given = {"name": name, "namespace": namespace, "labels": names.labels(owner, "files"), **values}
+    (manifest,) = render("helper", given)
     api.create(core(namespace, "pods"), manifest)
     try:
-        _wait(api, path)
-        yield values["name"]
+        _wait(api, core(namespace, "pods", name))
+        yield name
     finally:
-        api.delete(path, gracePeriodSeconds=0)
+        api.delete(core(namespace, "pods", name), gracePeriodSeconds=0)
 
 
 def _wait(api: Api, path: str) -> None:
@@ -57,12 +66,10 @@ def _wait(api: Api, path: str) -> None:
         if scheduled.get("status") == "False":
             reason = reasons.cannot_schedule(str(scheduled.get("message")), None)
         why = reason.message if reason else why
-        if status.get("phase") == "Failed" or (reason and reason.final):
+        if status.get("phase") == "Failed" or (reason and reason.final) or re.search(_NO_CLAIM, why):
             break
         time.sleep(POLL_S)
-    raise BackendError(
-        f"the pod that reaches the claim did not start: {why}", hint="`kubectl describe pvc` tells about the claim"
-    )
+    raise BackendError(f"the helper pod did not start: {why}", hint="`kubectl describe` the claim, or the image's pull")
 
 
 def upload(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:

@@ -87,6 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     if store:
         _store_outputs(store, unit)
         return code
+    if not (OUTPUT / str(unit) / RESULT).exists():
+        return code  # the worker was killed: there is nothing to collect
     return _wait_for_collector(unit, options.collect, code)
 
 

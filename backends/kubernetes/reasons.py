@@ -13,6 +13,8 @@ from backends.kubernetes import names
 from backends.kubernetes.rules import CREATE, DISRUPTIONS, EVENTS, SCHEDULE, WAITING, WAITING_ALIASES, Rule, Why
 from backends.kubernetes.units import Pod
 
+NO_GPUS = "no NVIDIA GPUs"
+
 
 def cannot_create(text: str) -> Why:
     """Say why the Job has no pods."""
@@ -111,7 +113,7 @@ def of_nodes(nodes: Iterable[Mapping[str, Any]]) -> str:
                 product = labels.get(names.GPU_PRODUCT, "GPU of unknown product")
                 found_as = product if kind == "gpu" else f"{product} {kind}"
                 found[found_as] = found.get(found_as, 0) + int(count)
-    return ", ".join(f"{count} of {product}" for product, count in sorted(found.items())) or "no NVIDIA GPUs"
+    return ", ".join(f"{count} of {product}" for product, count in sorted(found.items())) or NO_GPUS
 
 
 def _first(rules: Iterable[Rule], text: str) -> Why:

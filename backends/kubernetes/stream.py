@@ -69,7 +69,10 @@ def unpack(file: BinaryIO, folder: Path) -> None:
 
 def _listing(head: bytes) -> list[dict[str, Any]]:
     try:
-        return [{"path": str(e["path"]), "size": int(e["size"]), "sha256": str(e["sha256"])} for e in json.loads(head)]
+        content = json.loads(head)
+        if not isinstance(content, list):
+            raise TypeError  # noqa: TRY301 - it is said below
+        return [{"path": str(e["path"]), "size": int(e["size"]), "sha256": str(e["sha256"])} for e in content]
     except (ValueError, TypeError, KeyError) as error:
         raise OutputError(
             "the pod sent something else than outputs", hint="is the image of the same version?"

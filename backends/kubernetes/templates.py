@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ def quote(value: object) -> str:
     """Write any value as YAML in one line, plain enough for every YAML reader."""
     if isinstance(value, jinja2.Undefined):
         raise jinja2.UndefinedError(f"{value._undefined_name} is not given")  # noqa: SLF001 - no public name for it
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=False)
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**9, allow_unicode=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -30,11 +31,24 @@ def render(template: str, values: Mapping[str, Any]) -> list[Manifest]:
 
 def dump(manifests: list[Manifest]) -> str:
     """Write objects as one YAML stream for kubectl."""
-    return yaml.dump_all(manifests, Dumper=_DUMPER, sort_keys=False, width=120, allow_unicode=False)
+    return yaml.dump_all(manifests, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=False)
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever any reader of YAML could take for a number or a truth: Go reads 1e3 as a number."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _text)
 
 
 @functools.cache

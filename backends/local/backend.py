@@ -52,7 +52,7 @@ class LocalBackend(Backend[LocalRequest]):
 
     def __init__(self, options: LocalOptions | None = None) -> None:
         self.options = options or LocalOptions()
-        self.jobs = (self.options.state_dir or _default_state_dir()).absolute()
+        self.jobs = (self.options.state_dir or default_state_dir("jobs")).absolute()
 
     def plan(self, spec: JobSpec) -> Plan[LocalRequest]:
         """Say which worker would run."""
@@ -227,6 +227,7 @@ def _copy(folder: Path, into: Path) -> None:
             shutil.copyfile(path, target)
 
 
-def _default_state_dir() -> Path:
+def default_state_dir(name: str) -> Path:
+    """Give the folder of a backend's jobs."""
     base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / "jobs"
+    return (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / name

@@ -4,6 +4,7 @@ ID/job.json          name, units, when it was created, on which boot of the mach
 ID/task.json         the worker's task
 ID/bundle.tar.zst    the inputs, removed when the job has ended
 ID/environment.json  variables for the user's code; readable by its owner alone, removed when the job has ended
+ID/launcher.json     how the worker is started, where it runs in a container
 ID/lock              locked by the supervisor while it lives
 ID/pid               the supervisor's process id
 ID/attempt           the number of the present try
@@ -20,6 +21,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -55,6 +57,19 @@ class Ended:
     reason: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Launcher:
+    """How the worker is started: ``prefix`` before its command, Python and the job's folder as it sees them.
+
+    ``end`` removes what the prefix left behind; it runs after each try.
+    """
+
+    prefix: tuple[str, ...] = ()
+    python: str = sys.executable
+    root: str
+    end: tuple[str, ...] = ()
+
+
 class JobFolder:
     """One job on disk."""
 
@@ -87,6 +102,18 @@ class JobFolder:
     def write_record(self, record: Record) -> None:
         """Write job.json."""
         write_json(self.path / "job.json", asdict(record))
+
+    def launcher(self) -> Launcher:
+        """Read launcher.json; without one the worker is started as it is."""
+        try:
+            content = json.loads((self.path / "launcher.json").read_bytes())
+        except FileNotFoundError:
+            return Launcher(root=str(self.path))
+        return Launcher(**{**content, "prefix": tuple(content["prefix"]), "end": tuple(content["end"])})
+
+    def write_launcher(self, launcher: Launcher) -> None:
+        """Write launcher.json."""
+        write_json(self.path / "launcher.json", asdict(launcher))
 
     def ended(self) -> Ended | None:
         """Read state.json; None while there is none."""

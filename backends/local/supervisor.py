@@ -23,6 +23,8 @@ from backends.processes import adopt_orphans, die_with_parent, end_children, sig
 
 GRACE_S = 0.9  # the worker ends its children within it; what is left is killed
 POLL_S = 0.05
+SIGNALLED = 128  # a container's exit code beyond it is a signal
+NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
 
@@ -51,6 +53,7 @@ class Supervisor:
     def __init__(self, folder: JobFolder) -> None:
         self.folder = folder
         self.record = folder.record()
+        self.launcher = folder.launcher()
         self.worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> Ended:
@@ -72,7 +75,7 @@ class Supervisor:
             deadline = time.monotonic() + GRACE_S
             while self.worker.poll() is None and time.monotonic() < deadline:
                 time.sleep(POLL_S)
-        end_children()
+        self._end_rest()
 
     def _left(self) -> list[int]:
         """Give the units that are worth a try: those without a result, or failed for a reason that may pass."""
@@ -83,11 +86,12 @@ class Supervisor:
         return [UnitResult.read(self.folder.unit(unit) / RESULT) for unit in range(len(self.record.units))]
 
     def _run_worker(self, units: list[int]) -> int:
-        command = worker_command(
-            sys.executable,
-            task=str(self.folder.task),
-            bundle=str(self.folder.bundle),
-            output=str(self.folder.units),
+        root = self.launcher.root
+        worker = worker_command(
+            self.launcher.python,
+            task=f"{root}/{self.folder.task.name}",
+            bundle=f"{root}/{self.folder.bundle.name}",
+            output=f"{root}/{self.folder.units.name}",
             units=units,
         )
         for unit in units:
@@ -98,7 +102,7 @@ class Supervisor:
         with self.folder.worker_log.open("ab") as log:
             own = os.getpid()
             self.worker = subprocess.Popen(
-                command,
+                [*self.launcher.prefix, *worker],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -107,8 +111,14 @@ class Supervisor:
                 preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
             )
         code = self.worker.wait()
-        end_children()  # what the worker left behind, as it does when it is killed itself
+        self._end_rest()
         return code
+
+    def _end_rest(self) -> None:
+        """End what the worker left behind, as it does when it is killed itself."""
+        end_children()
+        if self.launcher.end:
+            subprocess.run(self.launcher.end, capture_output=True, check=False)
 
     def _ended(self, attempts: int, code: int) -> Ended:
         results = self._results()
@@ -126,7 +136,11 @@ class Supervisor:
     def _worker_failure(self, code: int) -> tuple[ExitCode, str]:
         if code < 0:
             return ExitCode.LOST, f"the worker was ended by {signal_name(-code)}"
+        if self.launcher.prefix and code > SIGNALLED:
+            return ExitCode.LOST, f"the container was ended by {signal_name(code - SIGNALLED)}"
         said = [line for line in read_tail(self.folder.worker_log) if line.strip()]
+        if self.launcher.prefix and code in NOT_STARTED:
+            return ExitCode.BACKEND, f"the container did not start: {said[-1] if said else f'exit code {code}'}"
         known = ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
         last = said[-1].removeprefix("openjd_fail: ") if said else "it said nothing"
         return known, last if known is not ExitCode.INTERNAL else f"the worker failed: {last}"

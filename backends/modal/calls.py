@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backends.errors import JobNotFoundError
 from backends.exit_codes import ExitCode
 from backends.modal.record import Outcome, Record
 from backends.modal.request import FUNCTION, MOUNT, VOLUME, ModalRequest
@@ -16,6 +15,7 @@ from backends.models import JobState
 
 RETRIED = (ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED)
 ASKED_AT_ONCE = 50
+EXPIRED = "Modal keeps results for 7 days, and this one has expired"
 _RETRIED_ERROR = re.compile(r"renderer: try (\d+) ended with exit code (\d+): (.*)", re.DOTALL)
 
 
@@ -86,13 +86,11 @@ def _outcome(session: Session, record: Record, answer: object) -> Outcome | None
     exceptions = session.modal.exception
     if type(answer) is TimeoutError:
         return None
-    if isinstance(answer, exceptions.NotFoundError):
-        raise JobNotFoundError(f"Modal knows no call {record.call} (any more)", hint="`renderer list` shows the jobs")
-    if isinstance(answer, exceptions.OutputExpiredError):
+    if isinstance(answer, (exceptions.OutputExpiredError, exceptions.NotFoundError)):
         return Outcome(
             state=JobState.FAILED,
             exit_code=ExitCode.LOST,
-            message="Modal keeps results for 7 days, and this one has expired",
+            message=EXPIRED,
             hint="files that were stored can still be fetched",
         )
     if isinstance(answer, exceptions.FunctionTimeoutError):

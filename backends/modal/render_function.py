@@ -36,6 +36,8 @@ def render(job: dict[str, Any]) -> dict[str, Any]:
     try:
         code, said = _run(job, [part.replace("{call}", call) for part in job["command"]])
     finally:
+        (folder / "ended").mkdir(exist_ok=True)
+        (folder / "ended" / str(job["unit"])).touch()
         volume.commit()
     ended = {**_outcome(unit / "result.json", code, said), "attempt": attempt}
     if ended["exit_code"] in job["retried"]:

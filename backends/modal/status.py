@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
-from backends.contract import last_progress
+from backends.contract import RESULT, last_progress
 from backends.exit_codes import ExitCode
 from backends.modal import calls, logs, prices
+from backends.modal.calls import EXPIRED
 from backends.modal.record import Outcome, Record, merged
 from backends.modal.session import Session
+from backends.modal.volume import Files
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 
+FEW = 20
 PATIENCE_S = 30.0  # after it a job that waits is told what else could be done
 
 
-def refresh(session: Session, record: Record) -> tuple[Record, dict[int, float | None]]:
+def refresh(session: Session, files: Files, record: Record) -> tuple[Record, dict[int, float | None]]:
     """Ask Modal for what is still open; give the record as it is now, and the progress of units that run."""
     if not record.open:
         return record, {}
-    outcomes = calls.ask(session, record, record.open)
-    record = merged(record, outcomes, {})
+    outcomes = calls.ask(session, record, _worth_asking(files, record))
+    record = merged(record, {unit: _stored(files, record, unit, found) for unit, found in outcomes.items()}, {})
     if not record.open:
         return record, {}
     texts: dict[int, list[str]] = {}
@@ -28,6 +32,25 @@ def refresh(session: Session, record: Record) -> tuple[Record, dict[int, float |
         started.setdefault(line.unit, moment)
         texts.setdefault(line.unit, []).append(line.text)
     return merged(record, {}, started), {unit: last_progress(said) for unit, said in texts.items()}
+
+
+def _worth_asking(files: Files, record: Record) -> list[int]:
+    """Choose the units to ask for: of many, those that the volume says have ended, and the first few to be sure."""
+    if len(record.open) <= FEW:
+        return record.open
+    ended = {int(entry.path.rpartition("/")[2]) for entry in files.list(f"jobs/{record.call}/ended")}
+    return [unit for place, unit in enumerate(record.open) if place < FEW or unit in ended]
+
+
+def _stored(files: Files, record: Record, unit: int, outcome: Outcome) -> Outcome:
+    """Put what the worker stored in place of a result that Modal no longer keeps."""
+    content = files.read(f"jobs/{record.call}/{unit}/{RESULT}") if outcome.message == EXPIRED else None
+    if content is None:
+        return outcome
+    result = json.loads(content)
+    state = JobState.FAILED if result["exit_code"] else JobState.SUCCEEDED
+    seconds = result["seconds"].get("total", 0.0)
+    return Outcome(state=state, exit_code=result["exit_code"], seconds=seconds, **(result["error"] or {}))
 
 
 def describe(handle: JobHandle, record: Record, progress: dict[int, float | None]) -> JobStatus:

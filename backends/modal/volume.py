@@ -5,6 +5,7 @@ inputs/SHA256.tar.zst   bundles
 jobs/CALL/job.json      the record, for other machines
 jobs/CALL/INDEX/        log.txt, result.json and files/ of each unit
 jobs/CALL/tries/INDEX   one byte for each try
+jobs/CALL/ended/INDEX   there once a try has ended
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ SLOWEST = 50_000  # bytes a second
 class Files:
     """Moves files to and from the volume."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, environment: str | None) -> None:
         self.session = session
+        self.environment = environment
 
     def put_missing(self, files: Mapping[str, bytes]) -> None:
         """Upload what is not there. A file is there whole or not at all."""
@@ -73,10 +75,10 @@ class Files:
 
         return self.session.call(entries, seconds=LIST_S)
 
-    def get(self, folder: str, into: Path) -> None:
-        """Copy all files below a folder."""
-        volume = self._volume()
-        entries = self.list(folder)
+    def get_units(self, call: str, into: Path) -> None:
+        """Copy what the units of a call stored into ``into/INDEX/``."""
+        volume, folder = self._volume(), f"jobs/{call}"
+        entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
 
         def copy(entry: Any) -> None:
             relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
@@ -107,7 +109,7 @@ class Files:
 
     def _volume(self) -> Any:
         return self.session.modal.Volume.from_name(
-            VOLUME, environment_name=self.session.environment, create_if_missing=True, version=2
+            VOLUME, environment_name=self.environment, create_if_missing=True, version=2
         )
 
     async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:

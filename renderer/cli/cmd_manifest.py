@@ -39,14 +39,11 @@ def command(
 
     renderer manifest scene.py MyScene | kubectl apply -f -
     """
-    from backends.kubernetes.backend import KubernetesBackend
-
     scenes, arguments = split(names or [])
     wanted = RenderSpec(path=path, scenes=scenes, every=every, arguments=arguments, kind=kind, root=root, name=name)
     planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}).settings)
-    backend = planned.backend
-    assert isinstance(backend, KubernetesBackend)  # noqa: S101 - it is asked for above
-    text = str(backend.resolve(planned.plan, upload=upload))
+    kubernetes: Any = planned.backend
+    text = str(kubernetes.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
         print("the inputs are not in the store yet: --upload puts them there", file=sys.stderr)
     if len(text) > LAST_APPLIED_LIMIT:

@@ -35,9 +35,8 @@ def command(
 
     renderer setup k8s --namespace renderer | kubectl apply -f -
     """
-    from backends.kubernetes import setup
-    from backends.kubernetes.backend import KubernetesBackend
-    from backends.kubernetes.options import KubernetesOptions
+    from backends.kubernetes import kubeconfig, setup
+    from backends.kubernetes.api import Api
     from backends.kubernetes.templates import dump
 
     wanted = setup.Wanted(namespace=namespace, claim=claim, size=size, storage_class=storage_class, cluster=cluster)
@@ -45,6 +44,6 @@ def command(
     if not apply:
         print(dump(objects), end="")
         return
-    setup.apply(KubernetesBackend(KubernetesOptions(context=context)).api(), objects)
+    setup.apply(Api(kubeconfig.load(context)), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)

@@ -11,11 +11,12 @@ from renderer.doctor.line import Line
 
 CAPABILITIES = ("compute", "utility", "video", "graphics")
 _MARKS = ("/.dockerenv", "/run/.containerenv")
+_VARIABLES = {"container", "KUBERNETES_SERVICE_HOST", "NVIDIA_DRIVER_CAPABILITIES"}
 
 
 def lines() -> Iterator[Line]:
     """Give the lines."""
-    if any(Path(mark).exists() for mark in _MARKS) or "KUBERNETES_SERVICE_HOST" in os.environ:
+    if any(Path(mark).exists() for mark in _MARKS) or _VARIABLES & os.environ.keys():
         yield _inside()
     else:
         yield _toolkit()

@@ -9,7 +9,7 @@ from renderer.doctor.ask import ask, first_line
 from renderer.doctor.line import Line
 
 _TEX = ("latex", "xelatex", "dvisvgm")
-_TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty")
+_TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty", "dsfont.sty", "lmodern.sty", "physics.sty")
 _FONTS = {"Chinese, Japanese, Korean": ":lang=zh-cn", "emoji": ":lang=und-zsye"}
 
 

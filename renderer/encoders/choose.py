@@ -19,20 +19,25 @@ class Decision:
     """What was decided. No ``choice``: the engine's own encoder for the kind of file.
 
     ``why`` has a sentence for each encoder that was tried before it, and not used; ``sessions`` is how many encoders
-    may be open side by side (None: any number).
+    may be open side by side (None: any number). Without ``video`` an image is made, and nothing is encoded.
     """
 
     choice: EncoderChoice | None = None
+    video: bool = True
     why: tuple[str, ...] = ()
     sessions: int | None = None
 
     def lines(self) -> list[str]:
         """Say it for the log."""
+        if not self.video:
+            return []
         used = f"{self.choice.codec} through {self.choice.via}" if self.choice else "on the CPU"
         return [*self.why, f"video is encoded {used if self.choice is None else 'by ' + used}"]
 
     def report(self) -> dict[str, str]:
         """Say it for result.json."""
+        if not self.video:
+            return {}
         via = {"via": self.choice.via} if self.choice else {"via": "pyav"}
         return via | ({"not_used": "; ".join(self.why)} if self.why else {})
 
@@ -45,6 +50,8 @@ def choose(encoder: EncoderSettings, settings: RenderSettings, wanted: int) -> D
     """
     name = encoder.encoder
     check(name, settings)
+    if settings.format == "png":
+        return Decision(video=False)
     if name == "auto":
         return _automatic(settings, wanted)
     if not ENCODERS[name].nvenc:

@@ -13,7 +13,7 @@ from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.frame_hashes import note_frames
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
-from renderer.engine.presets import chosen_encoder
+from renderer.engine.presets import MANIM
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
 from renderer.engine.standby import Standby
@@ -109,7 +109,7 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
     from renderer.engine.encode import opened_by
 
     spec = scene.session_spec.video_encoder
-    if opened_by(chosen_encoder(request), spec) is ProgramEncoder:
+    if opened_by(request.choice or MANIM, spec) is ProgramEncoder:
         scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
 
 

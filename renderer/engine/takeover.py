@@ -15,7 +15,7 @@ from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.guard import guard
 from renderer.engine.outside import watch
-from renderer.engine.presets import chosen_encoder, longest_part
+from renderer.engine.presets import MANIM, longest_part
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Plan, Progress, Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
@@ -38,7 +38,7 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     watch()
     faster.install()
     share_made_files(request.scratch / "files.lock")
-    opened = opened_by(chosen_encoder(request), scene.session_spec.video_encoder)
+    opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
     longest = longest_part(request, camera.frame_rate)
     crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter

@@ -69,9 +69,17 @@ ENGINES: Mapping[str, Engine] = {
             probes=(("buildx", "version"), ("info",)),
             environment=_INSPECT,
         ),
-        Engine(name="podman", build=("podman", "build", "--layers"), probes=(("info",),), environment=_INSPECT),
         Engine(
-            name="buildah", build=("buildah", "build", "--layers"), probes=(("info",),), environment=_BUILDAH_INSPECT
+            name="podman",
+            build=("podman", "build", "--layers", "--force-rm"),
+            probes=(("info",),),
+            environment=_INSPECT,
+        ),
+        Engine(
+            name="buildah",
+            build=("buildah", "build", "--layers", "--force-rm"),
+            probes=(("info",),),
+            environment=_BUILDAH_INSPECT,
         ),
     )
 }

@@ -155,7 +155,8 @@ class SceneRunner(Runner):
 
         if self.refused:
             raise self.refused
-        print("\n".join(self.encoder.lines()), flush=True)
+        for line in self.encoder.lines():
+            print(line, flush=True)
         return engine.render(request, children=self.children, progress=_progress_printer())
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from rigs import RIGS
 from rigs.base import Rig
-from support import manim_render
 
 
 @pytest.fixture(scope="session", params=sorted(RIGS))
@@ -23,7 +22,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def reference(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The scenes of four.py as plain Manim renders them."""
     file = Path(__file__).parent / "scenes" / "four.py"
-    return manim_render(file, "Words", "Formula", "Solid", "Sound", media=tmp_path_factory.mktemp("plain"))
+    return rig.plain(file, "Words", "Formula", "Solid", "Sound", folder=tmp_path_factory.mktemp("plain"))

@@ -37,8 +37,9 @@ def noise(power: int) -> str:
     return f"import os, pathlib\n{path}.write_bytes(os.urandom(2**{power}))\n"
 
 
-def has_begun(job: Job) -> bool:
-    return any(line.text == "begun" for line in job.logs())
+def begins(job: Job) -> None:
+    """Wait for the first line. A kubelet looks rarely for a while after the API server was away."""
+    until(lambda: any(line.text == "begun" for line in job.logs()), within=180)
 
 
 def pod(job: Job) -> str:
@@ -57,7 +58,7 @@ def succeeds(job: Job, into: Path) -> JobStatus:
 
 def test_eviction_is_no_failure_of_the_render(run: Run, namespace: str, tmp_path: Path) -> None:
     job = run(SLOW + "# evicted\n")
-    until(lambda: has_begun(job))
+    begins(job)
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod(job), "namespace": namespace}}
     path = f"/api/v1/namespaces/{namespace}/pods/{pod(job)}/eviction"
     kubectl("create", "--raw", path, "-f", "-", content=json.dumps(eviction))
@@ -66,18 +67,18 @@ def test_eviction_is_no_failure_of_the_render(run: Run, namespace: str, tmp_path
 
 def test_a_deleted_pod_is_tried_again(run: Run, namespace: str, tmp_path: Path) -> None:
     job = run(SLOW + "# deleted\n", retries=1)
-    until(lambda: has_begun(job))
+    begins(job)
     kubectl("delete", "pod", pod(job), "-n", namespace, "--wait=false")
     assert succeeds(job, tmp_path / "out").units[0].attempt == 2
 
 
 def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Path) -> None:
     job = run(SLOW + "# killed\n", retries=1)
-    until(lambda: has_begun(job))
+    begins(job)
     kill = (
         "import os, pathlib\n"
         "for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
-        "    if b'renderer.worker' in p.read_bytes(): os.kill(int(p.parent.name), 9)\n"
+        "    if b'-m\\0renderer.worker' in p.read_bytes(): os.kill(int(p.parent.name), 9)\n"
     )
     kubectl("exec", "-n", namespace, pod(job), "--", "python", "-c", kill)
     assert succeeds(job, tmp_path / "out").units[0].attempt == 2
@@ -85,7 +86,7 @@ def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Pat
 
 def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_path: Path) -> None:
     job = run(SLOW + "# kubelet\n")
-    until(lambda: has_begun(job))
+    begins(job)
     parts("kill", "kubelet")
     parts("start", "kubelet")
     succeeds(job, tmp_path / "out")
@@ -93,8 +94,16 @@ def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_pa
 
 def away(parts: Parts, seconds: float = 10.0) -> threading.Timer:
     """Take the API server away for a while."""
+
+    def back() -> None:
+        parts("start", "kube-apiserver")
+        until(lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
+        for name in ("kube-controller-manager", "kube-scheduler"):  # they would pause for half a minute otherwise
+            parts("kill", name)
+            parts("start", name)
+
     parts("kill", "kube-apiserver")
-    timer = threading.Timer(seconds, parts, ("start", "kube-apiserver"))
+    timer = threading.Timer(seconds, back)
     timer.start()
     return timer
 
@@ -108,7 +117,7 @@ def test_the_api_server_is_away_during_submit(run: Run, parts: Parts, tmp_path: 
 
 def test_the_api_server_is_away_while_the_log_is_followed(run: Run, parts: Parts, tmp_path: Path) -> None:
     job = run(SLOW + "# followed\n")
-    until(lambda: has_begun(job))
+    begins(job)
     lines = job.logs(follow=True)
     seen = [next(lines).text]
     timer = away(parts)
@@ -120,7 +129,7 @@ def test_the_api_server_is_away_while_the_log_is_followed(run: Run, parts: Parts
 
 def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tmp_path: Path) -> None:
     job = run(SLOW + "# waited for\n")
-    until(lambda: has_begun(job))
+    begins(job)
     timer = away(parts)
     succeeds(job, tmp_path / "out")
     timer.join()
@@ -176,6 +185,18 @@ def test_a_used_up_quota_is_told(run: Run, namespace: str) -> None:
     finally:
         kubectl("delete", "quota", "none", "-n", namespace)
     job.delete()
+
+
+def test_a_submit_that_fails_half_way_leaves_nothing(run: Run, namespace: str) -> None:
+    before = everything(namespace)
+    kubectl("create", "quota", "full", "-n", namespace, "--hard=count/configmaps=1")
+    try:
+        until(lambda: bool(get("quota", "full", "-n", namespace)["status"].get("used")))
+        with pytest.raises(BackendError, match="exceeded quota"):
+            run("print('half way')")
+    finally:
+        kubectl("delete", "quota", "full", "-n", namespace)
+    until(lambda: everything(namespace) == before)
 
 
 @pytest.mark.parametrize(

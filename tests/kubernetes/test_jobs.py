@@ -20,7 +20,10 @@ from renderer.api import open_job
 WRITES = (
     "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'out é.txt').write_text('made')\nprint('ok')\n"
 )
-BIG = "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'big').write_bytes(bytes(range(256)) * 40000)\n"
+BIG = """\
+import os, pathlib
+pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "big").write_bytes(bytes(range(256)) * 40000)
+"""
 
 
 def test_outputs_and_logs_come_back_from_s3_and_delete_leaves_nothing(
@@ -35,6 +38,8 @@ def test_outputs_and_logs_come_back_from_s3_and_delete_leaves_nothing(
     files = job.fetch(tmp_path / "out")
     assert {file.name for file in files} == {"out é.txt", "big"}
     assert (tmp_path / "out" / "big").stat().st_size == 256 * 40000
+    kubectl("delete", "pod", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
+    assert [line.text for line in job.logs()] == ["ok"]  # the store has it
     job.delete()
     assert everything(namespace) == before
     again = run(text + "assert not os.access('/proc/1/environ', os.R_OK)\n", store=s3, **{"k8s.store_secret": "keys"})

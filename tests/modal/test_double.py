@@ -14,7 +14,7 @@ from modal_double import ModalDouble, apps, calls, functions, images, inside, lo
 from modal_double.service import Handlers, handler_name, protocol
 from rigs.base import Rig
 from rigs.modal import environment
-from support import until
+from support import alive, until
 
 GROUPS: tuple[type[Handlers], ...] = (
     apps.AppHandlers,
@@ -50,18 +50,22 @@ def test_every_handler_answers_an_rpc_of_the_protocol_in_its_types(group: type[H
 
 
 def test_it_leaves_nothing(tmp_path: Path) -> None:
-    mounts = Path("/proc/self/mounts").read_text()
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
     path = tmp_path / "hang.py"
     path.write_text("import time\nprint('openjd_progress: 1', flush=True)\ntime.sleep(600)\n")
     with ModalDouble() as double, environment(double):
         job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(path)
         until(lambda: bool(double.state.logs), within=60)
         folder, port = double.state.folder, int(double.state.grpc_url.rpartition(":")[2])
-        assert double.running(job.handle.parts[1])
+        (container,) = double.running(job.handle.parts[1])
+        assert container.process
+        leader = psutil.Process(container.process.pid)
+        processes = [leader, *leader.children(recursive=True)]
+        assert len(processes) > 1
     assert not folder.exists()
-    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert not [process for process in processes if alive(process.pid)]
+    mounts = Path("/proc/self/mounts").read_text()
+    assert str(folder) not in mounts
+    assert "/mnt/renderer" not in mounts
     listening = [found.laddr.port for found in psutil.Process().net_connections() if found.status == "LISTEN"]
     assert port not in listening
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from grpclib import Status
 from modal_double import ModalDouble
 from rigs.base import Rig
-from support import until
+from support import alive, until
 
 from backends import JobState
 from backends.errors import BackendError, JobNotFoundError, OutputError, TransientError
@@ -54,7 +55,7 @@ def call_of(job: Job) -> str:
 
 def gone(pids: Path) -> bool:
     """Tell whether every process that wrote itself down has ended."""
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids.read_text().split())
+    return not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
 def test_a_lost_container_is_said_to_be_lost(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
@@ -141,10 +142,18 @@ def test_a_result_that_has_expired_leaves_the_files(
     job = rig.submit(path)
     until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
     double.expire(call_of(job))
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
+
+
+def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print(1)\n"))
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    double.expire(call_of(job))
+    shutil.rmtree(double.volume("renderer") / "jobs" / call_of(job))
     status = job.status()
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert "expired" in (status.units[0].message or "")
-    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
 
 
 def test_a_result_that_was_seen_does_not_expire(rig: Rig, double: ModalDouble, script: Script) -> None:
@@ -220,11 +229,14 @@ def test_a_client_that_is_too_old_is_told_to_be_updated(rig: Rig, double: ModalD
     assert e.value.hint == "pip install -U 'manim-renderer[modal]'"
 
 
-def test_a_call_that_modal_has_forgotten_is_not_found(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_forgotten_call_is_told_from_what_it_stored(rig: Rig, double: ModalDouble, script: Script) -> None:
     job = rig.submit(script("print(1)\n"))
     until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
     del double.state.calls[call_of(job)]
-    with pytest.raises(JobNotFoundError, match="Modal knows no call"):
+    assert [status.state for status in job.backend.list()] == [JobState.SUCCEEDED]
+    assert [line.text for line in job.logs()] == ["1"]
+    job.delete()
+    with pytest.raises(JobNotFoundError):
         job.status()
 
 

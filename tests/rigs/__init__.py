@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rigs.base import Rig
+from rigs.docker import docker
 from rigs.kubernetes import kubernetes
 from rigs.local import local
 from rigs.modal import modal
 
 RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {
+    "docker": docker,
     "local": local,
     "k8s": kubernetes,
     "modal": modal,

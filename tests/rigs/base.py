@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support import manim_render
+
 from renderer import config
 from renderer.api import Job, open_job, submit
 from renderer.settings import Settings
@@ -26,6 +28,10 @@ class Rig:
     def open(self, handle: str) -> Job:
         """Find a job again, as another shell would."""
         return open_job(handle, self.loaded())
+
+    def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
+        """Render with plain Manim where this backend renders: with the same fonts; give the video of each scene."""
+        return manim_render(file, *scenes, media=folder)
 
     def loaded(self) -> Settings:
         """Give the settings that reach this backend."""

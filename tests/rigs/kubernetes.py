@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from backends import JobState
 from backends.errors import BackendError
 from backends.storage import Storage
 from renderer.api import Job
@@ -22,6 +24,12 @@ from rigs.base import Rig
 
 Run = Callable[..., Job]
 Parts = Callable[..., None]
+PLAIN = """\
+import os, subprocess, sys
+command = [sys.executable, "-m", "manim", "render", "--media_dir", os.environ["RENDERER_OUTPUT_DIR"]]
+command += ["--progress_bar", "none", "-r", "160,90", "--fps", "10", "--encoder-option", "threads=1", *sys.argv[1:]]
+subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+"""
 
 
 def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> str:
@@ -61,13 +69,28 @@ def namespace() -> Iterator[str]:
         kubectl("delete", "namespace", name, "--wait=false")
 
 
+class KubernetesRig(Rig):
+    """Renders in the image, whose fonts are not this machine's."""
+
+    def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
+        """Run Manim's own command line in a pod."""
+        shutil.copytree(file.parent, folder / "source")
+        (folder / "source" / "plain.py").write_text(PLAIN)
+        job = self.submit(folder / "source" / "plain.py", kind="script", arguments=(file.name, *scenes))
+        assert job.wait(300).state is JobState.SUCCEEDED, job.status()
+        job.fetch(folder / "media")
+        found = {path.stem: path for path in (folder / "media" / "videos").rglob("*.mp4") if path.stem in scenes}
+        assert set(found) == set(scenes)
+        return found
+
+
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Rig]:
     """Run small pods, so that a small machine takes two at a time."""
     image = require_cluster()
     with namespace() as name, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        yield Rig(
+        yield KubernetesRig(
             "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
         )
 

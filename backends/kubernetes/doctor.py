@@ -1,0 +1,153 @@
+"""Looks at a cluster as submit would use it: what is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.errors import RendererError
+from backends.kubernetes import claim, names, place, reasons
+from backends.kubernetes.api import Api, ApiError
+from backends.kubernetes.options import KubernetesOptions
+from backends.kubernetes.submit import NVIDIA_CLASS
+from backends.kubernetes.words import of
+from backends.storage import Storage
+
+OLDEST = (1, 33)  # per-index backoff and pod failure policy are part of every version from here on
+# The Role of k8s/namespace.yaml.j2, as questions: group, resource, subresource, verbs
+NEEDED = (
+    ("batch", "jobs", "", ("create", "get", "list", "patch", "delete")),
+    ("", "configmaps", "", ("create", "delete")),
+    ("", "pods", "", ("get", "list", "watch", "create", "delete")),
+    ("", "pods", "log", ("get",)),
+    ("", "pods", "exec", ("get", "create")),
+    ("", "events", "", ("list",)),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it is, what was found, and what to do when it is not as it should be."""
+
+    name: str
+    state: Literal["ok", "warning", "failure"]
+    found: str
+    todo: str | None = None
+
+
+def examine(
+    api: Api, namespace: str, options: KubernetesOptions, image: str | None, store: str | None
+) -> Iterator[Check]:
+    """Look at everything in turn; with ``image`` a small pod of it is run for a moment."""
+    try:
+        yield _version(api)
+    except (RendererError, ApiError) as error:
+        yield Check("cluster", "failure", str(error), getattr(error, "hint", None))
+        return
+    yield _permissions(api, namespace)
+    yield _pod_security(api, namespace)
+    yield _gpus(api)
+    yield _runtime_class(api, options)
+    if store:
+        yield _store(store)
+    if image:
+        yield _image(api, namespace, options, image)
+
+
+def _version(api: Api) -> Check:
+    with api.impatient():
+        found = api.get("/version")
+    version = tuple(int("".join(filter(str.isdigit, found[key]))) for key in ("major", "minor"))
+    text = f"{found['gitVersion']} at {api.context.server} (context {api.context.name})"
+    if version < OLDEST:
+        return Check(
+            "cluster", "warning", text, f"made for {OLDEST[0]}.{OLDEST[1]} and newer: older ones may refuse a Job"
+        )
+    return Check("cluster", "ok", text)
+
+
+def _permissions(api: Api, namespace: str) -> Check:
+    questions = [(group, kind, part, verb) for group, kind, part, verbs in NEEDED for verb in verbs]
+
+    def denied(question: tuple[str, str, str, str]) -> str | None:
+        group, kind, part, verb = question
+        about = {"namespace": namespace, "group": group, "resource": kind, "subresource": part, "verb": verb}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = api.create(path, {**body, "spec": {"resourceAttributes": about}})
+        return None if answer["status"].get("allowed") else f"{verb} {kind}{'/' * bool(part)}{part}"
+
+    with ThreadPoolExecutor(8) as pool:
+        missing = [words for words in pool.map(denied, questions) if words]
+    if missing:
+        todo = f"bind the Role of `renderer setup k8s --namespace {namespace}` to who you are there"
+        return Check("permissions", "failure", f"in {namespace!r} you may not: {', '.join(missing)}", todo)
+    return Check("permissions", "ok", f"all {len(questions)} that are needed in {namespace!r}")
+
+
+def _pod_security(api: Api, namespace: str) -> Check:
+    try:
+        labels = api.get(f"/api/v1/namespaces/{namespace}")["metadata"].get("labels") or {}
+    except ApiError as error:
+        if error.code == 404:  # noqa: PLR2004 - HTTP's number
+            todo = f"renderer setup k8s --namespace {namespace} --apply"
+            return Check("namespace", "failure", f"there is no namespace {namespace!r}", todo)
+        return Check("namespace", "ok", f"{namespace}; its Pod Security may not be read, and any level is fine")
+    level = labels.get("pod-security.kubernetes.io/enforce", "none is enforced")
+    return Check("namespace", "ok", f"{namespace}; Pod Security: {level} (jobs keep to restricted)")
+
+
+def _gpus(api: Api) -> Check:
+    try:
+        found = reasons.of_nodes(api.items("/api/v1/nodes"))
+    except ApiError:
+        return Check("GPUs", "warning", "the nodes may not be read", "renderer setup k8s --cluster gives that right")
+    if found == reasons.NO_GPUS:
+        todo = "install NVIDIA's device plugin or GPU operator, or render with --gpu none"
+        return Check("GPUs", "warning", found, todo)
+    return Check("GPUs", "ok", found)
+
+
+def _runtime_class(api: Api, options: KubernetesOptions) -> Check:
+    wanted = NVIDIA_CLASS if options.runtime_class == "auto" else options.runtime_class
+    if wanted == "none":
+        return Check("RuntimeClass", "ok", "none is asked for")
+    try:
+        api.get(f"/apis/node.k8s.io/v1/runtimeclasses/{wanted}")
+    except ApiError as error:
+        if options.runtime_class == "auto":
+            found = "there is no class nvidia" if error.code == 404 else "classes may not be read"  # noqa: PLR2004
+            return Check("RuntimeClass", "ok", f"{found}: GPU jobs use the nodes' default runtime")
+        return Check("RuntimeClass", "failure", f"there is no class {wanted!r}", "--runtime-class none, or make it")
+    return Check("RuntimeClass", "ok", wanted)
+
+
+def _store(store: str) -> Check:
+    try:
+        where = place.parse(store, "doctor")
+        if where.claim:
+            return Check("store", "ok", f"claim {where.claim}; a job tells whether it can be mounted")
+        Storage(where.in_pod).size("nothing")
+    except RendererError as error:
+        return Check("store", "failure", str(error), error.hint)
+    return Check("store", "ok", f"{store} answers")
+
+
+def _image(api: Api, namespace: str, options: KubernetesOptions, image: str) -> Check:
+    values = {
+        "image": image,
+        "image_pull_policy": options.image_pull_policy,
+        "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
+        "mounts": [],
+        "volumes": [],
+    }
+    try:
+        with claim.idle_pod(api, namespace, names.APP, values):
+            return Check("image", "ok", f"{image} is pulled and starts under the namespace's rules")
+    except ApiError as error:
+        known = of(error, "run a pod")
+        return Check("image", "failure", str(known), known.hint)
+    except RendererError as error:
+        return Check("image", "failure", str(error), error.hint)

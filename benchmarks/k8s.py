@@ -1,0 +1,177 @@
+"""What renderer costs on a Kubernetes cluster, against kubectl doing the same in the same run.
+
+    make cluster-up; . .cluster.env; .venv/bin/python benchmarks/k8s.py [--runs 5]
+
+Pairs are measured in turn (A B A B …) and medians are printed, for machines are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backends import JobState
+from backends.kubernetes import collect
+from backends.kubernetes.backend import KubernetesBackend
+from renderer import api, config
+from renderer.api import Job
+from renderer.spec import RenderSpec
+
+BIN = Path(sys.executable).parent
+FLAGS = {"backend": "k8s", "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi", "k8s.collect_timeout": "10m"}
+OPTIONS = ["--backend", "k8s", "--cpu", "0.5", "--memory", "2Gi", "--ephemeral-storage", "1Gi"]
+MIB = 2**20
+LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.sleep({})\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")
+        start(folder, runs)
+        calls(folder)
+        log_latency(folder)
+        collecting(folder, runs)
+        memory(folder)
+
+
+def report(what: str, value: str, bound: str) -> None:
+    print(f"{what:<66} {value:>10}   {bound}", flush=True)
+
+
+def submit(folder: Path, text: str, **flags: Any) -> Job:
+    (folder / "job.py").write_text(text)
+    settings = config.load({**FLAGS, **flags}).settings
+    return api.plan(RenderSpec(path=folder / "job.py"), settings).submit()
+
+
+def start(folder: Path, runs: int) -> None:
+    """From the command to the pod Running, for the same manifest."""
+    differences = []
+    for run in range(runs + 1):
+        (folder / "job.py").write_text(f"import time\ntime.sleep(60)  # {run}\n")
+        text = subprocess.run(
+            [BIN / "renderer", "manifest", "job.py", *OPTIONS], cwd=folder, check=True, capture_output=True, text=True
+        ).stdout
+        (folder / "manifest.yaml").write_text(text)
+        peer = until_running(["kubectl", "apply", "-f", "manifest.yaml"], folder)
+        ours = until_running([BIN / "renderer", "submit", "job.py", *OPTIONS], folder)
+        if run:  # the first pair warms caches
+            differences.append(ours - peer)
+    report("submit to Running, more than kubectl apply", f"{statistics.median(differences):.3f} s", "at most 0.3 s")
+
+
+def until_running(command: list[Any], folder: Path) -> float:
+    """Run the command and watch pods until one runs; then remove everything."""
+    watch_command = ["kubectl", "get", "pods", "--watch", "-o", "jsonpath={.status.phase}{'\\n'}"]
+    watch = subprocess.Popen([*watch_command, "-l", "app.kubernetes.io/name=manim-renderer"], stdout=subprocess.PIPE)
+    assert watch.stdout
+    begin = time.monotonic()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while b"Running" not in watch.stdout.readline():
+        pass
+    seconds = time.monotonic() - begin
+    for ended in (watch, process):
+        ended.terminate()
+        ended.wait()
+    watch.stdout.close()
+    everything = ["kubectl", "delete", "job,configmap", "-l", "app.kubernetes.io/name=manim-renderer"]
+    subprocess.run([*everything, "--cascade=foreground", "--wait"], check=True, capture_output=True)
+    return seconds
+
+
+def calls(folder: Path) -> None:
+    job = submit(folder, "print('calls')\n")
+    assert isinstance(job.backend, KubernetesBackend)
+    report("API calls of a submit", str(job.backend.api().calls), "RuntimeClass, dry run, Job, ConfigMap")
+    job.delete()
+
+
+def log_latency(folder: Path) -> None:
+    job = submit(folder, LINES.format(40, 0.1))
+    late = [time.time() - float(line.text) for line in job.logs(follow=True)]
+    report("a log line is shown after, median", f"{statistics.median(late[5:]):.3f} s", "")
+    report("a log line is shown after, slowest", f"{max(late[5:]):.3f} s", "at most 0.5 s")
+    job.delete()
+
+
+def collecting(folder: Path, runs: int) -> None:
+    """64 MiB out of a pod that waits, by kubectl and by us."""
+    write = "pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'big').write_bytes(os.urandom(2**26))"
+    job = submit(folder, f"import os, pathlib\n{write}\n")
+    context, namespace, name = job.handle.parts
+    backend = job.backend
+    assert isinstance(backend, KubernetesBackend)
+    kubectl = ["kubectl", "-n", namespace]
+    selector = f"batch.kubernetes.io/job-name={name}"
+    deadline = time.monotonic() + 60
+    while not (pods := json.loads(output([*kubectl, "get", "pods", "-l", selector, "-o", "json"]))["items"]):
+        assert time.monotonic() < deadline
+    pod = pods[0]["metadata"]["name"]
+    output([*kubectl, "wait", "--for=condition=Ready", "--timeout=60s", f"pod/{pod}"])
+    ratios = []
+    for run in range(runs):
+        with (folder / "peer.tar").open("wb") as file:
+            tar = [*kubectl, "exec", pod, "--", "tar", "-C", "/work/units", "-cf", "-", "."]
+            peer = timed(lambda tar=tar, file=file: subprocess.run(tar, check=True, stdout=file))
+        target = folder / f"ours-{run}"
+        ours = timed(lambda target=target: collect.download(backend.api(context), namespace, pod, target))
+        target.unlink()
+        ratios.append(peer / ours)
+    report(
+        "64 MiB without a store: our rate, as a part of kubectl exec tar's",
+        f"{statistics.median(ratios):.2f}",
+        "at least 0.50",
+    )
+    job.delete()
+
+
+def memory(folder: Path) -> None:
+    """What the client grows by between the tenth part of the work and all of it."""
+    job = submit(folder, LINES.format(10_000, 0))
+    early = 0
+    for number, _ in enumerate(job.logs(follow=True)):
+        early = peak_kib() if number == 1_000 else early
+    report("client's memory, growth from 1,000 to 10,000 log lines", f"{(peak_kib() - early) / 1024:.1f} MiB", "flat")
+    assert job.wait(60).state is JobState.SUCCEEDED
+    job.delete()
+    scenes = "".join(f"class S{i}(Scene): pass\n" for i in range(1000))
+    (folder / "many.py").write_text(f"from manim import *\n{scenes}")
+    settings = config.load({**FLAGS, "k8s.parallelism": 1, "gpu": "H100"}).settings
+    job = api.plan(RenderSpec(path=folder / "many.py", every=True), settings).submit()
+    for number in range(100):
+        assert len(job.status().units) == 1000
+        early = peak_kib() if number == 10 else early
+    report("client's memory, growth over 100 statuses of 1,000 units", f"{(peak_kib() - early) / 1024:.1f} MiB", "flat")
+    job.delete()
+
+
+def peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def timed(action: Callable[[], object]) -> float:
+    begin = time.monotonic()
+    action()
+    return time.monotonic() - begin
+
+
+def output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()

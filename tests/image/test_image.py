@@ -1,0 +1,134 @@
+"""The image as it is used: by any user, on a read-only root, without network."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from containers import IMAGE_TESTS, Podman
+from PIL import Image
+
+from renderer import api, config
+from renderer.spec import RenderSpec, prepare
+
+BOARD = IMAGE_TESTS / "scenes" / "board.py"
+SMALL: dict[str, Any] = {"resolution": "640x360", "fps": 10}
+WORKER = ["/usr/bin/tini", "-s", "--", "python", "-I", "-m", "renderer.worker", "--task", "/in/task.json"]
+WORKER += ["--bundle", "/in/bundle.tar.zst", "--output", "/out"]
+
+
+def work(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **settings: Any) -> dict[str, Any]:
+    """Run the worker in the image as a backend would; give each scene's result, with the folder of its files."""
+    prepared = prepare(RenderSpec(path=BOARD, scenes=scenes), config.load({**SMALL, **settings}).settings)
+    inputs, outputs = folder / "in", folder / "out"
+    inputs.mkdir()
+    outputs.mkdir()
+    outputs.chmod(0o777)
+    (inputs / "task.json").write_text(prepared.job.task)
+    (inputs / "bundle.tar.zst").write_bytes(prepared.job.bundle.data)
+    units = [word for unit in range(len(scenes)) for word in ("--unit", str(unit))]
+    mounted = ["--volume", f"{inputs}:/in:ro", "--volume", f"{outputs}:/out"]
+    done = podman.run(*WORKER, *units, user=user, options=mounted)
+    results = [json.loads((outputs / str(unit) / "result.json").read_text()) for unit in range(len(scenes))]
+    assert all(result["exit_code"] == 0 for result in results), done.stdout
+    return {
+        scene: result | {"folder": outputs / str(unit)}
+        for unit, (scene, result) in enumerate(zip(scenes, results, strict=True))
+    }
+
+
+def picture(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    return np.asarray(Image.open(path).convert("L"), dtype=np.int16)
+
+
+def found(result: dict[str, Any], suffix: str) -> Path:
+    (path,) = Path(result["folder"]).rglob(f"*{suffix}")
+    return path
+
+
+@pytest.mark.parametrize("user", ["10001:0", "54321:54321"])
+def test_formulas_and_chinese_look_as_outside_for_any_user_on_a_read_only_root(
+    user: str, podman: Podman, tmp_path: Path
+) -> None:
+    result = work(podman, tmp_path, "Board", user=user, format="png")["Board"]
+    inside = found(result, ".png")
+    assert inside.stat().st_uid == int(user.partition(":")[0])
+    job = api.submit(BOARD, "Board", format="png", **SMALL)
+    job.wait(120)
+    (outside,) = job.fetch(tmp_path / "outside")
+    job.delete()
+    ours, theirs = picture(inside), picture(outside)
+    assert (theirs > 128).sum() > 1000  # there is something to see
+    assert np.abs(ours - theirs).mean() < 0.5
+
+
+def test_manims_own_templates_work_with_chinese_and_double_stroke(podman: Podman, tmp_path: Path) -> None:
+    for result in work(podman, tmp_path, "Ctex", "Doublestroke", format="png").values():
+        ink = picture(found(result, ".png")) > 128
+        columns = np.flatnonzero(ink.any(axis=0))
+        assert columns[-1] - columns[0] > 100
+        assert ink.sum() > 500
+        assert result["encoder"] == {}
+
+
+def test_a_video_is_rendered_and_what_made_it_is_told(podman: Podman, tmp_path: Path) -> None:
+    result = work(podman, tmp_path, "Turn")["Turn"]
+    assert found(result, ".mp4").stat().st_size > 1000
+    assert {"manim", "manim-renderer", "av"} <= set(result["versions"])
+    assert "there is no NVIDIA driver here" in result["encoder"]["not_used"]
+
+
+def test_the_doctor_of_the_image_finds_all_that_scenes_need(podman: Podman) -> None:
+    lines = {line["name"]: line for line in json.loads(podman.run("renderer", "doctor", "--json").stdout)}
+    for name in ("Python", "Manim", "HOME", "TeX", "fonts", "ffmpeg", "container", "EGL", "x264"):
+        assert lines[name]["state"] == "ok", lines[name]
+    assert "llvmpipe" in lines["EGL"]["found"]
+    assert "capabilities compute,utility,video,graphics" in lines["container"]["found"]
+
+
+def test_a_missing_capability_is_a_warning_of_the_doctor(podman: Podman) -> None:
+    without = ["--env", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"]
+    lines = json.loads(podman.run("renderer", "doctor", "--json", options=without).stdout)
+    (line,) = [line for line in lines if line["name"] == "container"]
+    assert (line["state"], "without video no NVENC" in line["todo"]) == ("warning", True)
+
+
+def test_what_the_image_promises_to_backends(podman: Podman) -> None:
+    script = (
+        "import os, sys, pathlib, importlib.metadata as m; "
+        "print(sys.version_info >= (3, 11), sys.prefix, m.version('manim-renderer'), os.getuid(), "
+        "os.environ['NVIDIA_VISIBLE_DEVICES'], os.environ['HOME'], os.access('/tmp', os.W_OK), "
+        "pathlib.Path('/usr/share/glvnd/egl_vendor.d/10_nvidia.json').exists(), "
+        "pathlib.Path('/etc/timezone').read_text())"
+    )
+    version = re.escape(podman.image.rpartition(":")[2].partition("-")[0])
+    printed = podman.run("python", "-I", "-c", script).stdout.strip()
+    assert re.fullmatch(rf"True /opt/venv {version} 10001 all /tmp True True UTC", printed), printed
+    assert podman.run("pip", "--version").stdout.startswith("pip ")  # Modal's builder wants python and pip on the PATH
+    assert podman.run("touch", "/opt/x", check=False).returncode != 0
+
+
+def test_nothing_but_the_command_is_printed(podman: Podman) -> None:
+    assert podman.run("echo", "hello").stdout == "hello\n"
+
+
+def test_the_worker_says_what_is_wrong_with_its_inputs(podman: Podman) -> None:
+    done = podman.run(*WORKER, "--unit", "0", check=False)
+    assert done.returncode == 14
+    assert "openjd_fail: cannot read the inputs" in done.stdout
+
+
+def test_layers_and_steps_are_reported(podman: Podman) -> None:
+    done = subprocess.run([sys.executable, IMAGE_TESTS / "report.py"], capture_output=True, text=True, check=True)
+    first, *rest = done.stdout.splitlines()
+    assert first.startswith(f"{podman.image}: ")
+    sizes = [int(line.split(" MB")[0].replace(",", "")) for line in rest[: rest.index("")]]
+    assert 1000 < sum(sizes) < 4000
+    assert any("TEX=small" in line for line in rest)
+    assert "steps of the last build:" in rest

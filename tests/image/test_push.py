@@ -1,0 +1,73 @@
+"""Pushing to a real registry on loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from containers import BASE, image_command
+from support import until
+
+CONFIG = """version: 0.1
+storage: {{filesystem: {{rootdirectory: "{folder}"}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(["docker-registry", "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
+        try:
+            until(lambda: answers(port))
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def push(name: str) -> subprocess.CompletedProcess[str]:
+    return image_command("push", "--name", name, "--engine", "buildah", "--", "--tls-verify=false")
+
+
+def test_an_image_arrives_under_its_name(registry: str, image: str) -> None:
+    assert image  # so that its base is here, which is small
+    name = f"{registry}/team/tiny:1"
+    subprocess.run(["buildah", "tag", BASE, name], check=True)
+    done = push(name)
+    subprocess.run(["podman", "untag", name, name], check=True)
+    assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
+    with urllib.request.urlopen(f"http://{registry}/v2/team/tiny/tags/list", timeout=10) as answer:
+        assert json.load(answer) == {"name": "team/tiny", "tags": ["1"]}
+
+
+def test_an_image_that_is_not_here_is_not_pushed(registry: str) -> None:
+    done = push(f"{registry}/team/none:1")
+    assert done.returncode == 4
+    assert f"buildah has no image {registry}/team/none:1" in done.stderr
+    assert "renderer image build" in done.stderr
+
+
+def test_a_registry_that_does_not_answer_is_told_with_its_last_lines(image: str) -> None:
+    assert image
+    name = "127.0.0.1:1/team/tiny:1"
+    subprocess.run(["buildah", "tag", BASE, name], check=True)
+    done = push(name)
+    subprocess.run(["podman", "untag", name, name], check=True)
+    assert done.returncode == 4
+    assert f"{name} could not be pushed" in done.stderr
+    assert "connection refused" in done.stderr
