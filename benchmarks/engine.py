@@ -129,10 +129,8 @@ def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> 
 
 
 def compare(args: argparse.Namespace, work: Path) -> None:
-    print(
-        "| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |\n"
-        "|---|---|---|---|---|---|---|---|---|"
-    )
+    print("| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |")
+    print("|---" * 9 + "|")
     found = []
     for quality in args.quality:
         for scene in args.scenes.split(","):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
-from backends.errors import JobNotFoundError, OutputError
+from backends.errors import JobNotFoundError, OutputError, TransientError
 from backends.modal import calls, deployment, logs, status
 from backends.modal.options import ModalOptions
 from backends.modal.record import Record, Records, merged, now
@@ -28,7 +28,7 @@ class ModalBackend(Backend[ModalRequest]):
     def __init__(self, options: ModalOptions | None = None) -> None:
         self.options = options or ModalOptions()
         self.session = Session(self.options)
-        self.files = Files(self.session)
+        self.files = Files(self.session, self.options.environment)
         self.records = Records(self.options.state_dir)
 
     def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
@@ -62,7 +62,7 @@ class ModalBackend(Backend[ModalRequest]):
         for line in logs.read(self.session, record, follow=follow):
             yield line
         if line is None and not record.open:
-            yield from logs.stored(self.files, record)
+            yield from logs.stored(self._files(record), record)
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call; on return it has ended."""
@@ -77,11 +77,12 @@ class ModalBackend(Backend[ModalRequest]):
             self.records.save(record)
             if not record.open:
                 return
+        raise TransientError(f"Modal has not ended {handle} yet", hint="look again with `renderer status`")
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Copy the units' folders from the volume."""
         record = self._find(handle)
-        self.files.get_units(record.call, into)
+        self._files(record).get_units(record.call, into)
         found = [into / str(index) for index in range(len(record.units))]
         there = [folder for folder in found if folder.is_dir()]
         if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
@@ -98,8 +99,12 @@ class ModalBackend(Backend[ModalRequest]):
         """Cancel the call, remove what it stored, forget it. Inputs stay for other jobs, until ``renderer gc``."""
         record = self._find(handle)
         self.cancel(handle)
-        self.files.remove(f"jobs/{record.call}")
+        self._files(record).remove(f"jobs/{record.call}")
         self.records.remove(record.call)
+
+    def _files(self, record: Record) -> Files:
+        """Give the volume of the environment in which the job was submitted."""
+        return Files(self.session, record.environment)
 
     def _record(self, request: ModalRequest, spec: JobSpec) -> Record:
         gpu = request.options.get("gpu")
@@ -116,7 +121,7 @@ class ModalBackend(Backend[ModalRequest]):
         )
 
     def _status(self, record: Record) -> JobStatus:
-        known, (record, progress) = record, status.refresh(self.session, self.files, record)
+        known, (record, progress) = record, status.refresh(self.session, self._files(record), record)
         if record != known and self.records.load(record.call):
             self.records.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)

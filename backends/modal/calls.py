@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backends.errors import JobNotFoundError
 from backends.exit_codes import ExitCode
 from backends.modal.record import Outcome, Record
 from backends.modal.request import FUNCTION, MOUNT, VOLUME, ModalRequest
@@ -87,9 +86,7 @@ def _outcome(session: Session, record: Record, answer: object) -> Outcome | None
     exceptions = session.modal.exception
     if type(answer) is TimeoutError:
         return None
-    if isinstance(answer, exceptions.NotFoundError):
-        raise JobNotFoundError(f"Modal knows no call {record.call} (any more)", hint="`renderer list` shows the jobs")
-    if isinstance(answer, exceptions.OutputExpiredError):
+    if isinstance(answer, (exceptions.OutputExpiredError, exceptions.NotFoundError)):
         return Outcome(
             state=JobState.FAILED,
             exit_code=ExitCode.LOST,

@@ -23,6 +23,8 @@ def read(session: Session, record: Record, *, follow: bool) -> Iterator[LogLine]
     entries = logs.stream() if follow else logs.fetch()
     try:
         yield from lines(entries)
+    except session.modal.exception.NotFoundError:
+        return  # Modal has forgotten the call
     except session.modal.exception.Error as error:
         raise in_words(error) from error
     finally:

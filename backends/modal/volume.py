@@ -30,8 +30,9 @@ SLOWEST = 50_000  # bytes a second
 class Files:
     """Moves files to and from the volume."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, environment: str | None) -> None:
         self.session = session
+        self.environment = environment
 
     def put_missing(self, files: Mapping[str, bytes]) -> None:
         """Upload what is not there. A file is there whole or not at all."""
@@ -108,7 +109,7 @@ class Files:
 
     def _volume(self) -> Any:
         return self.session.modal.Volume.from_name(
-            VOLUME, environment_name=self.session.environment, create_if_missing=True, version=2
+            VOLUME, environment_name=self.environment, create_if_missing=True, version=2
         )
 
     async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:

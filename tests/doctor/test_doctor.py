@@ -1,4 +1,4 @@
-"""The doctor, here and before a stand-in driver. What it says about a real GPU stands in docs/doctor-h200.txt."""
+"""The doctor, here and before a stand-in driver. On a real GPU it never ran: docs/gpus.md says so."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def test_a_lost_worker_is_tried_again_and_the_try_is_counted(rig: Rig, script: S
 def test_when_every_try_is_lost_the_last_reason_is_told(rig: Rig, script: Script) -> None:
     status = rig.submit(script("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"), retries=1).wait(90)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
-    assert (status.units[0].attempt, status.units[0].message) == (2, "job.py was ended by signal SIGKILL")
+    assert status.units[0].attempt == 2
+    assert "SIGKILL" in (status.units[0].message or "")
 
 
 def test_of_many_units_only_those_that_may_have_ended_are_asked_for(
