@@ -37,15 +37,22 @@ LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--only", choices=("start", "calls", "logs", "collecting", "memory"))
+    given = parser.parse_args()
+    runs = given.runs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        start(folder, runs)
-        calls(folder)
-        log_latency(folder)
-        collecting(folder, runs)
-        memory(folder)
+        parts: dict[str, Callable[[], None]] = {
+            "start": lambda: start(folder, runs),
+            "calls": lambda: calls(folder),
+            "logs": lambda: log_latency(folder),
+            "collecting": lambda: collecting(folder, runs),
+            "memory": lambda: memory(folder),
+        }
+        for name_of_part, part in parts.items():
+            if given.only in {None, name_of_part}:
+                part()
 
 
 def report(what: str, value: str, bound: str) -> None:
@@ -53,22 +60,29 @@ def report(what: str, value: str, bound: str) -> None:
 
 
 def submit(folder: Path, text: str, **flags: Any) -> Job:
-    (folder / "job.py").write_text(text)
-    settings = config.load({**FLAGS, **flags}).settings
-    return api.plan(RenderSpec(path=folder / "job.py"), settings).submit()
+    path = script(folder, text)
+    return api.plan(RenderSpec(path=path), config.load({**FLAGS, **flags}).settings).submit()
+
+
+def script(folder: Path, text: str, name: str = "job.py") -> Path:
+    """Write a file into a folder of its own, which becomes the bundle."""
+    path = folder / name.removesuffix(".py") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def start(folder: Path, runs: int) -> None:
     """From the command to the pod Running, for the same manifest."""
     differences = []
     for run in range(runs + 1):
-        (folder / "job.py").write_text(f"import time\ntime.sleep(60)  # {run}\n")
+        path = script(folder, f"import time\ntime.sleep(60)  # {run}\n")
         text = subprocess.run(
-            [BIN / "renderer", "manifest", "job.py", *OPTIONS], cwd=folder, check=True, capture_output=True, text=True
+            [BIN / "renderer", "manifest", path, *OPTIONS], cwd=folder, check=True, capture_output=True, text=True
         ).stdout
         (folder / "manifest.yaml").write_text(text)
         peer = until_running(["kubectl", "apply", "-f", "manifest.yaml"], folder)
-        ours = until_running([BIN / "renderer", "submit", "job.py", *OPTIONS], folder)
+        ours = until_running([BIN / "renderer", "submit", path, *OPTIONS], folder)
         if run:  # the first pair warms caches
             differences.append(ours - peer)
     report("submit to Running, more than kubectl apply", f"{statistics.median(differences):.3f} s", "at most 0.3 s")
@@ -149,9 +163,9 @@ def memory(folder: Path) -> None:
     assert job.wait(60).state is JobState.SUCCEEDED
     job.delete()
     scenes = "".join(f"class S{i}(Scene): pass\n" for i in range(1000))
-    (folder / "many.py").write_text(f"from manim import *\n{scenes}")
+    path = script(folder, f"from manim import *\n{scenes}", "many.py")
     settings = config.load({**FLAGS, "k8s.parallelism": 1, "gpu": "H100"}).settings
-    job = api.plan(RenderSpec(path=folder / "many.py", every=True), settings).submit()
+    job = api.plan(RenderSpec(path=path, every=True), settings).submit()
     for number in range(100):
         assert len(job.status().units) == 1000
         early = peak_kib() if number == 10 else early

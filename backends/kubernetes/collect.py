@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from backends.errors import OutputError, TransientError
+from backends.errors import OutputError, RendererError, TransientError
 from backends.kubernetes import execute, stream
 from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
 from backends.models import JobHandle
@@ -70,7 +70,7 @@ def collect(api: Api, namespace: str, pod: str, spool: Spool, unit: int) -> None
             return
         if not spool.unit(unit).is_dir():
             _receive(api, namespace, pod, spool, unit)
-        with suppress(ApiError):  # it has ended by itself
+        with suppress(ApiError, RendererError):  # the pod may end before the command has; otherwise it is told again
             execute.run(api, namespace, pod, [*POD_COMMAND, "release"])
 
 
