@@ -84,6 +84,12 @@ def directive(line: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def last_status(lines: Iterable[str]) -> str | None:
+    """Give what the last ``openjd_status`` line says."""
+    found = [item[1] for item in map(directive, lines) if item and item[0] == "status"]
+    return found[-1] if found else None
+
+
 def last_progress(lines: Iterable[str]) -> float | None:
     """Give the percentage (0 to 100) that the last valid ``openjd_progress`` line says."""
     progress = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from backends.contract import RESULT, UnitResult, last_progress
+from backends.contract import RESULT, UnitResult, last_progress, last_status
 from backends.exit_codes import ExitCode
 from backends.local.folder import Ended, JobFolder, Record, boot_id, now
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
@@ -71,5 +71,11 @@ def _unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> Unit
         return UnitStatus(name=name, state=state, message=ended.reason, exit_code=int(ended.exit_code))
     if not folder.log(index).exists():
         return UnitStatus(name=name, state=JobState.PENDING)
-    progress = last_progress(folder.tail(index))
-    return UnitStatus(name=name, state=JobState.RUNNING, progress=progress, attempt=_attempt(folder))
+    lines = folder.tail(index)
+    return UnitStatus(
+        name=name,
+        state=JobState.RUNNING,
+        progress=last_progress(lines),
+        message=last_status(lines),
+        attempt=_attempt(folder),
+    )

@@ -55,7 +55,9 @@ def unit_lines(unit: UnitStatus) -> list[str]:
     """Give one unit as people read it, its error with the user's own lines."""
     percent = f"  {unit.progress:.0f} %" if unit.progress is not None and not unit.state.terminal else ""
     lines = [f"{_MARKS[unit.state]} {unit.name}  {unit.state}{percent}"]
-    if unit.message:
+    if unit.message and unit.state is JobState.RUNNING:
+        lines[0] += f"  {unit.message}"
+    elif unit.message:
         lines.append(f"    {unit.message}")
     lines += [f"      {line}" for line in (unit.details or "").splitlines()]
     if unit.hint:

@@ -61,6 +61,8 @@ class _Bars:
         for index, unit in enumerate(status.units):
             finished = 100.0 if unit.state is JobState.SUCCEEDED else None
             state = status.reason if unit.state is JobState.PENDING and status.reason else unit.state.value
+            if unit.state is JobState.RUNNING and unit.message:
+                state = unit.message
             self._update(index, unit.name, finished or unit.progress, state)
 
     def _update(self, index: int, name: str, percent: float | None, state: str) -> None:

@@ -16,6 +16,14 @@ def usable_cores() -> int:
     return max(1, min(cores, math.ceil(quota))) if quota else cores
 
 
+def has_avx512() -> bool:
+    """Tell whether the processor has AVX-512; False where the system does not tell."""
+    try:
+        return " avx512f " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
 def _quota_v2() -> float | None:
     text = _read("cpu.max")
     if text is None or text.startswith("max"):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from renderer.engine.presets import chosen_encoder
+from renderer.engine.presets import chosen_encoder, steady, uses_x264
 from renderer.engine.request import SceneRequest
 
 _FOLDERS = {
@@ -60,6 +60,8 @@ def apply_encoder(request: SceneRequest) -> None:
             config.pixel_format = choice.pixel_format
     else:
         options = config.video_encoder_options
+    if uses_x264():
+        options = steady(options)
     config.video_encoder_options = {**options, "threads": "1"}
 
 

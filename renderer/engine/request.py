@@ -47,7 +47,6 @@ class SceneRequest:
     """One scene of one file. ``scratch`` is an empty folder for everything that is not an output.
 
     ``choice`` is the video encoder to use; None leaves it to the engine, which goes by ``encoder.preset``.
-    ``cache`` is a folder that keeps encoded segments from job to job; None keeps none.
     ``part_frames`` is the most frames that one painter gets; None leaves it to the preset.
     ``frame_hashes`` is an empty folder that gets a hash of every frame before it is encoded, for comparing renders:
     a file for each part of each play, which in the order of their names give the frames in order.
@@ -60,7 +59,6 @@ class SceneRequest:
     settings: RenderSettings = RenderSettings()
     encoder: EncoderSettings = EncoderSettings()
     choice: EncoderChoice | None = None
-    cache: Path | None = None
     part_frames: int | None = None
     frame_hashes: Path | None = None
 

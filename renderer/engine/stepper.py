@@ -125,6 +125,7 @@ class Stepper:
 
     def finish(self) -> dict[str, list[str]]:
         """Wait for all painters."""
+        self._watch.total = sum(play.frame for play in self._plays)
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.name)): [str(part.path) for part in play.parts] for play in self._plays}

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,8 @@ from renderer.engine.request import SceneReport, SceneRequest
 from renderer.task import Task
 from renderer.worker import explain
 from renderer.worker.processes import become_child
+
+STATUS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,6 @@ class SceneRunner(Runner):
             settings=self.job.task.settings,
             encoder=self.job.task.encoder,
             choice=self.encoder.choice,
-            cache=cache_folder(),
         )
         try:
             report = self._report(request)
@@ -205,18 +207,16 @@ class ScriptRunner(Runner):
 _OWN_VARIABLES = frozenset({"PYTHONHASHSEED", "RENDERER_PYTHONPATH"})
 
 
-def cache_folder() -> Path:
-    """Give the folder where work is kept from job to job."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  # no HOME is no error
-    return Path(base) / "manim-renderer" / "segments"
-
-
 def _progress_printer() -> Callable[[int, int | None], None]:
-    last = -1.0
+    """Print the share of frames that are done; until the scene has been stepped to its end, their number."""
+    last = 0.0
 
     def progress(done: int, total: int | None) -> None:
         nonlocal last
-        if total and (percent := round(100 * done / total, 1)) != last:
+        if total is None and time.monotonic() - last > STATUS_EVERY_S:
+            last = time.monotonic()
+            print(f"openjd_status: {done} frames", flush=True)
+        elif total and (percent := round(100 * done / total, 1)) != last:
             last = percent
             print(f"openjd_progress: {percent}", flush=True)
 

@@ -25,7 +25,6 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
         settings=engine.RenderSettings(**order["settings"]),
         encoder=engine.EncoderSettings(preset=order["preset"]),
         choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
-        cache=Path(order["cache"]) if order.get("cache") else None,
         part_frames=order.get("part_frames"),
         frame_hashes=folder / "hashes",
     )

@@ -27,7 +27,8 @@ Parts = Callable[..., None]
 PLAIN = """\
 import os, subprocess, sys
 command = [sys.executable, "-m", "manim", "render", "--media_dir", os.environ["RENDERER_OUTPUT_DIR"]]
-command += ["--progress_bar", "none", "-r", "160,90", "--fps", "10", "--encoder-option", "threads=1", *sys.argv[1:]]
+command += ["--progress_bar", "none", "-r", "160,90", "--fps", "10", "--encoder-option", "threads=1"]
+command += ["--encoder-option", "x264-params=asm=avx2", *sys.argv[1:]]
 subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
 """
 
