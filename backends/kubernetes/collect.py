@@ -69,7 +69,10 @@ def collect(api: Api, namespace: str, pod: str, spool: Spool, unit: int) -> None
         if not mine:
             return
         if not spool.unit(unit).is_dir():
-            _receive(api, namespace, pod, spool, unit)
+            try:
+                _receive(api, namespace, pod, spool, unit)
+            except execute.NotYetError:
+                return
         with suppress(ApiError, RendererError):  # the pod may end before the command has; otherwise it is told again
             execute.run(api, namespace, pod, [*POD_COMMAND, "release"])
 

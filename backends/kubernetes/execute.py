@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError, TransientError
+from backends.kubernetes import names
 from backends.kubernetes.api import Api, ApiError, core
 
 STDIN, STDOUT, STDERR, ERROR = range(4)
@@ -25,8 +26,8 @@ def run(
 ) -> None:
     """Run it to its end; ``output`` gets stdout piece by piece, ``source`` is written to stdin.
 
-    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, BackendError
-    when the command fails.
+    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, NotYetError
+    when the command says that it came too early, BackendError when it fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []
@@ -71,10 +72,16 @@ def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
         raise TransientError("the connection to the pod broke") from error
 
 
+class NotYetError(BackendError):
+    """What was asked for will be there later."""
+
+
 def _judge(status: dict[str, Any], complaints: bytes) -> None:
     if status.get("status") == "Success":
         return
     if status.get("reason") != "NonZeroExitCode":
         raise ApiError(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
+    if {"reason": "ExitCode", "message": str(names.NOT_YET)} in status.get("details", {}).get("causes", []):
+        raise NotYetError("the pod's outputs are not ready")
     said = complaints.decode("utf-8", "replace").strip().splitlines()
     raise BackendError(f"a command in the pod failed: {said[-1] if said else status.get('message', 'no reason given')}")

@@ -26,6 +26,7 @@ INPUTS = PurePosixPath("/inputs")  # the ConfigMap
 WORK = PurePosixPath("/work")  # scratch disk; outputs in /work/units/INDEX
 STORE = PurePosixPath("/store")  # the claim of pvc://
 READY = WORK / "ready"  # exists when outputs wait to be collected: the readiness probe
+NOT_YET = 75  # the exit code, EX_TEMPFAIL, of a command in the pod that comes too early
 UNITS = "units"  # the folder of outputs, in the pod as in a store
 TASK_KEY = "task.json"
 BUNDLE_KEY = "bundle.tar.zst"

@@ -164,7 +164,10 @@ def _wait_for_collector(unit: int, seconds: int, code: int) -> int:
 
 def _send(options: argparse.Namespace) -> int:
     """Write the outputs to stdout from a byte on; of a folder of the claim when one is named."""
-    _touch(CONTACT) if not options.folder else None
+    if not options.folder:
+        _touch(CONTACT)
+        if not (WORK / "header").exists():  # a kubelet that was just started calls every pod ready for a moment
+            return names.NOT_YET
     folder = STORE / options.folder if options.folder else OUTPUT / os.environ["JOB_COMPLETION_INDEX"]
     head = stream.header(folder) if options.folder else (WORK / "header").read_bytes()
     for part in stream.send(folder, head, options.offset):
