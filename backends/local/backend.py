@@ -48,7 +48,7 @@ class LocalBackend(Backend[LocalRequest]):
     """Runs jobs as processes of this machine."""
 
     name: ClassVar[str] = "local"
-    poll_s: ClassVar[float] = 0.1
+    poll_s: ClassVar[float] = 0.05
 
     def __init__(self, options: LocalOptions | None = None) -> None:
         self.options = options or LocalOptions()
