@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 from backends import Backend, JobHandle
 from backends.contract import FILES, RESULT, UnitResult
 from backends.errors import InputError, OutputError
+from backends.files import sha256
 
 IGNORE = ".rendererignore"
 
@@ -55,7 +55,7 @@ def _verified(folder: Path) -> Iterator[tuple[str, str, Path]]:
         raise OutputError(str(error), hint="fetch again") from error
     for output in result.outputs if result else ():
         path = folder / FILES / _safe(output.path)
-        if not path.is_file() or path.stat().st_size != output.size or _sha256(path) != output.sha256:
+        if not path.is_file() or path.stat().st_size != output.size or sha256(path) != output.sha256:
             raise OutputError(f"{output.path} did not arrive as it was made", hint="fetch again")
         yield (result.unit if result else "", output.path, path)
 
@@ -65,11 +65,6 @@ def _safe(name: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise OutputError(f"the job names an output outside its folder: {name!r}")
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _move(found: list[tuple[str, str, Path]], into: Path) -> list[Path]:

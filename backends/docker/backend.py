@@ -13,7 +13,8 @@ from backends.base import Plan
 from backends.contract import worker_command
 from backends.docker.options import DockerOptions
 from backends.errors import BackendError, SpecError
-from backends.local.backend import LocalBackend, LocalRequest, default_state_dir
+from backends.files import state_folder
+from backends.local.backend import LocalBackend, LocalRequest
 from backends.local.folder import JobFolder, Launcher
 from backends.local.options import LocalOptions
 from backends.models import JobSpec
@@ -31,7 +32,7 @@ class DockerBackend(LocalBackend):
 
     def __init__(self, options: DockerOptions | None = None) -> None:
         self.docker = options or DockerOptions()
-        state = self.docker.state_dir or default_state_dir("docker")
+        state = self.docker.state_dir or state_folder("docker")
         super().__init__(LocalOptions(state_dir=state, keep_days=self.docker.keep_days))
 
     def plan(self, spec: JobSpec) -> Plan[LocalRequest]:

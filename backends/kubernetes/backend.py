@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
+from backends.check import Check
 from backends.contract import LOG
 from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
 from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
 from backends.kubernetes.api import Api, ApiError, Object, core, jobs
 from backends.kubernetes.collect import Spool
-from backends.kubernetes.doctor import Check, examine
+from backends.kubernetes.doctor import examine
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions

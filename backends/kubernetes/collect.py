@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from backends.errors import OutputError, RendererError, TransientError
+from backends.files import state_folder
 from backends.kubernetes import execute, stream
 from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
 from backends.models import JobHandle
@@ -25,8 +26,7 @@ class Spool:
     """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
 
     def __init__(self, handle: JobHandle, job: Object) -> None:
-        base = os.environ.get("XDG_STATE_HOME")
-        root = (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / "k8s"
+        root = state_folder("k8s")
         parts = (*handle.parts, job["metadata"]["uid"])  # a job that replaces another one has outputs of its own
         self.path = root / ",".join(quote(part, safe="") for part in parts)
 

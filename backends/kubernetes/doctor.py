@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
 
+from backends.check import Check
 from backends.errors import RendererError
 from backends.kubernetes import claim, names, place, reasons
 from backends.kubernetes.api import Api, ApiError
@@ -25,16 +24,6 @@ NEEDED = (
     ("", "pods", "exec", ("get", "create")),
     ("", "events", "", ("list",)),
 )
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was looked at, how it is, what was found, and what to do when it is not as it should be."""
-
-    name: str
-    state: Literal["ok", "warning", "failure"]
-    found: str
-    todo: str | None = None
 
 
 def examine(

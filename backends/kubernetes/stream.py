@@ -6,7 +6,6 @@ client splits it and checks every file's sha256.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,14 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from backends.errors import OutputError
+from backends.files import sha256
 
 CHUNK = 2**20
-
-
-def sha256(path: Path) -> str:
-    """Give the digest of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def header(folder: Path) -> bytes:

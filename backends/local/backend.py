@@ -22,6 +22,7 @@ from typing import ClassVar
 from backends.base import Backend, Plan
 from backends.contract import worker_command
 from backends.errors import InputError, JobNotFoundError, OutputError
+from backends.files import state_folder
 from backends.local import status
 from backends.local.folder import Ended, JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
@@ -52,7 +53,7 @@ class LocalBackend(Backend[LocalRequest]):
 
     def __init__(self, options: LocalOptions | None = None) -> None:
         self.options = options or LocalOptions()
-        self.jobs = (self.options.state_dir or default_state_dir("jobs")).absolute()
+        self.jobs = (self.options.state_dir or state_folder("jobs")).absolute()
 
     def plan(self, spec: JobSpec) -> Plan[LocalRequest]:
         """Say which worker would run."""
@@ -225,9 +226,3 @@ def _copy(folder: Path, into: Path) -> None:
             target = into / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-
-
-def default_state_dir(name: str) -> Path:
-    """Give the folder of a backend's jobs."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / name

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
+from backends.check import Check
 from backends.errors import RendererError
 from backends.modal import deployment
 from backends.modal.backend import ModalBackend
 from backends.modal.image import content_hash
 from backends.modal.options import ModalOptions
 from backends.modal.request import GPU, VOLUME, Deployment, Recipe, app_name
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line: what was looked at, how it is, what was found, what to do."""
-
-    name: str
-    state: Literal["ok", "warning", "failure"]
-    found: str
-    todo: str | None = None
 
 
 def checks(options: ModalOptions | None = None) -> Iterator[Check]:

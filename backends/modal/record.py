@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import OutputError
+from backends.files import state_folder
 from backends.models import JobState
 
 
@@ -72,8 +73,7 @@ class Records:
     """The folder of records."""
 
     def __init__(self, folder: Path | None) -> None:
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        self.folder = folder or base / "manim-renderer" / "modal"
+        self.folder = folder or state_folder("modal")
 
     def check_writable(self) -> None:
         """Make the folder. Raises OutputError before anything is sent."""

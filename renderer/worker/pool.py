@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import selectors
 import signal
@@ -18,6 +17,7 @@ from typing import IO
 from backends.contract import FILES, LOG, RESULT, Output, UnitError, UnitResult
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
+from backends.files import sha256
 from backends.processes import adopt_orphans, end_children, end_trees, signal_name
 from renderer.worker import processes, versions
 from renderer.worker.units import Job, Outcome, Runner, SceneRunner, ScriptRunner
@@ -209,7 +209,7 @@ def _earlier_result(folder: Path) -> UnitResult | None:
 def _outputs(folder: Path) -> tuple[Output, ...]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return tuple(
-        Output(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=_sha256(path))
+        Output(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=sha256(path))
         for path in files
     )
 
@@ -220,8 +220,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
