@@ -6,7 +6,8 @@ Sources:
 - Modal's names and limits: https://modal.com/docs/guide/gpu (none is stated for RTX-PRO-6000; the usual 8 is taken)
 - label values: GPU feature discovery sets nvidia.com/gpu.product to NVML's device name with dashes for spaces, and
   appends -SHARED where the GPU is time-sliced: https://github.com/NVIDIA/k8s-device-plugin
-- MIG profiles: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/supported-mig-profiles.html
+- MIG profiles: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/supported-mig-profiles.html, and as NVIDIA's
+  MIG manager makes them: https://github.com/NVIDIA/mig-parted, deployments/systemd/config-default.yaml
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _TURING = ("h264", "hevc")
 _ADA = ("h264", "hevc", "av1")
 _A100_40 = ("1g.5gb", "1g.5gb+me", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb")
 _80GB = ("1g.10gb", "1g.10gb+me", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb")
+_94GB = ("1g.12gb", "1g.12gb+me", "1g.24gb", "2g.24gb", "3g.47gb", "4g.47gb", "7g.94gb")  # H100 NVL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ _TABLE = (
         products=_A100_80GB_PRODUCTS, advice=_NO_NVENC),
     Gpu(name="L40S", memory=48, compute="8.9", nvenc=3, codecs=_ADA, modal="L40S", products=("NVIDIA-L40S",),
         advice="the fastest usual choice: three encoders, AV1"),
-    Gpu(name="H100", memory=80, compute="9.0", modal="H100", mig=_80GB,
+    Gpu(name="H100", memory=80, compute="9.0", modal="H100", mig=(*_80GB, *_94GB),
         products=("NVIDIA-H100-80GB-HBM3", "NVIDIA-H100-PCIe", "NVIDIA-H100-NVL"), advice=_NO_NVENC),
     Gpu(name="H200", memory=141, compute="9.0", modal="H200", products=("NVIDIA-H200", "NVIDIA-H200-NVL"),
         mig=("1g.18gb", "1g.18gb+me", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"), advice=_NO_NVENC),

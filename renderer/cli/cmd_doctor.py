@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from backends.check import Check
 from renderer.cli.options import Json
 from renderer.doctor import examine
-from renderer.doctor.line import Line, exit_code, show
+from renderer.doctor.report import report
 
 
 def command(
@@ -29,25 +30,23 @@ def command(
     deployed app and volume; with --backend k8s: permissions, GPUs, namespace, store and image. The exit code is 0
     unless a line failed; warnings are things that only some scenes need.
     """
-    if backend == "local":
-        return exit_code(show(examine(), as_json=json))
     flags = {"k8s.context": context, "k8s.namespace": namespace, "image": image, "store": store}
-    return exit_code(show(_cluster(flags) if backend == "k8s" else _modal(), as_json=json))
+    checks = {"local": examine, "k8s": lambda: _cluster(flags), "modal": _modal}[backend]()
+    return report(checks, as_json=json)
 
 
-def _cluster(flags: dict[str, str | None]) -> Iterator[Line]:
+def _cluster(flags: dict[str, str | None]) -> Iterator[Check]:
     from backends import get_backend
     from renderer import config
 
     settings = config.load(flags).settings
     kubernetes: Any = get_backend("k8s", settings.k8s)
-    for check in kubernetes.examine(settings.image, settings.store):
-        yield Line(check.name, check.state, check.found, check.todo)
+    found: Iterator[Check] = kubernetes.examine(settings.image, settings.store)
+    return found
 
 
-def _modal() -> Iterator[Line]:
+def _modal() -> Iterator[Check]:
     from backends.modal.doctor import checks
     from renderer import config
 
-    for check in checks(config.load({}).settings.modal):
-        yield Line(check.name, check.state, check.found, check.todo)
+    return checks(config.load({}).settings.modal)

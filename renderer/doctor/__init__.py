@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from backends.check import Check
 from renderer.doctor import container, gl, machine, nvidia, programs, video
-from renderer.doctor.line import Line
 
-CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (
+CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     machine.lines,
     programs.lines,
     nvidia.lines,
@@ -20,7 +20,7 @@ CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (
 )
 
 
-def examine() -> Iterator[Line]:
+def examine() -> Iterator[Check]:
     """Run every check, slow ones last; each line is given as soon as it is known."""
     for check in CHECKS:
         yield from check()

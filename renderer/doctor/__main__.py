@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from renderer.doctor import examine
-from renderer.doctor.line import exit_code, show
+from renderer.doctor.report import report
 
 if __name__ == "__main__":
-    sys.exit(exit_code(show(examine(), as_json="--json" in sys.argv[1:])))
+    sys.exit(report(examine(), as_json="--json" in sys.argv[1:]))

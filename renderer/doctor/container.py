@@ -6,15 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from backends.check import Check
 from renderer.doctor.ask import ask, first_line
-from renderer.doctor.line import Line
 
 CAPABILITIES = ("compute", "utility", "video", "graphics")
 _MARKS = ("/.dockerenv", "/run/.containerenv")
 _VARIABLES = {"container", "KUBERNETES_SERVICE_HOST", "NVIDIA_DRIVER_CAPABILITIES"}
 
 
-def lines() -> Iterator[Line]:
+def lines() -> Iterator[Check]:
     """Give the lines."""
     if any(Path(mark).exists() for mark in _MARKS) or _VARIABLES & os.environ.keys():
         yield _inside()
@@ -22,26 +22,26 @@ def lines() -> Iterator[Line]:
         yield _toolkit()
 
 
-def _inside() -> Line:
+def _inside() -> Check:
     devices = os.environ.get("NVIDIA_VISIBLE_DEVICES", "")
     asked = os.environ.get("NVIDIA_DRIVER_CAPABILITIES", "")
     found = f"uid {os.getuid()}, NVIDIA_VISIBLE_DEVICES={devices or 'unset'}, capabilities {asked or 'unset'}"
     missing = [name for name in CAPABILITIES if name not in asked.split(",")]
     if devices in {"", "void", "none"} or asked == "all" or not missing:
-        return Line("container", "ok", found)
+        return Check("container", "ok", found)
     todo = f"set NVIDIA_DRIVER_CAPABILITIES={','.join(CAPABILITIES)}: without video no NVENC, without graphics no EGL"
-    return Line("container", "warning", found, todo)
+    return Check("container", "warning", found, todo)
 
 
-def _toolkit() -> Line:
+def _toolkit() -> Check:
     code, said = ask(["nvidia-ctk", "--version"])
     if code != 0:
         todo = "only containers with a GPU need it: install nvidia-container-toolkit"
         has_gpu = Path("/proc/driver/nvidia/version").exists()
-        return Line(
+        return Check(
             "container", "warning" if has_gpu else "ok", "no NVIDIA container toolkit", todo if has_gpu else None
         )
-    return Line("container", "ok", f"{first_line(said)}; {_runtime()}")
+    return Check("container", "ok", f"{first_line(said)}; {_runtime()}")
 
 
 def _runtime() -> str:

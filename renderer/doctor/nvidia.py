@@ -9,30 +9,30 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from backends.check import Check, State
 from renderer import isolated
 from renderer.doctor import nvml
 from renderer.doctor.ask import ask, first_line
-from renderer.doctor.line import Line, State
 
 Version = tuple[int, int]
 _PACKAGES = re.compile(r"cupy-cuda(\d+)x|nvidia-cuda-runtime-cu(\d+)|nvidia-cuda-runtime")
 _NONE = "scenes are rendered and encoded on the CPU; ask for a GPU where one is needed: --gpu L4"
 
 
-def lines() -> Iterator[Line]:
+def lines() -> Iterator[Check]:
     """Give the lines."""
     try:
         driver = nvml.read()
     except nvml.NvmlError as error:
-        yield Line("driver", "warning", f"no NVIDIA driver: {error}", _NONE)
+        yield Check("driver", "warning", f"no NVIDIA driver: {error}", _NONE)
         return
-    yield Line("driver", "ok", f"{driver.version}, serves CUDA {_written(driver.cuda)}")
+    yield Check("driver", "ok", f"{driver.version}, serves CUDA {_written(driver.cuda)}")
     if not driver.devices:
-        yield Line(
+        yield Check(
             "GPU", "warning", "the driver is here, but no GPU", "request one; NVIDIA_VISIBLE_DEVICES may hide it"
         )
     for device in driver.devices:
-        yield Line("GPU", "ok", _device(device))
+        yield Check("GPU", "ok", _device(device))
     yield from _cuda(driver.cuda)
     yield _smi()
 
@@ -47,21 +47,21 @@ def _device(device: nvml.Device) -> str:
     return ", ".join(parts)
 
 
-def _cuda(driver: Version) -> Iterator[Line]:
+def _cuda(driver: Version) -> Iterator[Check]:
     toolkit, need = toolkit_version(), _need()
     found = f"driver {_written(driver)}"
     found += f" ≥ toolkit {_written(toolkit)}" if toolkit and toolkit <= driver else ""
     state, todo = judge(driver, toolkit, need)
     if todo is None:
         wanted = f"; packages need {need[0]}: {need[1]}" if need else ""
-        yield Line("CUDA", "ok", f"{found}{'' if toolkit else ', no toolkit (only compute scripts need one)'}{wanted}")
+        yield Check("CUDA", "ok", f"{found}{'' if toolkit else ', no toolkit (only compute scripts need one)'}{wanted}")
     else:
-        yield Line("CUDA", state, f"driver {_written(driver)}, toolkit {_written(toolkit)}", todo)
+        yield Check("CUDA", state, f"driver {_written(driver)}, toolkit {_written(toolkit)}", todo)
     code, said = ask(isolated.command("renderer.doctor.cuda"))
     if code == 0:
-        yield Line("CUDA works", "ok", f"memory of {said} was filled and read back")
+        yield Check("CUDA works", "ok", f"memory of {said} was filled and read back")
     else:
-        yield Line("CUDA works", "failure", first_line(said), "look at `nvidia-smi`, and at what gives the GPU to you")
+        yield Check("CUDA works", "failure", first_line(said), "look at `nvidia-smi`, and at what gives the GPU to you")
 
 
 def judge(driver: Version, toolkit: Version | None, need: tuple[int, str] | None) -> tuple[State, str | None]:
@@ -98,12 +98,12 @@ def _need() -> tuple[int, str] | None:
     return max(needs, default=None)
 
 
-def _smi() -> Line:
+def _smi() -> Check:
     code, said = ask(["nvidia-smi", "-L"])
     if code == 0:
-        return Line("nvidia-smi", "ok", first_line(said).partition(" (UUID")[0])
+        return Check("nvidia-smi", "ok", first_line(said).partition(" (UUID")[0])
     todo = "the capability `utility` brings it into a container"
-    return Line("nvidia-smi", "warning", first_line(said), todo)
+    return Check("nvidia-smi", "warning", first_line(said), todo)
 
 
 def _written(version: Version | None) -> str:

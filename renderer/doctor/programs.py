@@ -5,51 +5,51 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
+from backends.check import Check
 from renderer.doctor.ask import ask, first_line
-from renderer.doctor.line import Line
 
 _TEX = ("latex", "xelatex", "dvisvgm")
 _TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty", "dsfont.sty", "lmodern.sty", "physics.sty")
 _FONTS = {"Chinese, Japanese, Korean": ":lang=zh-cn", "emoji": ":lang=und-zsye"}
 
 
-def lines() -> Iterator[Line]:
+def lines() -> Iterator[Check]:
     """Give the lines."""
     yield _tex()
     yield _fonts()
     yield _ffmpeg()
 
 
-def _tex() -> Line:
+def _tex() -> Check:
     missing = [name for name in _TEX if shutil.which(name) is None]
     if missing:
         todo = "apt install texlive-latex-extra texlive-xetex texlive-lang-chinese dvisvgm, or use the image"
-        return Line("TeX", "warning", f"not installed: {', '.join(missing)}", f"for formulas: {todo}")
+        return Check("TeX", "warning", f"not installed: {', '.join(missing)}", f"for formulas: {todo}")
     _, places = ask(["kpsewhich", *_TEX_FILES])
     absent = [name for name in _TEX_FILES if name not in places]
     _, version = ask(["latex", "--version"])
     if absent:
-        return Line(
+        return Check(
             "TeX", "warning", f"{first_line(version)}; without {', '.join(absent)}", "install them, or TEX=full"
         )
-    return Line("TeX", "ok", first_line(version))
+    return Check("TeX", "ok", first_line(version))
 
 
-def _fonts() -> Line:
+def _fonts() -> Check:
     code, listed = ask(["fc-list", ":", "family"])
     if code is None:
-        return Line("fonts", "warning", f"fc-list is {listed}", "apt install fontconfig fonts-noto-core")
+        return Check("fonts", "warning", f"fc-list is {listed}", "apt install fontconfig fonts-noto-core")
     missing = [script for script, pattern in _FONTS.items() if not ask(["fc-list", pattern, "family"])[1]]
     found = f"{len(set(listed.splitlines()))} families"
     if missing:
         todo = "apt install fonts-noto-cjk fonts-noto-color-emoji, or their text becomes boxes"
-        return Line("fonts", "warning", f"{found}, none for {' and '.join(missing)}", todo)
-    return Line("fonts", "ok", f"{found}, with Chinese, Japanese, Korean and emoji")
+        return Check("fonts", "warning", f"{found}, none for {' and '.join(missing)}", todo)
+    return Check("fonts", "ok", f"{found}, with Chinese, Japanese, Korean and emoji")
 
 
-def _ffmpeg() -> Line:
+def _ffmpeg() -> Check:
     code, version = ask(["ffmpeg", "-version"])
     if code != 0:
         todo = "only NVENC with drivers below 570 needs it: apt install ffmpeg"
-        return Line("ffmpeg", "warning", f"the program is {first_line(version)}", todo)
-    return Line("ffmpeg", "ok", first_line(version).partition(" Copyright")[0])
+        return Check("ffmpeg", "warning", f"the program is {first_line(version)}", todo)
+    return Check("ffmpeg", "ok", first_line(version).partition(" Copyright")[0])

@@ -6,7 +6,7 @@ import ctypes
 import importlib.util
 from collections.abc import Iterator
 
-from renderer.doctor.line import Line
+from backends.check import Check
 from renderer.encoders.names import ENCODERS
 from renderer.encoders.probe import sessions
 from renderer.encoders.reasons import Refusal
@@ -14,27 +14,27 @@ from renderer.encoders.reasons import Refusal
 _VIA = {"pyav": "PyAV", "ffmpeg": "the ffmpeg program"}
 
 
-def lines() -> Iterator[Line]:
+def lines() -> Iterator[Check]:
     """Give the lines."""
     if importlib.util.find_spec("av") is not None:
         yield _software()
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        yield Line("NVENC", "ok", "not looked for: there is no NVIDIA driver")
+        yield Check("NVENC", "ok", "not looked for: there is no NVIDIA driver")
         return
     for name in ("nvenc", "hevc_nvenc", "av1_nvenc"):
         yield _nvenc(name)
 
 
-def _software() -> Line:
+def _software() -> Check:
     found = sessions("libx264", "pyav", {}, 1)
     if isinstance(found, int):
-        return Line("x264", "ok", "encodes through PyAV")
-    return Line("x264", "failure", found.reason, "pip install --force-reinstall av")
+        return Check("x264", "ok", "encodes through PyAV")
+    return Check("x264", "failure", found.reason, "pip install --force-reinstall av")
 
 
-def _nvenc(name: str) -> Line:
+def _nvenc(name: str) -> Check:
     encoder = ENCODERS[name]
     refusals: dict[str, Refusal] = {}
     for via, words in _VIA.items():
@@ -44,7 +44,7 @@ def _nvenc(name: str) -> Line:
         found = sessions(encoder.codec, via, dict(encoder.options), 2)
         if isinstance(found, int):
             others = "".join(f"; {_VIA[tried]}: {why}" for tried, why in refusals.items())
-            return Line(name, "ok", f"{encoder.codec} encodes through {words}{others}")
+            return Check(name, "ok", f"{encoder.codec} encodes through {words}{others}")
         refusals[via] = found
     why = "; ".join(f"{_VIA[via]}: {reason}" for via, reason in refusals.items())
-    return Line(name, "warning", f"{encoder.codec} does not open. {why}", next(iter(refusals.values())).remedy)
+    return Check(name, "warning", f"{encoder.codec} does not open. {why}", next(iter(refusals.values())).remedy)
