@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.check import Check
-from renderer.doctor.ask import ask, first_line
+from renderer.ask import ask, first_line
 
 CAPABILITIES = ("compute", "utility", "video", "graphics")
 _MARKS = ("/.dockerenv", "/run/.containerenv")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backends.check import Check
 from renderer import isolated
-from renderer.doctor.ask import ask, first_line
+from renderer.ask import ask, first_line
 
 _SOFTWARE = ("llvmpipe", "softpipe", "SWR")
 

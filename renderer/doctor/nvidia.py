@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.check import Check, State
-from renderer import isolated
-from renderer.doctor import nvml
-from renderer.doctor.ask import ask, first_line
+from renderer import isolated, nvml
+from renderer.ask import ask, first_line
 
 Version = tuple[int, int]
 _PACKAGES = re.compile(r"cupy-cuda(\d+)x|nvidia-cuda-runtime-cu(\d+)|nvidia-cuda-runtime")

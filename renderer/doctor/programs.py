@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from backends.check import Check
-from renderer.doctor.ask import ask, first_line
+from renderer.ask import ask, first_line
 
 _TEX = ("latex", "xelatex", "dvisvgm")
 _TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty", "dsfont.sty", "lmodern.sty", "physics.sty")

@@ -47,4 +47,4 @@ def _nvenc(name: str) -> Check:
             return Check(name, "ok", f"{encoder.codec} encodes through {words}{others}")
         refusals[via] = found
     why = "; ".join(f"{_VIA[via]}: {reason}" for via, reason in refusals.items())
-    return Check(name, "warning", f"{encoder.codec} does not open. {why}", next(iter(refusals.values())).remedy)
+    return Check(name, "warning", f"{encoder.codec} does not open. {why}", next(reversed(refusals.values())).remedy)

@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 
 from renderer import isolated
+from renderer.ask import ask
 from renderer.encoders.reasons import Refusal, refusal
 
 WIDTH, HEIGHT = 640, 360  # above the least of every NVENC generation
-SECONDS = 30
+_OPENED = "opened"
 
 
 def sessions(codec: str, via: str, options: dict[str, str], wanted: int) -> int | Refusal:
     """Give how many encoders of this kind open side by side, at most ``wanted``; or why not even one does."""
     if via == "ffmpeg":
         return _by_program(codec, options, wanted)
-    command = isolated.command(__name__, json.dumps([codec, options, wanted]))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-    opened = len(done.stdout.splitlines())
-    return opened or refusal(done.stderr)
+    _, said = ask(isolated.command(__name__, json.dumps([codec, options, wanted])))
+    return said.splitlines().count(_OPENED) or refusal(said)
 
 
 def ffmpeg_options(codec: str, options: dict[str, str]) -> list[str]:
@@ -39,16 +37,15 @@ def _by_program(codec: str, options: dict[str, str], wanted: int) -> int | Refus
     program = shutil.which("ffmpeg")
     if program is None:
         return Refusal("the ffmpeg program is not installed", "install ffmpeg, or use the image")
-    log = ""
+    said = ""
     for count in _fewer(wanted):
         source = ["-f", "lavfi", "-i", f"color=size={WIDTH}x{HEIGHT}:rate=30"]
         output = ["-map", "0:v", "-frames:v", "3", *ffmpeg_options(codec, options), "-f", "null", "-"]
         command = [program, "-hide_banner", "-nostdin", "-v", "verbose", *source, *output * count]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS, errors="replace")
-        if done.returncode == 0:
+        code, said = ask(command)
+        if code == 0:
             return count
-        log = done.stderr
-    return refusal(log)
+    return refusal(said)
 
 
 def _fewer(wanted: int) -> Iterator[int]:
@@ -70,7 +67,7 @@ def _main(codec: str, options: dict[str, str], wanted: int) -> None:
         for _ in range(wanted):
             with av.logging.Capture() as log:
                 opened.append(_opened(codec, options))
-            sys.stdout.write("opened\n")
+            sys.stdout.write(f"{_OPENED}\n")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         sys.stderr.write("".join(text for _, _, text in log) + f"{type(error).__name__}: {error}\n")
 

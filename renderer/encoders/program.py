@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Any
 
+from backends.errors import RendererError
 from renderer.encoders.probe import ffmpeg_options
 from renderer.encoders.reasons import refusal
-from renderer.engine.errors import EncoderError
+from renderer.engine.errors import EncoderError, disk_full
 from renderer.engine.pixels import Pixels
+
+_FULL = (ENOSPC, EDQUOT, EFBIG)
 
 
 class ProgramEncoder:
     """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height x width x RGBA bytes.
 
-    Raises EncoderError, and leaves no file, when the program is missing, refuses the settings or breaks off.
+    Raises EncoderError when the program is missing, refuses the settings or breaks off, OutputError when the disk is
+    full; no file is left.
     """
 
     def __init__(self, target: Path, spec: Any) -> None:
@@ -73,12 +79,16 @@ class ProgramEncoder:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
-    def _failure(self) -> EncoderError:
+    def _failure(self) -> RendererError:
         """End, and say why from what the program printed."""
         self._end()
         self._log.seek(0)
-        why = refusal(self._log.read().decode("utf-8", "replace"))
+        log = self._log.read().decode("utf-8", "replace")
         self._log.close()
+        for code in _FULL:
+            if os.strerror(code) in log:
+                return disk_full(OSError(code, os.strerror(code), str(self.target)))
+        why = refusal(log)
         return EncoderError(f"the ffmpeg program failed to encode with {self._codec}: {why}", hint=why.remedy)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from renderer import isolated
+from renderer.ask import ask
+
 _ABLE = "T4, L4, A10, L40S and RTX PRO 6000 have one; A100, H100, H200 and B200 have none (`renderer gpus`)"
 
 
@@ -33,8 +36,8 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Required: (?P<need>[\d.]+) Found: (?P<have>[\d.]+)(?s:.*?driver for nvenc is (?P<driver>\S+))?",
-        "the driver is too old: it has NVENC API {have}, and {need} is required (driver {driver} or newer)",
-        "update the node's driver, or use the image, whose ffmpeg program is content with an older one",
+        "the driver{installed} is too old: it has NVENC API {have}, and {need} is required (driver {driver} or newer)",
+        "update the node's driver; the image's ffmpeg program encodes H.264 and HEVC with drivers from 470 on",
     ),
     (
         r"OpenEncodeSessionEx failed: (out of memory|incompatible client key)",
@@ -56,17 +59,29 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     ),
     (r"No (?:NVENC )?capable devices found", "this GPU has no video encoder", _ABLE),
     (
-        r"Unknown encoder|UnknownCodecError|No encoder .* found",
-        "this FFmpeg was built without NVENC",
-        "use the image, or the ffmpeg of Debian or Ubuntu",
+        r"(?:Unknown encoder '|UnknownCodecError: )(?P<name>\w+)",
+        "this FFmpeg was built without {name}",
+        "H.264 and HEVC: use the image, or the ffmpeg of Debian or Ubuntu; AV1: a driver of 570 or newer, for PyAV's",
+    ),
+    (
+        r"Error setting option (?P<option>\S+) to value (?P<value>.*?)\.?(?:$|\n)",
+        "its option {option} cannot be {value!r}",
+        "correct [video_encoder.options] in manim.cfg; `ffmpeg -h encoder=NAME` lists what there is",
     ),
 )
 
 
 def refusal(log: str) -> Refusal:
-    """Find the first known cause in what was logged; otherwise give its last line."""
+    """Find the first known cause in what was logged; otherwise give its last line that says something."""
     for pattern, reason, remedy in _KNOWN:
         if found := re.search(pattern, log):
-            return Refusal(reason.format(**{key: text or "unknown" for key, text in found.groupdict().items()}), remedy)
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+            words = {key: text or "unknown" for key, text in found.groupdict().items()}
+            return Refusal(reason.format(**words, installed=_installed() if "{installed}" in reason else ""), remedy)
+    lines = [line.strip() for line in log.splitlines() if line.strip() not in {"", "Conversion failed!"}]
     return Refusal(lines[-1] if lines else "it did not say why", "`renderer doctor` looks at driver, GPU and container")
+
+
+def _installed() -> str:
+    """Ask for the driver's version, in a process of its own: one that knows the driver must not fork painters."""
+    code, version = ask(isolated.command("renderer.nvml"))
+    return f" {version}" if code == 0 else ""

@@ -64,8 +64,8 @@ def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: 
         "failure",
         True,
     )
-    assert "NVENC API 8.0" in lines["nvenc"]["found"]
-    assert lines["nvenc"]["todo"]
+    assert "PyAV: the driver 535.183.01 is too old: it has NVENC API 8.0" in lines["nvenc"]["found"]
+    assert "update the node's driver" in lines["nvenc"]["todo"]
 
 
 def test_a_driver_that_does_not_start_is_told_with_its_own_words_stand_in(driver: Driver) -> None:
@@ -77,7 +77,7 @@ def test_a_driver_that_does_not_start_is_told_with_its_own_words_stand_in(driver
 def test_working_nvenc_of_the_program_is_said_stand_in(driver: Driver) -> None:
     lines = doctor(driver.env(program=True, STANDIN_NVENC_API="12.2"), failing=True)
     assert lines["nvenc"]["state"] == "ok"
-    assert "encodes through the ffmpeg program; PyAV: the driver is too old" in lines["nvenc"]["found"]
+    assert "encodes through the ffmpeg program; PyAV: the driver 535.183.01 is too old" in lines["nvenc"]["found"]
 
 
 def test_missing_programs_and_a_lost_home_are_warnings(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from driver import Driver
 
 from backends.errors import SpecError
 from renderer.encoders.names import ENCODERS, check
+from renderer.encoders.probe import sessions
 from renderer.engine.request import RenderSettings
 
 CHOOSE = """
@@ -44,7 +45,12 @@ def choose(name: str = "auto", container: str = "", **env: str) -> Any:
 REFUSALS = {
     "nothing": ("-", {}, "there is no NVIDIA driver here", "give the job a GPU"),
     "no video": ("libcuda", {}, "libnvidia-encode is not in this container", "NVIDIA_DRIVER_CAPABILITIES=.*video"),
-    "old": ("", {"STANDIN_NVENC_API": "8.0"}, r"has NVENC API 8\.0, and 1\d\.\d is required .driver", "update"),
+    "old": (
+        "",
+        {"STANDIN_NVENC_API": "8.0"},
+        r"driver 535\.183\.01 is too old: it has NVENC API 8\.0, and 1\d\.\d is required .driver (470|57)",
+        "update",
+    ),
     "full": ("", {"STANDIN_NVENC_SESSION": "10"}, "opens no further encoding session", "fewer jobs"),
     "GeForce": ("", {"STANDIN_NVENC_SESSION": "21"}, "opens no further encoding session", "fewer jobs"),
     "A100": ("", {"STANDIN_NVENC_SESSION": "2"}, "this GPU has no video encoder", "T4, L4"),
@@ -92,14 +98,24 @@ def test_an_encoder_of_the_cpu_is_not_asked_of_the_gpu(driver: Driver) -> None:
     assert choose("x264", **driver.env())["why"] == []
 
 
-@pytest.mark.parametrize("name", ["nvenc", "hevc_nvenc"])
-def test_the_ffmpeg_program_knows_every_option_that_is_set(name: str) -> None:
-    help_ = ["ffmpeg", "-hide_banner", "-h", f"encoder={ENCODERS[name].codec}"]
-    text = subprocess.run(help_, capture_output=True, text=True, check=True).stdout
-    own = {key: value for key, value in ENCODERS[name].options.items() if key not in {"b", "bf"}}
-    for key, value in own.items():
-        assert re.search(rf"^  -{key} ", text, re.MULTILINE), key
-        assert value.isdecimal() or re.search(rf"^     {value} ", text, re.MULTILINE), value
+@pytest.mark.parametrize(
+    ("name", "via"),
+    [("nvenc", "pyav"), ("hevc_nvenc", "pyav"), ("av1_nvenc", "pyav"), ("nvenc", "ffmpeg"), ("hevc_nvenc", "ffmpeg")],
+)
+def test_both_ffmpegs_know_every_option_that_is_set_and_its_value(name: str, via: str) -> None:
+    """They read the options before they look for a driver, and complain about those of the two that are wrong."""
+    codec, options = ENCODERS[name].codec, dict(ENCODERS[name].options)
+    assert str(sessions(codec, via, options, 1)) == "there is no NVIDIA driver here"
+    for option in options:
+        assert str(sessions(codec, via, options | {option: "odd"}, 1)) == f"its option {option} cannot be 'odd'"
+
+
+def test_av1_needs_a_new_driver_and_the_remedy_says_so(driver: Driver) -> None:
+    found = choose("av1_nvenc", **driver.env(STANDIN_NVENC_API="12.2"))
+    assert found["exit_code"] == 12
+    assert "driver 535.183.01 is too old" in found["error"]
+    assert "this FFmpeg was built without av1_nvenc" in found["error"]
+    assert "AV1: a driver of 570 or newer" in found["hint"]
 
 
 @pytest.mark.parametrize(

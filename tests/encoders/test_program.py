@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from renderer.encoders.program import ProgramEncoder
 from renderer.engine import EncoderError
@@ -62,6 +65,24 @@ def test_a_wrong_option_is_an_error_too(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "small disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_said_to_be_full_and_no_file_is_left(small_disk: Path) -> None:
+    encoder = ProgramEncoder(small_disk / "video.mp4", Spec(options=(("crf", "0"), ("preset", "ultrafast"))))
+    noise = np.random.default_rng(0).integers(0, 255, (180, 320, 4), np.uint8)
+    with pytest.raises(OutputError, match="could not be written: No space left on device") as caught:
+        _encode(encoder, 50, noise)
+    assert caught.value.exit_code is ExitCode.OUTPUT
+    assert list(small_disk.iterdir()) == []
+
+
 def test_an_aborted_encoder_leaves_nothing(tmp_path: Path) -> None:
     encoder = ProgramEncoder(tmp_path / "video.mp4", Spec())
     encoder.write(gray(9), 1)
@@ -75,6 +96,6 @@ def test_no_program_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ProgramEncoder(tmp_path / "video.mp4", Spec())
 
 
-def _encode(encoder: ProgramEncoder, frames: int) -> None:
-    encoder.write(gray(9), frames)
+def _encode(encoder: ProgramEncoder, frames: int, pixels: Pixels | None = None) -> None:
+    encoder.write(gray(9) if pixels is None else pixels, frames)
     encoder.finish()

@@ -1,8 +1,9 @@
-"""Reads GPUs from NVML, the library below nvidia-smi, without any package."""
+"""Reads GPUs from NVML, the library below nvidia-smi, without any package. As a program prints the driver's version."""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,3 +91,10 @@ def _device(nvml: ctypes.CDLL, index: int) -> Device:
         compute=f"{major.value}.{minor.value}" if has_compute else None,
         mig=bool(mig.value) if has_mig else None,
     )
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(read().version)
+    except NvmlError as error:
+        sys.exit(str(error))

@@ -14,8 +14,10 @@ def ask(command: Sequence[str]) -> tuple[int | None, str]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS)
     except FileNotFoundError:
         return None, "not installed"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, f"does not answer: {error}"
+    except subprocess.TimeoutExpired:
+        return None, f"does not answer within {SECONDS} s"
+    except OSError as error:
+        return None, f"cannot be run: {error.strerror}"
     return done.returncode, (done.stdout.strip() + "\n" + done.stderr.strip()).strip()
 
 
