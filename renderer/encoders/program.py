@@ -96,7 +96,8 @@ def _arguments(spec: Any) -> list[str]:
     size = ["-s", f"{spec.width}x{spec.height}", "-r", f"{spec.frame_rate.numerator}/{spec.frame_rate.denominator}"]
     options = {key: value for key, value in spec.options if key != "threads"}
     return [
-        *("-hide_banner", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgba", *size, "-i", "pipe:0", "-an"),
+        *("-hide_banner", "-v", "error", "-xerror", "-y"),  # without -xerror a full disk at the end is no error to it
+        *("-f", "rawvideo", "-pix_fmt", "rgba", *size, "-i", "pipe:0", "-an"),
         *ffmpeg_options(spec.codec, options),
         *("-f", spec.container_format),
     ]
