@@ -17,7 +17,7 @@ from renderer.cli.options import Json
 from renderer.cli.output import print_json
 from renderer.image import build as building
 from renderer.image.engines import find_engine
-from renderer.image.spec import CUDA, REPOSITORY, ImageSpec, read_requirements
+from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec, read_requirements
 
 _CONTENT = "What goes in"
 
@@ -31,7 +31,13 @@ def command(
     name: Annotated[
         str, typer.Option(help="Repository, with a registry to push to; a tag replaces ours.")
     ] = REPOSITORY,
-    cuda: Annotated[str, typer.Option(help=f"CUDA of NVIDIA's base images: {', '.join(CUDA)}.")] = "12.2",
+    cuda: Annotated[
+        str | None,
+        typer.Option(
+            help=f"CUDA of NVIDIA's base images: {', '.join(CUDA)}; none: --base has none, on purpose.",
+            show_default=USUAL_CUDA,
+        ),
+    ] = None,
     base: Annotated[str | None, typer.Option(help="Base image instead of NVIDIA's.", rich_help_panel=_CONTENT)] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Base of the final stage; default: --base.", rich_help_panel=_CONTENT)
@@ -87,10 +93,7 @@ def command(
 
 def _build(spec: ImageSpec, engine: str | None, options: list[str], *, verbose: bool, json: bool) -> int:
     built = building.build(spec, find_engine(engine), options, _show, verbose=verbose)
-    if built.cuda is None:
-        _show("warning: the base image has no CUDA toolkit. Scenes and NVENC need only the node's driver and work;")
-        _show("  a script that needs CUDA's libraries must bring them (--with) or use NVIDIA's base.")
-    _show(f"{built.size}, CUDA {built.cuda or 'none'}")
+    _show(f"{built.size}, CUDA {built.cuda}" if built.cuda else built.size)
     if json:
         steps = [{"place": step.place, "text": step.text, "seconds": step.seconds} for step in built.steps]
         print_json({"image": built.reference, "size": built.size, "cuda": built.cuda, "steps": steps})

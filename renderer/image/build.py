@@ -17,14 +17,23 @@ STOP_SECONDS = 10
 Show = Callable[[str], None]
 _CAUSES = (
     (
+        re.compile(r"the base image has no CUDA"),
+        "the base image has no CUDA, which scripts on a GPU need",
+        "take NVIDIA's, or say that none is wanted (--cuda none): scenes and NVENC need only the node's driver",
+    ),
+    (
         re.compile(r"no space left on device", re.IGNORECASE),
         "there is no space left for the image",
         "free some: `docker system prune`, `podman system prune` or `buildah rmi --prune`",
     ),
     (
-        re.compile(r"manifest unknown|pull access denied|image not known|unable to pull", re.IGNORECASE),
+        re.compile(
+            r"manifest unknown|pull access denied|image not known|unable to pull|did not resolve to an alias|"
+            r"initializing source|failed to resolve source metadata",
+            re.IGNORECASE,
+        ),
         "a base image cannot be had",
-        "check --base, --runtime and --cuda, and that this machine reaches the registry",
+        "check --base, --runtime (podman wants full names: docker.io/library/debian:12) and the way to the registry",
     ),
     (
         re.compile(r"unauthorized|authentication required|access to the resource is denied", re.IGNORECASE),

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 TAIL_LINES = 20
 _BUILDAH = re.compile(r"(?:\[(\d+/\d+)\] )?STEP (\d+/\d+): (.*)")
 _BUILDKIT = re.compile(r"#(\d+) \[(.+?)\] (.*)")
-_BUILDKIT_END = re.compile(r"#(\d+) (DONE|CACHED|ERROR)\b")
-_BUILDKIT_FAILED = re.compile(r" > \[(.+?)\] ?(.*?):?")
+_BUILDKIT_END = re.compile(r"#(\d+) (DONE|CACHED|CANCELED|ERROR)\b")
+_BUILDKIT_FAILED = re.compile(r" > \[(.+?)\] ?(.*?):?")  # its last lines follow, then a piece of the Dockerfile
+_BUILDKIT_QUOTED = re.compile(r"-+|\S+:\d+| *\d+ \|.*")
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,20 @@ class BuildLog:
         elif (found := _BUILDKIT.fullmatch(line)) and found[1] not in self._running:
             yield self._begin(found[1], Step(found[2], found[3]))
         else:
-            if found := _BUILDKIT_FAILED.fullmatch(line):
-                self.failed = Step(found[1], found[2])
-            if line.strip():
-                self.tail.append(line)
+            self._say(line)
 
     def end(self) -> Iterator[Step]:
         """End the steps that still run, as the build has."""
         for key in list(self._running):
             yield from self._end(key)
+
+    def _say(self, line: str) -> None:
+        """Keep what may say why the build fails."""
+        if found := _BUILDKIT_FAILED.fullmatch(line):
+            self.failed = Step(found[1], found[2])
+            self.tail.clear()
+        elif line.strip() and not (self.failed and _BUILDKIT_QUOTED.fullmatch(line)):
+            self.tail.append(line)
 
     def _begin(self, key: str, step: Step) -> Step:
         self._running[key] = (step, self._now())

@@ -17,6 +17,7 @@ from backends import image_context
 from backends.errors import SpecError
 
 CUDA: Mapping[str, str] = {"12.2": "12.2.0", "12.4": "12.4.1"}  # tags of nvidia/cuda on Ubuntu 22.04
+USUAL_CUDA, NO_CUDA = "12.2", "none"
 REPOSITORY = "manim-renderer"
 _REFERENCE = re.compile(
     r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][\w.-]{0,127})?"
@@ -25,10 +26,13 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """One image. ``base`` and ``runtime`` replace NVIDIA's; ``extra`` are lines of a requirements file."""
+    """One image. ``base`` and ``runtime`` replace NVIDIA's; ``extra`` are lines of a requirements file.
+
+    ``cuda`` chooses among NVIDIA's; "none" says that the image needs none. ``runtime`` is the base of the image itself.
+    """
 
     name: str = REPOSITORY
-    cuda: str = "12.2"
+    cuda: str | None = None
     base: str | None = None
     runtime: str | None = None
     tex: Literal["small", "full"] = "small"
@@ -40,8 +44,7 @@ class ImageSpec:
         """Refuse what cannot be built. Raises SpecError."""
         if not _REFERENCE.fullmatch(self.name):
             raise SpecError(f"{self.name!r} is not a name of an image", hint="for example ghcr.io/me/manim-renderer")
-        if self.cuda not in CUDA:
-            raise SpecError(f"there is no image for CUDA {self.cuda!r}", hint=f"--cuda {' or '.join(CUDA)}, or --base")
+        self._check_cuda()
         if not re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", self.python):
             raise SpecError(f"Python {self.python!r} cannot run Manim", hint="--python 3.11 or newer, as 3.12")
         if self.tz not in zoneinfo.available_timezones():
@@ -49,12 +52,23 @@ class ImageSpec:
         for line in self.extra:
             _check_requirement(line)
 
+    def _check_cuda(self) -> None:
+        if self.cuda not in {*CUDA, NO_CUDA, None}:
+            raise SpecError(f"there is no image for CUDA {self.cuda!r}", hint=f"--cuda {' or '.join(CUDA)}, or --base")
+        if self.cuda in CUDA and self.base:
+            raise SpecError("--cuda chooses NVIDIA's base, and --base another one", hint="leave one of them out")
+        if self.cuda == NO_CUDA and not (self.base or self.runtime):
+            raise SpecError(
+                "--cuda none needs a base image that has none", hint="for example --base docker.io/library/ubuntu:24.04"
+            )
+
     def arguments(self) -> dict[str, str]:
         """Give the Dockerfile's build arguments."""
-        cuda = f"nvidia/cuda:{CUDA[self.cuda]}"
+        nvidia = f"docker.io/nvidia/cuda:{CUDA.get(self.cuda or '', CUDA[USUAL_CUDA])}"
         return image_context.build_arguments() | {
-            "BASE_IMAGE": self.base or f"{cuda}-devel-ubuntu22.04",
-            "RUNTIME_IMAGE": self.runtime or self.base or f"{cuda}-runtime-ubuntu22.04",
+            "BASE_IMAGE": self.base or f"{nvidia}-devel-ubuntu22.04",
+            "RUNTIME_IMAGE": self.runtime or self.base or f"{nvidia}-runtime-ubuntu22.04",
+            "CUDA": NO_CUDA if self.cuda == NO_CUDA else "required",
             "PYTHON_VERSION": self.python,
             "TEX": self.tex,
             "TZ": self.tz,

@@ -46,6 +46,20 @@ def last_words(log: str, source: Path) -> str | None:
     return "\n".join(lines[starts[-1] : starts[-1] + 1] + lines[starts[-1] + 1 :][-DETAIL_LINES:])
 
 
+def missing_cuda(log: str) -> str | None:
+    """Say what to do when a script did not find CUDA's libraries; None when its log does not say so."""
+    found = re.search(
+        r"lib(cuda|cudart|cublas|cufft|cudnn|curand|cusolver|cusparse|nvJitLink|nvrtc)\b\S*: cannot open", log
+    )
+    if not found:
+        return None
+    if found[1] == "cuda":
+        return "there is no NVIDIA driver here: give the job a GPU (--gpu 1)"
+    return (
+        "CUDA's libraries are not here: use an image on NVIDIA's base, or packages that bring them (image build --with)"
+    )
+
+
 def _user(error: UnitError) -> dict[str, Any]:
     return {"exit_code": ExitCode.USER_CODE, "error": error}
 

@@ -189,7 +189,8 @@ class ScriptRunner(Runner):
             return None
         message = f"{self.job.task.units[unit]} ended with exit code {exit_code}"
         log = (self.job.folder(unit) / LOG).read_text("utf-8", "replace")
-        error = UnitError(message=message, details=explain.last_words(log, self.job.source))
+        details = explain.last_words(log, self.job.source)
+        error = UnitError(message=message, hint=explain.missing_cuda(log), details=details)
         return Outcome(exit_code=ExitCode.USER_CODE, error=error, render={"script_exit_code": exit_code})
 
     def _interpreter(self) -> list[str]:

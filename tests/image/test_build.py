@@ -16,7 +16,8 @@ from renderer.image.engines import find_engine
 from renderer.image.spec import ImageSpec
 
 NAME = "localhost/manim-renderer"
-BUILD = ("build", "--name", NAME, "--base", BASE, "--engine", "buildah")
+WITHOUT_CUDA = ("--base", BASE, "--cuda", "none")
+BUILD = ("build", "--name", NAME, *WITHOUT_CUDA, "--engine", "buildah")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def remove(reference: str) -> None:
 def test_a_change_in_our_code_rebuilds_only_the_last_layer(image: str, context: Path, options: list[str]) -> None:
     image_context.stage(context)
     (context / "renderer" / "new.py").write_text("NEW = 1\n")
-    spec = ImageSpec(name=NAME, base=BASE)
+    spec = ImageSpec(name=NAME, base=BASE, cuda="none")
     reference = f"{NAME}:changed"
     command = find_engine("buildah").build_command(context, reference, spec.arguments(), options[1:])
     subprocess.run(command, capture_output=True, check=True, timeout=300)
@@ -82,19 +83,28 @@ def test_a_failed_build_leaves_no_container(options: list[str]) -> None:
 
 
 def test_podman_builds_the_same_image(image: str, options: list[str]) -> None:
-    done = image_command("build", "--name", NAME, "--base", BASE, "--engine", "podman", "--json", *options)
+    done = image_command("build", "--name", NAME, *WITHOUT_CUDA, "--engine", "podman", "--json", *options)
     assert done.returncode == 0, done.stderr
     built = json.loads(done.stdout)
     assert built["image"] == image
     assert built["size"].endswith("GB")
-    assert "no CUDA toolkit" in done.stderr
+    assert built["cuda"] is None
+
+
+def test_a_base_without_cuda_is_refused_before_anything_is_built_unless_it_is_wanted(options: list[str]) -> None:
+    done = image_command("build", "--name", NAME, "--base", BASE, "--engine", "buildah", *options)
+    assert done.returncode == 4
+    *_, message, hint = done.stderr.strip().splitlines()
+    assert "the base image has no CUDA" in message
+    assert "--cuda none" in hint
+    assert "apt-get" not in done.stderr
 
 
 def test_a_base_image_that_cannot_be_had_is_named(options: list[str]) -> None:
     done = image_command(*BUILD[:3], "--base", "localhost/none:1", "--engine", "buildah", *options)
     assert done.returncode == 4
     assert "a base image cannot be had" in done.stderr
-    assert "--cuda" in done.stderr
+    assert "full names" in done.stderr
 
 
 @pytest.fixture

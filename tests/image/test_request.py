@@ -43,10 +43,11 @@ def test_the_tag_names_the_content() -> None:
 
 
 def test_cuda_and_the_bases_reach_the_dockerfile() -> None:
-    assert ImageSpec().arguments()["BASE_IMAGE"] == "nvidia/cuda:12.2.0-devel-ubuntu22.04"
-    assert ImageSpec(cuda="12.4").arguments()["RUNTIME_IMAGE"] == "nvidia/cuda:12.4.1-runtime-ubuntu22.04"
-    own = ImageSpec(base="a:1").arguments()
-    assert (own["BASE_IMAGE"], own["RUNTIME_IMAGE"]) == ("a:1", "a:1")
+    assert ImageSpec().arguments()["BASE_IMAGE"] == "docker.io/nvidia/cuda:12.2.0-devel-ubuntu22.04"
+    assert ImageSpec(cuda="12.4").arguments()["RUNTIME_IMAGE"] == "docker.io/nvidia/cuda:12.4.1-runtime-ubuntu22.04"
+    assert ImageSpec(cuda="12.4").arguments()["CUDA"] == "required"
+    own = ImageSpec(base="a:1", cuda="none").arguments()
+    assert (own["BASE_IMAGE"], own["RUNTIME_IMAGE"], own["CUDA"]) == ("a:1", "a:1", "none")
 
 
 def test_an_installed_wheel_builds_the_image_of_the_checkout(tmp_path: Path) -> None:
@@ -67,6 +68,8 @@ def test_an_installed_wheel_builds_the_image_of_the_checkout(tmp_path: Path) -> 
     [
         (["--name", "Not A Name"], "is not a name of an image"),
         (["--cuda", "11.8"], "no image for CUDA '11.8'"),
+        (["--cuda", "12.4", "--base", "debian:12"], "--cuda chooses NVIDIA's base, and --base another one"),
+        (["--cuda", "none"], "--cuda none needs a base image that has none"),
         (["--python", "3.10"], "cannot run Manim"),
         (["--tz", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
         (["--with", "./my-package"], "is not a package that can be installed"),
@@ -149,26 +152,47 @@ def test_steps_are_timed_from_buildahs_output() -> None:
     assert list(log.tail) == ["E: broken"]
 
 
-def test_steps_that_overlap_are_timed_from_buildkits_output() -> None:
-    seconds = iter([0.0, 1.0, 3.0, 7.0])
+def test_steps_that_overlap_are_timed_from_buildkits_output_as_written_down_not_run() -> None:
+    seconds = iter([0.0, 1.0, 3.0, 6.0, 7.0, 8.0])
     log = BuildLog(now=lambda: next(seconds))
     lines = [
+        '#0 building with "default" instance using docker driver',
+        "",
         "#7 [build 2/7] RUN apt-get update",
-        "#8 [stage-3 2/9] RUN tex",
         "#7 0.231 Get:1 http://archive",
+        "#7 ...",
+        "",
+        "#8 [stage-3 2/9] RUN tex",
+        "#8 0.102 Reading package lists...",
+        "#8 ...",
+        "",
+        "#7 [build 2/7] RUN apt-get update",
         "#7 DONE 3.0s",
+        "",
+        "#9 [build 3/7] RUN pip",
         '#8 ERROR: process "/bin/sh -c tex" did not complete successfully: exit code: 100',
+        "",
+        "#9 CANCELED",
         "------",
         " > [stage-3 2/9] RUN tex:",
         "4.1 E: Unable to locate package",
         "------",
+        "Dockerfile:10",
+        "--------------------",
+        "   9 |     ARG TEX=small",
+        "  10 | >>> RUN tex",
+        "--------------------",
+        'ERROR: failed to solve: process "/bin/sh -c tex" did not complete successfully: exit code: 100',
     ]
     shown = [step for line in lines for step in log.feed(line)]
     assert [(step.place, step.seconds) for step in shown] == [
         ("build 2/7", None),
         ("stage-3 2/9", None),
         ("build 2/7", 3.0),
+        ("build 3/7", None),
         ("stage-3 2/9", 6.0),
+        ("build 3/7", 2.0),
     ]
+    assert [line.partition(" ")[0] for line in log.tail] == ["4.1", "ERROR:"]
     assert log.failed is not None
     assert (log.failed.place, log.failed.text) == ("stage-3 2/9", "RUN tex")
