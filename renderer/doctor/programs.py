@@ -42,8 +42,11 @@ def _fonts() -> Check:
     missing = [script for script, pattern in _FONTS.items() if not ask(["fc-list", pattern, "family"])[1]]
     found = f"{len(set(listed.splitlines()))} families"
     if missing:
-        todo = "apt install fonts-noto-cjk fonts-noto-color-emoji, or their text becomes boxes"
+        todo = "apt install fonts-noto-cjk fonts-symbola, or their text becomes boxes"
         return Check("fonts", "warning", f"{found}, none for {' and '.join(missing)}", todo)
+    if ask(["fc-match", "--format", "%{color}", "emoji"])[1] == "True":
+        todo = "only scenes with emoji: docker/fonts.conf of the project shows how to prefer outlines (Symbola)"
+        return Check("fonts", "warning", f"{found}; emoji are color pictures, which Manim's Text leaves out", todo)
     return Check("fonts", "ok", f"{found}, with Chinese, Japanese, Korean and emoji")
 
 

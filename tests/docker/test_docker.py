@@ -41,6 +41,13 @@ def test_outputs_belong_to_the_caller_in_a_folder_with_spaces(rig: Rig, tmp_path
     assert file.stat().st_uid == os.getuid()
 
 
+def test_a_script_that_does_not_find_cuda_is_told_what_to_do(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, "import ctypes\nctypes.CDLL('libnvrtc.so.12')\n"))
+    (unit,) = job.wait(60).units
+    assert "libnvrtc.so.12: cannot open shared object file" in str(unit.details)
+    assert "use an image on NVIDIA's base" in str(unit.hint)
+
+
 def test_a_cancelled_job_leaves_no_container(rig: Rig, tmp_path: Path) -> None:
     job = rig.submit(script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(600)\n"))
     until(lambda: any(line.text == "up" for line in job.logs()))

@@ -77,6 +77,13 @@ def test_manims_own_templates_work_with_chinese_and_double_stroke(podman: Podman
         assert result["encoder"] == {}
 
 
+def test_emoji_are_drawn(podman: Podman, tmp_path: Path) -> None:
+    ink = picture(found(work(podman, tmp_path, "Emoji", format="png")["Emoji"], ".png")) > 128
+    middle = ink.shape[1] // 2
+    assert ink[:, :middle].sum() > 1000
+    assert ink[:, middle:].sum() > 1000
+
+
 def test_a_video_is_rendered_and_what_made_it_is_told(podman: Podman, tmp_path: Path) -> None:
     result = work(podman, tmp_path, "Turn")["Turn"]
     assert found(result, ".mp4").stat().st_size > 1000

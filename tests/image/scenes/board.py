@@ -8,6 +8,11 @@ class Board(Scene):
         self.add(VGroup(formula, chinese).arrange(DOWN))
 
 
+class Emoji(Scene):
+    def construct(self):
+        self.add(Text("😀🎉").scale_to_fit_width(10))
+
+
 class Ctex(Scene):
     def construct(self):
         self.add(Tex(r"勾股定理 $a^2 + b^2 = c^2$", tex_template=TexTemplateLibrary.ctex))
