@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,14 @@ def pictures(video: Path) -> tuple[list[int], list[np.ndarray[Any, np.dtype[np.u
     return [pts for pts, _ in shown], [picture for _, picture in shown]
 
 
+def decoding_times(video: Path) -> list[int]:
+    """Give each packet's decoding time as ffprobe reads it."""
+    entries = ["-select_streams", "v", "-show_entries", "packet=dts", "-of", "default=noprint_wrappers=1:nokey=1"]
+    done = subprocess.run(["ffprobe", "-v", "error", *entries, video], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return [int(dts) for dts in done.stdout.split()]
+
+
 @pytest.mark.parametrize("mode", ["parallel", "serial"])
 def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_stand_in_for_nvenc(
     mode: str, driver: Driver, tmp_path: Path
@@ -59,6 +68,7 @@ def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_
     times, shown = pictures(video)
     assert len(shown) == len(pictures(reference)[1]) == 45
     assert len({after - before for before, after in pairwise(times)}) == 1
+    assert all(after > before for before, after in pairwise(decoding_times(video)))
     for ours, theirs in zip(shown, pictures(reference)[1], strict=True):
         assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 3
 
