@@ -1,54 +1,22 @@
-"""Calls of the deployed function: spawned, asked, cancelled."""
+"""Calls of the deployed function: asked how they are, and cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from backends.exit_codes import ExitCode
 from backends.modal.record import Outcome, Record
-from backends.modal.request import FUNCTION, MOUNT, VOLUME, ModalRequest
 from backends.modal.session import ANSWER_S, Session
 from backends.models import JobState
 
-RETRIED = (ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED)
 ASKED_AT_ONCE = 50
+MORE_MEMORY = "raise --memory, or lower the resolution"
 EXPIRED = "Modal keeps results for 7 days, and this one has expired"
+_MEMORY = re.compile(r"\boom\b|oom.?kill|memory|exit code:? (137|-9)\b", re.IGNORECASE)
 _RETRIED_ERROR = re.compile(r"renderer: try (\d+) ended with exit code (\d+): (.*)", re.DOTALL)
-
-
-def spawn(session: Session, request: ModalRequest, record: Mapping[str, Any]) -> str:
-    """Call the function once for each unit; give the id of the call."""
-    payloads = [_payload(request, index) for index in range(len(request.units))]
-    payloads[0]["record"] = record
-
-    def act() -> str:
-        modal = session.modal
-        function = modal.Function.from_name(request.deployment.app, FUNCTION, environment_name=session.environment)
-        options = dict(request.options)
-        if request.secrets:
-            options["secrets"] = [
-                modal.Secret.from_name(name, environment_name=session.environment) for name in request.secrets
-            ]
-        if options:
-            function = function.with_options(**options)
-        call = function.spawn(payloads[0]) if len(payloads) == 1 else function.experimental_spawn_map(payloads)
-        return str(call.object_id)
-
-    return session.call(act, seconds=ANSWER_S + len(payloads))
-
-
-def _payload(request: ModalRequest, index: int) -> dict[str, Any]:
-    return {
-        "unit": index,
-        "command": [*request.command, "--unit", str(index)],
-        "env": dict(request.env),
-        "retried": [int(code) for code in RETRIED],
-        "volume": VOLUME,
-        "mount": MOUNT,
-    }
 
 
 def ask(session: Session, record: Record, units: Sequence[int], *, wait: float = 0.0) -> dict[int, Outcome]:
@@ -72,6 +40,20 @@ def ask(session: Session, record: Record, units: Sequence[int], *, wait: float =
     return {unit: outcome for unit, outcome in found.items() if outcome}
 
 
+def count_open(session: Session, call_id: str) -> int:
+    """Count the inputs of a call that has not ended; 0 for one that has, or that Modal does not know."""
+
+    def look() -> int:
+        try:
+            graph = session.modal.FunctionCall.from_id(call_id).get_call_graph()
+        except session.modal.exception.NotFoundError:
+            return 0
+        own = [item.status.name for item in graph if item.function_call_id == call_id]
+        return len(own) if "PENDING" in own else 0
+
+    return session.call(look)
+
+
 def cancel(session: Session, record: Record, *, kill: bool = False) -> None:
     """Ask Modal to end a call; with ``kill`` its containers, too."""
     call = session.modal.FunctionCall.from_id(record.call)
@@ -81,8 +63,7 @@ def cancel(session: Session, record: Record, *, kill: bool = False) -> None:
 def _outcome(session: Session, record: Record, answer: object) -> Outcome | None:
     """Read what Modal says of a unit; None while it has not ended."""
     if isinstance(answer, dict):
-        state = JobState.FAILED if answer["exit_code"] else JobState.SUCCEEDED
-        return Outcome(state=state, **answer)
+        return _of_worker(record, Outcome(state=JobState.FAILED, **answer))
     exceptions = session.modal.exception
     if type(answer) is TimeoutError:
         return None
@@ -102,12 +83,28 @@ def _outcome(session: Session, record: Record, answer: object) -> Outcome | None
     return _other(session, record, answer)
 
 
+def _of_worker(record: Record, outcome: Outcome) -> Outcome:
+    """Take what the worker said of its own end."""
+    if outcome.exit_code == ExitCode.OK:
+        return replace(outcome, state=JobState.SUCCEEDED)
+    if outcome.exit_code == ExitCode.OUT_OF_MEMORY:
+        return replace(outcome, message=f"{outcome.message} ({_memory(record)})", hint=MORE_MEMORY)
+    return outcome
+
+
+def _memory(record: Record) -> str:
+    return f"{record.memory_mib / 1024:g} GiB were asked for"
+
+
 def _other(session: Session, record: Record, answer: object) -> Outcome:
     exceptions = session.modal.exception
     if type(answer) is exceptions.RemoteError or isinstance(answer, exceptions.InternalFailure):
         if record.cancelled or _terminated(session, record):
             return Outcome(state=JobState.CANCELLED, exit_code=ExitCode.CANCELLED)
-        hint = "it may have run out of memory: raise --memory; or let Modal try again: --retries 2"
+        if _MEMORY.search(str(answer)):
+            message = f"it ran out of memory at Modal ({_memory(record)}): {answer}"
+            return _failed(ExitCode.OUT_OF_MEMORY, message, MORE_MEMORY)
+        hint = "let Modal try again: --retries 2; if it happens every time, raise --memory"
         return _failed(ExitCode.LOST, f"the container at Modal was lost: {answer}", hint)
     if isinstance(answer, exceptions.Error):
         raise answer

@@ -25,7 +25,7 @@ def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
     running = {record.call for record in backend.records.newest_first() if record.open}
     newest: dict[str, float] = {}
     sizes: dict[str, int] = {}
-    for folder in ("jobs", "inputs"):
+    for folder in ("jobs", "inputs", "withdrawn"):
         for entry in backend.files.list(folder):
             path = "/".join(entry.path.strip("/").split("/")[:2])
             newest[path] = max(newest.get(path, 0.0), entry.mtime)

@@ -47,6 +47,22 @@ class Record:
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     started: Mapping[int, str] = field(default_factory=dict)
 
+    @classmethod
+    def unknown(cls, app: str, call: str, environment: str | None, units: int) -> Record:
+        """Describe a call of which nothing but its id and the number of its inputs is known."""
+        names = tuple(str(index) for index in range(units))
+        return cls(
+            call=call,
+            app=app,
+            environment=environment,
+            name=call,
+            units=names,
+            created=now(),
+            gpus=(),
+            cpu=0,
+            memory_mib=0,
+        )
+
     @property
     def open(self) -> list[int]:
         """The units whose end nobody has seen."""
@@ -84,6 +100,7 @@ class Records:
 
     def save(self, record: Record) -> None:
         """Keep a record, whole or not at all."""
+        self.check_writable()
         path = self._path(record.call)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:

@@ -69,7 +69,7 @@ def describe(handle: JobHandle, record: Record, progress: dict[int, float | None
         exit_code=_exit_code(state, failed),
         created=datetime.fromisoformat(record.created),
         finished=datetime.fromisoformat(record.finished) if record.finished else None,
-        notes=(f"https://modal.com/id/{record.call}", _cost(record)),
+        notes=(f"https://modal.com/id/{record.call}", *([_cost(record)] if record.cpu else [])),
     )
 
 

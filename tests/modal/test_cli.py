@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from modal_double import ModalDouble
 from rigs.base import Rig
-from support import BIN, environment, output, renderer, until
+from support import BIN, alive, environment, output, renderer, until
 
 from backends import JobState
 from backends.exit_codes import ExitCode
@@ -120,6 +121,38 @@ def test_ctrl_c_detaches_and_another_shell_goes_on(
     assert run("wait", job["handle"]).returncode == 0
     assert run("logs", job["handle"]).stdout == "here\n"
     assert f"https://modal.com/id/{job['handle'].rpartition('/')[2]}" in run("status", job["handle"]).stdout
+
+
+def test_ctrl_c_while_the_image_is_built_leaves_nothing(
+    run: Run, project: Path, env: dict[str, str], fresh: ModalDouble
+) -> None:
+    with fresh.faults(delay={"ImageJoinStreaming": 60.0}):
+        mine = {**env, **fresh.environment}
+        submit = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=mine, stderr=subprocess.DEVNULL)
+        until(lambda: "ImageJoinStreaming" in fresh.rpcs())
+        (deploying,) = psutil.Process(submit.pid).children()
+        os.kill(submit.pid, signal.SIGINT)
+        assert submit.wait(30) == ExitCode.INTERRUPTED
+        until(lambda: not alive(deploying.pid))
+    assert not fresh.state.calls
+    assert output(run("list", "--backend", "modal", "--json", **fresh.environment)) == []
+    done = run(*SUBMIT, **fresh.environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, project: Path) -> None:
+    double.state.requests.clear()
+    (project / "needs.txt").write_text("scipy>=1.14,<2\n")
+    done = run(
+        *SUBMIT, "--dry-run", "--with", "cupy-cuda12x>=13,<14", "--with", "einops", "--requirements", "needs.txt"
+    )
+    assert '"cupy-cuda12x>=13,<14",\n' in done.stdout
+    assert '"einops"\n' in done.stdout
+    assert "needs.txt" in done.stdout
+    done = run(*SUBMIT, "--with", "./mine")
+    assert done.returncode == ExitCode.USAGE
+    assert "'./mine' is no package" in done.stderr
+    assert double.rpcs() == []
 
 
 def test_a_dry_run_sends_nothing(run: Run, double: ModalDouble) -> None:

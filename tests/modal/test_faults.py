@@ -116,6 +116,18 @@ def test_cancel_ends_the_worker_and_all_its_children(rig: Rig, script: Script, p
     until(lambda: gone(pids), within=5)
 
 
+def test_cancelling_a_job_that_is_done_changes_nothing(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n")
+    job = rig.submit(path)
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    job.cancel()
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.name for file in job.fetch(tmp_path / "out")] == ["o.txt"]
+    assert "FunctionCallCancel" not in double.rpcs()
+
+
 def test_a_container_that_does_not_hear_is_killed(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
     job = hanging(rig, script, pids)
     with double.faults(deaf=True):
@@ -201,6 +213,43 @@ def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tm
     assert not fresh.state.calls
     assert list((tmp_path / "jobs").iterdir()) == []
     assert rig.submit(path).wait(60).state is JobState.SUCCEEDED
+
+
+def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
+    fresh: ModalDouble, tmp_path: Path, script: Script
+) -> None:
+    import modal
+
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    job = rig.submit(script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n"))
+    job.wait(60)
+    modal.Volume.objects.delete("renderer")
+    with pytest.raises(OutputError, match="no longer on the Modal volume 'renderer'"):
+        job.fetch(tmp_path / "out")
+    assert "renderer" not in fresh.state.volumes
+    again = rig.submit(tmp_path / "my project é" / "job.py")
+    assert again.wait(60).state is JobState.SUCCEEDED
+    assert [file.name for file in again.fetch(tmp_path / "out")] == ["o.txt"]
+
+
+def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    import modal
+
+    with double.faults(no_capacity=True):
+        job = rig.submit(script("print(1)\n"))
+        modal.Volume.objects.delete("renderer")
+    status = job.wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.INPUT)
+    assert status.units[0].message == "the Modal volume 'renderer' with the inputs was removed"
+    assert status.units[0].hint == "submit the job again"
+
+
+def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    said = (Status.INVALID_ARGUMENT, "GPU type B200 is not available to this workspace")
+    with double.faults(fail={"FunctionBindParams": said}), pytest.raises(BackendError) as caught:
+        rig.submit(script("print(1)\n"), gpu="B200")
+    assert str(caught.value) == "Modal refuses: GPU type B200 is not available to this workspace"
+    assert caught.value.hint == "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
 
 
 @pytest.mark.parametrize(
