@@ -68,7 +68,8 @@ class ModalBackend(Backend[ModalRequest]):
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call; on return it has ended."""
-        record = self._refreshed(self._find(handle))
+        record = self._find(handle)
+        record, _ = status.refresh(self.session, self._files(record), record)
         if not record.open:
             return
         record = replace(record, cancelled=True)
@@ -127,9 +128,6 @@ class ModalBackend(Backend[ModalRequest]):
         if record != known and self.records.load(record.call):
             self.records.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
-
-    def _refreshed(self, record: Record) -> Record:
-        return merged(record, calls.ask(self.session, record, record.open), {}) if record.open else record
 
     def _find(self, handle: JobHandle) -> Record:
         """Find the record here, or on the volume when another machine made the call, or the call itself at Modal."""

@@ -13,6 +13,7 @@ from backends.modal.session import ANSWER_S, Session
 from backends.models import JobState
 
 ASKED_AT_ONCE = 50
+EACH_S = 0.1  # the slowest pace at which many are asked
 MORE_MEMORY = "raise --memory, or lower the resolution"
 EXPIRED = "Modal keeps results for 7 days, and this one has expired"
 _MEMORY = re.compile(r"\boom\b|oom.?kill|memory|exit code:? (137|-9)\b", re.IGNORECASE)
@@ -35,7 +36,7 @@ def ask(session: Session, record: Record, units: Sequence[int], *, wait: float =
 
         return await asyncio.gather(*(ask_one(unit) for unit in units))
 
-    answers = session.call(lambda: asyncio.run(ask_all()), seconds=ANSWER_S + wait + len(units) / ASKED_AT_ONCE)
+    answers = session.call(lambda: asyncio.run(ask_all()), seconds=ANSWER_S + wait + len(units) * EACH_S)
     found = {unit: _outcome(session, record, answer) for unit, answer in zip(units, answers, strict=True)}
     return {unit: outcome for unit, outcome in found.items() if outcome}
 

@@ -51,5 +51,8 @@ def _requirements(recipe: Recipe) -> list[str]:
         try:
             lines += path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read the requirements {str(path)!r}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SpecError(
+                f"cannot read the requirements {str(path)!r}: {why}", hint="--requirements names it"
+            ) from error
     return [line for line in map(str.strip, lines) if line and not line.startswith("#")]

@@ -121,4 +121,5 @@ def _cost(record: Record) -> str:
         if index not in record.outcomes:
             seconds += (moment - datetime.fromisoformat(started)).total_seconds()
     dollars = seconds * prices.second(record.gpus, record.cpu, record.memory_mib)
-    return f"about ${dollars:.4f} so far for {seconds:.0f} s, at the prices of {prices.SOURCE} on {prices.AS_OF}"
+    spent = f"about ${dollars:.4f}{' so far' if record.open else ''} for {seconds:.0f} s"
+    return f"{spent}, at the prices of {prices.SOURCE} on {prices.AS_OF}"
