@@ -121,6 +121,7 @@ class ModalBackend(Backend[ModalRequest]):
             gpus=(gpu,) if gpu else request.deployment.gpus,
             cpu=request.options.get("cpu", CPU),
             memory_mib=request.options.get("memory", MEMORY_MIB),
+            inputs=tuple(request.inputs),
         )
 
     def _status(self, record: Record) -> JobStatus:

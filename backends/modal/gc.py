@@ -22,7 +22,9 @@ class Garbage:
 
 def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
     """Name what is older than so many days and belongs to no job that still runs."""
-    running = {record.call for record in backend.records.newest_first() if record.open}
+    list(backend.list())  # what has ended is seen to have ended
+    running = [record for record in backend.records.newest_first() if record.open]
+    kept = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
     newest: dict[str, float] = {}
     sizes: dict[str, int] = {}
     for folder in ("jobs", "inputs", "withdrawn"):
@@ -32,7 +34,7 @@ def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
             sizes[path] = sizes.get(path, 0) + entry.size
     for path, moment in sorted(newest.items()):
         age = (time.time() - moment) / DAY_S
-        if age >= days and path.removeprefix("jobs/") not in running:
+        if age >= days and path not in kept:
             yield Garbage(path, sizes[path], age)
 
 

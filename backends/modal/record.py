@@ -31,7 +31,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One call. ``outcomes`` and ``started`` (ISO 8601) are what has been seen so far, by index of the unit."""
+    """One call. ``inputs`` are paths on the volume.
+
+    ``outcomes`` and ``started`` (ISO 8601) are what has been seen so far, by index of the unit.
+    """
 
     call: str
     app: str
@@ -42,6 +45,7 @@ class Record:
     gpus: tuple[str, ...]
     cpu: float
     memory_mib: int
+    inputs: tuple[str, ...] = ()
     cancelled: bool = False
     finished: str | None = None
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
@@ -81,7 +85,7 @@ class Record:
             for index, item in content["outcomes"].items()
         }
         started = {int(index): moment for index, moment in content["started"].items()}
-        tuples = {"units": tuple(content["units"]), "gpus": tuple(content["gpus"])}
+        tuples = {key: tuple(content[key]) for key in ("units", "gpus", "inputs")}
         return cls(**{**content, **tuples, "outcomes": outcomes, "started": started})
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
 SIDE_BY_SIDE = 8
+FRESH_S = 7 * 86400.0  # well below the age at which ``renderer gc`` removes inputs
 LIST_S = 60.0  # a volume may hold many files
 TRANSFER_S = 120.0
 SLOWEST = 50_000  # bytes a second
@@ -55,9 +57,9 @@ class Files:
         return self.session.call(look)
 
     def put_missing(self, volume: Any, files: Mapping[str, bytes]) -> None:
-        """Upload what is not there. A file is there whole or not at all."""
-        sizes = self.session.call(lambda: asyncio.run(self._sizes(volume, files)))
-        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
+        """Upload what is not there, or so old that ``renderer gc`` may take it. A file is there whole or not at all."""
+        found = self.session.call(lambda: asyncio.run(self._find_each(volume, files)))
+        missing = {path: data for path, data in files.items() if found[path] != len(data)}
         if missing:
             size = sum(map(len, missing.values()))
             self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be sent to Modal")
@@ -129,15 +131,16 @@ class Files:
             VOLUME, environment_name=self.environment, create_if_missing=create, version=2
         )
 
-    async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
-        """Give the size of each file, None where it is not there."""
+    async def _find_each(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
+        """Give the size of each file, None where it is not there or old."""
 
         async def size(path: str) -> int | None:
             try:
                 entries = await volume.listdir.aio(path)
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return None
-            return entries[0].size if entries else None
+            fresh = entries and time.time() - entries[0].mtime < FRESH_S
+            return entries[0].size if fresh else None
 
         wanted = list(paths)
         return dict(zip(wanted, await asyncio.gather(*map(size, wanted)), strict=True))

@@ -205,3 +205,30 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDo
     assert list((volume / "inputs").iterdir()) == []
     assert [status.handle for status in new.backend.list()] == [new.handle]
     assert rig.submit(tmp_path / "job.py").wait(60).state is JobState.SUCCEEDED
+
+
+def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
+    fresh: ModalDouble, project: Path, tmp_path: Path
+) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    ended = rig.submit(project / "job.py").handle.parts[1]
+    until(lambda: fresh.state.calls[ended].inputs[0].output is not None)
+    inputs = {f"inputs/{path.name}" for path in (fresh.volume("renderer") / "inputs").iterdir()}
+    place = ModalBackend(rig.loaded().modal)
+    with fresh.faults(no_capacity=True):
+        waiting = rig.submit(project / "job.py")
+        assert [item.path for item in gc.find(place, 0)] == [f"jobs/{ended}"]
+        waiting.cancel()
+    assert {item.path for item in gc.find(place, 0)} == {f"jobs/{ended}", *inputs}
+
+
+def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    rig.submit(project / "job.py").wait(60)
+    long_ago = time.time() - 29 * 86400
+    for path in (fresh.volume("renderer") / "inputs").iterdir():
+        os.utime(path, (long_ago, long_ago))
+    assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
+    assert all(item.days < 1 for item in gc.find(ModalBackend(rig.loaded().modal), 0))
