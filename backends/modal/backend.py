@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.errors import JobNotFoundError, OutputError, TransientError
-from backends.modal import calls, deployment, logs, status
+from backends.modal import calls, deployment, logs, outcomes, status
 from backends.modal.options import ModalOptions
 from backends.modal.record import Record, Records, merged, now
 from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
@@ -49,7 +49,7 @@ class ModalBackend(Backend[ModalRequest]):
         try:
             self.records.save(record)
         except BaseException:
-            calls.cancel(self.session, record, kill=True)
+            calls.cancel(self.session, record.call, kill=True)
             raise
         return JobHandle(self.name, (record.app, record.call))
 
@@ -75,8 +75,8 @@ class ModalBackend(Backend[ModalRequest]):
         record = replace(record, cancelled=True)
         self.records.save(record)
         for kill in (False, True):
-            calls.cancel(self.session, record, kill=kill)
-            record = merged(record, calls.ask(self.session, record, record.open, wait=CANCEL_S), {})
+            calls.cancel(self.session, record.call, kill=kill)
+            record = merged(record, outcomes.ended(self.session, record, record.open, wait=CANCEL_S), {})
             self.records.save(record)
             if not record.open:
                 return
@@ -144,6 +144,6 @@ class ModalBackend(Backend[ModalRequest]):
             return None
         content = self.files.read(f"jobs/{call}/job.json")
         if content is None:  # it has not started, and only Modal knows of it
-            count = calls.count_open(self.session, call)
-            return Record.unknown(app, call, self.options.environment, count) if count else None
+            states = calls.input_states(self.session, call)
+            return Record.unknown(app, call, self.options.environment, len(states)) if "PENDING" in states else None
         return replace(Record.from_json(content), call=call)

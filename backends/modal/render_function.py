@@ -25,6 +25,13 @@ MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.o
 
 def render(job: dict[str, Any]) -> dict[str, Any]:
     """Render unit ``job["unit"]`` onto the volume and tell how it ended. Raises what Modal shall try again."""
+    try:
+        return _render(job)
+    except modal.exception.Error as error:  # at the client its class would say that the way to Modal is broken
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
+
+def _render(job: dict[str, Any]) -> dict[str, Any]:
     call = modal.current_function_call_id() or ""
     volume = modal.Volume.from_name(job["volume"])
     try:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from backends.contract import RESULT, last_progress
 from backends.exit_codes import ExitCode
-from backends.modal import calls, logs, prices
-from backends.modal.calls import EXPIRED
+from backends.modal import logs, outcomes, prices
+from backends.modal.outcomes import EXPIRED
 from backends.modal.record import Outcome, Record, merged
 from backends.modal.session import Session
 from backends.modal.volume import Files
@@ -22,8 +22,8 @@ def refresh(session: Session, files: Files, record: Record) -> tuple[Record, dic
     """Ask Modal for what is still open; give the record as it is now, and the progress of units that run."""
     if not record.open:
         return record, {}
-    outcomes = calls.ask(session, record, _worth_asking(files, record))
-    record = merged(record, {unit: _stored(files, record, unit, found) for unit, found in outcomes.items()}, {})
+    found = outcomes.ended(session, record, _worth_asking(files, record))
+    record = merged(record, {unit: _stored(files, record, unit, outcome) for unit, outcome in found.items()}, {})
     if not record.open:
         return record, {}
     texts: dict[int, list[str]] = {}

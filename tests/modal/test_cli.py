@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from grpclib import Status
 from modal_double import ModalDouble
 from rigs.base import Rig
 from support import BIN, alive, environment, output, renderer, until
@@ -153,6 +154,16 @@ def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, 
     assert done.returncode == ExitCode.USAGE
     assert "'./mine' is no package" in done.stderr
     assert double.rpcs() == []
+
+
+def test_what_keeps_modal_from_answering_is_no_end_of_the_job(run: Run, double: ModalDouble) -> None:
+    handle = run(*SUBMIT, "--detach").stdout.strip()
+    done = run("status", handle, MODAL_TOKEN_SECRET="as-wrong")  # noqa: S106  # a wrong one
+    says(done, ExitCode.BACKEND, "Modal does not accept the token", "run `modal token new`")
+    with double.faults(fail={"FunctionGetOutputs": (Status.UNAVAILABLE, "overloaded")}):
+        done = run("status", handle)
+    says(done, ExitCode.TRANSIENT, "Modal did not answer", "try again")
+    assert run("wait", handle).returncode == 0
 
 
 def test_a_dry_run_sends_nothing(run: Run, double: ModalDouble) -> None:
