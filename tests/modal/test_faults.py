@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -99,11 +102,24 @@ def test_modals_own_time_limit_is_told(rig: Rig, double: ModalDouble, script: Sc
     until(lambda: gone(pids))
 
 
-def test_a_job_that_waits_says_for_what_and_can_be_cancelled(rig: Rig, double: ModalDouble, script: Script) -> None:
+def made_earlier(record: Path, by: timedelta) -> None:
+    """Put the beginning of a job back."""
+    content = json.loads(record.read_text())
+    content["created"] = (datetime.fromisoformat(content["created"]) - by).isoformat()
+    record.write_text(json.dumps(content))
+
+
+def test_a_job_that_waits_says_for_what_and_can_be_cancelled(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
     with double.faults(no_capacity=True):
         job = rig.submit(script("print(1)\n"))
         status = job.status()
         assert (status.state, status.reason) == (JobState.PENDING, "waiting for A10G at Modal")
+        made_earlier(tmp_path / "jobs" / f"{call_of(job)}.json", timedelta(seconds=40))
+        status = job.status()
+        assert re.fullmatch(r"waiting for A10G at Modal since 4\d s", status.reason or "")
+        assert status.hint == "another GPU may be free: --gpu A10G,L4,T4"
         job.cancel()
         assert job.status().state is JobState.CANCELLED
 
