@@ -25,10 +25,12 @@ def main() -> None:
     from modal_double import ModalDouble
     from rigs.modal import environment
 
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ModalDouble() as double, environment(double):
+        started = {"double_start_seconds": round(time.monotonic() - began, 3)}
         (Path(folder) / "project").mkdir()
         (Path(folder) / "project" / "job.py").write_text(JOB)
-        print(json.dumps(measure(double, Path(folder)), indent=2))
+        print(json.dumps(started | measure(double, Path(folder)), indent=2))
 
 
 def measure(double: Any, folder: Path) -> dict[str, object]:

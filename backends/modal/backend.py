@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.errors import JobNotFoundError, OutputError, TransientError
-from backends.modal import calls, deployment, logs, status
+from backends.modal import calls, deployment, logs, outcomes, status
 from backends.modal.options import ModalOptions
 from backends.modal.record import Record, Records, merged, now
 from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
 from backends.modal.session import Session
+from backends.modal.spawn import spawn
 from backends.modal.volume import Files
 from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
 
@@ -39,15 +40,16 @@ class ModalBackend(Backend[ModalRequest]):
         """Deploy where needed, upload what is missing, call the function, remember the call."""
         request, spec = plan.request, plan.spec
         self.records.check_writable()
-        deployment.ensure(self.session, request.deployment)
+        volume = self.files.ensure()
+        deployment.ensure(self.session, request.deployment, volume.object_id)
         task, bundle = input_paths(spec)
-        self.files.put_missing({task: spec.task.encode(), bundle: spec.bundle.data})
+        self.files.put_missing(volume, {task: spec.task.encode(), bundle: spec.bundle.data})
         record = self._record(request, spec)
-        record = replace(record, call=calls.spawn(self.session, request, asdict(record)))
+        record = replace(record, call=spawn(self.session, self.files, request, record))
         try:
             self.records.save(record)
         except BaseException:
-            calls.cancel(self.session, record, kill=True)
+            calls.cancel(self.session, record.call, kill=True)
             raise
         return JobHandle(self.name, (record.app, record.call))
 
@@ -66,14 +68,15 @@ class ModalBackend(Backend[ModalRequest]):
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call; on return it has ended."""
-        record = self._refreshed(self._find(handle))
+        record = self._find(handle)
+        record, _ = status.refresh(self.session, self._files(record), record)
         if not record.open:
             return
         record = replace(record, cancelled=True)
         self.records.save(record)
         for kill in (False, True):
-            calls.cancel(self.session, record, kill=kill)
-            record = merged(record, calls.ask(self.session, record, record.open, wait=CANCEL_S), {})
+            calls.cancel(self.session, record.call, kill=kill)
+            record = merged(record, outcomes.ended(self.session, record, record.open, wait=CANCEL_S), {})
             self.records.save(record)
             if not record.open:
                 return
@@ -118,6 +121,7 @@ class ModalBackend(Backend[ModalRequest]):
             gpus=(gpu,) if gpu else request.deployment.gpus,
             cpu=request.options.get("cpu", CPU),
             memory_mib=request.options.get("memory", MEMORY_MIB),
+            inputs=tuple(request.inputs),
         )
 
     def _status(self, record: Record) -> JobStatus:
@@ -126,18 +130,20 @@ class ModalBackend(Backend[ModalRequest]):
             self.records.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
 
-    def _refreshed(self, record: Record) -> Record:
-        return merged(record, calls.ask(self.session, record, record.open), {}) if record.open else record
-
     def _find(self, handle: JobHandle) -> Record:
-        """Find the record here, or on the volume where another machine submitted the job."""
+        """Find the record here, or on the volume when another machine made the call, or the call itself at Modal."""
         if len(handle.parts) == 2 and handle.parts[1].startswith("fc-") and handle.parts[1].isascii():  # noqa: PLR2004
             app, call = handle.parts
-            record = self.records.load(call) or self._of_another_machine(call)
+            record = self.records.load(call) or self._of_another_machine(app, call)
             if record and record.app == app:
                 return record
         raise JobNotFoundError(f"there is no job {handle}", hint="`renderer list --backend modal` shows yours")
 
-    def _of_another_machine(self, call: str) -> Record | None:
-        content = self.files.read(f"jobs/{call}/job.json") if call.removeprefix("fc-").isalnum() else None
-        return replace(Record.from_json(content), call=call) if content else None
+    def _of_another_machine(self, app: str, call: str) -> Record | None:
+        if not call.removeprefix("fc-").isalnum():
+            return None
+        content = self.files.read(f"jobs/{call}/job.json")
+        if content is None:  # it has not started, and only Modal knows of it
+            states = calls.input_states(self.session, call)
+            return Record.unknown(app, call, self.options.environment, len(states)) if "PENDING" in states else None
+        return replace(Record.from_json(content), call=call)

@@ -24,9 +24,9 @@ BUILDER = "2025.06"  # from this version on Modal's image builder installs nothi
 log = logging.getLogger(__name__)
 
 
-def ensure(session: Session, deployment: Deployment) -> None:
-    """Deploy the app when it is missing or not what it should be."""
-    content = content_hash(deployment)
+def ensure(session: Session, deployment: Deployment, volume: str) -> None:
+    """Deploy the app when it is missing or not what it should be, or mounts another volume than that of this id."""
+    content = content_hash(deployment, volume)
     if is_current(session, deployment.app, content):
         return
     log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)

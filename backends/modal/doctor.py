@@ -47,13 +47,15 @@ def _token(backend: ModalBackend) -> Check:
 
 def _app(backend: ModalBackend) -> Check:
     wanted = Deployment(app=app_name(), recipe=Recipe(), gpus=(GPU,))
-    if deployment.is_current(backend.session, wanted.app, content_hash(wanted)):
+    if deployment.is_current(backend.session, wanted.app, content_hash(wanted, backend.files.find() or "")):
         return Check("app", "ok", f"{wanted.app} is deployed and current")
     todo = "the next submit deploys it, which takes minutes the first time"
     return Check("app", "warning", f"{wanted.app} is not deployed, or not this version of it", todo)
 
 
 def _volume(backend: ModalBackend) -> Check:
+    if backend.files.find() is None:
+        return Check("volume", "warning", f"there is no volume {VOLUME!r}", "the next submit makes it")
     size = sum(entry.size for folder in ("jobs", "inputs") for entry in backend.files.list(folder))
     todo = "`renderer gc --backend modal` removes what is old" if size > 10 * 2**30 else None
     return Check("volume", "ok", f"{VOLUME!r} holds {size / 2**20:.1f} MiB", todo)

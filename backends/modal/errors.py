@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backends.errors import BackendError, RendererError, SpecError, TransientError
+from backends.errors import BackendError, RendererError, TransientError
 
 TOKEN_HINT = "run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"  # noqa: S105  # no token itself
+_OTHER_GPU = "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
 _TRY_AGAIN = "try again; https://status.modal.com says whether Modal has trouble"
 
 # class name of the error: ours, the sentence, what to do. {error} is what Modal said.
@@ -32,7 +33,6 @@ _WORDS: Mapping[str, tuple[type[RendererError], str, str]] = {
         "Modal's limits are reached: {error}",
         "wait, or raise the plan's limits",
     ),
-    "RequestSizeError": (SpecError, "the job is too large for one request to Modal", "send fewer scenes at once"),
     "VolumeUploadTimeoutError": (TransientError, "sending the inputs to Modal took too long", _TRY_AGAIN),
     "UnimplementedError": (BackendError, "Modal does not offer this (any more): {error}", "update renderer"),
     "InvalidError": (BackendError, "Modal refuses: {error}", "`renderer doctor --backend modal` checks the set-up"),
@@ -61,6 +61,8 @@ def translate(names: list[str], text: str) -> RendererError:
         return BackendError(what, hint=TOKEN_HINT if "missing" in said else "`modal profile list` shows the profiles")
     if "ConflictError" in names and "client" in said.lower() and "version" in said.lower():
         names = ["VersionError"]
+    if "GPU" in said and "InvalidError" in names:
+        return BackendError(f"Modal refuses: {said}", hint=_OTHER_GPU)
     for name in names:
         if name in _WORDS:
             kind, sentence, hint = _WORDS[name]

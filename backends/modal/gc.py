@@ -22,17 +22,19 @@ class Garbage:
 
 def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
     """Name what is older than so many days and belongs to no job that still runs."""
-    running = {record.call for record in backend.records.newest_first() if record.open}
+    list(backend.list())  # what has ended is seen to have ended
+    running = [record for record in backend.records.newest_first() if record.open]
+    kept = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
     newest: dict[str, float] = {}
     sizes: dict[str, int] = {}
-    for folder in ("jobs", "inputs"):
+    for folder in ("jobs", "inputs", "withdrawn"):
         for entry in backend.files.list(folder):
             path = "/".join(entry.path.strip("/").split("/")[:2])
             newest[path] = max(newest.get(path, 0.0), entry.mtime)
             sizes[path] = sizes.get(path, 0) + entry.size
     for path, moment in sorted(newest.items()):
         age = (time.time() - moment) / DAY_S
-        if age >= days and path.removeprefix("jobs/") not in running:
+        if age >= days and path not in kept:
             yield Garbage(path, sizes[path], age)
 
 

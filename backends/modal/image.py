@@ -18,10 +18,10 @@ from backends.modal.request import Deployment, Recipe
 RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
 
 
-def content_hash(deployment: Deployment) -> str:
-    """Tell one deployment from every other. Raises SpecError for requirements that cannot be read."""
+def content_hash(deployment: Deployment, volume: str) -> str:
+    """Tell one deployment, with the id of its volume, from every other. Raises SpecError as _requirements."""
     found = hashlib.sha256(image_context.content(_requirements(deployment.recipe)).encode())
-    found.update(json.dumps([asdict(deployment), image_context.build_arguments()]).encode())
+    found.update(json.dumps([asdict(deployment), image_context.build_arguments(), volume]).encode())
     return found.hexdigest()[:32]
 
 
@@ -44,11 +44,15 @@ def check_dockerfile(folder: Path) -> None:
 
 
 def _requirements(recipe: Recipe) -> list[str]:
+    """Give the lines to install. Raises SpecError for a file that cannot be read."""
     lines = list(recipe.packages)
     if recipe.requirements:
         path = Path(recipe.requirements)
         try:
             lines += path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read {path}: {error}", hint="[modal] requirements names it") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SpecError(
+                f"cannot read the requirements {str(path)!r}: {why}", hint="--requirements names it"
+            ) from error
     return [line for line in map(str.strip, lines) if line and not line.startswith("#")]

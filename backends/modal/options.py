@@ -5,18 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _words(value: object) -> object:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+def _split(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _check_package(text: str) -> str:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"{text!r} is no package; write it as cupy-cuda12x==13.3.0 or name@https://…") from error
+    return text
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Packages = Annotated[tuple[Annotated[str, AfterValidator(_check_package)], ...], BeforeValidator(_split)]
 
 
-def _option(default: Any, description: str, *flags: str, **limits: Any) -> Any:
-    return Field(default, description=description, json_schema_extra={"group": "Modal", "flags": list(flags)}, **limits)
+def _option(default: Any, description: str, *flags: str, repeated: bool = False, **limits: Any) -> Any:
+    extra: dict[str, Any] = {"group": "Modal", "flags": list(flags), "repeated": repeated}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 class ModalOptions(BaseModel):
@@ -31,8 +46,8 @@ class ModalOptions(BaseModel):
     max_containers: int | None = _option(
         None, "scenes that run at the same time at most", "--modal-max-containers", ge=1, le=1000
     )
-    packages: Words = _option((), "Python packages to add to the image, separated by commas", "--modal-packages")
-    requirements: Path | None = _option(None, "requirements.txt to add to the image", "--modal-requirements")
+    packages: Packages = _option((), "a Python package to add to the image; may be repeated", "--with", repeated=True)
+    requirements: Path | None = _option(None, "a file of Python packages to add to the image", "--requirements")
     registry_secret: str | None = _option(None, "Modal secret with the credentials of the registry of --image")
     secrets: Words = _option((), "Modal secrets whose values the user's code gets as environment variables")
     state_dir: Path | None = _option(None, "where jobs are remembered; default: manim-renderer/modal in XDG_STATE_HOME")

@@ -31,7 +31,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One call. ``outcomes`` and ``started`` (ISO 8601) are what has been seen so far, by index of the unit."""
+    """One call. ``inputs`` are paths on the volume.
+
+    ``outcomes`` and ``started`` (ISO 8601) are what has been seen so far, by index of the unit.
+    """
 
     call: str
     app: str
@@ -42,10 +45,27 @@ class Record:
     gpus: tuple[str, ...]
     cpu: float
     memory_mib: int
+    inputs: tuple[str, ...] = ()
     cancelled: bool = False
     finished: str | None = None
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     started: Mapping[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def unknown(cls, app: str, call: str, environment: str | None, units: int) -> Record:
+        """Describe a call of which nothing but its id and the number of its inputs is known."""
+        names = tuple(str(index) for index in range(units))
+        return cls(
+            call=call,
+            app=app,
+            environment=environment,
+            name=call,
+            units=names,
+            created=now(),
+            gpus=(),
+            cpu=0,
+            memory_mib=0,
+        )
 
     @property
     def open(self) -> list[int]:
@@ -65,7 +85,7 @@ class Record:
             for index, item in content["outcomes"].items()
         }
         started = {int(index): moment for index, moment in content["started"].items()}
-        tuples = {"units": tuple(content["units"]), "gpus": tuple(content["gpus"])}
+        tuples = {key: tuple(content[key]) for key in ("units", "gpus", "inputs")}
         return cls(**{**content, **tuples, "outcomes": outcomes, "started": started})
 
 
@@ -84,6 +104,7 @@ class Records:
 
     def save(self, record: Record) -> None:
         """Keep a record, whole or not at all."""
+        self.check_writable()
         path = self._path(record.call)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:

@@ -19,20 +19,36 @@ from typing import Any
 import modal
 
 GRACE_S = 2.0  # the worker ends its children within one
+OUT_OF_MEMORY, INPUT, LOST, CANCELLED = 13, 14, 16, 17  # of backends.exit_codes
+MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
 def render(job: dict[str, Any]) -> dict[str, Any]:
     """Render unit ``job["unit"]`` onto the volume and tell how it ended. Raises what Modal shall try again."""
+    try:
+        return _render(job)
+    except modal.exception.Error as error:  # at the client its class would say that the way to Modal is broken
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
+
+def _render(job: dict[str, Any]) -> dict[str, Any]:
     call = modal.current_function_call_id() or ""
     volume = modal.Volume.from_name(job["volume"])
-    volume.reload()  # a warm container does not see what was uploaded since it started
+    try:
+        volume.reload()  # a warm container does not see what was uploaded since it started
+    except modal.exception.NotFoundError:
+        return _not_run(
+            INPUT, f"the Modal volume {job['volume']!r} with the inputs was removed", "submit the job again"
+        )
+    if Path(job["mount"], "withdrawn", job["ticket"]).exists():
+        return _not_run(CANCELLED, "it was withdrawn, for the submit got no answer", None)
     folder = Path(job["mount"], "jobs", call)
     unit = folder / str(job["unit"])
     unit.mkdir(parents=True, exist_ok=True)
     attempt = _count_try(folder / "tries" / str(job["unit"]))
     if "record" in job:
         (folder / "job.json").write_text(json.dumps(job["record"]))
-    started = time.monotonic()
+    started, oom_kills = time.monotonic(), _oom_kills()
     try:
         code, said = _run(job, [part.replace("{call}", call) for part in job["command"]])
     finally:
@@ -40,9 +56,15 @@ def render(job: dict[str, Any]) -> dict[str, Any]:
         (folder / "ended" / str(job["unit"])).touch()
         volume.commit()
     ended = {**_outcome(unit / "result.json", code, said), "attempt": attempt}
+    if ended["exit_code"] == LOST and _oom_kills() > oom_kills:
+        ended |= {"exit_code": OUT_OF_MEMORY, "message": "the memory ran out: the kernel ended the worker"}
     if ended["exit_code"] in job["retried"]:
         raise RuntimeError(f"renderer: try {attempt} ended with exit code {ended['exit_code']}: {ended['message']}")
     return {**ended, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _not_run(code: int, message: str, hint: str | None) -> dict[str, Any]:
+    return {"exit_code": code, "message": message, "hint": hint, "details": None, "attempt": 1, "seconds": 0.0}
 
 
 def _count_try(path: Path) -> int:
@@ -96,4 +118,13 @@ def _outcome(path: Path, code: int, said: str) -> dict[str, Any]:
             error = result["error"] or {"message": None, "hint": None, "details": None}
             return {"exit_code": code, **error}
     how = said or (f"the worker was ended by signal {-code}" if code < 0 else f"the worker ended with exit code {code}")
-    return {"exit_code": code if code >= 0 else 16, "message": how, "hint": None, "details": None}
+    return {"exit_code": code if code >= 0 else LOST, "message": how, "hint": None, "details": None}
+
+
+def _oom_kills() -> int:
+    """Count the processes of this container that the kernel ended for memory; 0 where that cannot be read."""
+    for path in MEMORY_EVENTS:
+        with suppress(OSError):
+            counts = dict(line.split() for line in Path(path).read_text().splitlines())
+            return int(counts.get("oom_kill", 0))
+    return 0

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +27,8 @@ CPU, MEMORY_MIB = 4.0, 8192  # Manim draws on the CPU
 GRACE_S = 60  # over the worker's own time limit, which says in words what happened
 TIMEOUT_S = 3600 + GRACE_S
 LONGEST_S = 24 * 3600
+ENV_VALUE = 128 * 1024 - 1  # bytes of KEY=VALUE that Linux takes (MAX_ARG_STRLEN, with its final zero)
+ENV_MIB = 64  # of all units together, for each carries the whole environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     """Translate a job. Raises SpecError for what Modal cannot do."""
     if spec.store is not None:
         raise SpecError("--store has no meaning on Modal", hint="inputs and outputs lie on a Modal volume")
+    _check_env(spec)
     names = tuple(gpus.parse(spec.resources.gpu or GPU).modal_names())
     task, bundle = input_paths(spec)
     return ModalRequest(
@@ -89,6 +93,19 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     )
 
 
+def _check_env(spec: JobSpec) -> None:
+    """Bound what travels inside the call. Everything else lies on the volume."""
+    sizes = {key: len(os.fsencode(f"{key}={value}")) for key, value in spec.env.items()}
+    hint = "put it into a file of the folder, and read that"
+    for key, size in sizes.items():
+        if size > ENV_VALUE:
+            raise SpecError(f"--env {key} is {size / 1024:.0f} KiB long, and Linux takes 128", hint=hint)
+    mib = sum(sizes.values()) * len(spec.units) / 2**20
+    if mib > ENV_MIB:
+        what = f"--env for {len(spec.units)} scenes makes {mib:.0f} MiB, too large a call to send to Modal"
+        raise SpecError(f"{what}: at most {ENV_MIB} MiB", hint=f"{hint}; or send fewer scenes at once")
+
+
 def input_paths(spec: JobSpec) -> tuple[str, str]:
     """Name the task and the bundle on the volume by their content."""
     task = hashlib.sha256(spec.task.encode()).hexdigest()
@@ -106,7 +123,7 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
         base=spec.image,
         registry_secret=options.registry_secret if spec.image else None,
         packages=options.packages,
-        requirements=str(options.requirements) if options.requirements else None,
+        requirements=str(options.requirements.absolute()) if options.requirements else None,
     )
     deployed = (GPU,) if len(names) == 1 else names
     app = app_name()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from backends.contract import RESULT, last_progress
 from backends.exit_codes import ExitCode
-from backends.modal import calls, logs, prices
-from backends.modal.calls import EXPIRED
+from backends.modal import logs, outcomes, prices
+from backends.modal.outcomes import EXPIRED
 from backends.modal.record import Outcome, Record, merged
 from backends.modal.session import Session
 from backends.modal.volume import Files
@@ -22,8 +22,8 @@ def refresh(session: Session, files: Files, record: Record) -> tuple[Record, dic
     """Ask Modal for what is still open; give the record as it is now, and the progress of units that run."""
     if not record.open:
         return record, {}
-    outcomes = calls.ask(session, record, _worth_asking(files, record))
-    record = merged(record, {unit: _stored(files, record, unit, found) for unit, found in outcomes.items()}, {})
+    found = outcomes.ended(session, record, _worth_asking(files, record))
+    record = merged(record, {unit: _stored(files, record, unit, outcome) for unit, outcome in found.items()}, {})
     if not record.open:
         return record, {}
     texts: dict[int, list[str]] = {}
@@ -69,7 +69,7 @@ def describe(handle: JobHandle, record: Record, progress: dict[int, float | None
         exit_code=_exit_code(state, failed),
         created=datetime.fromisoformat(record.created),
         finished=datetime.fromisoformat(record.finished) if record.finished else None,
-        notes=(f"https://modal.com/id/{record.call}", _cost(record)),
+        notes=(f"https://modal.com/id/{record.call}", *([_cost(record)] if record.cpu else [])),
     )
 
 
@@ -121,4 +121,5 @@ def _cost(record: Record) -> str:
         if index not in record.outcomes:
             seconds += (moment - datetime.fromisoformat(started)).total_seconds()
     dollars = seconds * prices.second(record.gpus, record.cpu, record.memory_mib)
-    return f"about ${dollars:.4f} so far for {seconds:.0f} s, at the prices of {prices.SOURCE} on {prices.AS_OF}"
+    spent = f"about ${dollars:.4f}{' so far' if record.open else ''} for {seconds:.0f} s"
+    return f"{spent}, at the prices of {prices.SOURCE} on {prices.AS_OF}"

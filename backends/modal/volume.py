@@ -6,12 +6,14 @@ jobs/CALL/job.json      the record, for other machines
 jobs/CALL/INDEX/        log.txt, result.json and files/ of each unit
 jobs/CALL/tries/INDEX   one byte for each try
 jobs/CALL/ended/INDEX   there once a try has ended
+withdrawn/TICKET        there when nobody knows whether Modal took the job of that ticket: it shall not run
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,7 @@ from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
 SIDE_BY_SIDE = 8
+FRESH_S = 7 * 86400.0  # well below the age at which ``renderer gc`` removes inputs
 LIST_S = 60.0  # a volume may hold many files
 TRANSFER_S = 120.0
 SLOWEST = 50_000  # bytes a second
@@ -34,20 +37,36 @@ class Files:
         self.session = session
         self.environment = environment
 
-    def put_missing(self, files: Mapping[str, bytes]) -> None:
-        """Upload what is not there. A file is there whole or not at all."""
+    def ensure(self) -> Any:
+        """Give the volume, made when it is missing."""
+        volume = self._volume(create=True)
+        self.session.call(volume.hydrate)
+        return volume
+
+    def find(self) -> str | None:
+        """Give the volume's id; None where it is missing."""
         volume = self._volume()
-        sizes = self.session.call(lambda: asyncio.run(self._sizes(volume, files)))
-        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
-        if not missing:
-            return
 
-        def upload() -> None:
-            with volume.batch_upload(force=True) as batch:
-                for path, data in missing.items():
-                    batch.put_file(io.BytesIO(data), path)
+        def look() -> str | None:
+            try:
+                volume.hydrate()
+            except self.session.modal.exception.NotFoundError:
+                return None
+            return str(volume.object_id)
 
-        self._transfer(upload, sum(map(len, missing.values())), "the inputs could not be sent to Modal")
+        return self.session.call(look)
+
+    def put_missing(self, volume: Any, files: Mapping[str, bytes]) -> None:
+        """Upload what is not there, or so old that ``renderer gc`` may take it. A file is there whole or not at all."""
+        found = self.session.call(lambda: asyncio.run(self._find_each(volume, files)))
+        missing = {path: data for path, data in files.items() if found[path] != len(data)}
+        if missing:
+            size = sum(map(len, missing.values()))
+            self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be sent to Modal")
+
+    def withdraw(self, ticket: str) -> None:
+        """Keep the job of that ticket from running, should Modal have taken it."""
+        self.session.call(lambda: _upload(self._volume(), {f"withdrawn/{ticket}": b"withdrawn"}))
 
     def read(self, path: str) -> bytes | None:
         """Give a small file; None where there is none."""
@@ -107,23 +126,23 @@ class Files:
 
         self.session.call(remove)
 
-    def _volume(self) -> Any:
+    def _volume(self, *, create: bool = False) -> Any:
         return self.session.modal.Volume.from_name(
-            VOLUME, environment_name=self.environment, create_if_missing=True, version=2
+            VOLUME, environment_name=self.environment, create_if_missing=create, version=2
         )
 
-    async def _sizes(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
-        """Give the size of each file, None where it is not there."""
+    async def _find_each(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
+        """Give the size of each file, None where it is not there or old."""
 
         async def size(path: str) -> int | None:
             try:
                 entries = await volume.listdir.aio(path)
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return None
-            return entries[0].size if entries else None
+            fresh = entries and time.time() - entries[0].mtime < FRESH_S
+            return entries[0].size if fresh else None
 
         wanted = list(paths)
-        await volume.hydrate.aio()
         return dict(zip(wanted, await asyncio.gather(*map(size, wanted)), strict=True))
 
     def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
@@ -132,3 +151,9 @@ class Files:
             self.session.call(action, seconds=TRANSFER_S + size / SLOWEST)
         except (OSError, RuntimeError, TimeoutError) as error:
             raise TransientError(f"{sentence}: {error}", hint="try again") from error
+
+
+def _upload(volume: Any, files: Mapping[str, bytes]) -> None:
+    with volume.batch_upload(force=True) as batch:
+        for path, data in files.items():
+            batch.put_file(io.BytesIO(data), path)

@@ -62,7 +62,7 @@ def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
     if info.annotation is bool:
         kind, metavar = bool | None, None
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}"]
-    elif "dict" in str(info.annotation):
+    elif "dict" in str(info.annotation) or extra.get("repeated"):
         kind, default = list[str], []
     panel = extra.get("group", "Other")
     option = typer.Option(*flags, help=_help(info), metavar=metavar, rich_help_panel=panel, show_default=False)
@@ -76,7 +76,7 @@ def _extra(info: FieldInfo) -> dict[str, Any]:
 def _help(info: FieldInfo) -> str:
     text = (info.description or "").strip()
     shown = f"{info.default:g}" if isinstance(info.default, float) else str(info.default)
-    return text[:1].upper() + text[1:] + ("." if info.default in (None, False, {}) else f"; default: {shown}.")
+    return text[:1].upper() + text[1:] + ("." if info.default in (None, False, {}, ()) else f"; default: {shown}.")
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+from grpclib import Status
 from modal_double import ModalDouble
 from rigs.base import Rig
-from support import BIN, environment, output, renderer, until
+from support import BIN, alive, environment, output, renderer, until
 
 from backends import JobState
 from backends.exit_codes import ExitCode
@@ -122,6 +124,48 @@ def test_ctrl_c_detaches_and_another_shell_goes_on(
     assert f"https://modal.com/id/{job['handle'].rpartition('/')[2]}" in run("status", job["handle"]).stdout
 
 
+def test_ctrl_c_while_the_image_is_built_leaves_nothing(
+    run: Run, project: Path, env: dict[str, str], fresh: ModalDouble
+) -> None:
+    with fresh.faults(delay={"ImageJoinStreaming": 60.0}):
+        mine = {**env, **fresh.environment}
+        submit = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=mine, stderr=subprocess.DEVNULL)
+        until(lambda: "ImageJoinStreaming" in fresh.rpcs())
+        (deploying,) = psutil.Process(submit.pid).children()
+        os.kill(submit.pid, signal.SIGINT)
+        assert submit.wait(30) == ExitCode.INTERRUPTED
+        until(lambda: not alive(deploying.pid))
+    assert not fresh.state.calls
+    assert output(run("list", "--backend", "modal", "--json", **fresh.environment)) == []
+    done = run(*SUBMIT, **fresh.environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, project: Path) -> None:
+    double.state.requests.clear()
+    (project / "needs.txt").write_text("scipy>=1.14,<2\n")
+    done = run(
+        *SUBMIT, "--dry-run", "--with", "cupy-cuda12x>=13,<14", "--with", "einops", "--requirements", "needs.txt"
+    )
+    assert '"cupy-cuda12x>=13,<14",\n' in done.stdout
+    assert '"einops"\n' in done.stdout
+    assert "needs.txt" in done.stdout
+    done = run(*SUBMIT, "--with", "./mine")
+    assert done.returncode == ExitCode.USAGE
+    assert "'./mine' is no package" in done.stderr
+    assert double.rpcs() == []
+
+
+def test_what_keeps_modal_from_answering_is_no_end_of_the_job(run: Run, double: ModalDouble) -> None:
+    handle = run(*SUBMIT, "--detach").stdout.strip()
+    done = run("status", handle, MODAL_TOKEN_SECRET="as-wrong")  # noqa: S106  # a wrong one
+    says(done, ExitCode.BACKEND, "Modal does not accept the token", "run `modal token new`")
+    with double.faults(fail={"FunctionGetOutputs": (Status.UNAVAILABLE, "overloaded")}):
+        done = run("status", handle)
+    says(done, ExitCode.TRANSIENT, "Modal did not answer", "try again")
+    assert run("wait", handle).returncode == 0
+
+
 def test_a_dry_run_sends_nothing(run: Run, double: ModalDouble) -> None:
     double.state.requests.clear()
     done = run(*SUBMIT, "--dry-run", "--gpu", "l4,t4")
@@ -172,3 +216,30 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDo
     assert list((volume / "inputs").iterdir()) == []
     assert [status.handle for status in new.backend.list()] == [new.handle]
     assert rig.submit(tmp_path / "job.py").wait(60).state is JobState.SUCCEEDED
+
+
+def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
+    fresh: ModalDouble, project: Path, tmp_path: Path
+) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    ended = rig.submit(project / "job.py").handle.parts[1]
+    until(lambda: fresh.state.calls[ended].inputs[0].output is not None)
+    inputs = {f"inputs/{path.name}" for path in (fresh.volume("renderer") / "inputs").iterdir()}
+    place = ModalBackend(rig.loaded().modal)
+    with fresh.faults(no_capacity=True):
+        waiting = rig.submit(project / "job.py")
+        assert [item.path for item in gc.find(place, 0)] == [f"jobs/{ended}"]
+        waiting.cancel()
+    assert {item.path for item in gc.find(place, 0)} == {f"jobs/{ended}", *inputs}
+
+
+def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    rig.submit(project / "job.py").wait(60)
+    long_ago = time.time() - 29 * 86400
+    for path in (fresh.volume("renderer") / "inputs").iterdir():
+        os.utime(path, (long_ago, long_ago))
+    assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
+    assert all(item.days < 1 for item in gc.find(ModalBackend(rig.loaded().modal), 0))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -99,11 +102,24 @@ def test_modals_own_time_limit_is_told(rig: Rig, double: ModalDouble, script: Sc
     until(lambda: gone(pids))
 
 
-def test_a_job_that_waits_says_for_what_and_can_be_cancelled(rig: Rig, double: ModalDouble, script: Script) -> None:
+def made_earlier(record: Path, by: timedelta) -> None:
+    """Put the beginning of a job back."""
+    content = json.loads(record.read_text())
+    content["created"] = (datetime.fromisoformat(content["created"]) - by).isoformat()
+    record.write_text(json.dumps(content))
+
+
+def test_a_job_that_waits_says_for_what_and_can_be_cancelled(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
     with double.faults(no_capacity=True):
         job = rig.submit(script("print(1)\n"))
         status = job.status()
         assert (status.state, status.reason) == (JobState.PENDING, "waiting for A10G at Modal")
+        made_earlier(tmp_path / "jobs" / f"{call_of(job)}.json", timedelta(seconds=40))
+        status = job.status()
+        assert re.fullmatch(r"waiting for A10G at Modal since 4\d s", status.reason or "")
+        assert status.hint == "another GPU may be free: --gpu A10G,L4,T4"
         job.cancel()
         assert job.status().state is JobState.CANCELLED
 
@@ -114,6 +130,18 @@ def test_cancel_ends_the_worker_and_all_its_children(rig: Rig, script: Script, p
     status = job.status()
     assert (status.state, status.exit_code) == (JobState.CANCELLED, ExitCode.CANCELLED)
     until(lambda: gone(pids), within=5)
+
+
+def test_cancelling_a_job_that_is_done_changes_nothing(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n")
+    job = rig.submit(path)
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    job.cancel()
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.name for file in job.fetch(tmp_path / "out")] == ["o.txt"]
+    assert "FunctionCallCancel" not in double.rpcs()
 
 
 def test_a_container_that_does_not_hear_is_killed(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
@@ -201,6 +229,43 @@ def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tm
     assert not fresh.state.calls
     assert list((tmp_path / "jobs").iterdir()) == []
     assert rig.submit(path).wait(60).state is JobState.SUCCEEDED
+
+
+def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
+    fresh: ModalDouble, tmp_path: Path, script: Script
+) -> None:
+    import modal
+
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    job = rig.submit(script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n"))
+    job.wait(60)
+    modal.Volume.objects.delete("renderer")
+    with pytest.raises(OutputError, match="no longer on the Modal volume 'renderer'"):
+        job.fetch(tmp_path / "out")
+    assert "renderer" not in fresh.state.volumes
+    again = rig.submit(tmp_path / "my project é" / "job.py")
+    assert again.wait(60).state is JobState.SUCCEEDED
+    assert [file.name for file in again.fetch(tmp_path / "out")] == ["o.txt"]
+
+
+def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    import modal
+
+    with double.faults(no_capacity=True):
+        job = rig.submit(script("print(1)\n"))
+        modal.Volume.objects.delete("renderer")
+    status = job.wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.INPUT)
+    assert status.units[0].message == "the Modal volume 'renderer' with the inputs was removed"
+    assert status.units[0].hint == "submit the job again"
+
+
+def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    said = (Status.INVALID_ARGUMENT, "GPU type B200 is not available to this workspace")
+    with double.faults(fail={"FunctionBindParams": said}), pytest.raises(BackendError) as caught:
+        rig.submit(script("print(1)\n"), gpu="B200")
+    assert str(caught.value) == "Modal refuses: GPU type B200 is not available to this workspace"
+    assert caught.value.hint == "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
 
 
 @pytest.mark.parametrize(

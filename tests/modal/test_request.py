@@ -42,7 +42,7 @@ def test_a_plain_job_is_an_a10g_with_nothing_special() -> None:
 
 
 def test_every_option_is_sent() -> None:
-    options = ModalOptions(region="us-east, eu", cloud="aws", max_containers=7, packages="cupy-cuda12x,scipy")
+    options = ModalOptions(region="us-east, eu", cloud="aws", max_containers=7, packages="cupy-cuda12x scipy>=1.14,<2")
     resources = Resources(cpu=8, memory_mib=16384, gpu="L40S:2")
     found = plan(options, resources=resources, timeout=timedelta(minutes=10), retries=3)
     assert found == json.loads((GOLDEN / "options.json").read_text())
@@ -95,6 +95,8 @@ def test_what_only_a_deployment_can_say_has_an_app_of_its_own() -> None:
         ({"resources": Resources(gpu="A11")}, "there is no GPU"),
         ({"timeout": timedelta(days=1)}, "Modal ends a try after 24 h"),
         ({"store": "s3://bucket"}, "--store has no meaning on Modal"),
+        ({"env": {"BIG": "x" * 131_072}}, "--env BIG is 128 KiB long, and Linux takes 128"),
+        ({"env": {"BIG": "x" * 100_000}, "units": ("A",) * 1000}, "--env for 1000 scenes makes 95 MiB, too large"),
     ],
 )
 def test_what_modal_cannot_do_is_refused_before_anything_is_sent(changes: dict[str, Any], words: str) -> None:

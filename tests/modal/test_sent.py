@@ -54,9 +54,9 @@ def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, double: ModalDoubl
     rpcs = double.rpcs()
     assert not {"ImageGetOrCreate", "FunctionCreate", "AppPublish", "MountPutFile", "VolumePutFiles2"} & set(rpcs)
     assert rpcs[: rpcs.index("FunctionMap") + 1] == [
+        "VolumeGetOrCreate",
         "AppGetOrCreate",
         "AppGetTags",
-        "VolumeGetOrCreate",
         "VolumeListFiles2",
         "VolumeListFiles2",
         "FunctionGet",

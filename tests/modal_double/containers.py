@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from modal_proto import api_pb2 as pb
 
-from modal_double import sandbox
-from modal_double.state import FAILURE, SUCCESS, TERMINATED, TIMEOUT, Function, Input, State, Task
+from modal_double import memory, sandbox
+from modal_double.state import SUCCESS, TERMINATED, TIMEOUT, Function, Input, State, Task
 
 AT_ONCE = 2  # where the function sets no limit
 PREEMPTION_GRACE_S = 5.0
@@ -75,8 +75,9 @@ class Containers:
             if task:
                 sandbox.kill(task)
 
-    def lose(self, task: Task) -> None:
-        """Kill a container as a broken machine would."""
+    def lose(self, task: Task, result: pb.GenericResult | None) -> None:
+        """Kill a container as a broken machine would, or as ``result`` says."""
+        task.lost = result or task.lost
         sandbox.kill(task)
 
     def preempt(self, task: Task) -> None:
@@ -116,11 +117,11 @@ class Containers:
         sandbox.kill(task)  # what its leader left behind goes with the container
         del self.state.tasks[task.task_id]
         shutil.rmtree(task.folder, ignore_errors=True)
+        memory.remove(task.task_id)
         if task.preempted and task.current:
             task.function.waiting.appendleft(task.current)
         elif task.current:
-            lost = pb.GenericResult(status=FAILURE, exception="The container was lost before it gave an output")
-            self.put_output(task, lost, 0)
+            self.put_output(task, task.lost, 0)
         self.scale(task.function)
 
     async def _copy(self, task: Task, stream: asyncio.StreamReader, descriptor: pb.FileDescriptor.ValueType) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from modal_proto import api_pb2 as pb
 
+from modal_double import memory
 from modal_double.service import TASK_HEADER
 from modal_double.state import State, Task
 
@@ -29,6 +30,7 @@ mkdir -p /opt/venv
 mount --bind {venv} /opt/venv
 mount -t tmpfs tmpfs /mnt
 {volumes}
+{memory}
 cd {folder}/root
 exec setpriv --pdeathsig KILL {python} -m modal._container_entrypoint
 """
@@ -125,9 +127,14 @@ def _script(state: State, task: Task) -> str:
     for mount in task.function.definition.volume_mounts:
         path, source = shlex.quote(mount.mount_path), shlex.quote(str(state.place("volumes", mount.volume_id)))
         volumes.append(f"mkdir -p {path}\nmount --bind {source} {path}")
+    limit = ""
+    if mib := state.faults.memory_mib:
+        group = shlex.quote(str(memory.make(task.task_id, mib)))
+        limit = f"echo $$ > {group}/cgroup.procs\nmount --bind {group} {memory.PARENT}"
     return _SCRIPT.format(
         folder=shlex.quote(str(task.folder)),
         venv=shlex.quote(sys.prefix),
         volumes="\n".join(volumes),
+        memory=limit,
         python=shlex.quote(sys.executable),
     )

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from aiohttp import web
 from google.protobuf.message import Message
 from grpclib.server import Server
+from modal_proto import api_pb2 as pb
 
 from modal_double.apps import AppHandlers
 from modal_double.calls import CallHandlers
@@ -93,10 +94,10 @@ class ModalDouble:
             task for task in list(self.state.tasks.values()) if task.current and task.current.call.call_id == call_id
         ]
 
-    def lose(self, call_id: str) -> None:
-        """Kill the containers of a call."""
+    def lose(self, call_id: str, result: pb.GenericResult | None = None) -> None:
+        """Kill the containers of a call; ``result`` is what Modal then says of its inputs."""
         for task in self.running(call_id):
-            self._do(partial(self._containers.lose, task))
+            self._do(partial(self._containers.lose, task, result))
 
     def preempt(self, call_id: str) -> None:
         """Take the machines of a call away; its inputs start again elsewhere."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from google.protobuf.message import Message
 from grpclib import GRPCError, Status
 from grpclib.const import Handler
 from grpclib.server import Stream
@@ -16,6 +17,7 @@ from modal_proto.api_grpc import ModalClientBase
 from modal_double.state import State, Task
 
 AnyStream = Stream[Any, Any]
+ONCE = frozenset({"FunctionMap", "FunctionPutInputs"})  # what the client's own retries must not do twice
 CALLER: ContextVar[Mapping[str, str]] = ContextVar("CALLER")
 TASK_HEADER = "x-double-task"
 
@@ -53,6 +55,7 @@ class Service:
     def __init__(self, state: State, groups: Sequence[Handlers]) -> None:
         self.state = state
         self.groups = groups
+        self.answers: dict[str, Message] = {}  # of ONCE, by the client's key of the request
 
     def __mapping__(self) -> dict[str, Handler]:
         return {path: entry._replace(func=self._answer(path)) for path, entry in protocol().items()}
@@ -77,9 +80,22 @@ class Service:
                 async for message in answered:
                     await stream.send_message(message)
             else:
-                await stream.send_message(await answered)
+                message = await self._once(rpc, metadata.get("x-idempotency-key", ""), answered)
+                if TASK_HEADER not in metadata:
+                    await self.state.faults.apply_to_answer(rpc)
+                await stream.send_message(message)
 
         return answer
+
+    async def _once(self, rpc: str, key: str, answered: Coroutine[Any, Any, Message]) -> Message:
+        """Answer a request that was sent again as the first time."""
+        if rpc not in ONCE:
+            return await answered
+        if key in self.answers:
+            answered.close()
+        else:
+            self.answers[key] = await answered
+        return self.answers[key]
 
     def _check_token(self, metadata: Mapping[str, str]) -> None:
         self.state.headers.append(dict(metadata))

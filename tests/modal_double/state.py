@@ -21,6 +21,7 @@ FAILURE = pb.GenericResult.GENERIC_STATUS_FAILURE
 TERMINATED = pb.GenericResult.GENERIC_STATUS_TERMINATED
 TIMEOUT = pb.GenericResult.GENERIC_STATUS_TIMEOUT
 
+LOST = "The container was lost before it gave an output"
 FoundT = TypeVar("FoundT")
 
 
@@ -96,6 +97,7 @@ class Task:
     folder: Path
     current: Input | None = None
     preempted: bool = False
+    lost: pb.GenericResult = field(default_factory=lambda: pb.GenericResult(status=FAILURE, exception=LOST))
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
 

@@ -28,6 +28,11 @@ class VolumeHandlers(Handlers):
         metadata = pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=request.deployment_name)
         return pb.VolumeGetOrCreateResponse(volume_id=volume_id, version=metadata.version, metadata=metadata)
 
+    async def volume_delete(self, request: pb.VolumeDeleteRequest) -> Empty:
+        name = next(name for name, volume_id in self.state.volumes.items() if volume_id == request.volume_id)
+        del self.state.volumes[name]
+        return Empty()
+
     async def volume_commit(self, _request: pb.VolumeCommitRequest) -> pb.VolumeCommitResponse:
         return pb.VolumeCommitResponse(skip_reload=True)
 
