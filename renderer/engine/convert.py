@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, Protocol
 
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from renderer.engine.pixels import Pixels
+from renderer.engine.pixels import Pixels, equal
 
 BAND = 60  # rows that are compared and converted together; even, for the colour planes have half the rows
 REACH = 4  # rows that swscale's filters may look up or down; even too
 WHOLE = 0.6  # from this share of changed bands on, one conversion of the whole frame is cheaper
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_memcmp.restype = ctypes.c_int
 
 
 class Converter(Protocol):
@@ -45,7 +40,7 @@ class WholeConverter:
 
     def convert(self, pixels: Pixels) -> VideoFrame:
         """Convert height by width by RGBA bytes."""
-        if self._last is None or not _equal(self._last, pixels):
+        if self._last is None or not equal(self._last, pixels):
             self._last = pixels.copy()
             source = VideoFrame.from_numpy_buffer(self._last, format="rgba")
             self._frame = self._reformatter.reformat(source, format=self._format, threads=1)
@@ -67,7 +62,7 @@ class BandConverter:
 
     def convert(self, pixels: Pixels) -> VideoFrame:
         """Convert height by width by RGBA bytes."""
-        changed = [band for band in self._bands if self._fresh or not _equal(self._rows(band), pixels[slice(*band)])]
+        changed = [band for band in self._bands if self._fresh or not equal(self._rows(band), pixels[slice(*band)])]
         for band in changed:
             self._rows(band)[:] = pixels[slice(*band)]
         if len(changed) > WHOLE * len(self._bands):
@@ -108,7 +103,3 @@ def _planes(frame: VideoFrame) -> list[Pixels]:
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in frame.planes
     ]
-
-
-def _equal(one: Pixels, other: Pixels) -> bool:
-    return bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)

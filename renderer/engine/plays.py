@@ -39,6 +39,7 @@ class Play:
     frame: int = 0
     cache_key: str | None = None
     static: SharedImage | None = None
+    static_picture: bytes | None = None  # a digest of what it shows
 
     @property
     def part(self) -> Part:

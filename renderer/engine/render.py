@@ -11,6 +11,7 @@ from typing import Any
 from renderer.engine.children import Children
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.frame_hashes import note_frames
+from renderer.engine.machine import painters_that_fit
 from renderer.engine.manim_config import configured
 from renderer.engine.outputs import collect
 from renderer.engine.presets import MANIM
@@ -42,8 +43,15 @@ def render(request: SceneRequest, *, children: Children | None = None, progress:
     children = children or Children()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
-        report = _attempt(request, children, progress, Way(children.n, _why_serial()))
+        report = _attempt(request, children, progress, Way(_side_by_side(children), _why_serial()))
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
+
+
+def _side_by_side(children: Children) -> int:
+    """Bound the painters by the memory too."""
+    from manim import config
+
+    return min(children.n, painters_that_fit(config.pixel_width, config.pixel_height))
 
 
 def _why_serial() -> str | None:
@@ -122,7 +130,9 @@ def _in_parallel(request: SceneRequest, children: Children, progress: Progress |
         _run(scene)
     finally:
         crew.abort()
-    return _report(request, scene, why_serial=None)
+    if request.cache:
+        request.cache.prune()
+    return replace(_report(request, scene, why_serial=None), cached=crew.cached)
 
 
 def _run(scene: Any) -> None:

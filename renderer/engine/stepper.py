@@ -14,11 +14,13 @@ from renderer.engine.children import Children
 from renderer.engine.digest import state_digest
 from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
-from renderer.engine.guard import unguard
+from renderer.engine.guard import unguard, unguarded
+from renderer.engine.keeping import Keeping, static_picture
 from renderer.engine.painter import Painter
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play, cut, fingerprint, frame_count, manim_cache_key
 from renderer.engine.process import settle_child, silence
+from renderer.engine.segment_cache import SegmentCache
 from renderer.engine.shared_image import SharedImage
 from renderer.engine.watch import Watch
 
@@ -29,7 +31,7 @@ Progress = Callable[[int, int | None], None]
 class Plan:
     """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
 
-    ``opened`` opens the encoder of a part.
+    ``opened`` opens the encoder of a part, ``cache`` may have parts that were painted before.
     """
 
     children: Children
@@ -38,6 +40,7 @@ class Plan:
     progress: Progress | None = None
     hashes: Path | None = None
     opened: Opened = SegmentEncoder
+    cache: SegmentCache | None = None
 
 
 class Stepper:
@@ -92,7 +95,10 @@ class Stepper:
         return None
 
     def static_image(self, painted: Pixels | None) -> Pixels | None:  # noqa: ARG002
-        """Nothing is painted here."""
+        """Nothing is painted here; take note of what the painter of the play's first part paints."""
+        if self._plan.cache and self._play.static:
+            with unguarded(self._scene.renderer.camera):
+                self._play.static_picture = static_picture(self._scene)
         return None
 
     def before_frame(self) -> None:
@@ -130,6 +136,11 @@ class Stepper:
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.name)): [str(part.path) for part in play.parts] for play in self._plays}
 
+    @property
+    def cached(self) -> int:
+        """Count the frames that were not painted, but found in the cache."""
+        return self._watch.cached
+
     def abort(self) -> None:
         """End all painters."""
         self._watch.abort()
@@ -159,7 +170,8 @@ class Stepper:
         settle_child(parent)
         silence()
         unguard(self._scene.renderer.camera)
-        painter = Painter(self._scene, self._play, part, pipe, self._plan.opened)
+        keeping = Keeping(self._scene, self._plan.cache, part.path) if self._plan.cache else None
+        painter = Painter(self._scene, self._play, part, pipe, self._plan.opened, keeping)
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()

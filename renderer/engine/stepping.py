@@ -50,6 +50,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     """Manim's renderer with every painted frame handed to the crew."""
 
     crew: Crew
+    shown: list[Any]  # what the last frame shows
     _inside_play = False
 
     def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
@@ -98,11 +99,12 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         """Paint, or do to the camera what painting does."""
+        self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
         if self.crew.paints and not self.skip_animations:
-            super().update_frame(scene, mobjects, include_submobjects, ignore_skipping, **kwargs)
+            super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
         else:
             with unguarded(self.camera):
-                paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
+                paint_nothing(self.camera, self.shown)
 
     def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
         """Paint a frame of the running play."""

@@ -40,7 +40,8 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     share_made_files(request.scratch / "files.lock")
     opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
     longest = longest_part(request, camera.frame_rate)
-    crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
+    cache = None if request.frame_hashes else request.cache
+    crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened, cache))
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)

@@ -34,6 +34,7 @@ class Watch:
         self._selector = selectors.DefaultSelector()
         self._progress = progress
         self._done = 0
+        self.cached = 0
         self.total: int | None = None
 
     def add(self, pid: int, pipe: int, part: Part, play: Play) -> None:
@@ -86,6 +87,7 @@ class Watch:
             raise _error(message)
         child.play.cache_key = message.get("cache_key", child.play.cache_key)
         self._done += message.get("frames", 0)
+        self.cached += message.get("cached", 0)
         if self._progress and "frames" in message:
             self._progress(self._done, self.total)
         if "digest" in message:

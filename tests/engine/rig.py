@@ -114,7 +114,11 @@ def start(work: Path, file: Path, orders: list[dict[str, Any]]) -> subprocess.Po
 
 def ours(work: Path, file: Path, orders: list[dict[str, Any]]) -> list[Ours]:
     """Render with the engine."""
-    process = start(work, file, orders)
+    return results(start(work, file, orders), orders)
+
+
+def results(process: subprocess.Popen[str], orders: list[dict[str, Any]]) -> list[Ours]:
+    """Wait for ours.py, and read what it made of each order."""
     output, _ = process.communicate()
     assert process.returncode == 0
     return [
