@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from typing import Any, NoReturn
 
-from backends.errors import OutputError
+from renderer.engine.child import Child
 from renderer.engine.digest import state_digest
 from renderer.engine.encode import Opened, VideoWriter
-from renderer.engine.errors import EncoderError, Unfit
 from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.keeping import Keeping, static_picture
 from renderer.engine.pixels import Pixels
@@ -20,15 +18,15 @@ from renderer.engine.process import settle_child
 TOLD_EVERY = 8  # frames
 
 
-class Painter:
-    """The crew of a child. It never returns to the scene's own code: it ends with its part.
+class Painter(Child):
+    """The crew of that child.
 
     ``paints`` is false in a fork of the painter that only steps to the end of the part, to look it up in the cache.
     """
 
     def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened, keeping: Keeping | None) -> None:
-        self._scene, self._play, self._part, self._pipe, self._opened = scene, play, part, pipe, opened
-        self._keeping = keeping
+        super().__init__(scene, play, pipe)
+        self._part, self._opened, self._keeping = part, opened, keeping
         self.paints = True
         self._taken = self._begun = False
         self._encoder: VideoWriter | None = None
@@ -39,7 +37,7 @@ class Painter:
         """Tell Manim's cache key of the play, if the parent may need it."""
         if self._play.fingerprint and not self._play.cache_key:
             self._tell(cache_key=manim_cache_key(self._scene))
-        return self._play.name, False
+        return super().begin_play()
 
     def static_image(self, painted: Pixels | None) -> Pixels | None:
         """Share the image with the children that paint the rest of the play."""
@@ -55,9 +53,6 @@ class Painter:
             self._scene.renderer.static_image = self._play.static.wait()
             if self._keeping:
                 self._keeping.start_from(self._play.static_picture)
-
-    def before_frame(self) -> None:
-        """Nothing to do."""
 
     def frame(self, pixels: Pixels | None, repeat: int) -> None:
         """Encode."""
@@ -133,21 +128,7 @@ class Painter:
             self._keeping.keep()
 
     def failed(self, error: BaseException) -> NoReturn:
-        """Tell what went wrong, and end."""
+        """Tell what went wrong, and end. Who only looks for the part leaves that to who paints it."""
         if not self.paints:
             os._exit(1)
-        kinds = {EncoderError: "encoder", OutputError: "output", MemoryError: "memory", Unfit: "unfit"}
-        kind = next((name for cls, name in kinds.items() if isinstance(error, cls)), "raised")
-        text = (str(error) if kind != "raised" else f"{type(error).__name__}: {error}")[:2000]
-        self._tell(error=kind, text=text, hint=getattr(error, "hint", None))
-        os._exit(1)
-
-    def _tell(self, **message: Any) -> None:
-        os.write(self._pipe, json.dumps(message).encode() + b"\n")
-
-    def finish(self) -> dict[str, list[str]]:
-        """Never called: a painter ends before the scene does."""
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """Nothing to end."""
+        super().failed(error)
