@@ -163,6 +163,8 @@ class Stepper:
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()
+        else:
+            painter.begin_play()
 
 
 def _refuse_painted_keys(scene: Any) -> None:
