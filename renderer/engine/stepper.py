@@ -15,6 +15,7 @@ from renderer.engine.digest import state_digest
 from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
+from renderer.engine.open_files import OpenFiles
 from renderer.engine.painter import Painter
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play, cut, fingerprint, frame_count, manim_cache_key
@@ -143,11 +144,12 @@ class Stepper:
             raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
         slot = self._watch.slot(self._plan.children, self._plan.limit)
         read, write = os.pipe()
-        randomness, parent = random.getstate(), os.getpid()
+        randomness, parent, files = random.getstate(), os.getpid(), OpenFiles()
         pid = os.fork()
         if not pid:
             random.setstate(randomness)  # Python seeds it anew in every forked child
             self._become_painter(part, write, parent)
+            files.separate()
             return
         os.close(slot)
         os.close(write)
