@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from backends.errors import OutputError
 from renderer.engine.errors import EncoderError, Unfit
-from renderer.engine.plays import Play
+from renderer.engine.plays import Play, manim_cache_key
 
 
 class Child:
@@ -18,7 +18,9 @@ class Child:
         self._scene, self._play, self._pipe = scene, play, pipe
 
     def begin_play(self) -> tuple[str, bool]:
-        """Go on with the play that the parent has named."""
+        """Go on with the play that the parent has named; tell Manim's cache key of it, if the parent may need it."""
+        if self._play.fingerprint and not self._play.cache_key:
+            self._tell(cache_key=manim_cache_key(self._scene))
         return self._play.name, False
 
     def before_frame(self) -> None:

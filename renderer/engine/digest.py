@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-_SCALARS = (int, float, str, complex, np.generic)
+_SCALARS = (int, float, str, complex, bytes, np.generic)
+_DEEPEST = 4  # containers within containers that are looked into
+_LEFT_OUT = {"original_id"}  # an address
+_LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # nothing plain in them
 
 
 def state_digest(scene: Any) -> str:  # a Manim scene
@@ -58,15 +63,22 @@ def _mobject_bytes(mobject: Any) -> bytes:
 
 
 def _plain_bytes(values: dict[str, Any]) -> bytes:
-    parts = []
-    for key, value in values.items():
-        if key == "original_id":  # an address
-            continue
-        if isinstance(value, np.ndarray):
-            if value.dtype != object:
-                parts.append(key.encode() + repr(value.shape).encode() + value.tobytes())
-        elif value is None or isinstance(value, _SCALARS):
-            parts.append(f"{key}={value!r}".encode())
-        elif hasattr(value, "_internal_value"):  # a colour
-            parts.append(key.encode() + value._internal_value.tobytes())  # noqa: SLF001
-    return b";".join(parts)
+    return b";".join(
+        key.encode() + b"=" + plain
+        for key, value in values.items()
+        if key not in _LEFT_OUT and (plain := _plain(value, _DEEPEST)) is not None
+    )
+
+
+def _plain(value: Any, depth: int) -> bytes | None:
+    """Write down plain values and containers of them; None for all else."""
+    if value is None or isinstance(value, _SCALARS):
+        return repr(value).encode()
+    if isinstance(value, np.ndarray):
+        return None if value.dtype == object else repr(value.shape).encode() + value.tobytes()
+    if hasattr(value, "_internal_value"):  # a colour
+        return value._internal_value.tobytes()  # type: ignore[no-any-return]  # noqa: SLF001
+    if not depth or not isinstance(value, list | tuple | deque | dict):
+        return None
+    parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+    return b"[" + b",".join(_plain(part, depth - 1) or b"" for part in parts) + b"]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from renderer.engine.keeping import Keeping
 from renderer.engine.painter import Painter
 from renderer.engine.play_encoder import PlayEncoder
 from renderer.engine.plays import Part, Play
-from renderer.engine.process import settle_child, silence
+from renderer.engine.process import fork_scene, silence
 from renderer.engine.segment_cache import SegmentCache
 from renderer.engine.watch import Watch
 
@@ -82,11 +81,8 @@ class Forks:
         if threading.active_count() > 1:
             raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
         read, write = os.pipe()
-        randomness, parent = random.getstate(), os.getpid()
-        pid = os.fork()
+        pid = fork_scene()
         if not pid:
-            random.setstate(randomness)  # Python seeds it anew in every forked child
-            settle_child(parent)
             silence()
             unguard(self._scene.renderer.camera)
             return write
@@ -102,6 +98,8 @@ class Forks:
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()
+        else:
+            painter.begin_play()
 
     def _become_encoder(self, play: Play, pipe: int) -> None:
         assert play.joining  # noqa: S101  # for the type checker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from typing import Any, NoReturn
 
 from renderer.engine.child import Child
@@ -12,8 +11,8 @@ from renderer.engine.encode import Opened, VideoWriter
 from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.keeping import Keeping, static_picture
 from renderer.engine.pixels import Pixels
-from renderer.engine.plays import Part, Play, manim_cache_key
-from renderer.engine.process import settle_child
+from renderer.engine.plays import Part, Play
+from renderer.engine.process import fork_scene
 
 TOLD_EVERY = 8  # frames
 
@@ -32,12 +31,6 @@ class Painter(Child):
         self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
         self._untold = 0
-
-    def begin_play(self) -> tuple[str, bool]:
-        """Tell Manim's cache key of the play, if the parent may need it."""
-        if self._play.fingerprint and not self._play.cache_key:
-            self._tell(cache_key=manim_cache_key(self._scene))
-        return super().begin_play()
 
     def static_image(self, painted: Pixels | None) -> Pixels | None:
         """Share the image with the children that paint the rest of the play."""
@@ -76,11 +69,8 @@ class Painter(Child):
             self.paints = not self._taken
             return
         read, write = os.pipe()
-        randomness, parent = random.getstate(), os.getpid()
-        pid = os.fork()
+        pid = fork_scene()
         if not pid:
-            random.setstate(randomness)  # Python seeds it anew in every forked child
-            settle_child(parent)
             self.paints, self._pipe = False, write
             return
         os.close(write)

@@ -28,6 +28,7 @@ class PlayEncoder(Child):
         """Encode at once, where there is no key to learn; otherwise go on with the scene."""
         if not self._keeping:
             self._encode()
+        self.begin_play()
 
     def static_image(self, painted: Pixels | None) -> None:  # noqa: ARG002
         """Take note of what stands still."""

@@ -16,6 +16,7 @@ WHY = {
     "Threads": "threads of its own",
     "WithOwnCamera": "a camera of its own, OwnCamera",
     "PaintingMoves": "led to another state",
+    "PaintingCounts": "led to another state",
     "AsksProcess": "led to another state",
     "WritesFrames": "writes frames itself",
     "Counts": "writes a file while frames are made",

@@ -79,6 +79,21 @@ class Repeats(Scene):
         self.wait(0.5)
 
 
+class RepeatsOfTheFirst(Scene):
+    """The very first of equal plays is the one that Manim takes again."""
+
+    def construct(self):
+        square, circle = Square(), Circle()
+        self.play(Create(circle), run_time=0.3)
+        self.clear()
+        for _ in range(2):
+            self.play(FadeIn(square), run_time=0.4)
+            self.remove(square)
+            self.play(FadeIn(circle), run_time=0.4)
+            self.remove(circle)
+        self.wait(0.5)
+
+
 class RepeatsWithUpdaters(Scene):
     """The cache hit of the second wait gives its updaters one big dt."""
 

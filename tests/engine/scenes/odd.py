@@ -81,6 +81,26 @@ class PaintingMoves(Scene):
         self.wait(0.5)
 
 
+class PaintCounts(Square):
+    """Painting it is noted in a list."""
+
+    def __init__(self, **kwargs):
+        self.painted = []
+        super().__init__(**kwargs)
+
+    def get_fill_rgbas(self):
+        self.painted.append(1)
+        return super().get_fill_rgbas()
+
+
+class PaintingCounts(Scene):
+    def construct(self):
+        square = PaintCounts(fill_opacity=1)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * len(square.painted) / 10), run_time=0.5)
+
+
 class AsksProcess(Scene):
     """Behaves otherwise in a child."""
 

@@ -188,3 +188,25 @@ class Always(Scene):
         self.add(Dot().add_updater(step))
         self.wait(1.2)
         self.play(Create(Square()), run_time=0.7)
+
+
+class OpenFiles(Scene):
+    """Its updater reads on in one file and goes on writing another, both opened before."""
+
+    def construct(self):
+        with open("places.bin", "wb") as file:
+            file.write(bytes(range(256)))
+        with open("places.bin", "rb", buffering=0) as places, open("log.txt", "w", buffering=1) as log:
+
+            def step(m):
+                m.set_x(places.read(1)[0] / 20)
+                log.write(f"{m.get_x():.3f}\n")
+
+            dot = Dot().add_updater(step)
+            self.add(dot)
+            self.wait(0.6, frozen_frame=False)
+            self.play(Create(Square()), run_time=1.5)
+            dot.clear_updaters()
+        with open("log.txt") as log:
+            count = len(log.readlines())
+        self.play(FadeIn(Dot([count / 10, 1, 0])), run_time=0.4)
