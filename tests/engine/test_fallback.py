@@ -17,6 +17,7 @@ WHY = {
     "WithOwnCamera": "a camera of its own, OwnCamera",
     "PaintingMoves": "led to another state",
     "PaintingCounts": "led to another state",
+    "PaintingTells": "led to another state",
     "AsksProcess": "led to another state",
     "WritesFrames": "writes frames itself",
     "Counts": "writes a file while frames are made",

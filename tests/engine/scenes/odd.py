@@ -101,6 +101,25 @@ class PaintingCounts(Scene):
         self.play(square.animate.shift(RIGHT * len(square.painted) / 10), run_time=0.5)
 
 
+PAINTED = []
+
+
+class PaintTells(Square):
+    """Painting it is noted outside it."""
+
+    def get_fill_rgbas(self):
+        PAINTED.append(1)
+        return super().get_fill_rgbas()
+
+
+class PaintingTells(Scene):
+    def construct(self):
+        square = PaintTells(fill_opacity=1)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * len(PAINTED) / 10), run_time=0.5)
+
+
 class AsksProcess(Scene):
     """Behaves otherwise in a child."""
 
