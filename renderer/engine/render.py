@@ -11,7 +11,7 @@ from typing import Any
 from renderer.engine.children import Children
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.frame_hashes import note_frames
-from renderer.engine.manim_config import configured
+from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
 from renderer.engine.presets import MANIM
 from renderer.engine.request import SceneReport, SceneRequest
@@ -95,7 +95,7 @@ def _memory_error(killed: Killed) -> OutOfMemoryError:
 
 
 def _serially(request: SceneRequest, why: str) -> SceneReport:
-    scene = load_scene_class(request.scene)()
+    scene = _scene_class(request)()
     if request.frame_hashes:
         note_frames(scene.renderer, request.frame_hashes)
     _open_serially(request, scene)
@@ -116,13 +116,23 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
 def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
     from renderer.engine.takeover import take_over
 
-    scene = load_scene_class(request.scene)()
+    scene_class = _scene_class(request)
+    if why := _why_serial():
+        raise Unfit(why)
+    scene = scene_class()
     crew = take_over(scene, request, children, limit, progress)
     try:
         _run(scene)
     finally:
         crew.abort()
     return _report(request, scene, why_serial=None)
+
+
+def _scene_class(request: SceneRequest) -> Any:
+    """Run the scene's file, which may change the configuration, before the encoder is chosen."""
+    scene_class = load_scene_class(request.scene)
+    apply_encoder(request)
+    return scene_class
 
 
 def _run(scene: Any) -> None:
