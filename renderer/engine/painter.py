@@ -91,7 +91,7 @@ class Painter:
     def _tell(self, **message: Any) -> None:
         os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
-    def finish(self) -> dict[str, list[str]]:
+    def finish(self) -> dict[str, list[Part]]:
         """Never called: a painter ends before the scene does."""
         raise NotImplementedError
 

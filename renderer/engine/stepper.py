@@ -124,12 +124,12 @@ class Stepper:
     def failed(self, error: BaseException) -> None:
         """Nothing to do: the file writer is told to abort."""
 
-    def finish(self) -> dict[str, list[str]]:
+    def finish(self) -> dict[str, list[Part]]:
         """Wait for all painters."""
         self._watch.total = sum(play.frame for play in self._plays)
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
-        return {str(segment_path(play.name)): [str(part.path) for part in play.parts] for play in self._plays}
+        return {str(segment_path(play.name)): play.parts for play in self._plays}
 
     def abort(self) -> None:
         """End all painters."""
