@@ -12,6 +12,7 @@ WHY = {
     "ReadsPixels": "looks at the painted picture",
     "ReadsImage": "looks at the painted picture",
     "ReadsFrame": "looks at the painted picture",
+    "ReadsZoomed": "looks at the painted picture",
     "Swallows": "looks at the painted picture",
     "Threads": "threads of its own",
     "WithOwnCamera": "a camera of its own, OwnCamera",

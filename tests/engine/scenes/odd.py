@@ -29,6 +29,17 @@ class ReadsFrame(Scene):
         self.wait(0.4)
 
 
+class ReadsZoomed(ZoomedScene):
+    """Looks through its other camera."""
+
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.add(square)
+        self.activate_zooming()
+        self.wait(0.3)
+        self.play(square.animate.shift(RIGHT * self.zoomed_camera.pixel_array[..., :3].mean() / 50), run_time=0.3)
+
+
 class Swallows(Scene):
     """Catches everything an Exception can be."""
 
