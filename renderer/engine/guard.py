@@ -14,8 +14,13 @@ _made: dict[type, type] = {}
 def guard(camera: Any) -> None:  # a Manim camera
     """Make every access to the pixels of the camera, and of those whose pictures it shows, raise Unfit."""
     for member in _members(camera):
-        if not hasattr(type(member), "_guards"):
+        if not guarded(member):
             member.__class__ = _guarded(type(member))
+
+
+def guarded(camera: Any) -> bool:
+    """Tell whether the camera is watched."""
+    return hasattr(type(camera), "_guards")
 
 
 def unguard(camera: Any) -> None:
@@ -27,7 +32,7 @@ def unguard(camera: Any) -> None:
 @contextmanager
 def unguarded(camera: Any) -> Iterator[None]:
     """Allow access within a block."""
-    watched = hasattr(type(camera), "_guards")
+    watched = guarded(camera)
     unguard(camera)
     try:
         yield

@@ -12,7 +12,7 @@ from manim.utils.iterables import list_update
 
 from renderer.engine.errors import Unfit
 from renderer.engine.ghost import paint_nothing
-from renderer.engine.guard import unguarded
+from renderer.engine.guard import guarded, unguarded
 from renderer.engine.outside import pardoned, stepping
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part
@@ -59,6 +59,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         """Do what CairoRenderer.play does, in its order."""
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
+        if not guarded(self.camera) and not self.crew.paints:
+            raise Unfit("it changes its camera for another one")
         self.skip_animations = self._original_skipping_status
         self.update_skipping_status()
         scene.compile_animation_data(*args, **kwargs)

@@ -40,6 +40,15 @@ class ReadsZoomed(ZoomedScene):
         self.play(square.animate.shift(RIGHT * self.zoomed_camera.pixel_array[..., :3].mean() / 50), run_time=0.3)
 
 
+class ChangesCamera(Scene):
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.play(FadeIn(square), run_time=0.3)
+        self.renderer.camera = MovingCamera()
+        self.play(Rotate(square), run_time=0.3)
+        self.play(square.animate.shift(RIGHT * self.camera.pixel_array[..., :3].mean() / 10), run_time=0.3)
+
+
 class Swallows(Scene):
     """Catches everything an Exception can be."""
 
