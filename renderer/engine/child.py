@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from backends.errors import OutputError
 from renderer.engine.errors import EncoderError, Unfit
-from renderer.engine.plays import Play, manim_cache_key
+from renderer.engine.plays import Part, Play, manim_cache_key
 
 
 class Child:
@@ -37,7 +37,7 @@ class Child:
     def _tell(self, **message: Any) -> None:
         os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
-    def finish(self) -> dict[str, list[str]]:
+    def finish(self) -> dict[str, list[Part]]:
         """Never called: a child ends before the scene does."""
         raise NotImplementedError
 

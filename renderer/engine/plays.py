@@ -56,6 +56,13 @@ class Play:
         """The part that the next frame belongs to."""
         return next(part for part in self.parts if part.final or self.frame < part.last)
 
+    @property
+    def files(self) -> list[Part]:
+        """The parts, or where they have one encoder the one that they became."""
+        if not self.joining:
+            return self.parts
+        return [Part(self.number, 0, 0, self.frame, self.path, final=True, frames=self.frame)]
+
     def take(self, state: str | None) -> None:
         """Take note of what the cache had: nothing, or the whole play; ``state`` is the scene's after it."""
         self.taken = state is not None

@@ -119,13 +119,12 @@ class Stepper:
     def failed(self, error: BaseException) -> None:
         """Nothing to do: the file writer is told to abort."""
 
-    def finish(self) -> dict[str, list[str]]:
+    def finish(self) -> dict[str, list[Part]]:
         """Wait for all painters."""
         self._watch.total = sum(play.frame for play in self._plays)
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
-        paths = {play.name: dict.fromkeys(str(part.path) for part in play.parts) for play in self._plays}
-        return {str(segment_path(name)): list(parts) for name, parts in paths.items()}
+        return {str(segment_path(play.name)): play.files for play in self._plays}
 
     @property
     def cached(self) -> int:

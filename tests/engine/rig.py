@@ -30,10 +30,11 @@ def scene_names(file: Path) -> list[str]:
 
 
 def project(folder: Path, file: Path) -> Path:
-    """Copy a scene file and its manim.cfg into a folder of their own."""
+    """Copy a scene file and its manim.cfg, or else that of our scenes, into a folder of their own."""
     folder.mkdir(parents=True)
     shutil.copy(file, folder)
-    shutil.copy(SCENES / "manim.cfg", folder)
+    own = file.with_name("manim.cfg")
+    shutil.copy(own if own.exists() else SCENES / "manim.cfg", folder)
     return folder
 
 

@@ -24,6 +24,13 @@ class Texts(Scene):
         self.play(Unwrite(title), run_time=0.5)
 
 
+class CodeBlocks(Scene):
+    def construct(self):
+        code = Code(code_string="def f(x):\n    return x + 1\n", language="python")
+        self.play(Create(code), run_time=0.5)
+        self.play(code.animate.scale(0.7), run_time=0.4)
+
+
 class Groups(Scene):
     def construct(self):
         dots = VGroup(*[Dot() for _ in range(8)]).arrange(RIGHT)

@@ -29,6 +29,26 @@ class ReadsFrame(Scene):
         self.wait(0.4)
 
 
+class ReadsZoomed(ZoomedScene):
+    """Looks through its other camera."""
+
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.add(square)
+        self.activate_zooming()
+        self.wait(0.3)
+        self.play(square.animate.shift(RIGHT * self.zoomed_camera.pixel_array[..., :3].mean() / 50), run_time=0.3)
+
+
+class ChangesCamera(Scene):
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.play(FadeIn(square), run_time=0.3)
+        self.renderer.camera = MovingCamera()
+        self.play(Rotate(square), run_time=0.3)
+        self.play(square.animate.shift(RIGHT * self.camera.pixel_array[..., :3].mean() / 10), run_time=0.3)
+
+
 class Swallows(Scene):
     """Catches everything an Exception can be."""
 
@@ -99,6 +119,25 @@ class PaintingCounts(Scene):
         self.add(square)
         self.play(Create(Circle()), run_time=0.5)
         self.play(square.animate.shift(RIGHT * len(square.painted) / 10), run_time=0.5)
+
+
+PAINTED = []
+
+
+class PaintTells(Square):
+    """Painting it is noted outside it."""
+
+    def get_fill_rgbas(self):
+        PAINTED.append(1)
+        return super().get_fill_rgbas()
+
+
+class PaintingTells(Scene):
+    def construct(self):
+        square = PaintTells(fill_opacity=1)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * len(PAINTED) / 10), run_time=0.5)
 
 
 class AsksProcess(Scene):

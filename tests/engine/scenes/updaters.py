@@ -147,6 +147,17 @@ class SideEffects(Scene):
         self.play(Create(Circle(), rate_func=lambda t: (self.mobjects[0].shift(UP * 0.01), t)[1]), run_time=1.2)
 
 
+class WritesEachFrame(Scene):
+    """New texts and formulas while frames are made: parent and painters need the same files at the same time."""
+
+    def construct(self):
+        time = ValueTracker(0)
+        self.add(always_redraw(lambda: Text(f"{time.get_value():.2f}")))
+        self.add(always_redraw(lambda: MathTex(f"x_{int(time.get_value())}").shift(UP)))
+        self.add(always_redraw(lambda: MarkupText(f"<b>{time.get_value():.1f}</b>").shift(DOWN)))
+        self.play(time.animate.set_value(2.9), run_time=1.2, rate_func=linear)
+
+
 class Followers(Scene):
     """Updaters that depend on one another and on submobjects."""
 
