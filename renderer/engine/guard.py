@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 
 from renderer.engine.errors import Unfit
 
@@ -16,6 +19,25 @@ def guard(camera: Any) -> None:  # a Manim camera
     for member in _members(camera):
         if not guarded(member):
             member.__class__ = _guarded(type(member))
+
+
+def guard_displays() -> None:
+    """Do the same for the mobjects that show a camera's picture. Manim itself reads it when it moves them."""
+    ImageMobjectFromCamera.pixel_array = property(_displayed, _display)
+
+
+def _displayed(display: Any) -> Any:
+    reader = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # the only way to tell who asks
+    if guarded(display.camera) and not reader.startswith("manim."):
+        raise Unfit("it looks at the painted picture")
+    try:
+        return vars(display)["pixel_array"]
+    except KeyError:
+        raise AttributeError("pixel_array") from None  # as Python says it
+
+
+def _display(display: Any, pixels: Any) -> None:
+    vars(display)["pixel_array"] = pixels
 
 
 def guarded(camera: Any) -> bool:

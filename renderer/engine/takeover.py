@@ -14,7 +14,7 @@ from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.forks import Plan, Progress
-from renderer.engine.guard import guard
+from renderer.engine.guard import guard, guard_displays
 from renderer.engine.outside import watch
 from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.request import SceneRequest
@@ -57,4 +57,5 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)
+    guard_displays()
     return crew

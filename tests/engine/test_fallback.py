@@ -13,6 +13,7 @@ WHY = {
     "ReadsImage": "looks at the painted picture",
     "ReadsFrame": "looks at the painted picture",
     "ReadsZoomed": "looks at the painted picture",
+    "ReadsDisplay": "looks at the painted picture",
     "ChangesCamera": "changes its camera",
     "Swallows": "looks at the painted picture",
     "Threads": "threads of its own",

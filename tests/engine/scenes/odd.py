@@ -40,6 +40,15 @@ class ReadsZoomed(ZoomedScene):
         self.play(square.animate.shift(RIGHT * self.zoomed_camera.pixel_array[..., :3].mean() / 50), run_time=0.3)
 
 
+class ReadsDisplay(ZoomedScene):
+    def construct(self):
+        square = Square(0.5, fill_opacity=1)
+        self.add(square)
+        self.activate_zooming()
+        self.play(square.animate.shift(RIGHT), run_time=0.3)
+        self.play(square.animate.shift(RIGHT * self.zoomed_display.pixel_array[..., :3].mean() / 50), run_time=0.3)
+
+
 class ChangesCamera(Scene):
     def construct(self):
         square = Square(fill_opacity=1)
