@@ -15,5 +15,14 @@ def sha256(path: Path) -> str:
 
 def state_folder(name: str) -> Path:
     """Give the folder where a backend keeps its state from shell to shell: XDG_STATE_HOME, or its default."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "manim-renderer" / name
+    return _user_folder("XDG_STATE_HOME", ".local/state") / name
+
+
+def cache_folder(name: str) -> Path:
+    """Give the folder for what can be made again: XDG_CACHE_HOME, or its default."""
+    return _user_folder("XDG_CACHE_HOME", ".cache") / name
+
+
+def _user_folder(variable: str, default: str) -> Path:
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / default) / "manim-renderer"

@@ -1,4 +1,4 @@
-"""Renders scenes with the engine as a worker does: render.py FILE SCENE[,SCENE…] QUALITY PRESET FOLDER."""
+"""Renders scenes with the engine as a worker does: render.py FILE SCENE[,SCENE…] QUALITY PRESET FOLDER [CACHE]."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def render(file: Path, scene: str, folder: Path, children: engine.Children) -> N
         scratch=folder / "scratch" / scene,
         settings=engine.RenderSettings(quality=quality),
         encoder=engine.EncoderSettings(preset=preset),
+        cache=engine.SegmentCache(Path(sys.argv[6]), 1024) if sys.argv[6:] else None,
     )
     report = engine.render(request, children=children)
     print(report, file=sys.stderr if os.environ.get("SHOW") else sys.stdout)

@@ -33,7 +33,7 @@ class DockerBackend(LocalBackend):
     def __init__(self, options: DockerOptions | None = None) -> None:
         self.docker = options or DockerOptions()
         state = self.docker.state_dir or state_folder("docker")
-        super().__init__(LocalOptions(state_dir=state, keep_days=self.docker.keep_days))
+        super().__init__(LocalOptions(state_dir=state, keep_days=self.docker.keep_days, cache_mib=0))
 
     def plan(self, spec: JobSpec) -> Plan[LocalRequest]:
         """Say which container would run."""

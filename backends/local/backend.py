@@ -22,7 +22,7 @@ from typing import ClassVar
 from backends.base import Backend, Plan
 from backends.contract import worker_command
 from backends.errors import InputError, JobNotFoundError, OutputError
-from backends.files import state_folder
+from backends.files import cache_folder, state_folder
 from backends.local import status
 from backends.local.folder import Ended, JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
@@ -176,7 +176,7 @@ class LocalBackend(Backend[LocalRequest]):
     def _fill(self, folder: JobFolder, spec: JobSpec) -> None:
         folder.task.write_text(spec.task, "utf-8")
         folder.bundle.write_bytes(spec.bundle.data)
-        write_json(folder.environment, spec.env, mode=0o600)
+        write_json(folder.environment, {**self._segment_cache(), **spec.env}, mode=0o600)
         folder.units.mkdir()
         record = Record(
             name=spec.name,
@@ -187,6 +187,15 @@ class LocalBackend(Backend[LocalRequest]):
             timeout=spec.timeout.total_seconds(),
         )
         folder.write_record(record)
+
+    def _segment_cache(self) -> dict[str, str]:
+        """Tell the worker where painted segments are kept from job to job."""
+        if not self.options.cache_mib:
+            return {}
+        return {
+            "RENDERER_SEGMENT_CACHE": str(cache_folder("segments").absolute()),
+            "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
+        }
 
     def _start(self, folder: JobFolder) -> None:
         """Start the supervisor with the lock already taken, so that nobody ever sees the job without it."""

@@ -16,3 +16,6 @@ class LocalOptions(BaseModel):
     keep_days: float = Field(
         7.0, ge=0, le=36500, description="finished jobs older than this are removed at the next submit"
     )
+    cache_mib: int = Field(
+        2048, ge=0, description="bound on the cache of painted segments, in XDG_CACHE_HOME; 0 for no cache"
+    )

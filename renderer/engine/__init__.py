@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from renderer.engine.errors import EncoderError, OutOfMemoryError, SceneError
     from renderer.engine.render import render
     from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings, SceneReport, SceneRequest
+    from renderer.engine.segment_cache import SegmentCache
     from renderer.engine.warm import warm_up
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SceneError",
     "SceneReport",
     "SceneRequest",
+    "SegmentCache",
     "render",
     "warm_up",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "errors": {"EncoderError", "OutOfMemoryError", "SceneError"},
     "render": {"render"},
     "request": {"EncoderChoice", "EncoderSettings", "RenderSettings", "SceneReport", "SceneRequest"},
+    "segment_cache": {"SegmentCache"},
     "warm": {"warm_up"},
 }
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, Protocol
 
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from renderer.engine.pixels import Pixels
+from renderer.engine.pixels import Pixels, equal
 
 BAND = 60  # rows that are compared and converted together; even, for the colour planes have half the rows
 REACH = 4  # rows that swscale's filters may look up or down; even too
 WHOLE = 0.6  # from this share of changed bands on, one conversion of the whole frame is cheaper
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_memcmp.restype = ctypes.c_int
 
 
 class Converter(Protocol):
@@ -29,9 +24,12 @@ class Converter(Protocol):
 
 def converter(spec: Any) -> Converter:  # Manim's VideoEncoderSpec
     """Choose the way: in bands where the codec keeps no frame that it was given, as a whole elsewhere."""
-    if spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND:
-        return BandConverter(spec.width, spec.height)
-    return WholeConverter(spec.pixel_format)
+    return BandConverter(spec.width, spec.height) if banded(spec) else WholeConverter(spec.pixel_format)
+
+
+def banded(spec: Any) -> bool:
+    """Tell whether frames can be converted in bands."""
+    return bool(spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND)
 
 
 class WholeConverter:
@@ -45,7 +43,7 @@ class WholeConverter:
 
     def convert(self, pixels: Pixels) -> VideoFrame:
         """Convert height by width by RGBA bytes."""
-        if self._last is None or not _equal(self._last, pixels):
+        if self._last is None or not equal(self._last, pixels):
             self._last = pixels.copy()
             source = VideoFrame.from_numpy_buffer(self._last, format="rgba")
             self._frame = self._reformatter.reformat(source, format=self._format, threads=1)
@@ -60,29 +58,33 @@ class BandConverter:
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
         self._size = (width, height)
         self._frame = VideoFrame(width, height, "yuv420p")
-        self._planes = [plane.copy() for plane in _planes(self._frame)]
+        self.planes = [plane.copy() for plane in planes_of(self._frame)]
         self._bands = [(top, min(top + BAND, height)) for top in range(0, height, BAND)]
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
         self._fresh = True
 
     def convert(self, pixels: Pixels) -> VideoFrame:
         """Convert height by width by RGBA bytes."""
-        changed = [band for band in self._bands if self._fresh or not _equal(self._rows(band), pixels[slice(*band)])]
+        if self.update(pixels):
+            self._renew()
+        return self._frame
+
+    def update(self, pixels: Pixels) -> bool:
+        """Bring the planes up to date; tell whether anything changed since the last frame."""
+        changed = [band for band in self._bands if self._fresh or not equal(self._rows(band), pixels[slice(*band)])]
         for band in changed:
             self._rows(band)[:] = pixels[slice(*band)]
         if len(changed) > WHOLE * len(self._bands):
             changed = [(0, self._height)]
         for band in changed:
             self._convert(band)
-        if changed:
-            self._renew()
         self._fresh = False
-        return self._frame
+        return bool(changed)
 
     def _renew(self) -> None:
         """Make a new frame: the encoder may still hold the last one."""
         self._frame = VideoFrame(*self._size, "yuv420p")
-        for target, plane in zip(_planes(self._frame), self._planes, strict=True):
+        for target, plane in zip(planes_of(self._frame), self.planes, strict=True):
             target[:] = plane
 
     def _rows(self, band: tuple[int, int]) -> Pixels:
@@ -95,7 +97,7 @@ class BandConverter:
         reformatter = self._reformatters.setdefault((first - top, bottom - top), VideoReformatter())
         source = VideoFrame.from_numpy_buffer(self._last[top:bottom], format="rgba")
         converted = reformatter.reformat(source, format="yuv420p", threads=1)
-        for rows, target, halves in zip(_planes(converted), self._planes, (1, 2, 2), strict=True):
+        for rows, target, halves in zip(planes_of(converted), self.planes, (1, 2, 2), strict=True):
             start, stop = first // halves, -(-last // halves)
             target[start:stop] = rows[start - top // halves : stop - top // halves]
 
@@ -103,12 +105,9 @@ class BandConverter:
         return max(0, band[0] - rows), min(self._height, band[1] + rows)
 
 
-def _planes(frame: VideoFrame) -> list[Pixels]:
+def planes_of(frame: VideoFrame) -> list[Pixels]:
+    """Give the planes of a frame as arrays of its own bytes."""
     return [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in frame.planes
     ]
-
-
-def _equal(one: Pixels, other: Pixels) -> bool:
-    return bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)

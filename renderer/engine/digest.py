@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import chain
+from types import FunctionType
 from typing import Any
 
 import numpy as np
+from manim import ManimColor
 
-_SCALARS = (int, float, str, complex, np.generic)
+_SCALARS = (int, float, str, complex, bytes, np.generic)
+_DEEPEST = 4  # containers within containers that are looked into
+_LEFT_OUT = {"original_id"}  # an address
+_LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # nothing plain in them
 
 
 def state_digest(scene: Any) -> str:  # a Manim scene
     """Digest points, colours and plain attributes of all mobjects in reach, the random states and the time."""
     hasher = blake2b(digest_size=16)
     seen: set[int] = set()
+    kinds: dict[type, None] = {}  # in the order of their first mobjects
     for mobject in _reachable(scene):
         if id(mobject) not in seen:
             seen.add(id(mobject))
+            kinds[type(mobject)] = None
             hasher.update(_mobject_bytes(mobject))
+    for base in dict.fromkeys(base for kind in kinds for base in kind.__mro__):
+        if not base.__module__.startswith("manim.") and base is not object:
+            hasher.update(_class_bytes(base))
     hasher.update(_plain_bytes(vars(scene)))
     hasher.update(repr((random.getstate(), scene.renderer.time, scene.renderer.num_plays)).encode())
     _, keys, *rest = np.random.get_state()  # noqa: NPY002  # the state that scenes use
@@ -57,16 +69,30 @@ def _mobject_bytes(mobject: Any) -> bytes:
     return type(mobject).__name__.encode() + _plain_bytes(values)
 
 
+def _class_bytes(kind: type) -> bytes:
+    """Write down a scene's own class and the global names in its methods: it may note there that it is painted."""
+    functions = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
+    names = ((function.__globals__, name) for function in functions for name in function.__code__.co_names)
+    return _plain_bytes({**vars(kind), **{name: held[name] for held, name in names if name in held}})
+
+
 def _plain_bytes(values: dict[str, Any]) -> bytes:
-    parts = []
-    for key, value in values.items():
-        if key == "original_id":  # an address
-            continue
-        if isinstance(value, np.ndarray):
-            if value.dtype != object:
-                parts.append(key.encode() + repr(value.shape).encode() + value.tobytes())
-        elif value is None or isinstance(value, _SCALARS):
-            parts.append(f"{key}={value!r}".encode())
-        elif hasattr(value, "_internal_value"):  # a colour
-            parts.append(key.encode() + value._internal_value.tobytes())  # noqa: SLF001
-    return b";".join(parts)
+    return b";".join(
+        key.encode() + b"=" + plain
+        for key, value in values.items()
+        if key not in _LEFT_OUT and (plain := _plain(value, _DEEPEST)) is not None
+    )
+
+
+def _plain(value: Any, depth: int) -> bytes | None:
+    """Write down plain values and containers of them; None for all else."""
+    if value is None or isinstance(value, _SCALARS):
+        return repr(value).encode()
+    if isinstance(value, np.ndarray):
+        return None if value.dtype == object else repr(value.shape).encode() + value.tobytes()
+    if isinstance(value, ManimColor):
+        return value._internal_value.tobytes()  # type: ignore[no-any-return]  # noqa: SLF001
+    if not depth or not isinstance(value, list | tuple | deque | dict):
+        return None
+    parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+    return b"[" + b",".join(_plain(part, depth - 1) or b"" for part in parts) + b"]"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
+from av import VideoFrame
 
 from renderer.engine.convert import converter
 from renderer.engine.errors import EncoderError, disk_full
@@ -58,6 +59,11 @@ class SegmentEncoder:
         """Encode a frame ``repeat`` times. The array may change after that."""
         with self._told("write"):
             frame = self._converter.convert(pixels)
+        self.encode(frame, repeat)
+
+    def encode(self, frame: VideoFrame, repeat: int) -> None:
+        """Encode a frame that has the encoder's pixel format already."""
+        with self._told("write"):
             frame.time_base = self._time_base
             for _ in range(repeat):
                 frame.pts = self._pts

@@ -7,9 +7,10 @@ from typing import Any
 from manim import Camera, Mobject, ThreeDCamera, VMobject
 from manim.mobject.three_d import three_d_utils
 
-from renderer.engine import faster_geometry, faster_painting
+from renderer.engine import faster_copy, faster_geometry, faster_painting
 
 _PLACES: list[tuple[Any, str, Any]] = [
+    (Mobject, "__deepcopy__", faster_copy.deepcopy_mobject),
     (Mobject, "get_family", faster_geometry.get_family),
     (Mobject, "update", faster_geometry.update),
     (Mobject, "get_critical_point", faster_geometry.get_critical_point),
@@ -31,3 +32,5 @@ def install() -> None:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, quicker)
+    for kind in filter(faster_copy.plain, faster_copy.CLASSES):
+        kind.__deepcopy__ = faster_copy.deepcopy_plain

@@ -53,7 +53,7 @@ class FileLock:
 def share_made_files(path: Path) -> None:
     """Put Manim's functions that write such files under one lock in this process and those forked from it."""
     from manim import MarkupText, SVGMobject, Text
-    from manim.mobject.text import tex_mobject, typst_mobject
+    from manim.mobject.text import tex_mobject, text_mobject, typst_mobject
 
     lock = FileLock(path)
     makers: list[tuple[Any, str]] = [
@@ -61,6 +61,7 @@ def share_made_files(path: Path) -> None:
         (typst_mobject, "typst_to_svg_file"),
         (Text, "_text2svg"),
         (MarkupText, "_text2svg"),
+        (text_mobject.PangoUtils, "remove_last_M"),  # rewrites what _text2svg has made
         (SVGMobject, "generate_mobject"),
     ]
     for owner, name in makers:

@@ -44,12 +44,11 @@ def configured(request: SceneRequest) -> Iterator[None]:
         if config.output_file:
             config.output_file = Path(config.output_file).name
         config.preview = config.show_in_file_browser = False
-        apply_encoder(request)
         yield
 
 
 def apply_encoder(request: SceneRequest) -> None:
-    """Set the encoder: what the folder's manim.cfg says about it comes first, then the request's choice."""
+    """Set the encoder: what manim.cfg or the scene's file says about it comes first, then the request's choice."""
     from manim import config
 
     choice = chosen_encoder(request)

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from renderer.engine.digest import points_fingerprint
+from renderer.engine.joining import Joining
 from renderer.engine.shared_image import SharedImage
 
 
 @dataclass
 class Part:
-    """Frames ``first`` to ``last`` (exclusive) of a play, painted by one child into one file."""
+    """Frames ``first`` to ``last`` (exclusive) of a play, painted by one child: its part number ``index``."""
 
     play: int
+    index: int
     first: int
     last: int
     path: Path
@@ -30,20 +32,42 @@ class Part:
 
 @dataclass
 class Play:
-    """A play as the parent sees it. ``fingerprint`` differs where Manim's own cache key would differ."""
+    """A play as the parent sees it. ``fingerprint`` differs where Manim's own cache key would differ.
+
+    ``joining`` is there where several painters paint for one encoder, which finds out whether the play is ``likely``
+    to be in the cache, and whether it was ``taken`` from it; None while the parent does not know.
+    """
 
     number: int
     name: str
+    path: Path
     fingerprint: tuple[Any, ...] = ()
     parts: list[Part] = field(default_factory=list)
     frame: int = 0
     cache_key: str | None = None
     static: SharedImage | None = None
+    static_picture: bytes | None = None  # a digest of what it shows
+    joining: Joining | None = None
+    likely: bool | None = None
+    taken: bool | None = None
 
     @property
     def part(self) -> Part:
         """The part that the next frame belongs to."""
         return next(part for part in self.parts if part.final or self.frame < part.last)
+
+    @property
+    def files(self) -> list[Part]:
+        """The parts, or where they have one encoder the one that they became."""
+        if not self.joining:
+            return self.parts
+        return [Part(self.number, 0, 0, self.frame, self.path, final=True, frames=self.frame)]
+
+    def take(self, state: str | None) -> None:
+        """Take note of what the cache had: nothing, or the whole play; ``state`` is the scene's after it."""
+        self.taken = state is not None
+        if self.taken:
+            self.parts = [Part(self.number, 0, 0, self.parts[-1].last, self.path, final=True, reached=state)]
 
 
 def cut(frames: int, longest: int) -> list[tuple[int, int]]:

@@ -41,10 +41,13 @@ def steady(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def longest_part(request: SceneRequest, frame_rate: float) -> int | None:
-    """Give the most frames that one encoder may get; None where a play must stay whole to be encoded as Manim does."""
-    if request.part_frames is not None:
+    """Give the most frames that one painter may get; None leaves that to the engine."""
+    if request.part_frames is not None or one_encoder(request):
         return request.part_frames
-    if request.encoder.preset == "manim":
-        return None
     nvenc = request.choice is not None and request.choice.codec.endswith("_nvenc")
     return round((NVENC_PART_S if nvenc else PART_S) * frame_rate)
+
+
+def one_encoder(request: SceneRequest) -> bool:
+    """Tell whether one encoder must see all frames of a play, as Manim's does."""
+    return request.encoder.preset == "manim"

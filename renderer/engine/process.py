@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
+
+from renderer.engine.open_files import OpenFiles
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+
+
+def fork_scene() -> int:
+    """Fork a scene in the midst of its plays: the child goes on just as the parent does, and dies with it."""
+    randomness, parent, files = random.getstate(), os.getpid(), OpenFiles()
+    pid = os.fork()
+    if not pid:
+        random.setstate(randomness)  # Python seeds it anew in every forked child
+        settle_child(parent)
+        files.separate()
+    return pid
 
 
 def settle_child(parent: int) -> None:

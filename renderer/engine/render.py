@@ -11,7 +11,8 @@ from typing import Any
 from renderer.engine.children import Children
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
 from renderer.engine.frame_hashes import note_frames
-from renderer.engine.manim_config import configured
+from renderer.engine.machine import painters_that_fit
+from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
 from renderer.engine.presets import MANIM
 from renderer.engine.request import SceneReport, SceneRequest
@@ -42,8 +43,15 @@ def render(request: SceneRequest, *, children: Children | None = None, progress:
     children = children or Children()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
-        report = _attempt(request, children, progress, Way(children.n, _why_serial()))
+        report = _attempt(request, children, progress, Way(_side_by_side(children), _why_serial()))
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
+
+
+def _side_by_side(children: Children) -> int:
+    """Bound the painters by the memory too."""
+    from manim import config
+
+    return min(children.n, painters_that_fit(config.pixel_width, config.pixel_height))
 
 
 def _why_serial() -> str | None:
@@ -95,7 +103,7 @@ def _memory_error(killed: Killed) -> OutOfMemoryError:
 
 
 def _serially(request: SceneRequest, why: str) -> SceneReport:
-    scene = load_scene_class(request.scene)()
+    scene = _scene_class(request)()
     if request.frame_hashes:
         note_frames(scene.renderer, request.frame_hashes)
     _open_serially(request, scene)
@@ -116,13 +124,25 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
 def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
     from renderer.engine.takeover import take_over
 
-    scene = load_scene_class(request.scene)()
+    scene_class = _scene_class(request)
+    if why := _why_serial():
+        raise Unfit(why)
+    scene = scene_class()
     crew = take_over(scene, request, children, limit, progress)
     try:
         _run(scene)
     finally:
         crew.abort()
-    return _report(request, scene, why_serial=None)
+    if request.cache:
+        request.cache.prune()
+    return replace(_report(request, scene, why_serial=None), cached=crew.cached)
+
+
+def _scene_class(request: SceneRequest) -> Any:
+    """Run the scene's file, which may change the configuration, before the encoder is chosen."""
+    scene_class = load_scene_class(request.scene)
+    apply_encoder(request)
+    return scene_class
 
 
 def _run(scene: Any) -> None:

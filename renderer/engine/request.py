@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from renderer.engine.segment_cache import SegmentCache
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
@@ -50,6 +52,7 @@ class SceneRequest:
     ``part_frames`` is the most frames that one painter gets; None leaves it to the preset.
     ``frame_hashes`` is an empty folder that gets a hash of every frame before it is encoded, for comparing renders:
     a file for each part of each play, which in the order of their names give the frames in order.
+    ``cache`` keeps what is painted for later renders, and is not looked at where frames are to be hashed.
     """
 
     file: Path
@@ -61,14 +64,19 @@ class SceneRequest:
     choice: EncoderChoice | None = None
     part_frames: int | None = None
     frame_hashes: Path | None = None
+    cache: SegmentCache | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneReport:
-    """What was rendered: ``outputs`` are paths relative to the request's ``output``; ``why_serial`` is a sentence."""
+    """What was rendered: ``outputs`` are paths relative to the request's ``output``; ``why_serial`` is a sentence.
+
+    Of the ``frames``, ``cached`` were found painted.
+    """
 
     outputs: tuple[Path, ...]
     frames: int
+    cached: int = 0
     renderer: str
     mode: Literal["parallel", "serial"]
     why_serial: str | None = None

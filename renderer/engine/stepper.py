@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import random
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from renderer.engine.children import Children
 from renderer.engine.digest import state_digest
-from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
-from renderer.engine.guard import unguard
-from renderer.engine.painter import Painter
+from renderer.engine.forks import Forks, Plan
+from renderer.engine.guard import unguarded
+from renderer.engine.joining import Joining, part_length
+from renderer.engine.keeping import static_picture
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play, cut, fingerprint, frame_count, manim_cache_key
-from renderer.engine.process import settle_child, silence
 from renderer.engine.shared_image import SharedImage
 from renderer.engine.watch import Watch
-
-Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
-
-    ``opened`` opens the encoder of a part.
-    """
-
-    children: Children
-    limit: int
-    longest: int | None
-    progress: Progress | None = None
-    hashes: Path | None = None
-    opened: Opened = SegmentEncoder
 
 
 class Stepper:
@@ -48,6 +24,7 @@ class Stepper:
     def __init__(self, scene: Any, plan: Plan) -> None:
         self._scene, self._plan = scene, plan
         self._watch = Watch(plan.progress)
+        self._forks = Forks(scene, plan, self._watch)
         self._plays: list[Play] = []
         self._known: dict[tuple[Any, ...], list[Play]] = {}
 
@@ -58,21 +35,34 @@ class Stepper:
     def begin_play(self) -> tuple[str, bool]:
         """Name the segment; fork the painter of its first part, unless Manim would find the play in its cache."""
         number = self._scene.renderer.num_plays
-        play = Play(number, f"{number:05}")
+        name = f"{number:05}"
+        play = Play(number, name, self._scene.output_plan.segment_path(f"{name}-000"))
         if repeated := self._repeated(play):
             return repeated.name, True
         self._plays.append(play)
-        total = frame_count(self._scene)
-        edges = cut(total, self._plan.longest or total)
-        for index, (first, last) in enumerate(edges):
-            path = self._scene.output_plan.segment_path(f"{play.name}-{index:03}")
-            hashes = self._plan.hashes and self._plan.hashes / f"{play.name}-{index:03}"
-            play.parts.append(Part(number, first, last, path, final=last == total, hashes=hashes))
-        if len(edges) > 1:
-            with_pixels = self._scene.renderer.camera
-            play.static = SharedImage((with_pixels.pixel_height, with_pixels.pixel_width, 4))
-        self._fork(play.parts[0])
+        self._cut(play, frame_count(self._scene))
+        if play.joining and self._forks.encoder(play):
+            return play.name, False
+        if not play.taken:
+            self._forks.painter(play, play.parts[0])
         return play.name, False
+
+    def _cut(self, play: Play, total: int) -> None:
+        """Divide the play among painters."""
+        longest = self._plan.longest or total
+        spec = self._scene.session_spec.video_encoder
+        if self._plan.one_encoder:
+            own = part_length(spec, total, self._plan.limit) if total > self._plan.whole else None
+            longest = min(longest, own) if own else total
+            if longest < total:
+                play.joining = Joining(spec, longest, self._plan.limit + 1)
+        for index, (first, last) in enumerate(cut(total, longest)):
+            path = play.path if play.joining else play.path.with_stem(f"{play.name}-{index:03}")
+            hashes = self._plan.hashes and self._plan.hashes / f"{play.name}-{index:03}"
+            play.parts.append(Part(play.number, index, first, last, path, final=last == total, hashes=hashes))
+        if len(play.parts) > 1:
+            camera = self._scene.renderer.camera
+            play.static = SharedImage((camera.pixel_height, camera.pixel_width, 4))
 
     def _repeated(self, play: Play) -> Play | None:
         """Find the earlier play whose segment Manim would take again. Only equal fingerprints need its slow key."""
@@ -85,21 +75,25 @@ class Stepper:
         if alike:
             play.cache_key = manim_cache_key(self._scene)
             for earlier in alike:
-                if self._watch.cache_key(earlier) == play.cache_key:
+                self._watch.until(lambda earlier=earlier: earlier.cache_key is not None)  # type: ignore[misc]
+                if earlier.cache_key == play.cache_key:
                     _refuse_painted_keys(self._scene)
                     return earlier
         alike.append(play)
         return None
 
     def static_image(self, painted: Pixels | None) -> Pixels | None:  # noqa: ARG002
-        """Nothing is painted here."""
+        """Nothing is painted here; take note of what the painter of the play's first part paints."""
+        if self._plan.cache and self._play.static and not self._play.joining:
+            with unguarded(self._scene.renderer.camera):
+                self._play.static_picture = static_picture(self._scene)
         return None
 
     def before_frame(self) -> None:
         """Fork where a part begins."""
         part = self._play.part
         if part.first and part.first == self._play.frame:
-            self._fork(part)
+            self._forks.painter(self._play, part)
 
     def frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
         """Count; note the state at the end of a part."""
@@ -119,16 +113,23 @@ class Stepper:
             self._expect(play.parts[-1])
         if play.static:
             play.static.close()
+        if play.joining:
+            play.joining.end(len(play.parts))
 
     def failed(self, error: BaseException) -> None:
         """Nothing to do: the file writer is told to abort."""
 
-    def finish(self) -> dict[str, list[str]]:
+    def finish(self) -> dict[str, list[Part]]:
         """Wait for all painters."""
         self._watch.total = sum(play.frame for play in self._plays)
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
-        return {str(segment_path(play.name)): [str(part.path) for part in play.parts] for play in self._plays}
+        return {str(segment_path(play.name)): play.files for play in self._plays}
+
+    @property
+    def cached(self) -> int:
+        """Count the frames that were not painted, but found in the cache."""
+        return self._watch.cached
 
     def abort(self) -> None:
         """End all painters."""
@@ -137,32 +138,6 @@ class Stepper:
     def _expect(self, part: Part) -> None:
         part.expected = state_digest(self._scene)
         self._watch.check(part)
-
-    def _fork(self, part: Part) -> None:
-        if threading.active_count() > 1:
-            raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
-        slot = self._watch.slot(self._plan.children, self._plan.limit)
-        read, write = os.pipe()
-        randomness, parent = random.getstate(), os.getpid()
-        pid = os.fork()
-        if not pid:
-            random.setstate(randomness)  # Python seeds it anew in every forked child
-            self._become_painter(part, write, parent)
-            return
-        os.close(slot)
-        os.close(write)
-        if not part.first and self._play.static:
-            self._play.static.leave_to_child()
-        self._watch.add(pid, read, part, self._play)
-
-    def _become_painter(self, part: Part, pipe: int, parent: int) -> None:
-        settle_child(parent)
-        silence()
-        unguard(self._scene.renderer.camera)
-        painter = Painter(self._scene, self._play, part, pipe, self._plan.opened)
-        self._scene.renderer.crew = painter
-        if part.first:
-            painter.take_over()
 
 
 def _refuse_painted_keys(scene: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 from manim.renderer.cairo_renderer import CairoRenderer
@@ -11,9 +12,11 @@ from manim.utils.iterables import list_update
 
 from renderer.engine.errors import Unfit
 from renderer.engine.ghost import paint_nothing
-from renderer.engine.guard import unguarded
+from renderer.engine.guard import guarded, unguarded
 from renderer.engine.outside import pardoned, stepping
 from renderer.engine.pixels import Pixels
+from renderer.engine.plays import Part
+from renderer.engine.segment import join
 
 
 class Crew(Protocol):
@@ -39,8 +42,8 @@ class Crew(Protocol):
     def failed(self, error: BaseException) -> None:
         """Take note that the play raised an error."""
 
-    def finish(self) -> dict[str, list[str]]:
-        """Wait until all is painted; give the files of each segment in order."""
+    def finish(self) -> dict[str, list[Part]]:
+        """Wait until all is painted; give the parts of each segment in order."""
 
     def abort(self) -> None:
         """End all painting."""
@@ -50,12 +53,15 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     """Manim's renderer with every painted frame handed to the crew."""
 
     crew: Crew
+    shown: list[Any]  # what the last frame shows
     _inside_play = False
 
     def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
+        if not guarded(self.camera) and not self.crew.paints:
+            raise Unfit("it changes its camera for another one")
         self.skip_animations = self._original_skipping_status
         self.update_skipping_status()
         scene.compile_animation_data(*args, **kwargs)
@@ -98,11 +104,12 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         """Paint, or do to the camera what painting does."""
+        self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
         if self.crew.paints and not self.skip_animations:
-            super().update_frame(scene, mobjects, include_submobjects, ignore_skipping, **kwargs)
+            super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
         else:
             with unguarded(self.camera):
-                paint_nothing(self.camera, mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
+                paint_nothing(self.camera, self.shown)
 
     def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
         """Paint a frame of the running play."""
@@ -145,7 +152,6 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
     """Manim's file writer, which finds the segments painted when it comes to join them."""
 
     crew: Crew
-    partial_movie_files: list[str | None]
 
     def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:  # noqa: ARG002
         """Refuse: frames come from painters."""
@@ -161,11 +167,12 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
 
     def finish(self) -> None:
         """Wait for the painters, then join their segments."""
-        files = self.crew.finish()
-        self.partial_movie_files = self._expand(self.partial_movie_files, files)
-        for section in self.sections:
-            section.partial_movie_files = self._expand(section.partial_movie_files, files)
+        for segment, parts in self.crew.finish().items():
+            self._make(Path(segment), parts)
         super().finish()
 
-    def _expand(self, segments: list[str | None], files: dict[str, list[str]]) -> list[str | None]:
-        return [part for segment in segments if segment for part in files[segment]]
+    def _make(self, segment: Path, parts: list[Part]) -> None:
+        if len(parts) == 1:
+            parts[0].path.rename(segment)
+        else:
+            join(parts, segment, self.video_encoder)

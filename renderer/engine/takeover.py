@@ -13,11 +13,12 @@ from renderer.engine.children import Children
 from renderer.engine.encode import opened_by
 from renderer.engine.errors import Unfit
 from renderer.engine.file_lock import share_made_files
-from renderer.engine.guard import guard
+from renderer.engine.forks import Plan, Progress
+from renderer.engine.guard import guard, guard_displays
 from renderer.engine.outside import watch
-from renderer.engine.presets import MANIM, longest_part
+from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.request import SceneRequest
-from renderer.engine.stepper import Plan, Progress, Stepper
+from renderer.engine.stepper import Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
 
 
@@ -39,9 +40,22 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
     faster.install()
     share_made_files(request.scratch / "files.lock")
     opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
-    longest = longest_part(request, camera.frame_rate)
-    crew = Stepper(scene, Plan(children, limit, longest, progress, request.frame_hashes, opened))
+    crew = Stepper(
+        scene,
+        Plan(
+            children,
+            limit,
+            longest=longest_part(request, camera.frame_rate),
+            one_encoder=one_encoder(request),
+            whole=request.part_frames or round(PART_S * camera.frame_rate),
+            progress=progress,
+            hashes=request.frame_hashes,
+            opened=opened,
+            cache=None if request.frame_hashes else request.cache,
+        ),
+    )
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)
+    guard_displays()
     return crew

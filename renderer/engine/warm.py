@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
+import importlib
+
+_USED_BY_EACH_SCENE = (
+    "manim.cli.render.commands", "manim.manager", "manim.utils.module_ops", "renderer.engine.manim_config",
+    "renderer.engine.outputs", "renderer.engine.scene_file", "renderer.engine.standby", "renderer.engine.takeover",
+    "av.subtitles.stream", "multiprocessing.synchronize", "rich.table",
+)  # fmt: skip
 
 
 def warm_up() -> None:
     """Import Manim and all that a render needs. A process that has done it forks one process for each scene."""
     gc.disable()  # importing makes much and drops nothing
     try:
-        import manim.cli.render.commands
-        import manim.manager
-        import manim.utils.module_ops  # noqa: F401
+        for name in _USED_BY_EACH_SCENE:
+            importlib.import_module(name)
     finally:
         gc.enable()
     gc.freeze()

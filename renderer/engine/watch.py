@@ -22,22 +22,28 @@ POLL_S = 0.005
 @dataclass
 class _Child:
     pid: int
-    part: Part
+    part: Part | None  # None: the encoder of a play
     play: Play
     rest: bytes = b""
 
 
 class Watch:
-    """All painters of one scene."""
+    """All children of one scene: painters, and encoders that several painters paint for."""
 
     def __init__(self, progress: Callable[[int, int | None], None] | None) -> None:
         self._selector = selectors.DefaultSelector()
         self._progress = progress
         self._done = 0
+        self.cached = 0
         self.total: int | None = None
 
-    def add(self, pid: int, pipe: int, part: Part, play: Play) -> None:
-        """Watch a new painter."""
+    @property
+    def encoders(self) -> int:
+        """Count the encoders that several painters paint for."""
+        return sum(key.data.part is None for key in self._selector.get_map().values())
+
+    def add(self, pid: int, pipe: int, part: Part | None, play: Play) -> None:
+        """Watch a new child."""
         os.set_blocking(pipe, False)
         self._selector.register(pipe, selectors.EVENT_READ, _Child(pid, part, play))
 
@@ -48,16 +54,14 @@ class Watch:
         self._listen(0)
         return slot
 
-    def cache_key(self, play: Play) -> str | None:
-        """Wait until the play's painter has told Manim's cache key."""
-        while play.cache_key is None and self._selector.get_map():
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Listen until it holds, or until all have ended."""
+        while not condition() and self._selector.get_map():
             self._listen(None)
-        return play.cache_key
 
     def finish(self) -> None:
         """Wait until all have ended."""
-        while self._selector.get_map():
-            self._listen(None)
+        self.until(lambda: False)
 
     def abort(self) -> None:
         """Kill all and wait for their end."""
@@ -84,13 +88,20 @@ class Watch:
     def _hear(self, child: _Child, message: dict[str, Any]) -> None:
         if "error" in message:
             raise _error(message)
-        child.play.cache_key = message.get("cache_key", child.play.cache_key)
+        play, part = child.play, child.part
+        play.cache_key = message.get("cache_key", play.cache_key)
+        play.likely = message.get("likely", play.likely)
+        if "taken" in message:
+            play.take(message["taken"])
+        if play.joining and "joined" in message:
+            play.joining.encoded = message["joined"]
         self._done += message.get("frames", 0)
+        self.cached += message.get("cached", 0)
         if self._progress and "frames" in message:
             self._progress(self._done, self.total)
-        if "digest" in message:
-            child.part.reached = message["digest"]
-            self.check(child.part)
+        if part and "digest" in message:
+            part.reached = message["digest"]
+            self.check(part)
 
     def _reap(self, key: selectors.SelectorKey) -> int:
         self._selector.unregister(key.fd)
@@ -100,9 +111,9 @@ class Watch:
 
     def _ended(self, child: _Child, code: int) -> None:
         if code == -signal.SIGKILL:
-            raise Killed(child.part.play)
-        if child.part.reached is None:
-            raise Unfit(f"a painter of play {child.part.play} ended with {code}")
+            raise Killed(child.play.number)
+        if code or (child.part and child.part.reached is None):
+            raise Unfit(f"a painter of play {child.play.number} ended with {code}")
 
 
 def _error(message: dict[str, Any]) -> BaseException:

@@ -21,6 +21,7 @@ from backends.exit_codes import ExitCode
 from renderer.encoders.choose import Decision, choose
 from renderer.engine.machine import usable_cores
 from renderer.engine.request import SceneReport, SceneRequest
+from renderer.engine.segment_cache import SegmentCache
 from renderer.task import Task
 from renderer.worker import explain
 from renderer.worker.processes import become_child
@@ -142,6 +143,7 @@ class SceneRunner(Runner):
             settings=self.job.task.settings,
             encoder=self.job.task.encoder,
             choice=self.encoder.choice,
+            cache=_segment_cache(),
         )
         try:
             report = self._report(request)
@@ -205,7 +207,14 @@ class ScriptRunner(Runner):
         return [uv, "run", "--quiet", "--script"]
 
 
-_OWN_VARIABLES = frozenset({"PYTHONHASHSEED", "RENDERER_PYTHONPATH"})
+_CACHE = ("RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB")
+_OWN_VARIABLES = frozenset({"PYTHONHASHSEED", "RENDERER_PYTHONPATH", *_CACHE})
+
+
+def _segment_cache() -> SegmentCache | None:
+    """Give the cache that the backend named."""
+    folder, limit = (os.environ.get(name) for name in _CACHE)
+    return SegmentCache(Path(folder), int(limit)) if folder and limit else None
 
 
 def _progress_printer() -> Callable[[int, int | None], None]:

@@ -26,7 +26,8 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
         encoder=engine.EncoderSettings(preset=order["preset"]),
         choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
         part_frames=order.get("part_frames"),
-        frame_hashes=folder / "hashes",
+        frame_hashes=None if order.get("cache") else folder / "hashes",
+        cache=engine.SegmentCache(Path(order["cache"]), order.get("cache_mib", 100)) if order.get("cache") else None,
     )
 
 
@@ -49,6 +50,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "mode": report.mode,
         "why": report.why_serial,
         "frames": report.frames,
+        "cached": report.cached,
         "outputs": [str(path) for path in report.outputs],
         "encoder": dict(report.encoder),
         "progress": progress,
@@ -61,6 +63,7 @@ if __name__ == "__main__":
         read, write = os.pipe()
         if not (child := os.fork()):
             Path(order["folder"]).mkdir(parents=True)
+            os.environ |= order.get("environ", {})
             log = os.open(Path(order["folder"]) / "log", os.O_CREAT | os.O_WRONLY)
             os.dup2(log, 1)
             os.dup2(log, 2)

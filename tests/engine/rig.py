@@ -30,10 +30,11 @@ def scene_names(file: Path) -> list[str]:
 
 
 def project(folder: Path, file: Path) -> Path:
-    """Copy a scene file and its manim.cfg into a folder of their own."""
+    """Copy a scene file and its manim.cfg, or else that of our scenes, into a folder of their own."""
     folder.mkdir(parents=True)
     shutil.copy(file, folder)
-    shutil.copy(SCENES / "manim.cfg", folder)
+    own = file.with_name("manim.cfg")
+    shutil.copy(own if own.exists() else SCENES / "manim.cfg", folder)
     return folder
 
 
@@ -114,7 +115,11 @@ def start(work: Path, file: Path, orders: list[dict[str, Any]]) -> subprocess.Po
 
 def ours(work: Path, file: Path, orders: list[dict[str, Any]]) -> list[Ours]:
     """Render with the engine."""
-    process = start(work, file, orders)
+    return results(start(work, file, orders), orders)
+
+
+def results(process: subprocess.Popen[str], orders: list[dict[str, Any]]) -> list[Ours]:
+    """Wait for ours.py, and read what it made of each order."""
     output, _ = process.communicate()
     assert process.returncode == 0
     return [

@@ -19,8 +19,13 @@ def one(work: Path, scene: str, **changes: object) -> rig.Ours:
     return found
 
 
-def test_a_killed_painter_is_replaced(tmp_path: Path) -> None:
-    found = one(tmp_path, "KilledOnce", children=4)
+@pytest.fixture(params=[None, 5], ids=["whole plays", "several painters for one encoder"])
+def parts(request: pytest.FixtureRequest) -> int | None:
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_a_killed_painter_is_replaced(tmp_path: Path, parts: int | None) -> None:
+    found = one(tmp_path, "KilledOnce", children=4, part_frames=parts)
     assert found.said["mode"] == "parallel", found.said
     assert found.said["frames"] == 12
     assert len(rig.decoded(found.find("KilledOnce.mp4"))) == 12
@@ -32,8 +37,8 @@ def test_painters_that_are_always_killed_ran_out_of_memory(tmp_path: Path) -> No
     assert "more memory" in found.said["hint"]
 
 
-def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path) -> None:
-    found = one(tmp_path, "Crashes")
+def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path, parts: int | None) -> None:
+    found = one(tmp_path, "Crashes", part_frames=parts)
     assert found.said["mode"] == "serial"
     assert len(rig.decoded(found.find("Crashes.mp4"))) == 12
 
@@ -42,17 +47,17 @@ def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path) -> None:
     "choice",
     [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}],
 )
-def test_an_encoder_that_refuses_its_options(tmp_path: Path, choice: dict[str, object]) -> None:
-    found = one(tmp_path, "Noise", choice=choice)
+def test_an_encoder_that_refuses_its_options(tmp_path: Path, choice: dict[str, object], parts: int | None) -> None:
+    found = one(tmp_path, "Noise", choice=choice, part_frames=parts)
     assert found.said["error"] == "EncoderError"
     assert "libx264" in found.said["text"]
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk(tmp_path: Path, parts: int | None) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        found = one(tmp_path, "Noise")
+        found = one(tmp_path, "Noise", part_frames=parts)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert found.said["error"] == "OutputError", found.said

@@ -12,4 +12,4 @@ from rigs.base import Rig
 @contextmanager
 def local(folder: Path) -> Iterator[Rig]:
     """Keep jobs in ``folder``; nothing has to be started."""
-    yield Rig("local", {"local.state_dir": folder / "jobs"})
+    yield Rig("local", {"local.state_dir": folder / "jobs", "local.cache_mib": 0})

@@ -24,6 +24,13 @@ class Texts(Scene):
         self.play(Unwrite(title), run_time=0.5)
 
 
+class CodeBlocks(Scene):
+    def construct(self):
+        code = Code(code_string="def f(x):\n    return x + 1\n", language="python")
+        self.play(Create(code), run_time=0.5)
+        self.play(code.animate.scale(0.7), run_time=0.4)
+
+
 class Groups(Scene):
     def construct(self):
         dots = VGroup(*[Dot() for _ in range(8)]).arrange(RIGHT)
@@ -76,6 +83,21 @@ class Repeats(Scene):
         self.play(dot.animate.shift(UP))
         self.play(dot.animate.shift(DOWN))
         self.play(dot.animate.shift(UP))
+        self.wait(0.5)
+
+
+class RepeatsOfTheFirst(Scene):
+    """The very first of equal plays is the one that Manim takes again."""
+
+    def construct(self):
+        square, circle = Square(), Circle()
+        self.play(Create(circle), run_time=0.3)
+        self.clear()
+        for _ in range(2):
+            self.play(FadeIn(square), run_time=0.4)
+            self.remove(square)
+            self.play(FadeIn(circle), run_time=0.4)
+            self.remove(circle)
         self.wait(0.5)
 
 

@@ -29,6 +29,35 @@ class ReadsFrame(Scene):
         self.wait(0.4)
 
 
+class ReadsZoomed(ZoomedScene):
+    """Looks through its other camera."""
+
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.add(square)
+        self.activate_zooming()
+        self.wait(0.3)
+        self.play(square.animate.shift(RIGHT * self.zoomed_camera.pixel_array[..., :3].mean() / 50), run_time=0.3)
+
+
+class ReadsDisplay(ZoomedScene):
+    def construct(self):
+        square = Square(0.5, fill_opacity=1)
+        self.add(square)
+        self.activate_zooming()
+        self.play(square.animate.shift(RIGHT), run_time=0.3)
+        self.play(square.animate.shift(RIGHT * self.zoomed_display.pixel_array[..., :3].mean() / 50), run_time=0.3)
+
+
+class ChangesCamera(Scene):
+    def construct(self):
+        square = Square(fill_opacity=1)
+        self.play(FadeIn(square), run_time=0.3)
+        self.renderer.camera = MovingCamera()
+        self.play(Rotate(square), run_time=0.3)
+        self.play(square.animate.shift(RIGHT * self.camera.pixel_array[..., :3].mean() / 10), run_time=0.3)
+
+
 class Swallows(Scene):
     """Catches everything an Exception can be."""
 
@@ -79,6 +108,45 @@ class PaintingMoves(Scene):
         self.add(PaintChanges(fill_opacity=1))
         self.play(Create(Circle()), run_time=1.5)
         self.wait(0.5)
+
+
+class PaintCounts(Square):
+    """Painting it is noted in a list."""
+
+    def __init__(self, **kwargs):
+        self.painted = []
+        super().__init__(**kwargs)
+
+    def get_fill_rgbas(self):
+        self.painted.append(1)
+        return super().get_fill_rgbas()
+
+
+class PaintingCounts(Scene):
+    def construct(self):
+        square = PaintCounts(fill_opacity=1)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * len(square.painted) / 10), run_time=0.5)
+
+
+PAINTED = []
+
+
+class PaintTells(Square):
+    """Painting it is noted outside it."""
+
+    def get_fill_rgbas(self):
+        PAINTED.append(1)
+        return super().get_fill_rgbas()
+
+
+class PaintingTells(Scene):
+    def construct(self):
+        square = PaintTells(fill_opacity=1)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * len(PAINTED) / 10), run_time=0.5)
 
 
 class AsksProcess(Scene):

@@ -147,6 +147,17 @@ class SideEffects(Scene):
         self.play(Create(Circle(), rate_func=lambda t: (self.mobjects[0].shift(UP * 0.01), t)[1]), run_time=1.2)
 
 
+class WritesEachFrame(Scene):
+    """New texts and formulas while frames are made: parent and painters need the same files at the same time."""
+
+    def construct(self):
+        time = ValueTracker(0)
+        self.add(always_redraw(lambda: Text(f"{time.get_value():.2f}")))
+        self.add(always_redraw(lambda: MathTex(f"x_{int(time.get_value())}").shift(UP)))
+        self.add(always_redraw(lambda: MarkupText(f"<b>{time.get_value():.1f}</b>").shift(DOWN)))
+        self.play(time.animate.set_value(2.9), run_time=1.2, rate_func=linear)
+
+
 class Followers(Scene):
     """Updaters that depend on one another and on submobjects."""
 
@@ -188,3 +199,25 @@ class Always(Scene):
         self.add(Dot().add_updater(step))
         self.wait(1.2)
         self.play(Create(Square()), run_time=0.7)
+
+
+class OpenFiles(Scene):
+    """Its updater reads on in one file and goes on writing another, both opened before."""
+
+    def construct(self):
+        with open("places.bin", "wb") as file:
+            file.write(bytes(range(256)))
+        with open("places.bin", "rb", buffering=0) as places, open("log.txt", "w", buffering=1) as log:
+
+            def step(m):
+                m.set_x(places.read(1)[0] / 20)
+                log.write(f"{m.get_x():.3f}\n")
+
+            dot = Dot().add_updater(step)
+            self.add(dot)
+            self.wait(0.6, frozen_frame=False)
+            self.play(Create(Square()), run_time=1.5)
+            dot.clear_updaters()
+        with open("log.txt") as log:
+            count = len(log.readlines())
+        self.play(FadeIn(Dot([count / 10, 1, 0])), run_time=0.4)

@@ -1,0 +1,111 @@
+"""Forks the children of one scene at the moment where they take over, each as what it is to be."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from renderer.engine.children import Children
+from renderer.engine.encode import Opened, SegmentEncoder
+from renderer.engine.errors import Unfit
+from renderer.engine.guard import unguard
+from renderer.engine.keeping import Keeping
+from renderer.engine.painter import Painter
+from renderer.engine.play_encoder import PlayEncoder
+from renderer.engine.plays import Part, Play
+from renderer.engine.process import fork_scene, silence
+from renderer.engine.segment_cache import SegmentCache
+from renderer.engine.watch import Watch
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
+
+    With ``one_encoder`` each play has one, which all its painters paint for; plays of up to ``whole`` frames, and
+    those whose frames cannot be handed over, have one painter then. ``opened`` opens the encoder of a part, ``cache``
+    may have parts that were painted before.
+    """
+
+    children: Children
+    limit: int
+    longest: int | None
+    one_encoder: bool = False
+    whole: int = 0
+    progress: Progress | None = None
+    hashes: Path | None = None
+    opened: Opened = SegmentEncoder
+    cache: SegmentCache | None = None
+
+
+class Forks:
+    """Forks painters and encoders, and hands them to the watch."""
+
+    def __init__(self, scene: Any, plan: Plan, watch: Watch) -> None:
+        self._scene, self._plan, self._watch = scene, plan, watch
+
+    def painter(self, play: Play, part: Part) -> None:
+        """Fork a painter, when there is room for one."""
+        if (joining := play.joining) is not None:
+            self._watch.until(lambda: part.index < joining.encoded + joining.buffers)
+        slot = self._watch.slot(self._plan.children, self._plan.limit)
+        if (pipe := self._forked(part, play)) is not None:
+            self._become_painter(play, part, pipe)
+            return
+        os.close(slot)
+        if not part.first and play.static:
+            play.static.leave_to_child()
+
+    def encoder(self, play: Play) -> bool:
+        """Fork the encoder of a play with several painters; True in that child, where the scene goes on.
+
+        In the parent it is known then whether the cache had the play.
+        """
+        self._watch.until(lambda: self._watch.encoders < self._plan.limit)
+        if (pipe := self._forked(None, play)) is not None:
+            self._become_encoder(play, pipe)
+            return True
+        if self._plan.cache:
+            self._watch.until(lambda: play.likely is not None)
+            self._watch.until(lambda: not play.likely or play.taken is not None)
+        return False
+
+    def _forked(self, part: Part | None, play: Play) -> int | None:
+        """Fork; in the child give the pipe to its parent."""
+        if threading.active_count() > 1:
+            raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
+        read, write = os.pipe()
+        pid = fork_scene()
+        if not pid:
+            silence()
+            unguard(self._scene.renderer.camera)
+            return write
+        os.close(write)
+        self._watch.add(pid, read, part, play)
+        return None
+
+    def _become_painter(self, play: Play, part: Part, pipe: int) -> None:
+        joining = play.joining
+        opened = (lambda *_: joining.writer(part.index)) if joining else self._plan.opened
+        keeping = None if joining else self._keeping(part.path)
+        painter = Painter(self._scene, play, part, pipe, opened, keeping)
+        self._scene.renderer.crew = painter
+        if part.first:
+            painter.take_over()
+        else:
+            painter.begin_play()
+
+    def _become_encoder(self, play: Play, pipe: int) -> None:
+        assert play.joining  # noqa: S101  # for the type checker
+        encoder = PlayEncoder(self._scene, play, pipe, play.joining, self._keeping(play.path))
+        self._scene.renderer.crew = encoder
+        encoder.begin()
+
+    def _keeping(self, target: Path) -> Keeping | None:
+        return Keeping(self._scene, self._plan.cache, target) if self._plan.cache else None

@@ -1,0 +1,117 @@
+"""Scenes that are rendered twice, with a change between."""
+
+import itertools
+import os
+
+from manim import *
+
+CHANGE = os.environ.get("CHANGE")
+
+
+class Twelve(Scene):
+    """Twelve plays of five frames; the seventh goes another way after the change, and comes back."""
+
+    def construct(self):
+        dot = Dot(UP * 2)
+        self.add(dot, Square(0.5))
+        for number in range(6):
+            self.play(dot.animate.shift(RIGHT * (1 if number % 2 else -0.9)), run_time=0.5)
+            self.play(Rotate(dot, 1 + number, about_point=ORIGIN), run_time=0.5, rate_func=way(number))
+
+
+def way(number):
+    return there_and_back if CHANGE and number == 3 else (lambda t: there_and_back(t) ** 1.5)
+
+
+class Styles(Scene):
+    """Nothing but the picture changes: not a point, not a time."""
+
+    def construct(self):
+        shape = Triangle(stroke_width=20, fill_opacity=0.5, joint_type=LineJointType.ROUND)
+        other = Square(fill_opacity=1, color=RED)
+        self.add(shape, other)
+        if CHANGE == "joint":
+            shape.joint_type = LineJointType.MITER
+        if CHANGE == "width":
+            shape.set_stroke(width=21)
+        if CHANGE == "order":
+            other.set_z_index(-1)
+        if CHANGE == "colour":
+            shape.set_fill(GREEN)
+        if CHANGE == "background":
+            self.camera.background_color = "#123456"
+        if CHANGE == "pixels":
+            self.camera.background = self.camera.background.copy()
+            self.camera.background[20:40, 20:40] = 200
+        if CHANGE == "frame":
+            self.camera.frame_width, self.camera.frame_height = 10, 10 * 9 / 16
+        self.play(shape.animate.shift(RIGHT), run_time=0.8)
+        self.wait(0.5)
+
+
+class Custom(Square):
+    """Is painted by what only its method knows."""
+
+    def get_fill_rgbas(self):
+        return np.array([[1, 0, 0, 0.5 if CHANGE else 1]])
+
+
+class Own(Scene):
+    def construct(self):
+        self.play(FadeIn(Custom(fill_opacity=1)), run_time=0.5)
+
+
+class Instance(Scene):
+    def construct(self):
+        square = Square(fill_opacity=1)
+        square.get_fill_rgbas = lambda: np.array([[0, 1, 0, 0.5 if CHANGE else 1]])
+        self.play(square.animate(suspend_mobject_updating=False).shift(RIGHT), run_time=0.5)
+        self.add(square)
+        self.wait(0.3, frozen_frame=False)
+
+
+class Patched(Scene):
+    def construct(self):
+        width = 9 if CHANGE else 3
+        VMobject.get_stroke_width = lambda self, background=False: 0 if background else width
+        self.play(Create(Circle()), run_time=0.5)
+
+
+class Picture(Scene):
+    def construct(self):
+        numbers = np.uint8(np.arange(48).reshape(4, 4, 3) * (4 if CHANGE else 5))
+        picture = ImageMobject(numbers)
+        picture.height = 4
+        self.play(picture.animate.shift(RIGHT), run_time=0.5)
+
+
+class Space(ThreeDScene):
+    def construct(self):
+        self.set_camera_orientation(phi=1, theta=0.5)
+        cube, label = Cube(), Text("up").shift(UP)
+        if CHANGE:
+            self.camera.light_source.move_to([5, 5, 9])
+        else:
+            self.camera.light_source.move_to([-5, 5, 9])
+        self.add_fixed_orientation_mobjects(label)
+        self.add(cube)
+        self.begin_ambient_camera_rotation(1)
+        self.wait(0.8)
+
+
+class Still(Scene):
+    """What stands still differs in a play of several parts."""
+
+    def construct(self):
+        self.add(Square(color=RED if CHANGE else BLUE))
+        self.play(Dot().animate.shift(UP), run_time=2.5)
+
+
+class Counter(Scene):
+    """An updater that counts for itself: each render gives the same frames all the same."""
+
+    def construct(self):
+        numbers = itertools.count()
+        self.add(Dot().add_updater(lambda m: m.move_to([next(numbers) / 10, 0, 0])))
+        self.wait(1.2)
+        self.play(Create(Square()), run_time=0.6)
