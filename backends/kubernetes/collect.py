@@ -14,7 +14,8 @@ from urllib.parse import quote
 from backends.errors import OutputError, RendererError, TransientError
 from backends.files import state_folder
 from backends.kubernetes import execute, stream
-from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
+from backends.kubernetes.api import PATIENCE_S, Api, Object
+from backends.kubernetes.words import ApiError
 from backends.models import JobHandle
 
 POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]

@@ -11,8 +11,11 @@ from contextlib import suppress
 
 from backends.errors import RendererError, TransientError
 from backends.kubernetes import names, units
-from backends.kubernetes.api import PATIENCE_S, Api, ApiError, core
+from backends.kubernetes.api import PATIENCE_S, Api
+from backends.kubernetes.connect import READ_S
+from backends.kubernetes.paths import core
 from backends.kubernetes.units import Pod
+from backends.kubernetes.words import ApiError
 from backends.models import LogLine
 
 MOST_AT_ONCE = 64  # logs that are followed at the same time; others are read when one of these ends
@@ -28,7 +31,7 @@ def of_pod(api: Api, namespace: str, pod: Pod, *, since: str = "", follow: bool 
     query |= {"sinceTime": since.partition(".")[0].rstrip("Z") + "Z"} if since else {}
     query |= {"follow": "true"} if follow else {}
     path = core(namespace, "pods", pod.name, "log")
-    for raw in api.lines(path, query, read_timeout=LOG_S if follow else 30.0):
+    for raw in api.lines(path, query, read_s=LOG_S if follow else READ_S):
         stamp, _, text = raw.decode("utf-8", "replace").partition(" ")
         if stamp > since:
             yield stamp, text.rstrip("\r")

@@ -12,9 +12,11 @@ from backends.contract import last_progress
 from backends.errors import BackendError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names, reasons, units
-from backends.kubernetes.api import Api, ApiError, Object, core
+from backends.kubernetes.api import Api, Object
+from backends.kubernetes.paths import NODES, core
 from backends.kubernetes.rules import Why
 from backends.kubernetes.units import Pod
+from backends.kubernetes.words import ApiError
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 
 MOST_PROGRESS = 16  # running units whose log is asked for their progress
@@ -43,6 +45,12 @@ class JobView:
         """Whether nothing more will happen."""
         suspended = self.cancelled and bool(self.job["spec"].get("suspend"))
         return suspended or units.ended(self.job) is not None
+
+    def over(self, unit: int) -> bool:
+        """Whether nothing more will happen to a unit."""
+        status = self.job.get("status", {})
+        done = (*units.indexes(status.get("completedIndexes")), *units.indexes(status.get("failedIndexes")))
+        return self.ended or unit in done
 
     @property
     def memory(self) -> str | None:
@@ -225,7 +233,7 @@ def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
 def _nodes(api: Api) -> str:
     """Say which GPUs the nodes have; nothing where nodes may not be read."""
     with suppress(ApiError):
-        return reasons.of_nodes(api.items("/api/v1/nodes"))
+        return reasons.of_nodes(api.items(NODES))
     return ""
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from backends.errors import BackendError
 from backends.kubernetes import claim, names, place, units
-from backends.kubernetes.api import Api, ApiError, Object, core, jobs
+from backends.kubernetes.api import Api, Object
 from backends.kubernetes.job import KubernetesRequest
+from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
 from backends.kubernetes.templates import Manifest
+from backends.kubernetes.words import ApiError
 from backends.models import Bundle
 from backends.storage import Storage
 
@@ -26,7 +28,7 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
     if not request.find_class:
         return request
     try:
-        api.get(f"/apis/node.k8s.io/v1/runtimeclasses/{NVIDIA_CLASS}")
+        api.get(f"{RUNTIME_CLASSES}/{NVIDIA_CLASS}")
     except ApiError:
         return request
     return request.with_runtime_class(NVIDIA_CLASS)
