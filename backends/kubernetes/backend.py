@@ -21,9 +21,10 @@ from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.paths import core, jobs
-from backends.kubernetes.status import JobView, pods_of, summary
 from backends.kubernetes.status import read as read_status
+from backends.kubernetes.status import summary
 from backends.kubernetes.submit import create, find_class, put_inputs
+from backends.kubernetes.view import JobView, pods_of
 from backends.kubernetes.words import ApiError
 from backends.kubernetes.words import explained as _words
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine

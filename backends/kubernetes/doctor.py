@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from backends.check import Check
 from backends.errors import RendererError
-from backends.kubernetes import claim, names, place, reasons
+from backends.kubernetes import claim, names, place, reasons, together
 from backends.kubernetes.api import Api
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.paths import NODES, RUNTIME_CLASSES
@@ -69,8 +69,7 @@ def _permissions(api: Api, namespace: str) -> Check:
         answer = api.create(path, {**body, "spec": {"resourceAttributes": about}})
         return None if answer["status"].get("allowed") else f"{verb} {kind}{'/' * bool(part)}{part}"
 
-    with ThreadPoolExecutor(8) as pool:
-        missing = [words for words in pool.map(denied, questions) if words]
+    missing = list(filter(None, together.results(functools.partial(denied, question) for question in questions)))
     if missing:
         todo = f"bind the Role of `renderer setup k8s --namespace {namespace}` to who you are there"
         return Check("permissions", "failure", f"in {namespace!r} you may not: {', '.join(missing)}", todo)

@@ -14,7 +14,7 @@ from backends.kubernetes import claim, collect, execute, names, place, stream, u
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import Spool
 from backends.kubernetes.place import Place
-from backends.kubernetes.status import JobView
+from backends.kubernetes.view import JobView
 from backends.models import JobHandle
 from backends.storage import Storage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError
-from backends.kubernetes import claim, names, place, units
+from backends.kubernetes import claim, names, place, together, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.job import KubernetesRequest
 from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
@@ -36,8 +36,9 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
 
 def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Object:
     """Create the Job and its inputs, or give the same job that is there already. Raises ApiError, BackendError."""
-    request = find_class(api, request)
+    with_class = together.start(lambda: find_class(api, request))
     _ask(api, namespace, request.job)
+    request = with_class.result()
     if request.upload:
         put_inputs(api, namespace, request, bundle)
     job = _create_job(api, namespace, request.job)
