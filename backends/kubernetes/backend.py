@@ -132,7 +132,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Give the API server of a context, the configured one by default."""
         context = context or self.options.context
         if context not in self._apis:
-            self._apis[context] = Api(context)
+            api = Api(context)
+            self._apis[context] = self._apis[api.context.name] = api
         return self._apis[context]
 
     def _here(self) -> tuple[Api, str]:

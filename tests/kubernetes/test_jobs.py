@@ -60,6 +60,36 @@ def test_a_detached_job_keeps_its_outputs_in_a_claim(
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
+def test_logs_in_a_claim_outlive_the_pods(run: Run, namespace: str, claim: tuple[str, Path]) -> None:
+    job = run(WRITES + "print('from the claim')\n", store=f"pvc://{claim[0]}", gpu="none")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    kubectl("delete", "pod", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
+    assert [line.text for line in job.logs()] == ["ok", "from the claim"]
+    job.delete()
+
+
+def test_a_suspended_job_is_told_to_wait_in_its_queue_and_goes_on(run: Run, namespace: str, tmp_path: Path) -> None:
+    """Kueue itself is not here: it lets a Job wait by suspending it, as the patch does."""
+    (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
+    job = run(WRITES + "# queued", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
+    status = job.status()
+    assert (status.state, status.reason) == (JobState.PENDING, "the job waits in the queue 'renders'")
+    assert status.hint
+    kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    assert job.wait(120).state is JobState.SUCCEEDED
+    job.delete()
+
+
+def test_a_suspended_job_can_be_cancelled_and_deleted(run: Run, namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
+    before = everything(namespace)
+    job = run(WRITES + "# never let in", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
+    job.cancel()
+    assert job.wait(60).state is JobState.CANCELLED
+    job.delete()
+    assert everything(namespace) == before
+
+
 def test_the_same_job_submitted_twice_is_one(run: Run) -> None:
     text = "import time\ntime.sleep(600)  # the same\n"
     first, second = run(text), run(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from rigs.kubernetes import write_kubeconfig
 from support import environment, renderer
 
 from backends.errors import BackendError, SpecError
@@ -45,18 +45,6 @@ def server() -> Iterator[str]:
         http.shutdown()
 
 
-def write(path: Path, server: str = "http://127.0.0.1:9", context: str = "one", **user: Any) -> Path:
-    content = {
-        "current-context": context,
-        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u", "namespace": "video"}}],
-        "clusters": [{"name": "c", "cluster": {"server": f"{server}/"}}],
-        "users": [{"name": "u", "user": user}],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
 def who() -> Any:
     return Api(None).get("/version")["who"]
 
@@ -68,22 +56,22 @@ def script(path: Path, text: str) -> str:
 
 
 def test_the_current_context(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "my config", server, token="t")))  # noqa: S106 - no password
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "my config", server, token="t")))  # noqa: S106 - no password
     api = Api(None)
     assert (api.context.name, api.context.namespace, api.server) == ("one", "video", server)
     assert who() == "Bearer t"
 
 
 def test_files_are_merged_and_the_first_counts(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = write(tmp_path / "a", server, token="first")  # noqa: S106 - no password
-    second = write(tmp_path / "b", server, context="two", token="second")  # noqa: S106 - no password
+    first = write_kubeconfig(tmp_path / "a", server, token="first")  # noqa: S106 - no password
+    second = write_kubeconfig(tmp_path / "b", server, context="two", token="second")  # noqa: S106 - no password
     monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'not there'}:{second}")
     assert Api(None).context.name == "one"
     assert Api("two").get("/version")["who"] == "Bearer first"
 
 
 def test_the_users_own_file_is_found(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / ".kube" / "config", server, token="t")  # noqa: S106 - no password
+    write_kubeconfig(tmp_path / ".kube" / "config", server, token="t")  # noqa: S106 - no password
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Api(None).context.name == "one"
@@ -93,7 +81,7 @@ def test_a_tokens_file_beside_the_kubeconfig_is_read_again_when_it_has_expired(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("old")
-    monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "c", server, tokenFile="token")))
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "c", server, tokenFile="token")))
     api = Api(None)
     assert api.get("/version")["who"] == "Bearer old"
     (tmp_path / "token").write_text("expired")
@@ -123,7 +111,7 @@ def test_a_plugin_says_who_we_are_and_is_asked_again_when_its_token_has_expired(
     user: dict[str, Any] = {
         "exec": {"command": plugin, "apiVersion": EXEC["apiVersion"], "env": [{"name": "REGION", "value": "x"}]}
     }
-    monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "c", server, **user)))
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "c", server, **user)))
     assert who() == "Bearer fresh"
     assert (tmp_path / "asked").exists()  # it runs in the kubeconfig's folder
 
@@ -143,7 +131,7 @@ def test_a_plugin_that_fails_is_told_with_its_own_words_and_nothing_more(
     user: dict[str, Any] = {
         "exec": {"command": plugin, "apiVersion": EXEC["apiVersion"], "installHint": "get it from the cloud"}
     }
-    config = write(tmp_path / "c", server, **user)
+    config = write_kubeconfig(tmp_path / "c", server, **user)
     done = renderer("list", "--backend", "k8s", cwd=tmp_path, env=environment(tmp_path, KUBECONFIG=str(config)))
     assert done.returncode == 4
     first, hint = done.stderr.splitlines()
@@ -187,7 +175,7 @@ def test_a_wrong_file_is_told(
 )
 def test_credentials_are_never_told_and_never_left_behind(user: dict[str, Any], tmp_path: Path) -> None:
     """Whatever is wrong with them, with a traceback too: only names and folders are told."""
-    config = write(tmp_path / "c", "https://127.0.0.1:9", **user)
+    config = write_kubeconfig(tmp_path / "c", "https://127.0.0.1:9", **user)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     env = environment(tmp_path, KUBECONFIG=str(config), TMPDIR=str(temporary))
