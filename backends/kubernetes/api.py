@@ -21,7 +21,7 @@ PATIENCE_S = 60.0  # how long an API server may be away
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 PAGE = 200
 _AWAY = frozenset({429, 500, 502, 503, 504})
-_DENIED = 401
+_DENIED, _FORBIDDEN = 401, 403
 
 
 class Api:
@@ -132,7 +132,7 @@ class Api:
             try:
                 return self._renewing(action)
             except ApiError as error:
-                if error.code not in _AWAY or error.reason in {"InternalError", "Timeout"} or time.monotonic() > until:
+                if not _passes(error) or time.monotonic() > until:
                     raise
             except TransientError:
                 if time.monotonic() > until:
@@ -166,3 +166,10 @@ class Api:
         with self._lock:
             if self._connected is way:  # no other thread was quicker
                 self._connected, self.context = None, kubeconfig.load(self.context.name)
+
+
+def _passes(error: ApiError) -> bool:
+    """Tell a refusal that will pass. A server that has just started knows no roles yet, not even its own."""
+    if error.code == _FORBIDDEN:
+        return 'clusterrole.rbac.authorization.k8s.io "system:' in str(error)
+    return error.code in _AWAY and error.reason not in {"InternalError", "Timeout"}

@@ -168,7 +168,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
         def on_ready(pod: units.Pod) -> None:
             if spool.exists:
-                with suppress(RendererError):  # tried again when the pod is seen again, and by fetch
+                with suppress(RendererError, ApiError):  # tried again when the pod is seen again, and by fetch
                     collect.collect(api, namespace, pod.name, spool, pod.unit)
 
         def ended() -> bool:

@@ -109,6 +109,8 @@ def download(api: Api, namespace: str, pod: str, target: Path, folder: str | Non
                     raise
                 time.sleep(PAUSE_S)
             except ApiError as error:
+                if error.code == 403:  # noqa: PLR2004 - HTTP's number
+                    raise
                 raise OutputError(f"the outputs are gone with their pod {pod}", hint="submit the job again") from error
             file.flush()
             if (size := stream.length(file)) is not None and file.seek(0, os.SEEK_END) >= size:

@@ -27,11 +27,11 @@ def private(rig: Rig, namespace: str) -> str:
 
 def test_an_image_is_pulled_with_the_password_alone(run: Run, private: str) -> None:
     options = {"image": private, "k8s.image_pull_policy": "Always"}
-    for secrets, words in (("", "no basic auth credentials"), ("wrong-registry", "401 Unauthorized")):
+    for secrets in ("", "wrong-registry"):
         job = run("print('refused')", **options, **{"k8s.image_pull_secrets": secrets} if secrets else {})
         status = job.wait(60)
         assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
-        assert words in str(status.reason)
+        assert "401 Unauthorized" in str(status.reason)
         assert "--image-pull-secret" in str(status.hint)
         job.delete()
     job = run("print('pulled')", **options, **{"k8s.image_pull_secrets": "my-registry"})
