@@ -155,13 +155,16 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def _job(self, handle: JobHandle) -> Object:
         api, namespace, name = self._find(handle)
         try:
-            return api.get(jobs(namespace, name))
+            job = api.get(jobs(namespace, name))
         except ApiError as error:
-            if error.code == 404:  # noqa: PLR2004 - HTTP's number
-                raise JobNotFoundError(
-                    f"there is no job {handle}", hint="`renderer list --backend k8s` shows the jobs"
-                ) from error
-            raise
+            if error.code != 404:  # noqa: PLR2004 - HTTP's number
+                raise
+            job = {"metadata": {}}
+        if (job["metadata"].get("labels") or {}).get(names.LABEL_MANAGED) != names.MANAGER:  # or somebody else's
+            raise JobNotFoundError(
+                f"there is no job {handle} of renderer", hint="`renderer list --backend k8s` shows the jobs"
+            )
+        return job
 
     def _follow(self, handle: JobHandle, spool: Spool) -> Iterator[LogLine]:
         api, namespace, name = self._find(handle)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rigs.base import Rig
@@ -13,7 +14,7 @@ from rigs.kubernetes import Run, everything, get, kubectl, secret
 from support import BIN, until
 
 from backends import JobState, get_backend
-from backends.errors import SpecError
+from backends.errors import JobNotFoundError, SpecError
 from renderer import spec
 from renderer.api import open_job
 
@@ -147,6 +148,22 @@ def test_another_machine_finds_the_job_by_its_handle(rig: Rig, run: Run) -> None
     assert elsewhere.status().units == job.status().units
     assert handle in {str(status.handle) for status in elsewhere.backend.list()}
     job.delete()
+
+
+def test_somebody_elses_job_is_none_of_ours(rig: Rig, namespace: str) -> None:
+    job: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "foreign", "namespace": namespace},
+    }
+    container = {"name": "c", "image": "x", "command": ["true"]}
+    job["spec"] = {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    kubectl("create", "-n", namespace, "-f", "-", content=json.dumps(job))
+    ours = rig.open(f"k8s://{kubectl('config', 'current-context').strip()}/{namespace}/foreign")
+    for action in (ours.status, ours.cancel, ours.delete):
+        with pytest.raises(JobNotFoundError, match="of renderer"):
+            action()
+    kubectl("delete", "job", "foreign", "-n", namespace)
 
 
 def test_a_detached_job_without_a_store_is_refused(rig: Rig, namespace: str) -> None:
