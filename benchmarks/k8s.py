@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def until_running(command: list[Any], folder: Path) -> tuple[float, float]:
     while b"Running" not in watch.stdout.readline():
         pass
     seconds = time.monotonic() - begin
-    process.terminate()
+    os.kill(process.pid, signal.SIGTERM)  # not yet waited for, whatever became of it
     used = os.wait4(process.pid, 0)[2]
     watch.terminate()
     watch.wait()
