@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
 from backends.check import Check
-from backends.errors import JobNotFoundError, RendererError, TransientError
+from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
 from backends.kubernetes import collect, names, outputs, patch, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import Spool
@@ -92,12 +92,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             spool = Spool(handle, view.job)
             for pod in view.pods.values():
                 if pod.collectable and spool.exists:
-                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+                    with suppress(OutputError):  # a pod that goes just now may be tried again; the status tells
+                        collect.collect(api, namespace, pod.name, spool, pod.unit)
             return read_status(api, namespace, handle, view)
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` as they come, and outputs that wait are collected."""
-        view = self._view(handle)
+        with _words(f"read the log of {handle}"):
+            view = self._view(handle)
         if follow and not view.ended:
             return self._follow(handle, Spool(handle, view.job))
         return self._read_logs(handle, view)
@@ -214,7 +216,7 @@ def _gone(api: Api, namespace: str, name: str) -> bool:
     return False
 
 
-def _wait_until(condition: Any) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + END_S
     while not condition():
         if time.monotonic() > until:
