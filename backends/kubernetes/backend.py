@@ -59,6 +59,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             api, namespace = self._here()
             with _words("upload the inputs"):
                 put_inputs(api, namespace, plan.request, plan.spec.bundle)
+        if not plan.request.find_class:
+            return plan.request
         try:
             api = self.api()
             with api.impatient():

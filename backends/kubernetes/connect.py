@@ -7,6 +7,7 @@ good when that is killed: here OpenSSL reads them at once, and they go.
 
 from __future__ import annotations
 
+import re
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ class Connection:
     def __init__(self, context: Context) -> None:
         from kubernetes.client.api_client import ApiClient
         from kubernetes.client.configuration import Configuration
+        from urllib3 import disable_warnings
+        from urllib3.exceptions import InsecureRequestWarning
 
         self._context = context
         self._configuration = Configuration(retries=False, connection_pool_maxsize=CONNECTIONS)
@@ -36,6 +39,8 @@ class Connection:
             self._tls = _tls(self._configuration, context.name)
         self._configuration.ssl_ca_cert = self._configuration.cert_file = self._configuration.key_file = None
         self._configuration.refresh_api_key_hook = None  # a refusal makes us read all credentials anew
+        if not self._configuration.verify_ssl:
+            disable_warnings(InsecureRequestWarning)  # the kubeconfig asks for it
         self._client = ApiClient(self._configuration)
         self._client.user_agent = "manim-renderer"
         if self._configuration.host.startswith("https"):
@@ -102,9 +107,9 @@ class Connection:
 
     def _away(self, error: Exception) -> BackendError:
         """Tell a server that is away from one that is not who it should be."""
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if refused := re.search(r"certificate verify failed: (.+?) \(_ssl", str(error)):
             return BackendError(
-                f"the certificate of {self.server} is not signed by the authority of the kubeconfig",
+                f"the certificate of {self.server} is not what the kubeconfig lets it be: {refused[1].rstrip('.')}",
                 hint="get a new kubeconfig from the cluster",
             )
         where = urlsplit(self.server).netloc

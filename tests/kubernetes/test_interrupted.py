@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rigs.kubernetes import Run, write_kubeconfig
+from rigs.kubernetes import Run, kubectl, write_kubeconfig
 from support import BIN, environment, until
 
 from backends import JobState
@@ -69,7 +69,9 @@ def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
 
 
 def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str, str], tmp_path: Path) -> None:
-    """The kubeconfig of the tests' cluster holds a client key, which OpenSSL reads from a file."""
+    """The kubeconfig holds a client key, which OpenSSL reads from a file."""
+    (tmp_path / "kubeconfig").write_text(kubectl("config", "view", "--raw", "--flatten", "--minify"))
+    user["KUBECONFIG"] = str(tmp_path / "kubeconfig")
     job = run(SILENT + "# killed")
     with running("wait", str(job.handle), env=user, cwd=tmp_path) as process:
         until(lambda: said(tmp_path) != "")

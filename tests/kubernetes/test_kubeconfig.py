@@ -100,6 +100,19 @@ def test_a_kubeconfig_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pyt
         Api(None)
 
 
+def test_a_pods_own_credentials_are_taken_where_there_is_no_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here they lack their token; the pods of the tests' cluster do not reach its API server."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "9")
+    api = Api(None)
+    assert api.context.name == "in-cluster"
+    with pytest.raises(BackendError, match="own credentials: Service token file does not exist"):
+        api.get("/version")
+
+
 def test_a_plugin_says_who_we_are_and_is_asked_again_when_its_token_has_expired(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
