@@ -90,10 +90,17 @@ def test_a_private_registry(cluster: str, tmp_path: Path) -> None:
 
 
 def _digest(image: str) -> str:
-    """Give the image's digest as the node knows it."""
-    images = get("nodes")["items"][0]["status"]["images"]
-    names = next(item["names"] for item in images if image in item["names"])
-    return str(next(name.partition("@")[2] for name in names if "@sha256:" in name))
+    """Give the image's digest as the node knows it; it tells a moment after the image is there."""
+    found: list[str] = []
+
+    def told() -> bool:
+        images = get("nodes")["items"][0]["status"]["images"]
+        names = [name for item in images if image in item["names"] for name in item["names"]]
+        found.extend(name.partition("@")[2] for name in names if "@sha256:" in name)
+        return bool(found)
+
+    until(told)
+    return found[0]
 
 
 def test_credentials_of_a_store(cluster: str, tmp_path: Path, s3: str) -> None:
