@@ -1,48 +1,39 @@
-"""The API server: requests as plain dictionaries, retries, and every failure in words."""
+"""The API server: plain dictionaries, patience while it is away, and every failure in words."""
 
 from __future__ import annotations
 
 import json
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, TypeVar
 
 from backends.errors import BackendError, TransientError
 from backends.kubernetes import kubeconfig
+from backends.kubernetes.connect import READ_S, Connection
+from backends.kubernetes.words import ApiError
 
 Object = dict[str, Any]
+Answer = TypeVar("Answer")
 
 PATIENCE_S = 60.0  # how long an API server may be away
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-TIMEOUT_S = 30.0
 PAGE = 200
 _AWAY = frozenset({429, 500, 502, 503, 504})
-_DENIED = 401
-
-
-class ApiError(Exception):
-    """The API server's own refusal: ``code`` is HTTP's, ``reason`` a word of Kubernetes, ``message`` a sentence."""
-
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
+_DENIED, _FORBIDDEN = 401, 403
 
 
 class Api:
     """One context's API server. Connections are made when first needed and may be used from many threads."""
 
-    def __init__(self, context: kubeconfig.Context) -> None:
+    def __init__(self, context: str | None) -> None:
+        """Find the context, the current one by default. Raises SpecError, BackendError."""
+        self.context = kubeconfig.load(context)
         self.patience_s = PATIENCE_S
-        self.context = context
         self.calls = 0
         self._lock = threading.Lock()
-        self._connected: tuple[Any, kubeconfig.Identity, ssl.SSLContext] | None = None
+        self._connected: Connection | None = None
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
@@ -93,21 +84,24 @@ class Api:
     def watch(self, path: str, version: str, seconds: int, **query: Any) -> Iterator[Object]:
         """Give the events after ``version`` until the server ends the watch. Raises TransientError when it is cut."""
         query |= {"watch": "1", "resourceVersion": version, "timeoutSeconds": seconds, "allowWatchBookmarks": "true"}
-        for line in self.lines(path, query, read_timeout=seconds + TIMEOUT_S):
+        for line in self.lines(path, query, read_s=seconds + READ_S):
             yield json.loads(line)
 
-    def lines(self, path: str, query: Mapping[str, Any], *, read_timeout: float = TIMEOUT_S) -> Iterator[bytes]:
-        """Give whole lines of an answer as they come; a last one without newline too. TransientError when it is cut."""
+    def lines(self, path: str, query: Mapping[str, Any], *, read_s: float = READ_S) -> Iterator[bytes]:
+        """Give whole lines of an answer as they come; a last one without newline, which the client's Watch drops, too.
+
+        Raises TransientError when it is cut.
+        """
         import urllib3
 
-        response = self._request("GET", path, query, timeout=urllib3.Timeout(connect=5, read=read_timeout), stream=True)
+        response = self._patiently(lambda way: way.send("GET", path, query, read_s=read_s, streamed=True))
         rest = b""
         try:
             for chunk in response.stream(65536, decode_content=True):
                 *whole, rest = (rest + chunk).split(b"\n")
                 yield from whole
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientError(f"the connection to {self.context.server} broke") from error
+            raise TransientError(f"the connection to {self.server} broke") from error
         finally:
             response.close()
             response.release_conn()
@@ -115,167 +109,67 @@ class Api:
             yield rest
 
     def websocket(self, path: str, query: list[tuple[str, str]]) -> Any:
-        """Open a connection that carries exec's streams. Raises ApiError, TransientError."""
-        import websocket
+        """Open a connection that carries exec's streams. Raises ApiError, BackendError; TransientError at once."""
+        return self._renewing(lambda way: way.websocket(path, query))
 
-        _, who, tls = self._connect()
-        url = f"{self.context.server.replace('http', 'ws', 1)}{path}?{urlencode(query)}"
-        headers = [f"Authorization: {who.authorization}"] if who.authorization else []
-        self.calls += 1
-        try:
-            return websocket.create_connection(
-                url, header=headers, subprotocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
-                sslopt={"context": tls}, timeout=TIMEOUT_S, enable_multithread=False, skip_utf8_validation=True,
-            )  # fmt: skip
-        except websocket.WebSocketBadStatusException as error:
-            body = error.resp_body or b""
-            raise _api_error(error.status_code, body if isinstance(body, bytes) else body.encode()) from error
-        except (websocket.WebSocketException, OSError) as error:
-            raise self._away(error) from error
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return self._connect().server
 
     def _json(
         self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None, **options: Any
     ) -> Object:
-        answer: Object = json.loads(self._request(method, path, query, body, **options).data)
+        response = self._patiently(lambda way: way.send(method, path, query, body, **options))
+        answer: Object = json.loads(response.data)
         return answer
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Send one request, again while the server is away. Raises ApiError, TransientError, BackendError."""
-        streamed = options.pop("stream", False)
-        return self._patiently(lambda: self._once(method, path, query, body, streamed=streamed, **options))
-
-    def _patiently(self, action: Callable[[], Any]) -> Any:
+    def _patiently(self, action: Callable[[Connection], Answer]) -> Answer:
+        """Do it, again while the server is away. Raises ApiError, TransientError, BackendError."""
         until = time.monotonic() + self.patience_s
-        pause, renewed = FIRST_PAUSE_S, False
+        pause = FIRST_PAUSE_S
         while True:
             try:
-                return action()
+                return self._renewing(action)
             except ApiError as error:
-                if error.code == _DENIED and not renewed:
-                    renewed, self._connected = True, None  # a token's file or a plugin may have a new one
-                    continue
-                if error.code not in _AWAY or error.reason in {"InternalError", "Timeout"} or time.monotonic() > until:
-                    raise self._in_words(error) from error
+                if not _passes(error) or time.monotonic() > until:
+                    raise
             except TransientError:
                 if time.monotonic() > until:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, Any],
-        body: Mapping[str, Any] | None,
-        *,
-        streamed: bool,
-        kind: str = "application/json",
-        **options: Any,
-    ) -> Any:
-        import urllib3
-
-        pool, who, _ = self._connect()
-        headers = {"Accept": "application/json", "Content-Type": kind, "User-Agent": "manim-renderer"}
-        if who.authorization:
-            headers["Authorization"] = who.authorization
-        url = f"{self.context.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        self.calls += 1
-        try:
-            response = pool.request(
-                method,
-                url,
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                retries=False,
-                preload_content=not streamed,
-                **({"timeout": urllib3.Timeout(connect=5, read=TIMEOUT_S)} | options),
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._away(error) from error
-        if response.status >= 400:  # noqa: PLR2004 - HTTP's number
-            raise _api_error(response.status, response.data)
-        return response
-
-    def _away(self, error: Exception) -> BackendError:
-        """Tell a server that is away from one that is not who it should be."""
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return BackendError(
-                f"the certificate of {self.context.server} is not signed by the authority of the kubeconfig",
-                hint="get a new kubeconfig from the cluster",
-            )
-        where = urlsplit(self.context.server).netloc
-        return TransientError(
-            f"the Kubernetes API server {where} does not answer", hint="is the cluster up, and reachable from here?"
+    def _renewing(self, action: Callable[[Connection], Answer]) -> Answer:
+        """Do it, once more with new credentials: a token's file or a plugin may have some."""
+        for _ in range(2):
+            way = self._connect()
+            self.calls += 1
+            try:
+                return action(way)
+            except ApiError as error:
+                if error.code != _DENIED:
+                    raise
+                self._forget(way)
+        raise BackendError(
+            f"the cluster of context {self.context.name!r} does not accept the credentials: they may have expired",
+            hint="log in to the cluster again",
         )
 
-    def _in_words(self, error: ApiError) -> Exception:
-        if error.code == _DENIED:
-            return BackendError(
-                f"the cluster of context {self.context.name!r} does not accept the credentials: they may have expired",
-                hint="log in to the cluster again",
-            )
-        return error
-
-    def _connect(self) -> tuple[Any, kubeconfig.Identity, ssl.SSLContext]:
+    def _connect(self) -> Connection:
         with self._lock:
             if self._connected is None:
-                who = kubeconfig.identity(self.context)
-                tls = _tls(self.context, who)
-                self._connected = (_pool(self.context, tls), who, tls)
+                self._connected = Connection(self.context)
             return self._connected
 
-
-def _tls(context: kubeconfig.Context, who: kubeconfig.Identity) -> ssl.SSLContext:
-    tls = ssl.create_default_context(cadata=kubeconfig.pem(context.cluster, "certificate-authority"))
-    if context.cluster.get("insecure-skip-tls-verify"):
-        tls.check_hostname = False
-        tls.verify_mode = ssl.CERT_NONE
-    if who.certificate and who.key:
-        path = kubeconfig.as_file(f"{who.certificate}\n{who.key}\n")
-        try:
-            tls.load_cert_chain(path)
-        except ssl.SSLError as error:
-            raise BackendError(f"the client certificate of context {context.name!r} is damaged") from error
-        finally:
-            path.unlink()
-    return tls
+    def _forget(self, way: Connection) -> None:
+        with self._lock:
+            if self._connected is way:  # no other thread was quicker
+                self._connected, self.context = None, kubeconfig.load(self.context.name)
 
 
-def _pool(context: kubeconfig.Context, tls: ssl.SSLContext) -> Any:
-    try:
-        import urllib3
-        import websocket  # noqa: F401 - what else is needed is said at once
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f"the backend 'k8s' needs the Python package {error.name!r}", hint="pip install 'manim-renderer[k8s]'"
-        ) from error
-    options: Any = {"ssl_context": tls, "maxsize": 32, "block": False}
-    if name := context.cluster.get("tls-server-name"):
-        options |= {"server_hostname": name, "assert_hostname": name}
-    parts = urlsplit(context.server)
-    proxy = context.cluster.get("proxy-url") or urllib.request.getproxies_environment().get(parts.scheme)
-    if proxy and not (context.cluster.get("proxy-url") is None and urllib.request.proxy_bypass(parts.hostname or "")):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
-
-
-def _api_error(code: int, body: bytes) -> ApiError:
-    try:
-        status = json.loads(body)
-        return ApiError(code, str(status.get("reason") or ""), str(status.get("message") or f"HTTP {code}"))
-    except (ValueError, AttributeError):
-        return ApiError(code, "", f"HTTP {code}")
-
-
-def jobs(namespace: str, name: str = "") -> str:
-    """Give the path of a namespace's Jobs, or of one."""
-    return f"/apis/batch/v1/namespaces/{quote(namespace)}/jobs" + (f"/{quote(name)}" if name else "")
-
-
-def core(namespace: str, kind: str, name: str = "", part: str = "") -> str:
-    """Give the path of a namespace's pods, configmaps, events …, of one, or of a part of one: log, exec."""
-    path = f"/api/v1/namespaces/{quote(namespace)}/{kind}" + (f"/{quote(name)}" if name else "")
-    return f"{path}/{part}" if part else path
+def _passes(error: ApiError) -> bool:
+    """Tell a refusal that will pass. A server that has just started knows no roles yet, not even its own."""
+    if error.code == _FORBIDDEN:
+        return 'clusterrole.rbac.authorization.k8s.io "system:' in str(error)
+    return error.code in _AWAY and error.reason not in {"InternalError", "Timeout"}

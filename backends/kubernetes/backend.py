@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +12,22 @@ from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
 from backends.check import Check
-from backends.contract import LOG
 from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
-from backends.kubernetes import claim, collect, kubeconfig, names, patch, place, stream, units
-from backends.kubernetes.api import Api, ApiError, Object, core, jobs
+from backends.kubernetes import collect, names, outputs, patch, units
+from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import Spool
 from backends.kubernetes.doctor import examine
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
-from backends.kubernetes.status import JobView, pods_of, summary
+from backends.kubernetes.paths import core, jobs
 from backends.kubernetes.status import read as read_status
+from backends.kubernetes.status import summary
 from backends.kubernetes.submit import create, find_class, put_inputs
+from backends.kubernetes.view import JobView, pods_of
+from backends.kubernetes.words import ApiError
 from backends.kubernetes.words import explained as _words
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine
-from backends.storage import Storage
 
 END_S = 60.0  # how long pods may take to go
 POLL_S = 0.1
@@ -60,6 +59,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             api, namespace = self._here()
             with _words("upload the inputs"):
                 put_inputs(api, namespace, plan.request, plan.spec.bundle)
+        if not plan.request.find_class:
+            return plan.request
         try:
             api = self.api()
             with api.impatient():
@@ -93,12 +94,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             spool = Spool(handle, view.job)
             for pod in view.pods.values():
                 if pod.collectable and spool.exists:
-                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+                    with suppress(OutputError):  # a pod that goes just now may be tried again; the status tells
+                        collect.collect(api, namespace, pod.name, spool, pod.unit)
             return read_status(api, namespace, handle, view)
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` as they come, and outputs that wait are collected."""
-        view = self._view(handle)
+        with _words(f"read the log of {handle}"):
+            view = self._view(handle)
         if follow and not view.ended:
             return self._follow(handle, Spool(handle, view.job))
         return self._read_logs(handle, view)
@@ -115,39 +118,26 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Copy the outputs from the store, or from the pods that wait with them."""
-        api, namespace, _ = self._find(handle)
+        api, _, _ = self._find(handle)
         with _words(f"fetch the outputs of {handle}"):
-            view = self._view(handle)
-            where = self._place(view.job)
-            if where is None:
-                return self._fetch_from_pods(handle, view, into)
-            if where.claim:
-                self._fetch_from_claim(api, namespace, view.job, where, into)
-            else:
-                _fetch_from_store(where, into)
-        return sorted((path for path in into.iterdir() if path.is_dir()), key=lambda path: int(path.name))
+            return outputs.fetch(api, handle, self._view(handle), into)
 
     def delete(self, handle: JobHandle) -> None:
         """Delete the Job with its pods and inputs, its folder in the store, and what was collected here."""
         api, namespace, name = self._find(handle)
         with _words(f"delete the job {handle}"):
-            view = self._view(handle)
-            where = self._place(view.job)
+            job = self._job(handle)
             api.delete(jobs(namespace, name), propagationPolicy="Foreground")
             api.delete(core(namespace, "configmaps", names.inputs_name(name)))
             _wait_until(lambda: _gone(api, namespace, name))
-            if where and where.claim:
-                with claim.helper(api, namespace, view.job, where.claim) as pod:
-                    claim.remove(api, namespace, pod, where.path)
-            elif where:
-                Storage(where.in_pod).delete()
-        Spool(handle, view.job).delete()
+            outputs.delete(api, handle, job)
 
     def api(self, context: str | None = None) -> Api:
         """Give the API server of a context, the configured one by default."""
         context = context or self.options.context
         if context not in self._apis:
-            self._apis[context] = Api(kubeconfig.load(context))
+            api = Api(context)
+            self._apis[context] = self._apis[api.context.name] = api
         return self._apis[context]
 
     def _here(self) -> tuple[Api, str]:
@@ -169,24 +159,23 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def _job(self, handle: JobHandle) -> Object:
         api, namespace, name = self._find(handle)
         try:
-            return api.get(jobs(namespace, name))
+            job = api.get(jobs(namespace, name))
         except ApiError as error:
-            if error.code == 404:  # noqa: PLR2004 - HTTP's number
-                raise JobNotFoundError(
-                    f"there is no job {handle}", hint="`renderer list --backend k8s` shows the jobs"
-                ) from error
-            raise
-
-    def _place(self, job: Object) -> place.Place | None:
-        store = (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_STORE)
-        return place.parse(store, job["metadata"]["name"]) if store else None
+            if error.code != 404:  # noqa: PLR2004 - HTTP's number
+                raise
+            job = {"metadata": {}}
+        if (job["metadata"].get("labels") or {}).get(names.LABEL_MANAGED) != names.MANAGER:  # or somebody else's
+            raise JobNotFoundError(
+                f"there is no job {handle} of renderer", hint="`renderer list --backend k8s` shows the jobs"
+            )
+        return job
 
     def _follow(self, handle: JobHandle, spool: Spool) -> Iterator[LogLine]:
         api, namespace, name = self._find(handle)
 
         def on_ready(pod: units.Pod) -> None:
             if spool.exists:
-                with suppress(RendererError):  # tried again when the pod is seen again, and by fetch
+                with suppress(RendererError, ApiError):  # tried again when the pod is seen again, and by fetch
                     collect.collect(api, namespace, pod.name, spool, pod.unit)
 
         def ended() -> bool:
@@ -199,50 +188,13 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def _read_logs(self, handle: JobHandle, view: JobView) -> Iterator[LogLine]:
         api, namespace, _ = self._find(handle)
-        for unit in range(len(units.unit_names(view.job))):
-            pod = view.pods.get(unit)
-            if pod and pod.has_log:
-                with _words(f"read the log of {pod.name}"):
+        with _words(f"read the log of {handle}"), outputs.KeptLogs(api, handle, view.job) as kept:
+            for unit in range(len(units.unit_names(view.job))):
+                pod = view.pods.get(unit)
+                if pod and pod.has_log:
                     yield from (LogLine(unit, text) for _, text in of_pod(api, namespace, pod))
-            else:
-                yield from (LogLine(unit, text) for text in self._kept_log(handle, view, unit))
-
-    def _kept_log(self, handle: JobHandle, view: JobView, unit: int) -> Iterator[str]:
-        """Read the log that was stored with the outputs: it outlives the pod."""
-        where = self._place(view.job)
-        kept = Spool(handle, view.job).unit(unit) / LOG
-        with tempfile.TemporaryDirectory() as folder:
-            if where and where.uri:
-                kept = Path(folder) / LOG
-                with suppress(OutputError):
-                    Storage(where.in_pod).get(f"{names.UNITS}/{unit}/{LOG}", kept)
-            if kept.is_file():
-                with kept.open(encoding="utf-8", errors="replace") as lines:
-                    yield from (line.rstrip("\r\n") for line in lines)
-
-    def _fetch_from_pods(self, handle: JobHandle, view: JobView, into: Path) -> list[Path]:
-        api, namespace, _ = self._find(handle)
-        spool = Spool(handle, view.job)
-        spool.create()
-        copied = []
-        for unit in range(len(units.unit_names(view.job))):
-            pod = view.pods.get(unit)
-            if pod and pod.collectable:
-                collect.collect(api, namespace, pod.name, spool, unit)
-            if spool.unit(unit).is_dir():
-                shutil.copytree(spool.unit(unit), into / str(unit))
-                copied.append(into / str(unit))
-        return copied
-
-    def _fetch_from_claim(self, api: Api, namespace: str, job: Object, where: place.Place, into: Path) -> None:
-        with (
-            tempfile.TemporaryDirectory(dir=into) as scratch,
-            claim.helper(api, namespace, job, where.claim or "") as pod,
-        ):
-            partial = Path(scratch) / "stream"
-            collect.download(api, namespace, pod, partial, f"{where.path}/{names.UNITS}")
-            with partial.open("rb") as file:
-                stream.unpack(file, into)
+                elif view.over(unit):
+                    yield from (LogLine(unit, text) for text in kept.of(unit))
 
     def list(self) -> Iterator[JobStatus]:
         """Read the Jobs of the namespace."""
@@ -256,15 +208,6 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         yield from sorted(found, key=lambda item: (item.created, item.name), reverse=True)
 
 
-def _fetch_from_store(where: place.Place, into: Path) -> None:
-    store = Storage(where.in_pod)
-    for path in store.list(names.UNITS):
-        target = into / Path(path).relative_to(names.UNITS)
-        if not target.resolve().is_relative_to(into.resolve()):
-            raise OutputError(f"the store holds a file {path!r}, which leads out of the folder")
-        store.get(path, target)
-
-
 def _gone(api: Api, namespace: str, name: str) -> bool:
     try:
         api.get(jobs(namespace, name))
@@ -275,7 +218,7 @@ def _gone(api: Api, namespace: str, name: str) -> bool:
     return False
 
 
-def _wait_until(condition: Any) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + END_S
     while not condition():
         if time.monotonic() > until:

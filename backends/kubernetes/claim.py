@@ -11,8 +11,9 @@ from typing import Any
 
 from backends.errors import BackendError
 from backends.kubernetes import execute, names, reasons, units
-from backends.kubernetes.api import Api, Object, core
+from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import POD_COMMAND
+from backends.kubernetes.paths import core
 from backends.kubernetes.templates import render
 
 START_S = 180.0

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from backends.errors import OutputError, RendererError, TransientError
 from backends.files import state_folder
 from backends.kubernetes import execute, stream
-from backends.kubernetes.api import PATIENCE_S, Api, ApiError, Object
+from backends.kubernetes.api import PATIENCE_S, Api, Object
+from backends.kubernetes.words import ApiError
 from backends.models import JobHandle
 
 POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
@@ -108,6 +109,8 @@ def download(api: Api, namespace: str, pod: str, target: Path, folder: str | Non
                     raise
                 time.sleep(PAUSE_S)
             except ApiError as error:
+                if error.code == 403:  # noqa: PLR2004 - HTTP's number
+                    raise
                 raise OutputError(f"the outputs are gone with their pod {pod}", hint="submit the job again") from error
             file.flush()
             if (size := stream.length(file)) is not None and file.seek(0, os.SEEK_END) >= size:

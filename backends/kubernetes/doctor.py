@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from backends.check import Check
 from backends.errors import RendererError
-from backends.kubernetes import claim, names, place, reasons
-from backends.kubernetes.api import Api, ApiError
+from backends.kubernetes import claim, names, place, reasons, together
+from backends.kubernetes.api import Api
 from backends.kubernetes.options import KubernetesOptions
+from backends.kubernetes.paths import NODES, RUNTIME_CLASSES
 from backends.kubernetes.submit import NVIDIA_CLASS
-from backends.kubernetes.words import of
+from backends.kubernetes.words import ApiError, of
 from backends.storage import Storage
 
 OLDEST = (1, 33)  # per-index backoff and pod failure policy are part of every version from here on
@@ -49,7 +50,7 @@ def _version(api: Api) -> Check:
     with api.impatient():
         found = api.get("/version")
     version = tuple(int("".join(filter(str.isdigit, found[key]))) for key in ("major", "minor"))
-    text = f"{found['gitVersion']} at {api.context.server} (context {api.context.name})"
+    text = f"{found['gitVersion']} at {api.server} (context {api.context.name})"
     if version < OLDEST:
         return Check(
             "cluster", "warning", text, f"made for {OLDEST[0]}.{OLDEST[1]} and newer: older ones may refuse a Job"
@@ -68,8 +69,7 @@ def _permissions(api: Api, namespace: str) -> Check:
         answer = api.create(path, {**body, "spec": {"resourceAttributes": about}})
         return None if answer["status"].get("allowed") else f"{verb} {kind}{'/' * bool(part)}{part}"
 
-    with ThreadPoolExecutor(8) as pool:
-        missing = [words for words in pool.map(denied, questions) if words]
+    missing = list(filter(None, together.results(functools.partial(denied, question) for question in questions)))
     if missing:
         todo = f"bind the Role of `renderer setup k8s --namespace {namespace}` to who you are there"
         return Check("permissions", "failure", f"in {namespace!r} you may not: {', '.join(missing)}", todo)
@@ -90,7 +90,7 @@ def _pod_security(api: Api, namespace: str) -> Check:
 
 def _gpus(api: Api) -> Check:
     try:
-        found = reasons.of_nodes(api.items("/api/v1/nodes"))
+        found = reasons.of_nodes(api.items(NODES))
     except ApiError:
         return Check("GPUs", "warning", "the nodes may not be read", "renderer setup k8s --cluster gives that right")
     if found == reasons.NO_GPUS:
@@ -104,7 +104,7 @@ def _runtime_class(api: Api, options: KubernetesOptions) -> Check:
     if wanted == "none":
         return Check("RuntimeClass", "ok", "none is asked for")
     try:
-        api.get(f"/apis/node.k8s.io/v1/runtimeclasses/{wanted}")
+        api.get(f"{RUNTIME_CLASSES}/{wanted}")
     except ApiError as error:
         if options.runtime_class == "auto":
             found = "there is no class nvidia" if error.code == 404 else "classes may not be read"  # noqa: PLR2004

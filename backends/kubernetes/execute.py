@@ -9,7 +9,9 @@ from typing import Any
 
 from backends.errors import BackendError, TransientError
 from backends.kubernetes import names
-from backends.kubernetes.api import Api, ApiError, core
+from backends.kubernetes.api import Api
+from backends.kubernetes.paths import core
+from backends.kubernetes.words import ApiError
 
 STDIN, STDOUT, STDERR, ERROR = range(4)
 CHUNK = 2**16
@@ -27,7 +29,7 @@ def run(
     """Run it to its end; ``output`` gets stdout piece by piece, ``source`` is written to stdin.
 
     Raises ApiError when the container is not there (any more), TransientError when the connection breaks, NotYetError
-    when the command says that it came too early, BackendError when it fails.
+    when the command says that it came too early, CommandError when it fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []
@@ -72,7 +74,11 @@ def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
         raise TransientError("the connection to the pod broke") from error
 
 
-class NotYetError(BackendError):
+class CommandError(BackendError):
+    """The command ended with an error of its own."""
+
+
+class NotYetError(CommandError):
     """What was asked for will be there later."""
 
 
@@ -84,4 +90,4 @@ def _judge(status: dict[str, Any], complaints: bytes) -> None:
     if {"reason": "ExitCode", "message": str(names.NOT_YET)} in status.get("details", {}).get("causes", []):
         raise NotYetError("the pod's outputs are not ready")
     said = complaints.decode("utf-8", "replace").strip().splitlines()
-    raise BackendError(f"a command in the pod failed: {said[-1] if said else status.get('message', 'no reason given')}")
+    raise CommandError(f"a command in the pod failed: {said[-1] if said else status.get('message', 'no reason given')}")

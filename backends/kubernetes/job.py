@@ -12,14 +12,12 @@ from typing import Any
 from backends import gpus
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
-from backends.kubernetes import names, place
+from backends.kubernetes import container, names, place
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.patch import merge
 from backends.kubernetes.templates import Manifest, dump, render
 from backends.models import JobSpec
 
-DEFAULT_CPU = 2.0
-DEFAULT_MEMORY_MIB = 4096
 CONFIG_MAP_LIMIT = 2**20  # bytes of all its values
 WAITING_S = 86400  # how long a job may wait for its GPUs, beyond the time to render
 # The same try again would end the same way. The others (lost, terminated, store unreachable …) are worth a retry.
@@ -64,8 +62,8 @@ def build(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -
     values = {
         **_identity(name, spec, options, digest),
         **_schedule(spec, options, request),
-        **_container(spec, options, request, where),
-        **_files(name, options, where),
+        **container.of(spec, options, request, where),
+        **container.files(name, options, where),
     }
     bundle = {} if where else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
     (inputs,) = render("inputs", {**values, "name": names.inputs_name(name), "task": spec.task, "bundle": bundle})
@@ -103,7 +101,7 @@ def _check(spec: JobSpec, options: KubernetesOptions, where: place.Place | None)
             if where
             else "--store s3://BUCKET/PREFIX or pvc://CLAIM carries more; .rendererignore leaves files out",
         )
-    memory = spec.resources.memory_mib or DEFAULT_MEMORY_MIB
+    memory = spec.resources.memory_mib or container.DEFAULT_MEMORY_MIB
     if options.shm >= memory:
         raise SpecError(f"--shm ({options.shm} MiB) is part of the memory ({memory} MiB)", hint="raise --memory")
 
@@ -143,7 +141,7 @@ def _schedule(spec: JobSpec, options: KubernetesOptions, request: gpus.GpuReques
         "priority_class": options.priority_class,
         "node_selector": options.node_selector,
         "runtime_class": class_of_gpus if request else None,
-        "affinity": _affinity(request),
+        "affinity": container.affinity(request),
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}] if request else [],
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
     }
@@ -153,77 +151,3 @@ def _final_exit_codes(spec: JobSpec) -> list[int]:
     """Without a store OUTPUT means that nobody came for the outputs: rendering again would not bring anybody."""
     extra = () if spec.store else (ExitCode.OUTPUT,)
     return sorted(int(code) for code in (*FINAL_EXIT_CODES, *extra))
-
-
-def _affinity(request: gpus.GpuRequest) -> dict[str, Any]:
-    """Any of the GPUs named, the first one preferred most."""
-    if not request.products:
-        return {}
-
-    def one_of(labels: tuple[str, ...]) -> dict[str, Any]:
-        return {"matchExpressions": [{"key": names.GPU_PRODUCT, "operator": "In", "values": list(labels)}]}
-
-    wanted = [choice.gpu.labels for choice in request.choices if choice.gpu]
-    preferred = [
-        {"weight": max(100 - 10 * rank, 1), "preference": one_of(labels)}
-        for rank, labels in enumerate(wanted)
-        if len(wanted) > 1
-    ]
-    return {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [one_of(request.products)]},
-            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
-        }
-    }
-
-
-def _container(
-    spec: JobSpec, options: KubernetesOptions, request: gpus.GpuRequest, where: place.Place | None
-) -> dict[str, Any]:
-    amount = {
-        "cpu": f"{spec.resources.cpu or DEFAULT_CPU:g}",
-        "memory": f"{spec.resources.memory_mib or DEFAULT_MEMORY_MIB}Mi",
-        "ephemeral-storage": f"{options.ephemeral_storage}Mi",
-    }
-    limits: dict[str, Any] = {**amount, **({request.resource: request.count} if request else {})}
-    nvidia = (
-        {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video,graphics"}
-        if request
-        else {"NVIDIA_VISIBLE_DEVICES": "void"}
-    )
-    home = {"HOME": str(names.WORK), "XDG_CACHE_HOME": str(names.WORK / "cache")}
-    ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
-    env_from: list[dict[str, Any]] = [{"secretRef": {"name": name}} for name in options.secret_env]
-    if options.store_secret:
-        env_from.append({"prefix": names.STORE_ENV_PREFIX, "secretRef": {"name": options.store_secret}})
-    return {
-        "image": spec.image,
-        "image_pull_policy": options.image_pull_policy,
-        "arguments": ["--store", where.in_pod] if where else ["--collect", str(options.collect_timeout)],
-        "env": [{"name": key, "value": value} for key, value in {**home, **nvidia, **spec.env}.items()],
-        "env_from": env_from,
-        "resources": {"requests": amount, "limits": limits},
-        "readiness": {} if where else ready,
-    }
-
-
-def _files(name: str, options: KubernetesOptions, where: place.Place | None) -> dict[str, Any]:
-    mounts: list[dict[str, Any]] = [
-        {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
-        {"name": "work", "mountPath": str(names.WORK)},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
-        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - the container's own
-    ]
-    volumes: list[dict[str, Any]] = [
-        {"name": "inputs", "configMap": {"name": names.inputs_name(name)}},
-        {"name": "work", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{options.shm}Mi"}},
-    ]
-    for number, (secret, folder) in enumerate(options.secret_files.items()):
-        mounts.append({"name": f"secret-{number}", "mountPath": folder, "readOnly": True})
-        volumes.append({"name": f"secret-{number}", "secret": {"secretName": secret}})
-    if where and where.claim:
-        mounts.append({"name": "store", "mountPath": str(names.STORE)})
-        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": where.claim}})
-    return {"mounts": mounts, "volumes": volumes}

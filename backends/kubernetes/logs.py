@@ -6,16 +6,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from backends.errors import RendererError, TransientError
 from backends.kubernetes import names, units
-from backends.kubernetes.api import PATIENCE_S, Api, ApiError, core
+from backends.kubernetes.api import PATIENCE_S, Api
+from backends.kubernetes.connect import READ_S
+from backends.kubernetes.paths import core
+from backends.kubernetes.together import Crew
 from backends.kubernetes.units import Pod
+from backends.kubernetes.words import ApiError
 from backends.models import LogLine
 
 MOST_AT_ONCE = 64  # logs that are followed at the same time; others are read when one of these ends
+MOST_COLLECTED = 4
 LOG_S = 4 * 3600.0  # a log may be silent for so long
 WATCH_S, SOON_S = 30, 1  # how long one watch lasts; and after a pod has ended
 PAUSE_S = 0.3
@@ -28,7 +32,7 @@ def of_pod(api: Api, namespace: str, pod: Pod, *, since: str = "", follow: bool 
     query |= {"sinceTime": since.partition(".")[0].rstrip("Z") + "Z"} if since else {}
     query |= {"follow": "true"} if follow else {}
     path = core(namespace, "pods", pod.name, "log")
-    for raw in api.lines(path, query, read_timeout=LOG_S if follow else 30.0):
+    for raw in api.lines(path, query, read_s=LOG_S if follow else READ_S):
         stamp, _, text = raw.decode("utf-8", "replace").partition(" ")
         if stamp > since:
             yield stamp, text.rstrip("\r")
@@ -47,6 +51,8 @@ class Follower:
         self._seen: set[str] = set()
         self._error: RendererError | None = None
         self._soon = 0.0
+        self._readers = Crew(MOST_AT_ONCE)
+        self._collectors = Crew(MOST_COLLECTED)  # its own: a log ends only when its pod was collected and let go
 
     def run(self) -> Iterator[LogLine]:
         """Give lines until the job has ended and all of them were given."""
@@ -61,32 +67,33 @@ class Follower:
             self._stopped.set()
 
     def _watch(self) -> None:
-        pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="logs")
         try:
             version = None
             while not self._stopped.is_set():
                 ended = self._ended()  # asked first: every pod is then in the list
-                version = self._list(pool) if ended or version is None else version
+                version = self._list() if ended or version is None else version
                 if ended:
                     break
-                version = self._watch_pods(pool, version)
+                version = self._watch_pods(version)
         except RendererError as error:
             self._error = error
         except ApiError as error:
             self._error = TransientError(str(error))
         finally:
-            pool.shutdown(wait=self._error is None and not self._stopped.is_set())
+            if self._error is None and not self._stopped.is_set():
+                self._readers.finish()
+                self._collectors.finish()
             self._put(_END)
 
-    def _list(self, pool: ThreadPoolExecutor) -> str:
+    def _list(self) -> str:
         """Look at every pod; gives the version from which a watch goes on."""
         path, selector = self._pods
         version = str(self._api.get(path, limit=1, **selector)["metadata"]["resourceVersion"])
         for item in self._api.items(path, **selector):
-            self._look(units.pod(item), pool)
+            self._look(units.pod(item))
         return version
 
-    def _watch_pods(self, pool: ThreadPoolExecutor, version: str) -> str | None:
+    def _watch_pods(self, version: str) -> str | None:
         """Look at what changes for a while; gives the version to go on from, None when it is too old."""
         path, selector = self._pods
         seconds = SOON_S if time.monotonic() < self._soon else WATCH_S
@@ -95,7 +102,7 @@ class Follower:
                 if event["type"] == "ERROR" or self._stopped.is_set():
                     return None
                 version = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"]), pool) and seconds != SOON_S:
+                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"])) and seconds != SOON_S:
                     break  # the job may end soon: watch in short rounds
         except (TransientError, ApiError):
             self._stopped.wait(PAUSE_S)
@@ -106,13 +113,13 @@ class Follower:
     def _pods(self) -> tuple[str, dict[str, str]]:
         return core(self._namespace, "pods"), {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
 
-    def _look(self, pod: Pod, pool: ThreadPoolExecutor) -> bool:
+    def _look(self, pod: Pod) -> bool:
         """Follow a pod that has begun; tells whether it is over."""
         if pod.has_log and pod.name not in self._seen:
             self._seen.add(pod.name)
-            pool.submit(self._pass_on, pod)
+            self._readers.do(lambda: self._pass_on(pod))
         if pod.collectable:
-            pool.submit(self._on_ready, pod)
+            self._collectors.do(lambda: self._on_ready(pod))
         if pod.ended or pod.deleted:
             self._soon = time.monotonic() + 10 * SOON_S
             return True

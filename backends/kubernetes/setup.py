@@ -7,9 +7,10 @@ from typing import Any
 
 from backends.errors import BackendError
 from backends.kubernetes import names
-from backends.kubernetes.api import Api, ApiError
+from backends.kubernetes.api import Api
+from backends.kubernetes.paths import RUNTIME_CLASSES
 from backends.kubernetes.templates import Manifest, render
-from backends.kubernetes.words import explained
+from backends.kubernetes.words import ApiError, explained
 
 QUOTA = {"requests.nvidia.com/gpu": "8", "requests.cpu": "64", "requests.memory": "256Gi", "count/jobs.batch": "200"}
 DEFAULT_NAMESPACE = "renderer"
@@ -22,7 +23,7 @@ _PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
-    "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
+    "RuntimeClass": RUNTIME_CLASSES,
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }

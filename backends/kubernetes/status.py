@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import functools
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from backends.contract import last_progress
 from backends.errors import BackendError
 from backends.exit_codes import ExitCode
-from backends.kubernetes import names, reasons, units
-from backends.kubernetes.api import Api, ApiError, Object, core
+from backends.kubernetes import names, reasons, together, units, waiting
+from backends.kubernetes.api import Api, Object
+from backends.kubernetes.paths import core
 from backends.kubernetes.rules import Why
 from backends.kubernetes.units import Pod
+from backends.kubernetes.view import JobView
+from backends.kubernetes.words import ApiError
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 
 MOST_PROGRESS = 16  # running units whose log is asked for their progress
 TAIL = {"tailLines": 40, "limitBytes": 16384}
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A Job and the last pod of each of its units."""
-
-    job: Object
-    pods: Mapping[int, Pod]
-
-    @property
-    def name(self) -> str:
-        """The Job's name."""
-        return str(self.job["metadata"]["name"])
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody asked to cancel it."""
-        return names.ANNOTATION_CANCELLED in (self.job["metadata"].get("annotations") or {})
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        suspended = self.cancelled and bool(self.job["spec"].get("suspend"))
-        return suspended or units.ended(self.job) is not None
-
-    @property
-    def memory(self) -> str | None:
-        """The memory limit of one unit."""
-        limits: dict[str, str] = (
-            self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
-        )
-        return limits.get("memory")
-
-
-def pods_of(api: Api, namespace: str, job: str) -> Iterator[Pod]:
-    """Read the Job's pods, page by page."""
-    yield from map(units.pod, api.items(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))
 
 
 def summary(handle: JobHandle, job: Object) -> JobStatus:
@@ -65,8 +30,8 @@ def summary(handle: JobHandle, job: Object) -> JobStatus:
 
 def read(api: Api, namespace: str, handle: JobHandle, view: JobView) -> JobStatus:
     """Tell everything; asks for events and nodes only when something waits."""
-    waits = {} if view.ended else _waits(api, namespace, view)
-    blocked = None if view.ended or view.pods else _blocked(api, namespace, view)
+    waits = {} if view.ended else waiting.of_pods(api, namespace, view)
+    blocked = None if view.ended or view.pods else waiting.of_job(api, namespace, view)
     return _status(handle, view, waits, blocked, _progress(api, namespace, view))
 
 
@@ -184,51 +149,6 @@ def _exit_code(state: JobState, why: Why | None) -> int | None:
     return why.exit_code if why and why.exit_code is not None else ExitCode.LOST
 
 
-def _blocked(api: Api, namespace: str, view: JobView) -> Why | None:
-    """Say why the Job's controller makes no pods."""
-    for event in _warnings(api, namespace, "Job", view.name):
-        if event["reason"] == "FailedCreate":
-            return reasons.cannot_create(event["message"])
-    return None
-
-
-def _waits(api: Api, namespace: str, view: JobView) -> dict[int, Why]:
-    """Say why each unit's pod waits; what only the cluster's events know is asked for the first one alone."""
-    waiting = {unit: pod for unit, pod in view.pods.items() if not pod.started and not pod.ended and not pod.deleted}
-    found: dict[int, Why] = {}
-    nodes: str | None = None
-    for unit, pod in waiting.items():
-        scheduled = pod.conditions.get("PodScheduled", {})
-        if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-            nodes = _nodes(api) if nodes is None else nodes
-            found[unit] = reasons.cannot_schedule(scheduled.get("message", ""), nodes)
-        elif why := reasons.cannot_start(pod.waiting):
-            found[unit] = why
-    if waiting and not found:
-        unit, pod = next(iter(waiting.items()))
-        for event in _warnings(api, namespace, "Pod", pod.name):
-            if why := reasons.warning(event["reason"], event["message"]):
-                found[unit] = why
-    return found
-
-
-def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
-    """Give the warnings about an object, the newest first; none where they may not be read."""
-    selector = f"type=Warning,involvedObject.kind={kind},involvedObject.name={name}"
-    try:
-        events = list(api.items(core(namespace, "events"), fieldSelector=selector))
-    except ApiError:
-        return []
-    return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), reverse=True)
-
-
-def _nodes(api: Api) -> str:
-    """Say which GPUs the nodes have; nothing where nodes may not be read."""
-    with suppress(ApiError):
-        return reasons.of_nodes(api.items("/api/v1/nodes"))
-    return ""
-
-
 def _progress(api: Api, namespace: str, view: JobView) -> dict[int, float]:
     """Read how far the running units are from the ends of their logs."""
     running = [pod for pod in view.pods.values() if pod.started and not pod.ended][:MOST_PROGRESS]
@@ -242,5 +162,5 @@ def _progress(api: Api, namespace: str, view: JobView) -> dict[int, float]:
             return pod.unit, last_progress(line.decode("utf-8", "replace") for line in lines)
         return pod.unit, None
 
-    with ThreadPoolExecutor(len(running)) as pool:
-        return {unit: value for unit, value in pool.map(of, running) if value is not None}
+    found = together.results(functools.partial(of, pod) for pod in running)
+    return {unit: value for unit, value in found if value is not None}

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError
-from backends.kubernetes import claim, names, place, units
-from backends.kubernetes.api import Api, ApiError, Object, core, jobs
+from backends.kubernetes import claim, names, place, together, units
+from backends.kubernetes.api import Api, Object
 from backends.kubernetes.job import KubernetesRequest
+from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
 from backends.kubernetes.templates import Manifest
+from backends.kubernetes.words import ApiError
 from backends.models import Bundle
 from backends.storage import Storage
 
@@ -26,7 +28,7 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
     if not request.find_class:
         return request
     try:
-        api.get(f"/apis/node.k8s.io/v1/runtimeclasses/{NVIDIA_CLASS}")
+        api.get(f"{RUNTIME_CLASSES}/{NVIDIA_CLASS}")
     except ApiError:
         return request
     return request.with_runtime_class(NVIDIA_CLASS)
@@ -34,8 +36,9 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
 
 def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Object:
     """Create the Job and its inputs, or give the same job that is there already. Raises ApiError, BackendError."""
-    request = find_class(api, request)
+    with_class = together.start(lambda: find_class(api, request))
     _ask(api, namespace, request.job)
+    request = with_class.result()
     if request.upload:
         put_inputs(api, namespace, request, bundle)
     job = _create_job(api, namespace, request.job)

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backends.errors import BackendError, RendererError, SpecError, TransientError
-from backends.kubernetes.api import ApiError
 
 _HINTS = (
     ("exceeded quota", "wait for other jobs, or ask for less: --memory, --cpu, --parallelism"),
     ("namespaces", "create the namespace: `renderer setup k8s --apply`, or name another with --namespace"),
 )
+
+
+class ApiError(Exception):
+    """The API server's own refusal: ``code`` is HTTP's, ``reason`` a word of Kubernetes, ``message`` a sentence."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+def refusal(code: int, body: bytes) -> ApiError:
+    """Read an answer that says no."""
+    try:
+        status = json.loads(body)
+        return ApiError(code, str(status.get("reason") or ""), str(status.get("message") or f"HTTP {code}"))
+    except (ValueError, AttributeError):
+        return ApiError(code, "", f"HTTP {code}")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def command(
 
     renderer setup k8s --namespace renderer | kubectl apply -f -
     """
-    from backends.kubernetes import kubeconfig, setup
+    from backends.kubernetes import setup
     from backends.kubernetes.api import Api
     from backends.kubernetes.templates import dump
 
@@ -44,6 +44,6 @@ def command(
     if not apply:
         print(dump(objects), end="")
         return
-    setup.apply(Api(kubeconfig.load(context)), objects)
+    setup.apply(Api(context), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)

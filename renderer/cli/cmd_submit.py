@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from backends import JobState
 from backends.exit_codes import ExitCode
 from renderer import api, artifacts, config
-from renderer.cli.options import Json, takes_settings
+from renderer.cli.options import Json, takes_render, takes_settings
 from renderer.cli.output import print_json, status_json, status_lines
 from renderer.cli.progress import Progress
 from renderer.spec import RenderSpec
 
 
 @takes_settings
+@takes_render
 def command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A Python file: Manim scenes, or a script.")],
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SCENE …]", help="Scenes to render; for a script, its arguments after --."),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", "-a", help="Render every scene of the file.")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the handle and return at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
-    kind: Annotated[
-        Literal["auto", "manim", "script"], typer.Option(help="A file with scenes is a Manim job, any other a script.")
-    ] = "auto",
-    root: Annotated[
-        Path | None, typer.Option(help="The folder that is sent along; default: the file's own.", show_default=False)
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The job's name; default: the scene's.", show_default=False)] = None,
     json: Json = False,
     *,
+    wanted: RenderSpec,
     flags: dict[str, Any],
 ) -> int:
     """Render scenes of a Manim file, or run a Python script, and bring the results into --output.
@@ -44,19 +34,8 @@ def command(
 
     renderer submit script.py -- --frames 100
     """
-    scenes, arguments = split(names or [])
-    wanted = RenderSpec(
-        path=path,
-        scenes=scenes,
-        every=every,
-        arguments=arguments,
-        kind=kind,
-        root=root,
-        name=name,
-        attached=not detach,
-    )
     settings = config.load(flags).settings
-    planned = api.plan(wanted, settings)
+    planned = api.plan(replace(wanted, attached=not detach), settings)
     if not json:
         _tell(planned)
     if dry_run:
@@ -68,15 +47,6 @@ def command(
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
     return _watch(job, settings.output, json=json)
-
-
-def split(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tell scenes from a script's arguments, which stand after ``--``."""
-    if "--" not in sys.argv:
-        return tuple(names), ()
-    after = len(sys.argv) - sys.argv.index("--") - 1
-    cut = len(names) - after
-    return tuple(names[:cut]), tuple(names[cut:])
 
 
 def _tell(planned: api.Planned) -> None:

@@ -133,7 +133,7 @@ def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tm
     timer = away(parts)
     succeeds(job, tmp_path / "out")
     timer.join()
-    timer = away(parts, 3)
+    timer = away(parts)
     assert [file.name for file in job.fetch(tmp_path / "again")] == ["out.txt"]
     timer.join()
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rigs.base import Rig
@@ -13,7 +14,7 @@ from rigs.kubernetes import Run, everything, get, kubectl, secret
 from support import BIN, until
 
 from backends import JobState, get_backend
-from backends.errors import SpecError
+from backends.errors import JobNotFoundError, SpecError
 from renderer import spec
 from renderer.api import open_job
 
@@ -58,6 +59,36 @@ def test_a_detached_job_keeps_its_outputs_in_a_claim(
     job.delete()
     assert everything(namespace) == before
     assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_logs_in_a_claim_outlive_the_pods(run: Run, namespace: str, claim: tuple[str, Path]) -> None:
+    job = run(WRITES + "print('from the claim')\n", store=f"pvc://{claim[0]}", gpu="none")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    kubectl("delete", "pod", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
+    assert [line.text for line in job.logs()] == ["ok", "from the claim"]
+    job.delete()
+
+
+def test_a_suspended_job_is_told_to_wait_in_its_queue_and_goes_on(run: Run, namespace: str, tmp_path: Path) -> None:
+    """Kueue itself is not here: it lets a Job wait by suspending it, as the patch does."""
+    (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
+    job = run(WRITES + "# queued", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
+    status = job.status()
+    assert (status.state, status.reason) == (JobState.PENDING, "the job waits in the queue 'renders'")
+    assert status.hint
+    kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    assert job.wait(120).state is JobState.SUCCEEDED
+    job.delete()
+
+
+def test_a_suspended_job_can_be_cancelled_and_deleted(run: Run, namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
+    before = everything(namespace)
+    job = run(WRITES + "# never let in", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
+    job.cancel()
+    assert job.wait(60).state is JobState.CANCELLED
+    job.delete()
+    assert everything(namespace) == before
 
 
 def test_the_same_job_submitted_twice_is_one(run: Run) -> None:
@@ -117,6 +148,22 @@ def test_another_machine_finds_the_job_by_its_handle(rig: Rig, run: Run) -> None
     assert elsewhere.status().units == job.status().units
     assert handle in {str(status.handle) for status in elsewhere.backend.list()}
     job.delete()
+
+
+def test_somebody_elses_job_is_none_of_ours(rig: Rig, namespace: str) -> None:
+    job: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "foreign", "namespace": namespace},
+    }
+    container = {"name": "c", "image": "x", "command": ["true"]}
+    job["spec"] = {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    kubectl("create", "-n", namespace, "-f", "-", content=json.dumps(job))
+    ours = rig.open(f"k8s://{kubectl('config', 'current-context').strip()}/{namespace}/foreign")
+    for action in (ours.status, ours.cancel, ours.delete):
+        with pytest.raises(JobNotFoundError, match="of renderer"):
+            action()
+    kubectl("delete", "job", "foreign", "-n", namespace)
 
 
 def test_a_detached_job_without_a_store_is_refused(rig: Rig, namespace: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from rigs.kubernetes import get, kubectl, require_cluster
-from support import BIN, environment, output, renderer
+from rigs.kubernetes import get, kubectl, make_claim, require_cluster
+from support import BIN, environment, output, renderer, until
 
 SCRIPT = """\
 import os, pathlib
@@ -30,17 +30,17 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--apply"]
     subprocess.run(setup, check=True, capture_output=True)
     try:
-        config = kubeconfig(folder, kubectl("create", "token", "renderer", "-n", NAMESPACE).strip())
+        config = kubeconfig(folder, token=kubectl("create", "token", "renderer", "-n", NAMESPACE).strip())
         sizes = {"RENDERER_CPU": "0.5", "RENDERER_MEMORY": "2Gi", "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi"}
         yield environment(folder, KUBECONFIG=str(config), RENDERER_BACKEND="k8s", RENDERER_IMAGE=image, **sizes)
     finally:
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def kubeconfig(folder: Path, token: str) -> Path:
+def kubeconfig(folder: Path, **user: str) -> Path:
     """Write the administrator's kubeconfig with somebody else's token in it."""
     content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
-    content["users"] = [{"name": content["users"][0]["name"], "user": {"token": token}}]
+    content["users"] = [{"name": content["users"][0]["name"], "user": user}]
     content["contexts"][0]["context"]["namespace"] = NAMESPACE
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(content))
@@ -59,6 +59,38 @@ def test_every_command_works_with_the_role_alone(user: dict[str, str], tmp_path:
     assert handle in renderer("list", cwd=tmp_path, env=user).stdout
     assert renderer("delete", handle, cwd=tmp_path, env=user).returncode == 0
     assert get("jobs,pods", "-n", NAMESPACE)["items"] == []
+
+
+def test_a_claim_the_doctor_and_kubectl_need_no_more_than_the_role(
+    user: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if "CLUSTER_PARTS" not in os.environ:
+        pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/cluster")
+    volume = tmp_path_factory.mktemp("volume")
+    volume.chmod(0o777)
+    claim = make_claim(NAMESPACE, volume)
+    (tmp_path / "job.py").write_text(SCRIPT)
+    try:
+        submit = ["submit", "job.py", "--detach", "--store", f"pvc://{claim}/some where", "--gpu", "none"]
+        done = renderer(*submit, cwd=tmp_path, env=user)
+        assert done.returncode == 0, done.stderr
+        handle = done.stdout.strip()
+        for command in ("wait", "fetch", "logs", "delete"):
+            done = renderer(command, handle, cwd=tmp_path, env=user)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert (tmp_path / "renders" / "out.txt").read_text() == "made"
+        assert [path for path in volume.rglob("*") if path.is_file()] == []
+        done = renderer("doctor", "--backend", "k8s", "--json", cwd=tmp_path, env=user)
+        lines = {line["name"]: line["state"] for line in output(done)}
+        assert lines["permissions"] == lines["image"] == "ok", lines
+        printed = renderer("manifest", "job.py", cwd=tmp_path, env=user).stdout
+        create = ["kubectl", "--kubeconfig", user["KUBECONFIG"], "create", "-f", "-"]
+        subprocess.run(create, input=printed, check=True, capture_output=True, text=True)
+        name = next(item for item in yaml.safe_load_all(printed) if item["kind"] == "Job")["metadata"]["name"]
+        assert renderer("delete", f"k8s://renderer-test/{NAMESPACE}/{name}", cwd=tmp_path, env=user).returncode == 0
+        assert get("jobs,pods", "-n", NAMESPACE)["items"] == []
+    finally:
+        kubectl("delete", "persistentvolume", f"{NAMESPACE}-{claim}", "--wait=false")
 
 
 def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
@@ -80,7 +112,7 @@ def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
 def test_who_may_nothing_is_told_what(user: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(SCRIPT)
     kubectl("create", "serviceaccount", "nobody", "-n", NAMESPACE)
-    config = kubeconfig(tmp_path, kubectl("create", "token", "nobody", "-n", NAMESPACE).strip())
+    config = kubeconfig(tmp_path, token=kubectl("create", "token", "nobody", "-n", NAMESPACE).strip())
     for command in (["submit", "job.py"], ["list"], ["status", f"k8s://renderer-test/{NAMESPACE}/x"]):
         done = renderer(*command, cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
         assert done.returncode == 4, (command, done.stdout, done.stderr)
@@ -90,10 +122,38 @@ def test_who_may_nothing_is_told_what(user: dict[str, str], tmp_path: Path) -> N
 
 
 def test_an_expired_token_is_told(user: dict[str, str], tmp_path: Path) -> None:
-    config = kubeconfig(tmp_path, "expired")
+    config = kubeconfig(tmp_path, token="expired")  # noqa: S106 - no password
     done = renderer("list", cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
     assert done.returncode == 4
     assert "may have expired" in done.stderr
+
+
+def test_credentials_that_expire_while_a_job_is_waited_for_are_read_again(user: dict[str, str], tmp_path: Path) -> None:
+    """A token's file, as a pod or a plugin's cache has one: the token dies with its ServiceAccount."""
+    (tmp_path / "job.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(8)\n" + SCRIPT)
+    kubectl("create", "serviceaccount", "leaving", "-n", NAMESPACE)
+    role = ["--role=renderer", f"--serviceaccount={NAMESPACE}:leaving"]
+    kubectl("create", "rolebinding", "leaving", "-n", NAMESPACE, *role)
+    token = tmp_path / "token"
+    token.write_text(kubectl("create", "token", "leaving", "-n", NAMESPACE).strip())
+    config = kubeconfig(tmp_path, tokenFile=str(token))
+    command: list[str | Path] = [BIN / "renderer", "submit", "job.py", "--json"]
+    env = {**user, "KUBECONFIG": str(config)}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as submit:
+        until(lambda: "begun" in logs(NAMESPACE), within=120)
+        good = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())["users"][0]["user"]["token"]
+        token.write_text(good)
+        kubectl("delete", "serviceaccount", "leaving", "-n", NAMESPACE)
+        assert submit.stdout
+        status = json.loads(submit.stdout.read())
+    assert submit.returncode == 0, status
+    assert (tmp_path / "renders" / "out.txt").read_text() == "made"
+    assert renderer("delete", status["handle"], cwd=tmp_path, env=user).returncode == 0
+
+
+def logs(namespace: str) -> str:
+    pods = kubectl("get", "pods", "-n", namespace, "--field-selector=status.phase=Running", "-o", "name").split()
+    return "".join(kubectl("logs", "-n", namespace, pod, check=False) for pod in pods)
 
 
 def test_a_plugins_token_is_asked_for_again_when_it_has_expired(user: dict[str, str], tmp_path: Path) -> None:

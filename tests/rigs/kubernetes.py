@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from backends import JobState
 from backends.errors import BackendError
@@ -94,6 +95,19 @@ def kubernetes(folder: Path) -> Iterator[Rig]:
         yield KubernetesRig(
             "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
         )
+
+
+def write_kubeconfig(path: Path, server: str = "http://127.0.0.1:9", context: str = "one", **user: Any) -> Path:
+    """Write a kubeconfig whose one user has these credentials."""
+    content = {
+        "current-context": context,
+        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u", "namespace": "video"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"{server}/"}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    return path
 
 
 def make_bucket() -> None:

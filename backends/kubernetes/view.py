@@ -1,0 +1,54 @@
+"""A Job and its pods as the API server has them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from backends.kubernetes import names, units
+from backends.kubernetes.api import Api, Object
+from backends.kubernetes.paths import core
+from backends.kubernetes.units import Pod
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job and the last pod of each of its units."""
+
+    job: Object
+    pods: Mapping[int, Pod]
+
+    @property
+    def name(self) -> str:
+        """The Job's name."""
+        return str(self.job["metadata"]["name"])
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to cancel it."""
+        return names.ANNOTATION_CANCELLED in (self.job["metadata"].get("annotations") or {})
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        suspended = self.cancelled and bool(self.job["spec"].get("suspend"))
+        return suspended or units.ended(self.job) is not None
+
+    def over(self, unit: int) -> bool:
+        """Whether nothing more will happen to a unit."""
+        status = self.job.get("status", {})
+        done = (*units.indexes(status.get("completedIndexes")), *units.indexes(status.get("failedIndexes")))
+        return self.ended or unit in done
+
+    @property
+    def memory(self) -> str | None:
+        """The memory limit of one unit."""
+        limits: dict[str, str] = (
+            self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
+        )
+        return limits.get("memory")
+
+
+def pods_of(api: Api, namespace: str, job: str) -> Iterator[Pod]:
+    """Read the Job's pods, page by page."""
+    yield from map(units.pod, api.items(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))
