@@ -28,6 +28,8 @@ _ARRAYS = attrgetter(
     "n_points_per_cubic_curve", "background_image",
 )  # fmt: skip
 _CURVE = 4  # points
+_GRADIENT = "get_gradient_start_and_end_points"
+_OF_AXES = {_GRADIENT, "get_unit_normal"}  # methods that Manim gives to each mark of an axis in space
 _MAKING = {  # what a class may bring of its own: it makes mobjects, and has no part in painting them
     "__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__repr__",
     "__static_attributes__", "__firstlineno__", "_original__init__", "animation_overrides", "generate_points",
@@ -45,6 +47,7 @@ class Pictures:
     def __init__(self, camera: Any) -> None:
         self._camera = camera
         self._methods: dict[type, frozenset[str]] = {}
+        self._gradients: dict[tuple[int, ...], bytes] = {}  # of this frame
         self._background: tuple[Pixels, bytes] | None = None
 
     def digest(self, mobjects: Iterable[Any], *, on_background: bool) -> bytes | None:
@@ -55,6 +58,7 @@ class Pictures:
         shown = extract_mobject_family_members(
             mobjects, use_z_index=self._camera.use_z_index, only_those_with_points=True
         )
+        self._gradients.clear()
         try:
             parts = [*self._camera_parts(shown), *(part for mobject in shown for part in self._mobject_parts(mobject))]
         except (_UnknownError, AttributeError):
@@ -124,6 +128,8 @@ class Pictures:
                 raise _UnknownError  # an image may change; without curves cairo paints the last path again
             yield repr((count, len(fill), len(stroke), len(back), style)).encode()
             yield from (points.tobytes(), fill.tobytes(), stroke.tobytes(), back.tobytes(), direction.tobytes())
+            if (gradient := vars(mobject).get(_GRADIENT)) is not None:
+                yield self._gradient(gradient)
         elif isinstance(mobject, PMobject):
             yield repr((len(mobject.points), mobject.stroke_width, mobject.z_index)).encode()
             yield mobject.points.tobytes() + mobject.rgbas.tobytes()
@@ -141,7 +147,16 @@ class Pictures:
         if kind not in self._methods:
             self._methods[kind] = _methods(kind)
         if not self._methods[kind].isdisjoint(vars(thing)):
-            raise _UnknownError
+            own = {name: vars(thing)[name] for name in self._methods[kind] & vars(thing).keys()}
+            if own.keys() - _OF_AXES or any(map(_foreign, own.values())):
+                raise _UnknownError
+
+    def _gradient(self, function: Any) -> bytes:
+        """Ask for the gradient of an axis in space, which is one for all its marks."""
+        about = (id(function.__code__), *(id(cell.cell_contents) for cell in function.__closure__ or ()))
+        if about not in self._gradients:
+            self._gradients[about] = b"".join(point.tobytes() for point in function())
+        return self._gradients[about]
 
     def _background_digest(self) -> bytes:
         background = self._camera.background

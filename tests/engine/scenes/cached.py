@@ -88,7 +88,7 @@ class Picture(Scene):
 class Space(ThreeDScene):
     def construct(self):
         self.set_camera_orientation(phi=1, theta=0.5)
-        cube, label = Cube(), Text("up").shift(UP)
+        cube, label = VGroup(Cube(), ThreeDAxes()), Text("up").shift(UP)
         if CHANGE:
             self.camera.light_source.move_to([5, 5, 9])
         else:
