@@ -61,7 +61,7 @@ class Pictures:
         self._gradients.clear()
         try:
             parts = [*self._camera_parts(shown), *(part for mobject in shown for part in self._mobject_parts(mobject))]
-        except (_UnknownError, AttributeError):
+        except (_UnknownError, AttributeError, TypeError, ValueError):  # mobjects made in no way that we know
             return None
         if on_background:
             parts.append(self._background_digest())
