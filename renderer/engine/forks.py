@@ -49,6 +49,7 @@ class Forks:
 
     def __init__(self, scene: Any, plan: Plan, watch: Watch) -> None:
         self._scene, self._plan, self._watch = scene, plan, watch
+        self._settings = repr((plan.cache.versions, scene.session_spec.video_encoder)) if plan.cache else ""
 
     def painter(self, play: Play, part: Part) -> None:
         """Fork a painter, when there is room for one."""
@@ -108,4 +109,5 @@ class Forks:
         encoder.begin()
 
     def _keeping(self, target: Path) -> Keeping | None:
-        return Keeping(self._scene, self._plan.cache, target) if self._plan.cache else None
+        cache = self._plan.cache
+        return Keeping(self._scene, cache, self._settings, target) if cache else None

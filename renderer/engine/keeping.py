@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from renderer.engine.picture import Pictures
@@ -9,12 +10,12 @@ from renderer.engine.segment_cache import PartKey, SegmentCache
 
 
 class Keeping:
-    """The key of a part that is to become the file ``target``."""
+    """The key of a part that is to become the file ``target``; ``settings`` are those that all parts share."""
 
-    def __init__(self, scene: Any, cache: SegmentCache, target: Any) -> None:
+    def __init__(self, scene: Any, cache: SegmentCache, settings: str, target: Path) -> None:
         self._scene, self._cache, self._target = scene, cache, target
         self._pictures = Pictures(scene.renderer.camera)
-        self._key = PartKey(repr((cache.versions, scene.session_spec.video_encoder)))
+        self._key = PartKey(settings)
 
     def start_from(self, static_picture: bytes | None) -> None:
         """Take note of what the static image shows."""

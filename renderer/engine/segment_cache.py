@@ -10,7 +10,6 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +53,7 @@ class SegmentCache:
     folder: Path
     limit_mib: int
 
-    @cached_property
+    @property
     def versions(self) -> str:
         """Everything that makes pixels and bytes, apart from the scene and the encoder's settings."""
         import cairo
