@@ -78,29 +78,16 @@ def test_a_scene_is_rendered_with_kubectl_alone(cluster: str, tmp_path: Path) ->
     assert get("job,configmap", "-n", "renderer", "-l", f"app.kubernetes.io/instance={name}")["items"] == []
 
 
-def test_a_private_registry(cluster: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_a_private_registry(tmp_path: Path) -> None:
     given = os.environ.get("PRIVATE_REGISTRY_FOR_TESTS")
     if not given:
         pytest.skip("no private registry: run pytest by tests/cluster/with")
     (user, password), server = given.partition("@")[0].split(":"), given.partition("@")[2]
-    image = f"{server}/renderer@{_digest(cluster)}"
+    image = f"{server}/renderer@{os.environ['IMAGE_DIGEST_FOR_TESTS']}"
     shell(commands("Once: the namespace"), tmp_path)
     names = {"REGISTRY/renderer@sha256:…": image, "REGISTRY": server, "USER": user, "PASSWORD": password}
     assert "MyScene.mp4" in shell(commands("A private registry"), tmp_path, **names)
-
-
-def _digest(image: str) -> str:
-    """Give the image's digest as the node knows it; it tells a moment after the image is there."""
-    found: list[str] = []
-
-    def told() -> bool:
-        images = get("nodes")["items"][0]["status"]["images"]
-        names = [name for item in images if image in item["names"] for name in item["names"]]
-        found.extend(name.partition("@")[2] for name in names if "@sha256:" in name)
-        return bool(found)
-
-    until(told)
-    return found[0]
 
 
 def test_credentials_of_a_store(cluster: str, tmp_path: Path, s3: str) -> None:
