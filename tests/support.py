@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,17 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 def output(done: subprocess.CompletedProcess[str]) -> Any:
     """Read the JSON that a command printed with --json."""
     return json.loads(done.stdout)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Make the folder a file system of its own, of so many bytes (2m, 32k); wants root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import support
 from support import environment, renderer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -40,8 +41,5 @@ def run(project: Path, env: dict[str, str]) -> Run:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with support.small_disk(tmp_path / "small", "2m") as folder:
+        yield folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import support
 
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
@@ -67,11 +67,8 @@ def test_a_wrong_option_is_an_error_too(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "small disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with support.small_disk(tmp_path / "small disk", "32k") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_said_to_be_full_and_no_file_is_left(small_disk: Path) -> None:
