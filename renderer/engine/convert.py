@@ -8,11 +8,11 @@ import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from renderer.engine.pixels import Pixels, equal
+from renderer.engine.pixels import Pixels, differing, equal
 
-BAND = 60  # rows that are compared and converted together; even, for the colour planes have half the rows
+BAND = 20  # rows that are compared together; even, for the colour planes have half the rows
 REACH = 4  # rows that swscale's filters may look up or down; even too
-WHOLE = 0.6  # from this share of changed bands on, one conversion of the whole frame is cheaper
+NEAR = 60  # rows between two changes that are converted too: it costs no more than the margins of two pieces
 
 
 class Converter(Protocol):
@@ -51,58 +51,56 @@ class WholeConverter:
 
 
 class BandConverter:
-    """RGBA to yuv420p, a band of rows at a time. swscale gives a row the same bytes whatever lies far from it."""
+    """RGBA to yuv420p, a few rows at a time. swscale gives a row the same bytes whatever lies far from it."""
 
     def __init__(self, width: int, height: int) -> None:
         self._height = height
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
-        self._size = (width, height)
         self._frame = VideoFrame(width, height, "yuv420p")
-        self.planes = [plane.copy() for plane in planes_of(self._frame)]
-        self._bands = [(top, min(top + BAND, height)) for top in range(0, height, BAND)]
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
         self._fresh = True
 
     def convert(self, pixels: Pixels) -> VideoFrame:
         """Convert height by width by RGBA bytes."""
-        if self.update(pixels):
-            self._renew()
+        self.update(pixels)
         return self._frame
 
-    def update(self, pixels: Pixels) -> bool:
-        """Bring the planes up to date; tell whether anything changed since the last frame."""
-        changed = [band for band in self._bands if self._fresh or not equal(self._rows(band), pixels[slice(*band)])]
-        for band in changed:
-            self._rows(band)[:] = pixels[slice(*band)]
-        if len(changed) > WHOLE * len(self._bands):
-            changed = [(0, self._height)]
-        for band in changed:
-            self._convert(band)
-        self._fresh = False
-        return bool(changed)
+    def update(self, pixels: Pixels) -> list[Pixels] | None:
+        """Bring the planes up to date; give them if anything changed since the last frame."""
+        changed = self._changed(pixels)
+        if not changed:
+            return None
+        self._frame.make_writable()  # copies it if the encoder still holds it
+        planes = planes_of(self._frame)
+        for first, last in changed:
+            self._last[first:last] = pixels[first:last]
+            self._convert(first, last, planes)
+        return planes
 
-    def _renew(self) -> None:
-        """Make a new frame: the encoder may still hold the last one."""
-        self._frame = VideoFrame(*self._size, "yuv420p")
-        for target, plane in zip(planes_of(self._frame), self.planes, strict=True):
-            target[:] = plane
+    def _changed(self, pixels: Pixels) -> list[tuple[int, int]]:
+        """Find the runs of rows that changed."""
+        if self._fresh:
+            self._fresh = False
+            return [(0, self._height)]
+        runs: list[tuple[int, int]] = []
+        for top in differing(self._last, pixels, BAND):
+            start = runs.pop()[0] if runs and top - runs[-1][1] < NEAR else top
+            runs.append((start, min(top + BAND, self._height)))
+        return runs
 
-    def _rows(self, band: tuple[int, int]) -> Pixels:
-        return self._last[slice(*band)]
-
-    def _convert(self, band: tuple[int, int]) -> None:
-        """Convert the band and the few rows beside it whose filters reach into it."""
-        first, last = self._widened(band, REACH)
-        top, bottom = self._widened(band, 2 * REACH)
+    def _convert(self, start: int, stop: int, planes: list[Pixels]) -> None:
+        """Convert these rows and the few beside them whose filters reach into them."""
+        first, last = self._widened(start, stop, REACH)
+        top, bottom = self._widened(start, stop, 2 * REACH)
         reformatter = self._reformatters.setdefault((first - top, bottom - top), VideoReformatter())
         source = VideoFrame.from_numpy_buffer(self._last[top:bottom], format="rgba")
         converted = reformatter.reformat(source, format="yuv420p", threads=1)
-        for rows, target, halves in zip(planes_of(converted), self.planes, (1, 2, 2), strict=True):
-            start, stop = first // halves, -(-last // halves)
-            target[start:stop] = rows[start - top // halves : stop - top // halves]
+        for rows, target, halves in zip(planes_of(converted), planes, (1, 2, 2), strict=True):
+            begin, end = first // halves, -(-last // halves)
+            target[begin:end] = rows[begin - top // halves : end - top // halves]
 
-    def _widened(self, band: tuple[int, int], rows: int) -> tuple[int, int]:
-        return max(0, band[0] - rows), min(self._height, band[1] + rows)
+    def _widened(self, start: int, stop: int, rows: int) -> tuple[int, int]:
+        return max(0, start - rows), min(self._height, stop + rows)
 
 
 def planes_of(frame: VideoFrame) -> list[Pixels]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 from manim import UP, Mobject, VMobject
+from manim.utils import space_ops
 from manim.utils.iterables import remove_list_redundancies
 from manim.utils.space_ops import get_unit_normal
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-_VARIADIC = inspect.CO_VARARGS, inspect.CO_VARKEYWORDS
 _extremum = Mobject.get_extremum_along_dim
 _anchors = VMobject.get_anchors
 _splits = VMobject.get_subpath_split_indices_from_points
+_points_of = Mobject.get_num_points
+_rotation_matrix = space_ops.rotation_matrix
+_lowest, _highest = np.minimum.reduce, np.maximum.reduce
 _CURVE = 4  # points of a cubic curve
 
 
@@ -31,6 +35,15 @@ def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
         else:
             family.append(member)
     return family if len(set(family)) == len(family) else remove_list_redundancies(family)
+
+
+def family_members_with_points(self: Any) -> list[Any]:
+    """List those of the family that have points."""
+    return [
+        member
+        for member in self.get_family()
+        if (len(member.points) if type(member).get_num_points is _points_of else member.get_num_points()) > 0
+    ]
 
 
 def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
@@ -52,7 +65,7 @@ def _takes_dt(updater: Any) -> bool:
     if type(updater) is not FunctionType or updater.__dict__:
         return "dt" in inspect.signature(updater).parameters
     code = updater.__code__
-    variadic = sum(bool(code.co_flags & flag) for flag in _VARIADIC)
+    variadic = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return "dt" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variadic]
 
 
@@ -62,17 +75,16 @@ def get_critical_point(self: Any, direction: Any) -> Points:
     points = self.get_points_defining_boundary()
     if len(points) == 0:
         return result
-    own = type(self).get_extremum_along_dim is not _extremum
+    if type(self).get_extremum_along_dim is not _extremum or points.dtype != np.float64:
+        for dim in range(self.dim):
+            result[dim] = self.get_extremum_along_dim(points, dim=dim, key=np.array(direction[dim]))
+        return result
+    lows, highs = _lowest(points, 0).tolist(), _highest(points, 0).tolist()
     for dim in range(self.dim):
-        key = direction[dim]
-        if own:
-            result[dim] = self.get_extremum_along_dim(points, dim=dim, key=np.array(key))
-            continue
-        values = points[:, dim]
-        if key == 0:
-            result[dim] = (values.min() + values.max()) / 2
-        else:
-            result[dim] = values.min() if key < 0 else values.max()
+        low, high, key = lows[dim], highs[dim], direction[dim]
+        if (low == 0 or high == 0) and points[:, dim].view(np.int64).any():
+            low, high = points[:, dim].min(), points[:, dim].max()  # of 0.0 and -0.0 the order decides
+        result[dim] = (low + high) / 2 if key == 0 else low if key < 0 else high
     return result
 
 
@@ -110,3 +122,16 @@ def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
     after = at + 3 if at < count - 3 else 3
     normal: Points = get_unit_normal(points[after] - points[at], points[before] - points[at])
     return np.array(UP) if np.linalg.norm(normal) == 0 else normal
+
+
+def rotation_matrix(angle: Any, axis: Any, homogeneous: bool = False) -> Points:
+    """Make the matrix of a rotation; many shapes turn by the same angle about the same axis."""
+    direction = np.array(axis)
+    if homogeneous or direction.shape != (3,) or direction.dtype != np.float64 or not isinstance(angle, int | float):
+        return _rotation_matrix(angle, axis, homogeneous)  # type: ignore[no-any-return]
+    return _rotation_of(float(angle).hex(), direction.tobytes()).copy("K")
+
+
+@lru_cache(maxsize=64)
+def _rotation_of(angle: str, axis: bytes) -> Points:
+    return _rotation_matrix(float.fromhex(angle), np.frombuffer(axis))  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import cairo
@@ -17,9 +18,40 @@ from manim.utils.space_ops import normalize
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
+GRADIENT = "get_gradient_start_and_end_points"
 _display = Camera.display_vectorized
+_display_all = Camera.display_multiple_non_background_colored_vmobjects
 _to_display = Camera.get_mobjects_to_display
 _reference_point = Mobject.get_z_index_reference_point
+
+
+class _Lately:
+    """What was found out about the shapes of this frame and the last one."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Any] = {}
+        self._now: dict[int, Any] = {}
+
+    def turn(self) -> None:
+        """Begin a frame, or a part of it."""
+        self._last, self._now = self._now, {}
+
+    def get(self, shape: Any, given: bytes) -> Any:
+        """Give what was put for the shape, if it was found out from the same."""
+        kept = self._last.get(id(shape))
+        return kept[2] if kept and kept[0] is shape and kept[1] == given else None
+
+    def put(self, shape: Any, given: bytes, value: Any) -> None:
+        """Keep what was found out about a shape."""
+        self._now[id(shape)] = (shape, given, value)
+
+
+_lit = _Lately()
+
+
+def transform_points_pre_display(self: Any, mobject: Any, points: Any) -> Any:  # noqa: ARG001
+    """Leave out points that are nowhere."""
+    return points if np.isfinite(points).all() else np.zeros((1, 3))
 
 
 def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:
@@ -49,13 +81,38 @@ def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> A
     if len(rgbas) == 1:
         ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])
         return self
-    points = self.transform_points_pre_display(vmobject, vmobject.get_gradient_start_and_end_points())
-    pattern = cairo.LinearGradient(*(value for point in points for value in point[:2]))
+    pattern = cairo.LinearGradient(*_gradient(self, vmobject))
     offsets = (0.0, 1.0) if len(rgbas) == 2 else np.linspace(0, 1, len(rgbas))  # noqa: PLR2004
-    for rgba, offset in zip(rgbas, offsets, strict=True):
-        pattern.add_color_stop_rgba(offset, rgba[2], rgba[1], rgba[0], rgba[3])
+    for (red, green, blue, alpha), offset in zip(rgbas.tolist(), offsets, strict=True):
+        pattern.add_color_stop_rgba(offset, blue, green, red, alpha)
     ctx.set_source(pattern)
     return self
+
+
+def gradient_of_axis(function: Any) -> tuple[int, ...] | None:
+    """Tell what the gradient is about that Manim gives to each mark of an axis in space; None for a scene's own."""
+    if type(function) is not FunctionType or not function.__module__.startswith("manim."):
+        return None
+    return (id(function.__code__), *(id(cell.cell_contents) for cell in function.__closure__ or ()))
+
+
+def _gradient(camera: Any, vmobject: Any) -> list[float]:
+    """Find both ends of a gradient on the screen: x, y, x, y."""
+    shape = vars(camera).get("_shape", {})
+    if "gradient" not in shape:
+        ends = camera.transform_points_pre_display(vmobject, _ends(camera, vmobject))
+        shape["gradient"] = [value for point in ends for value in point[:2]]
+    return shape["gradient"]  # type: ignore[no-any-return]
+
+
+def _ends(camera: Any, vmobject: Any) -> Any:
+    axes = vars(camera).get("_axes")
+    function = vars(vmobject).get(GRADIENT)
+    if axes is None or function is None or (about := gradient_of_axis(function)) is None:
+        return vmobject.get_gradient_start_and_end_points()
+    if about not in axes:
+        axes[about] = function()
+    return axes[about]
 
 
 def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -76,13 +133,26 @@ def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
     return sorted(_to_display(self, *args, **kwargs), key=distance)
 
 
+def display_vmobjects(self: Any, vmobjects: Any, pixel_array: Any) -> None:
+    """Paint shapes; all marks of an axis share its gradient."""
+    self._axes = {}
+    _lit.turn()
+    try:
+        _display_all(self, vmobjects, pixel_array)
+    finally:
+        vars(self).pop("_axes", None)
+
+
 def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
-    """Paint one shape; its stroke and its filling share their light."""
-    vars(self).pop("_light", None)
+    """Paint one shape; its stroke and its filling share light and gradient."""
+    if not type(vmobject).__module__.startswith("manim."):  # a scene's own painting may move it, or an axis
+        vars(self).get("_axes", {}).clear()
+        return _display(self, vmobject, ctx)
+    self._shape = {}
     try:
         return _display(self, vmobject, ctx)
     finally:
-        vars(self).pop("_light", None)
+        vars(self).pop("_shape", None)
 
 
 def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
@@ -96,18 +166,23 @@ def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
     return shaded
 
 
-def _lights(self: Any, vmobject: Any) -> tuple[Any, Any]:
-    kept = vars(self).get("_light")
-    if kept and kept[0] is vmobject:
-        return kept[1]  # type: ignore[no-any-return]
-    sun = self.light_source.points[0]
-    lights = (
+def _lights(camera: Any, vmobject: Any) -> tuple[Any, Any]:
+    shape = vars(camera).get("_shape")
+    if shape is None:
+        return _computed_lights(camera, vmobject)
+    if "lights" not in shape:
+        given = vmobject.points.tobytes() + camera.light_source.points.tobytes()
+        shape["lights"] = _lit.get(vmobject, given) or _computed_lights(camera, vmobject)
+        _lit.put(vmobject, given, shape["lights"])
+    return shape["lights"]  # type: ignore[no-any-return]
+
+
+def _computed_lights(camera: Any, vmobject: Any) -> tuple[Any, Any]:
+    sun = camera.light_source.points[0]
+    return (
         _light(get_3d_vmob_start_corner(vmobject), get_3d_vmob_start_corner_unit_normal(vmobject), sun),
         _light(get_3d_vmob_end_corner(vmobject), get_3d_vmob_end_corner_unit_normal(vmobject), sun),
     )
-    if type(vmobject).__module__.startswith("manim."):  # another's painting may move it
-        self._light = (vmobject, lights)
-    return lights
 
 
 def _light(point: Any, normal: Any, sun: Any) -> Any:

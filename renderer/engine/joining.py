@@ -39,7 +39,8 @@ class Joining:
         self.buffers = buffers
         self.encoded = 0  # parts, as the parent was told
         self._size = (spec.width, spec.height)
-        shapes = [plane.shape for plane in planes_of(VideoFrame(*self._size, "yuv420p"))]
+        self._frame = VideoFrame(*self._size, "yuv420p")
+        shapes = [plane.shape for plane in planes_of(self._frame)]
         picture = sum(height * width for height, width in shapes)
         self._slots, self._notes = [], []
         for _ in range(buffers):
@@ -83,10 +84,10 @@ class Joining:
     def _encode_part(self, encoder: Any, at: int) -> None:
         count, *repeats = self._notes[at].tolist()
         for planes, repeat in zip(self._slots[at][:count], repeats, strict=False):
-            frame = VideoFrame(*self._size, "yuv420p")
-            for target, plane in zip(planes_of(frame), planes, strict=True):
+            self._frame.make_writable()
+            for target, plane in zip(planes_of(self._frame), planes, strict=True):
                 target[:] = plane
-            encoder.encode(frame, repeat)
+            encoder.encode(self._frame, repeat)
 
 
 class BufferWriter:
@@ -101,8 +102,8 @@ class BufferWriter:
 
     def write(self, pixels: Pixels, repeat: int) -> None:
         """Take a frame ``repeat`` times."""
-        if self._converter.update(pixels):
-            for target, plane in zip(self._slots[self._notes[0]], self._converter.planes, strict=True):
+        if planes := self._converter.update(pixels):
+            for target, plane in zip(self._slots[self._notes[0]], planes, strict=True):
                 target[:] = plane
             self._notes[0] += 1
             self._notes[self._notes[0]] = 0

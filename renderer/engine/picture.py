@@ -14,11 +14,12 @@ from manim import OUT, RIGHT, UP, Camera, ManimColor, Mobject, MovingCamera, PMo
 from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
+from renderer.engine.faster_painting import GRADIENT, gradient_of_axis
 from renderer.engine.pixels import Pixels, equal
 
 _CAMERAS = {Camera, MovingCamera, ThreeDCamera}
 _NOT_THE_CAMERA = {  # painted, made anew before painting, or read apart from the rest
-    "_light", "background", "canvas", "display_funcs", "fixed_in_frame_mobjects", "fixed_orientation_mobjects",
+    "background", "canvas", "display_funcs", "fixed_in_frame_mobjects", "fixed_orientation_mobjects",
     "pixel_array", "pixel_array_to_cairo_context",
 }  # fmt: skip
 _PLAIN = (int, float, str, bool, complex, Enum, np.generic, type(None))
@@ -28,8 +29,7 @@ _ARRAYS = attrgetter(
     "n_points_per_cubic_curve", "background_image",
 )  # fmt: skip
 _CURVE = 4  # points
-_GRADIENT = "get_gradient_start_and_end_points"
-_OF_AXES = {_GRADIENT, "get_unit_normal"}  # methods that Manim gives to each mark of an axis in space
+_OF_AXES = {GRADIENT, "get_unit_normal"}  # methods that Manim gives to each mark of an axis in space
 _MAKING = {  # what a class may bring of its own: it makes mobjects, and has no part in painting them
     "__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__repr__",
     "__static_attributes__", "__firstlineno__", "_original__init__", "animation_overrides", "generate_points",
@@ -128,7 +128,7 @@ class Pictures:
                 raise _UnknownError  # an image may change; without curves cairo paints the last path again
             yield repr((count, len(fill), len(stroke), len(back), style)).encode()
             yield from (points.tobytes(), fill.tobytes(), stroke.tobytes(), back.tobytes(), direction.tobytes())
-            if (gradient := vars(mobject).get(_GRADIENT)) is not None:
+            if (gradient := vars(mobject).get(GRADIENT)) is not None:
                 yield self._gradient(gradient)
         elif isinstance(mobject, PMobject):
             yield repr((len(mobject.points), mobject.stroke_width, mobject.z_index)).encode()
@@ -153,7 +153,9 @@ class Pictures:
 
     def _gradient(self, function: Any) -> bytes:
         """Ask for the gradient of an axis in space, which is one for all its marks."""
-        about = (id(function.__code__), *(id(cell.cell_contents) for cell in function.__closure__ or ()))
+        about = gradient_of_axis(function)
+        if about is None:
+            raise _UnknownError
         if about not in self._gradients:
             self._gradients[about] = b"".join(point.tobytes() for point in function())
         return self._gradients[about]

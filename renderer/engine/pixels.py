@@ -18,3 +18,12 @@ _memcmp.restype = ctypes.c_int
 def equal(one: Pixels, other: Pixels) -> bool:
     """Compare two arrays that lie in one piece; several times as quick as numpy, which makes a third."""
     return one.shape == other.shape and bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)
+
+
+def differing(one: Pixels, other: Pixels, rows: int) -> list[int]:
+    """Find the first rows of those bands of so many rows in which two arrays that lie in one piece differ."""
+    height, stride = len(one), one.strides[0]
+    mine, its = one.ctypes.data, other.ctypes.data
+    size = rows * stride
+    tops = range(0, height, rows)
+    return [top for top in tops if _memcmp(mine + top * stride, its + top * stride, min(size, (height - top) * stride))]
