@@ -11,7 +11,7 @@ from manim.utils import hashing, paths, space_ops
 
 from renderer.engine import faster_copy, faster_geometry, faster_hashing, faster_painting
 
-_PLACES: list[tuple[Any, str, Any]] = [
+PLACES: list[tuple[Any, str, Any]] = [
     (Mobject, "__deepcopy__", faster_copy.deepcopy_mobject),
     (Mobject, "get_family", faster_geometry.get_family),
     (Mobject, "family_members_with_points", faster_geometry.family_members_with_points),
@@ -40,7 +40,7 @@ _PLACES: list[tuple[Any, str, Any]] = [
 
 def install() -> None:
     """Replace what is still Manim's own in this process and those forked from it."""
-    for owner, name, quicker in _PLACES:
+    for owner, name, quicker in PLACES:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, quicker)
