@@ -55,7 +55,7 @@ def ours(scenes: str, quality: str, preset: str, folder: Path) -> list[str]:
 
 
 def plain(scene: str, quality: str, folder: Path) -> list[str]:
-    quiet = ["--progress_bar", "none", "-v", "ERROR", "--silent", "--seed", "1"]
+    quiet = ["--progress_bar", "none", "--silent", "--seed", "1"]
     return [str(MANIM), "render", "-q", quality, *quiet, "--media_dir", str(folder), str(SCENES), scene]
 
 

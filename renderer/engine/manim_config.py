@@ -32,6 +32,7 @@ def configured(request: SceneRequest) -> Iterator[None]:
     from manim.cli.render.commands import ClickArgs
     from manim.cli.render.commands import render as command
 
+    _keep_classes()
     with tempconfig({}):
         before = (config.frame_width, config.frame_height)
         config.digest_parser(make_config_parser())
@@ -45,6 +46,20 @@ def configured(request: SceneRequest) -> Iterator[None]:
             config.output_file = Path(config.output_file).name
         config.preview = config.show_in_file_browser = False
         yield
+
+
+def _keep_classes() -> None:
+    """Let a renderer that is set already not rebuild all classes of mobjects, as Manim does each time it is named."""
+    from manim._config.utils import ManimConfig
+
+    change = ManimConfig.renderer.fset
+    if change.__module__ != __name__:
+
+        def renderer(self: Any, value: Any) -> None:
+            if self.renderer.value != str(getattr(value, "value", value)).lower():
+                change(self, value)
+
+        ManimConfig.renderer = ManimConfig.renderer.setter(renderer)
 
 
 def apply_encoder(request: SceneRequest) -> None:
