@@ -105,7 +105,8 @@ def render(way: str, scene: str, quality: str, work: Path) -> Run:
 def lossless(scene: str, quality: str, work: Path) -> Path:
     folder = work / "lossless" / f"{scene}-{quality}"
     options = ["--encoder-option", "qp=0", "--encoder-option", "preset=ultrafast"]
-    subprocess.run([*plain(scene, quality, folder)[:-2], *options, str(SCENES), scene], check=True)
+    command = [*plain(scene, quality, folder)[:-2], *options, str(SCENES), scene]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(folder.rglob(f"{scene}.mp4"))
 
 

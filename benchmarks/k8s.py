@@ -95,14 +95,17 @@ def start(folder: Path, runs: int) -> None:
 
 
 def until_running(command: list[Any], folder: Path) -> tuple[float, float]:
-    """Run the command and watch pods until one runs; then remove everything. Gives seconds, and those of the CPU."""
-    watch_command = ["kubectl", "get", "pods", "--watch", "-o", "jsonpath={.status.phase}{'\\n'}"]
-    watch = subprocess.Popen([*watch_command, "-l", "app.kubernetes.io/name=manim-renderer"], stdout=subprocess.PIPE)
+    """Run the command until its container has started; then remove everything. Gives seconds, and those of the CPU.
+
+    The kubelet's event is what is waited for: it sets the pod's phase once a second only, whenever the start was.
+    """
+    watch_command = ["kubectl", "get", "events", "--watch-only", "--field-selector", "reason=Started", "-o", "name"]
+    watch = subprocess.Popen(watch_command, stdout=subprocess.PIPE)
     assert watch.stdout
+    time.sleep(1)  # until it watches
     begin = time.monotonic()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while b"Running" not in watch.stdout.readline():
-        pass
+    watch.stdout.readline()
     seconds = time.monotonic() - begin
     os.kill(process.pid, signal.SIGTERM)  # not yet waited for, whatever became of it
     used = os.wait4(process.pid, 0)[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -15,49 +14,33 @@ ALWAYS = GitIgnoreSpec.from_lines(
         *(".ipynb_checkpoints/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
     ]
 )
-CREDENTIALS = (
-    *(
-        ".env",
-        ".env.*",
-        ".envrc",
-        "*[-_]key.json",
-        "token.txt",
-        "*.token",
-        "*.pem",
-        "*.key",
-        "*.p12",
-        "*.pfx",
-        "*.keystore",
-        "*.jks",
-        "*.kdbx",
-        "*.ppk",
-        "*.gpg",
-    ),
-    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd"),
-    *(".modal.toml", "kubeconfig", "kubeconfig.*", "*.kubeconfig", ".pgpass", ".s3cfg", ".boto", ".vault-token"),
-    *("credentials", "credentials.json", "service-account*.json", "service_account*.json", "client_secret*.json"),
-    *("*_secret.json", "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.json", ".dockercfg"),
-)
-CREDENTIAL_PATHS = (
-    "credentials/*",
-    ".aws/*",
-    ".kube/*",
-    ".ssh/*",
-    ".docker/config.json",
-    ".config/gcloud/*",
-    ".azure/*",
-    ".gnupg/*",
-)
-HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub")
+_NAMES = frozenset({
+    ".boto", ".dockercfg", ".env", ".envrc", ".git-credentials", ".htpasswd", ".modal.toml", ".netrc", ".npmrc",
+    ".pgpass", ".pypirc", ".s3cfg", ".vault-token", "credentials", "credentials.json", "kubeconfig", "secrets.json",
+    "secrets.toml", "secrets.yaml", "secrets.yml", "token.txt",
+})  # fmt: skip
+_BEGINNINGS = (".env.", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
+_BEGINNINGS_OF_JSON = ("client_secret", "service-account", "service_account")
+_ENDINGS = (
+    "-key.json", "_key.json", "_secret.json", ".gpg", ".jks", ".kdbx", ".key", ".keystore", ".kubeconfig", ".p12",
+    ".pem", ".pfx", ".ppk", ".token",
+)  # fmt: skip
+_FOLDERS = (".aws", ".azure", ".config/gcloud", ".gnupg", ".kube", ".ssh", "credentials")
+_HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
 
 
 def looks_like_credential(path: Path) -> bool:
     """Judge by the name alone; the comparison knows no case."""
     name, whole = path.name.lower(), path.as_posix().lower()
-    if any(fnmatch(name, pattern) for pattern in HARMLESS):
+    if name in _HARMLESS or name.endswith(".pub"):
         return False
-    return any(fnmatch(name, pattern) for pattern in CREDENTIALS) or any(
-        fnmatch(whole, f"*/{pattern}") for pattern in CREDENTIAL_PATHS
+    return (
+        name in _NAMES
+        or name.startswith(_BEGINNINGS)
+        or name.endswith(_ENDINGS)
+        or (name.startswith(_BEGINNINGS_OF_JSON) and name.endswith(".json"))
+        or any(f"/{folder}/" in whole for folder in _FOLDERS)
+        or whole.endswith("/.docker/config.json")
     )
 
 

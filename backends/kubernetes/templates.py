@@ -19,6 +19,8 @@ def quote(value: object) -> str:
     """Write any value as YAML in one line, plain enough for every YAML reader."""
     if isinstance(value, jinja2.Undefined):
         raise jinja2.UndefinedError(f"{value._undefined_name} is not given")  # noqa: SLF001 - no public name for it
+    if isinstance(value, str) and _is_plain(value):
+        return value  # most values are such words, and yaml takes a millisecond for each
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**9, allow_unicode=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
@@ -43,9 +45,12 @@ class _Dumper(yaml.SafeDumper):
     """Quotes whatever any reader of YAML could take for a number or a truth: Go reads 1e3 as a number."""
 
 
+def _is_plain(value: str) -> bool:
+    return bool(_PLAIN.fullmatch(value)) and value.lower() not in _WORDS
+
+
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if _is_plain(value) else '"')
 
 
 _Dumper.add_representer(str, _text)
