@@ -98,7 +98,9 @@ def gradient_of_axis(function: Any) -> tuple[int, ...] | None:
 
 def _gradient(camera: Any, vmobject: Any) -> list[float]:
     """Find both ends of a gradient on the screen: x, y, x, y."""
-    shape = vars(camera).get("_shape", {})
+    own = vars(vmobject).get(GRADIENT)
+    kept = own is None or gradient_of_axis(own) is not None  # a scene's own function is asked each time
+    shape = vars(camera).get("_shape", {}) if kept else {}
     if "gradient" not in shape:
         ends = camera.transform_points_pre_display(vmobject, _ends(camera, vmobject))
         shape["gradient"] = [value for point in ends for value in point[:2]]
