@@ -99,13 +99,14 @@ def until_running(command: list[Any], folder: Path) -> tuple[float, float]:
 
     The kubelet's event is what is waited for: it sets the pod's phase once a second only, whenever the start was.
     """
-    watch_command = ["kubectl", "get", "events", "--watch-only", "--field-selector", "reason=Started", "-o", "name"]
-    watch = subprocess.Popen(watch_command, stdout=subprocess.PIPE)
+    started = ["events", "--field-selector", "reason=Started"]
+    subprocess.run(["kubectl", "delete", *started], check=True, capture_output=True)  # those of earlier runs
+    watch = subprocess.Popen(["kubectl", "get", *started, "--watch", "-o", "name"], stdout=subprocess.PIPE)
     assert watch.stdout
-    time.sleep(1)  # until it watches
     begin = time.monotonic()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    watch.stdout.readline()
+    if not watch.stdout.readline():
+        raise SystemExit("kubectl cannot watch events")
     seconds = time.monotonic() - begin
     os.kill(process.pid, signal.SIGTERM)  # not yet waited for, whatever became of it
     used = os.wait4(process.pid, 0)[2]

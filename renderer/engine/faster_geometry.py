@@ -18,7 +18,7 @@ Points = NDArray[np.float64]
 _extremum = Mobject.get_extremum_along_dim
 _anchors = VMobject.get_anchors
 _splits = VMobject.get_subpath_split_indices_from_points
-_points_of = Mobject.get_num_points
+_num_points = Mobject.get_num_points
 _rotation_matrix = space_ops.rotation_matrix
 _lowest, _highest = np.minimum.reduce, np.maximum.reduce
 _CURVE = 4  # points of a cubic curve
@@ -42,7 +42,7 @@ def family_members_with_points(self: Any) -> list[Any]:
     return [
         member
         for member in self.get_family()
-        if (len(member.points) if type(member).get_num_points is _points_of else member.get_num_points()) > 0
+        if (len(member.points) if type(member).get_num_points is _num_points else member.get_num_points()) > 0
     ]
 
 

@@ -98,23 +98,23 @@ def gradient_of_axis(function: Any) -> tuple[int, ...] | None:
 
 def _gradient(camera: Any, vmobject: Any) -> list[float]:
     """Find both ends of a gradient on the screen: x, y, x, y."""
-    own = vars(vmobject).get(GRADIENT)
-    kept = own is None or gradient_of_axis(own) is not None  # a scene's own function is asked each time
-    shape = vars(camera).get("_shape", {}) if kept else {}
+    function = vars(vmobject).get(GRADIENT)
+    about = None if function is None else gradient_of_axis(function)
+    shape = vars(camera).get("_shape")
+    if shape is None or (function is not None and about is None):  # a scene's own code is asked each time
+        return _on_screen(camera, vmobject, vmobject.get_gradient_start_and_end_points())
     if "gradient" not in shape:
-        ends = camera.transform_points_pre_display(vmobject, _ends(camera, vmobject))
-        shape["gradient"] = [value for point in ends for value in point[:2]]
+        axes = vars(camera).get("_axes", {})
+        if about is None:
+            ends = vmobject.get_gradient_start_and_end_points()
+        else:
+            ends = axes[about] = axes.get(about) or function()
+        shape["gradient"] = _on_screen(camera, vmobject, ends)
     return shape["gradient"]  # type: ignore[no-any-return]
 
 
-def _ends(camera: Any, vmobject: Any) -> Any:
-    axes = vars(camera).get("_axes")
-    function = vars(vmobject).get(GRADIENT)
-    if axes is None or function is None or (about := gradient_of_axis(function)) is None:
-        return vmobject.get_gradient_start_and_end_points()
-    if about not in axes:
-        axes[about] = function()
-    return axes[about]
+def _on_screen(camera: Any, vmobject: Any, ends: Any) -> list[float]:
+    return [value for point in camera.transform_points_pre_display(vmobject, ends) for value in point[:2]]
 
 
 def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -147,14 +147,15 @@ def display_vmobjects(self: Any, vmobjects: Any, pixel_array: Any) -> None:
 
 def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
     """Paint one shape; its stroke and its filling share light and gradient."""
-    if not type(vmobject).__module__.startswith("manim."):  # a scene's own painting may move it, or an axis
-        vars(self).get("_axes", {}).clear()
-        return _display(self, vmobject, ctx)
-    self._shape = {}
+    manims = type(vmobject).__module__.startswith("manim.")
+    if manims:
+        self._shape = {}
     try:
         return _display(self, vmobject, ctx)
     finally:
         vars(self).pop("_shape", None)
+        if not manims:  # a scene's own painting may have moved an axis
+            vars(self).get("_axes", {}).clear()
 
 
 def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
