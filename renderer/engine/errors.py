@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
 
@@ -44,11 +47,12 @@ class Failed(BaseException):
 
 
 class Killed(BaseException):
-    """A painter was killed, most likely by the kernel for memory."""
+    """A painter was killed, most likely by the kernel for memory; ``painted`` are the plays that need no second try."""
 
     def __init__(self, play: int) -> None:
         super().__init__(play)
         self.play = play
+        self.painted: Mapping[int, Any] = {}
 
 
 def disk_full(error: OSError) -> OutputError:

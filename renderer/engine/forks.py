@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from renderer.engine.guard import unguard
 from renderer.engine.keeping import Keeping
 from renderer.engine.painter import Painter
 from renderer.engine.play_encoder import PlayEncoder
-from renderer.engine.plays import Part, Play
+from renderer.engine.plays import Painted, Part, Play
 from renderer.engine.process import fork_scene, silence
 from renderer.engine.segment_cache import SegmentCache
 from renderer.engine.watch import Watch
@@ -30,7 +30,7 @@ class Plan:
 
     With ``one_encoder`` each play has one, which all its painters paint for; plays of up to ``whole`` frames, and
     those whose frames cannot be handed over, have one painter then. ``opened`` opens the encoder of a part, ``cache``
-    may have parts that were painted before.
+    may have parts that were painted before, and ``painted`` has plays that an earlier try of the scene painted.
     """
 
     children: Children
@@ -42,6 +42,7 @@ class Plan:
     hashes: Path | None = None
     opened: Opened = SegmentEncoder
     cache: SegmentCache | None = None
+    painted: Mapping[int, Painted] = field(default_factory=dict)
 
 
 class Forks:

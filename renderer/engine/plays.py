@@ -30,12 +30,23 @@ class Part:
     frames: int = 0
 
 
+@dataclass(frozen=True)
+class Painted:
+    """A play that was painted whole, for a second try of the scene: its files and the ``state`` after it."""
+
+    fingerprint: tuple[Any, ...]
+    cache_key: str | None
+    files: list[Part]
+    state: str
+
+
 @dataclass
 class Play:
     """A play as the parent sees it. ``fingerprint`` differs where Manim's own cache key would differ.
 
     ``joining`` is there where several painters paint for one encoder, which finds out whether the play is ``likely``
-    to be in the cache, and whether it was ``taken`` from it; None while the parent does not know.
+    to be in the cache, and whether it was ``taken`` from it; None while the parent does not know. ``encoded`` is true
+    when that encoder has ended. ``before`` is there where an earlier try painted the play.
     """
 
     number: int
@@ -50,6 +61,8 @@ class Play:
     joining: Joining | None = None
     likely: bool | None = None
     taken: bool | None = None
+    encoded: bool = False
+    before: Painted | None = None
 
     @property
     def part(self) -> Part:
@@ -59,15 +72,33 @@ class Play:
     @property
     def files(self) -> list[Part]:
         """The parts, or where they have one encoder the one that they became."""
+        if self.before:
+            return self.before.files
         if not self.joining:
             return self.parts
         return [Part(self.number, 0, 0, self.frame, self.path, final=True, frames=self.frame)]
 
+    @property
+    def painted(self) -> Painted | None:
+        """The play's files, where it has come to its end and all of it is painted."""
+        ended = bool(self.parts) and all(part.expected and part.expected == part.reached for part in self.parts)
+        if not ended or (self.joining and not self.encoded):
+            return None
+        return Painted(self.fingerprint, self.cache_key, self.files, str(self.parts[-1].reached))
+
     def take(self, state: str | None) -> None:
         """Take note of what the cache had: nothing, or the whole play; ``state`` is the scene's after it."""
         self.taken = state is not None
-        if self.taken:
-            self.parts = [Part(self.number, 0, 0, self.parts[-1].last, self.path, final=True, reached=state)]
+        if state:
+            self._whole(self.parts[-1].last, state)
+
+    def take_painted(self, painted: Painted, frames: int) -> None:
+        """Take what an earlier try of the scene painted."""
+        self.before, self.cache_key = painted, painted.cache_key
+        self._whole(frames, painted.state)
+
+    def _whole(self, frames: int, state: str) -> None:
+        self.parts = [Part(self.number, 0, 0, frames, self.path, final=True, reached=state)]
 
 
 def cut(frames: int, longest: int) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from renderer.engine.frame_hashes import note_frames
 from renderer.engine.machine import painters_that_fit
 from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
+from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
@@ -25,11 +26,14 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Way:
-    """How to try: with at most so many children, or serially for a reason."""
+    """How to try: with at most so many children, or serially for a reason.
+
+    ``painted`` are the plays that the first try painted before memory ran out; None while it is the first.
+    """
 
     limit: int
     why_serial: str | None = None
-    out_of_memory: bool = False
+    painted: Mapping[int, Painted] | None = None
 
 
 def render(request: SceneRequest, *, children: Children | None = None, progress: Progress | None = None) -> SceneReport:
@@ -74,15 +78,15 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
         return _serially(request, way.why_serial)
     standby = Standby(lambda next_way: _again(request, children, progress, next_way))
     try:
-        return _in_parallel(request, children, progress, way.limit)
+        return _in_parallel(request, children, progress, way)
     except Unfit as error:
         return standby.run(Way(1, f"{request.scene} is rendered serially: {error}"))  # type: ignore[no-any-return]
     except Failed as failed:
         raise failed.error from failed
     except Killed as killed:
-        if way.out_of_memory or way.limit == 1:
+        if way.painted is not None or way.limit == 1:
             raise _memory_error(killed) from killed
-        return standby.run(Way(max(1, way.limit // 2), out_of_memory=True))  # type: ignore[no-any-return]
+        return standby.run(Way(max(1, way.limit // 2), painted=killed.painted))  # type: ignore[no-any-return]
     finally:
         standby.close()
 
@@ -121,16 +125,19 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
         scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
 
 
-def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, limit: int) -> SceneReport:
+def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
     from renderer.engine.takeover import take_over
 
     scene_class = _scene_class(request)
     if why := _why_serial():
         raise Unfit(why)
     scene = scene_class()
-    crew = take_over(scene, request, children, limit, progress)
+    crew = take_over(scene, request, children, way.limit, way.painted or {}, progress)
     try:
         _run(scene)
+    except Killed as killed:
+        killed.painted = crew.painted
+        raise
     finally:
         crew.abort()
     if request.cache:

@@ -33,8 +33,9 @@ class Standby:
 
     def run(self, argument: Any) -> Any:
         """Wake the process and wait. SceneError where the scene raised; our own errors as they are."""
-        os.write(self._request, pickle.dumps(argument))
-        self._close_request()
+        with os.fdopen(self._request, "wb") as stream:
+            pickle.dump(argument, stream)
+        self._request = -1
         with os.fdopen(self._answer, "rb", closefd=False) as stream:
             answer = stream.read()
         if not answer:
@@ -63,11 +64,13 @@ class Standby:
 
 
 def _serve(work: Callable[[Any], object], request: int, answer: int) -> NoReturn:
-    data = os.read(request, 65536)
-    if not data:
+    try:
+        with os.fdopen(request, "rb") as stream:
+            argument = pickle.load(stream)  # noqa: S301  # written by our own parent
+    except EOFError:
         os._exit(0)
     try:
-        result: tuple[bool, object] = (True, work(pickle.loads(data)))  # noqa: S301  # written by our own parent
+        result: tuple[bool, object] = (True, work(argument))
     except RendererError as error:
         result = (False, error)
     except BaseException as error:  # noqa: BLE001  # whatever a scene raises goes to the parent as text

@@ -11,7 +11,7 @@ from renderer.engine.guard import unguarded
 from renderer.engine.joining import Joining, part_length
 from renderer.engine.keeping import static_picture
 from renderer.engine.pixels import Pixels
-from renderer.engine.plays import Part, Play, cut, fingerprint, frame_count, manim_cache_key
+from renderer.engine.plays import Painted, Part, Play, cut, fingerprint, frame_count, manim_cache_key
 from renderer.engine.shared_image import SharedImage
 from renderer.engine.watch import Watch
 
@@ -40,7 +40,12 @@ class Stepper:
         if repeated := self._repeated(play):
             return repeated.name, True
         self._plays.append(play)
-        self._cut(play, frame_count(self._scene))
+        total = frame_count(self._scene)
+        painted = self._plan.painted.get(number)
+        if painted and painted.fingerprint == play.fingerprint:
+            play.take_painted(painted, total)
+            return play.name, False
+        self._cut(play, total)
         if play.joining and self._forks.encoder(play):
             return play.name, False
         if not play.taken:
@@ -56,6 +61,8 @@ class Stepper:
             longest = min(longest, own) if own else total
             if longest < total:
                 play.joining = Joining(spec, longest, self._plan.limit + 1)
+        for old in self._plan.hashes.glob(f"{play.name}-*") if self._plan.hashes else ():
+            old.unlink()  # of an earlier try, which may have had other parts
         for index, (first, last) in enumerate(cut(total, longest)):
             path = play.path if play.joining else play.path.with_stem(f"{play.name}-{index:03}")
             hashes = self._plan.hashes and self._plan.hashes / f"{play.name}-{index:03}"
@@ -115,6 +122,8 @@ class Stepper:
             play.static.close()
         if play.joining:
             play.joining.end(len(play.parts))
+        if play.before:
+            self._watch.count(play.frame)
 
     def failed(self, error: BaseException) -> None:
         """Nothing to do: the file writer is told to abort."""
@@ -125,6 +134,11 @@ class Stepper:
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.name)): play.files for play in self._plays}
+
+    @property
+    def painted(self) -> dict[int, Painted]:
+        """The plays that are painted whole, by number."""
+        return {play.number: painted for play in self._plays if (painted := play.painted)}
 
     @property
     def cached(self) -> int:

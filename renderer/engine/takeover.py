@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from manim.renderer.cairo_renderer import CairoRenderer
@@ -16,13 +17,21 @@ from renderer.engine.file_lock import share_made_files
 from renderer.engine.forks import Plan, Progress
 from renderer.engine.guard import guard, guard_displays
 from renderer.engine.outside import watch
+from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
 
 
-def take_over(scene: Any, request: SceneRequest, children: Children, limit: int, progress: Progress | None) -> Stepper:
+def take_over(
+    scene: Any,
+    request: SceneRequest,
+    children: Children,
+    limit: int,
+    painted: Mapping[int, Painted],
+    progress: Progress | None,
+) -> Stepper:
     """Make the scene step without painting. Unfit where it has parts of its own that we do not know."""
     renderer = scene.renderer
     writer, camera = renderer.file_writer, renderer.camera
@@ -52,6 +61,7 @@ def take_over(scene: Any, request: SceneRequest, children: Children, limit: int,
             hashes=request.frame_hashes,
             opened=opened,
             cache=None if request.frame_hashes else request.cache,
+            painted=painted,
         ),
     )
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter

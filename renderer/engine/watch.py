@@ -95,13 +95,18 @@ class Watch:
             play.take(message["taken"])
         if play.joining and "joined" in message:
             play.joining.encoded = message["joined"]
-        self._done += message.get("frames", 0)
         self.cached += message.get("cached", 0)
-        if self._progress and "frames" in message:
-            self._progress(self._done, self.total)
+        if "frames" in message:
+            self.count(message["frames"])
         if part and "digest" in message:
             part.reached = message["digest"]
             self.check(part)
+
+    def count(self, frames: int) -> None:
+        """Count frames that are painted."""
+        self._done += frames
+        if self._progress:
+            self._progress(self._done, self.total)
 
     def _reap(self, key: selectors.SelectorKey) -> int:
         self._selector.unregister(key.fd)
@@ -114,6 +119,7 @@ class Watch:
             raise Killed(child.play.number)
         if code or (child.part and child.part.reached is None):
             raise Unfit(f"a painter of play {child.play.number} ended with {code}")
+        child.play.encoded |= child.part is None
 
 
 def _error(message: dict[str, Any]) -> BaseException:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_a_killed_painter_is_replaced(tmp_path: Path, parts: int | None) -> None
     assert found.said["mode"] == "parallel", found.said
     assert found.said["frames"] == 12
     assert len(rig.decoded(found.find("KilledOnce.mp4"))) == 12
+
+
+def test_what_was_painted_before_a_painter_was_killed_is_not_painted_again(tmp_path: Path, parts: int | None) -> None:
+    found = one(tmp_path, "KilledLater", children=4, part_frames=parts)
+    assert found.said["mode"] == "parallel", found.said
+    assert len(rig.decoded(found.find("KilledLater.mp4"))) == found.said["frames"] == 24
+    (painters,) = tmp_path.rglob("painters")
+    first, second = array("i", painters.read_bytes())
+    assert first
+    assert not second
 
 
 def test_painters_that_are_always_killed_ran_out_of_memory(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Scenes whose painters come to harm."""
 
+import mmap
 import os
 import signal
 from pathlib import Path
@@ -39,6 +40,49 @@ class KilledOnce(Scene):
         again.touch()
         self.add(Fatal(fill_opacity=1))
         self.play(Create(Circle()), run_time=1.2)
+
+
+class KilledLater(Scene):
+    """The painter of its second play is killed once, when those of the first have ended.
+
+    The file "painters" has the process numbers of who painted the first play, in the first try and in the second.
+    """
+
+    def construct(self):
+        again, Fatal.mark = Path("again"), "mark"
+        attempt = int(again.exists())
+        if attempt:
+            Path("mark").touch()
+        else:
+            again.touch()
+            Path("painters").write_bytes(bytes(8))
+        with Path("painters").open("r+b") as file:
+            painters = memoryview(mmap.mmap(file.fileno(), 8)).cast("i")
+        maker = os.getpid()
+        others = children(maker)
+
+        class Noting(Square):
+            def get_fill_rgbas(self):
+                if os.getpid() != maker:
+                    painters[attempt] = os.getpid()
+                return super().get_fill_rgbas()
+
+        class Later(Fatal):
+            def get_fill_rgbas(self):
+                while os.getpid() != maker and first & children(maker):
+                    pass
+                return super().get_fill_rgbas()
+
+        self.add(noting := Noting(fill_opacity=1))
+        self.play(Create(Circle()), run_time=1.2)
+        self.remove(noting)
+        first = children(maker) - others
+        self.add(Later(fill_opacity=1))
+        self.play(Create(Circle()), run_time=1.2)
+
+
+def children(pid):
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 class Crashes(Scene):
