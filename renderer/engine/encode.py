@@ -92,8 +92,18 @@ class SegmentEncoder:
 
                 if error.errno in {ENOSPC, EDQUOT, EFBIG, EIO}:
                     raise disk_full(error) from error
-            raise EncoderError(
-                f"the video encoder {self._spec.codec} failed to {step} {self._spec.width}x{self._spec.height} "
-                f"{self._spec.pixel_format}: {error}",
-                hint="check the options of the encoder, or leave it to the default",
-            ) from error
+            raise self._in_words(step, error) from error
+
+    def _in_words(self, step: str, error: Exception) -> EncoderError:
+        codec = self._spec.codec
+        if codec.endswith("_nvenc"):
+            from renderer.encoders.probe import sessions
+
+            found = sessions(codec, "pyav", dict(self._spec.options), 1)
+            if not isinstance(found, int):
+                return EncoderError(f"the video encoder {codec} cannot be used here: {found}", hint=found.remedy)
+        return EncoderError(
+            f"the video encoder {codec} failed to {step} {self._spec.width}x{self._spec.height} "
+            f"{self._spec.pixel_format}: {error}",
+            hint="check the options of the encoder, or leave it to the default",
+        )
