@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides, wherever it lies
-ALWAYS = GitIgnoreSpec.from_lines(
-    [
-        *(".git", ".hg", ".svn", "__pycache__/", "*.pyc", ".venv/", "venv/", "node_modules/", "media/", ".DS_Store"),
-        *(".ipynb_checkpoints/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
-    ]
-)
+_LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
+_LEFTOVER_FOLDERS = frozenset({
+    "__pycache__", ".venv", "venv", "node_modules", "media", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache",
+    ".ruff_cache",
+})  # fmt: skip
 _NAMES = frozenset({
     ".boto", ".dockercfg", ".env", ".envrc", ".git-credentials", ".htpasswd", ".modal.toml", ".netrc", ".npmrc",
     ".pgpass", ".pypirc", ".s3cfg", ".vault-token", "credentials", "credentials.json", "kubeconfig", "secrets.json",
@@ -67,9 +68,9 @@ class IgnoreRules:
 
     def ignores(self, path: Path, *, is_folder: bool) -> bool:
         """Tell whether the path stays out; the last match decides, the deepest file's, as in git."""
-        slash = "/" if is_folder else ""
-        if ALWAYS.match_file(path.relative_to(self.root).as_posix() + slash) or _is_virtual_environment(path):
+        if _is_leftover(path, is_folder=is_folder):
             return True
+        slash = "/" if is_folder else ""
         for level in reversed(self.levels):
             decided = level.spec.check_file(path.relative_to(level.folder).as_posix() + slash).include
             if decided is not None:
@@ -78,12 +79,13 @@ class IgnoreRules:
 
 
 def _levels(folder: Path) -> list[_Level]:
-    files = [folder / name for name in IGNORE_FILES]
-    return [
-        _Level(folder, file.name, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
-        for file in files
-        if file.is_file()
-    ]
+    return [_read(file) for file in (folder / name for name in IGNORE_FILES) if file.is_file()]
+
+
+def _read(file: Path) -> _Level:
+    from pathspec import GitIgnoreSpec  # where there is no such file a start is quicker without it
+
+    return _Level(file.parent, file.name, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
 
 
 def _down_from_checkout(root: Path) -> list[Path]:
@@ -94,5 +96,7 @@ def _down_from_checkout(root: Path) -> list[Path]:
     return [root]
 
 
-def _is_virtual_environment(path: Path) -> bool:
-    return (path / "pyvenv.cfg").is_file()
+def _is_leftover(path: Path, *, is_folder: bool) -> bool:
+    if path.name in _LEFTOVERS or path.name.endswith(".pyc"):
+        return True
+    return is_folder and (path.name in _LEFTOVER_FOLDERS or (path / "pyvenv.cfg").is_file())

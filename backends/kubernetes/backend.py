@@ -16,7 +16,6 @@ from backends.errors import JobNotFoundError, OutputError, RendererError, Transi
 from backends.kubernetes import collect, names, outputs, patch, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import Spool
-from backends.kubernetes.doctor import examine
 from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
@@ -70,6 +69,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def examine(self, image: str | None, store: str | None) -> Iterator[Check]:
         """Look at the cluster as submit would use it."""
+        from backends.kubernetes.doctor import examine
+
         api, namespace = self._here()
         return examine(api, namespace, self.options, image, store)
 

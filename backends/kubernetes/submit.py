@@ -41,9 +41,9 @@ def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle)
     request = with_class.result()
     if request.upload:
         put_inputs(api, namespace, request, bundle)
-    job = _create_job(api, namespace, request.job)
+    job, new = _create_job(api, namespace, request.job)
     try:
-        _create_inputs(api, namespace, request.inputs, job)
+        _create_inputs(api, namespace, request.inputs, job, new=new)
     except BaseException:
         with suppress(ApiError, BackendError):
             api.delete(jobs(namespace, job["metadata"]["name"]), propagationPolicy="Background")
@@ -81,11 +81,14 @@ def _put(api: Api, namespace: str, job: Manifest, where: place.Place, source: Pa
         store.put(names.BUNDLE_KEY, source)
 
 
-def _create_job(api: Api, namespace: str, manifest: Manifest) -> Object:
-    """Create it; one of the same name has the same content, and stands for it unless it is over for nothing."""
+def _create_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Object, bool]:
+    """Create it, and tell whether it is new; one of the same name has the same content.
+
+    That stands for it unless it is over for nothing.
+    """
     path = jobs(namespace, manifest["metadata"]["name"])
     try:
-        return api.create(jobs(namespace), manifest)
+        return api.create(jobs(namespace), manifest), True
     except ApiError as error:
         if error.code != _CONFLICT:
             raise
@@ -93,8 +96,8 @@ def _create_job(api: Api, namespace: str, manifest: Manifest) -> Object:
     if not _worth_keeping(existing):
         api.delete(path, propagationPolicy="Foreground", preconditions={"uid": existing["metadata"]["uid"]})
         _wait_until_gone(api, path)
-        return api.create(jobs(namespace), manifest)
-    return existing
+        return api.create(jobs(namespace), manifest), True
+    return existing, False
 
 
 def _worth_keeping(job: Object) -> bool:
@@ -122,8 +125,11 @@ def _wait_until_gone(api: Api, path: str) -> None:
     )
 
 
-def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object) -> None:
-    """Create the ConfigMap as the Job's own, so that it goes with it."""
+def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object, *, new: bool) -> None:
+    """Create the ConfigMap as the Job's own, so that it goes with it.
+
+    One that is there beside a new Job was an earlier job's, and would go as soon as Kubernetes sees that.
+    """
     owner = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -136,3 +142,6 @@ def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object) ->
     except ApiError as error:
         if error.code != _CONFLICT:
             raise
+        if new:
+            api.delete(core(namespace, "configmaps", manifest["metadata"]["name"]))
+            api.create(core(namespace, "configmaps"), owned)

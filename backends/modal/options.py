@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from backends.packages import is_package
 
 
 def _words(value: object) -> object:
@@ -18,10 +19,8 @@ def _split(value: object) -> object:
 
 
 def _check_package(text: str) -> str:
-    try:
-        Requirement(text)
-    except InvalidRequirement as error:
-        raise ValueError(f"{text!r} is no package; write it as cupy-cuda12x==13.3.0 or name@https://…") from error
+    if not is_package(text):
+        raise ValueError(f"{text!r} is no package; write it as cupy-cuda12x==13.3.0 or name@https://…")
     return text
 
 

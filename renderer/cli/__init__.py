@@ -39,7 +39,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    gc.set_threshold(50_000)  # imports make much and drop nothing: looking for garbage is a fifth of a start
+    gc.set_threshold(200_000)  # imports make much and drop nothing: looking for garbage is a fifth of a start
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # before the boundary was there to see it

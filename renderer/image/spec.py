@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from backends import image_context
 from backends.errors import SpecError
+from backends.packages import is_package
 
 CUDA: Mapping[str, str] = {"12.2": "12.2.0", "12.4": "12.4.1"}  # tags of nvidia/cuda on Ubuntu 22.04
 USUAL_CUDA, NO_CUDA = "12.2", "none"
@@ -108,10 +107,8 @@ def _check_requirement(line: str) -> None:
     text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
     if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
         return
-    try:
-        Requirement(text)
-    except InvalidRequirement as error:
+    if not is_package(text):
         raise SpecError(
             f"{line!r} is not a package that can be installed into the image",
             hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files and folders of this machine are not sent",
-        ) from error
+        )

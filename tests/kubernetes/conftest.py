@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from rigs.base import Rig
-from rigs.kubernetes import Parts, Run, kubectl, kubernetes, make_bucket, make_claim, require_cluster
+from rigs.kubernetes import Parts, Run, get, kubectl, kubernetes, make_bucket, make_claim, require_cluster
+from support import until
 
 from renderer.api import Job
 
@@ -39,17 +40,30 @@ def run(rig: Rig, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def parts() -> Parts:
+def parts() -> Iterator[Parts]:
     """Stop and start parts of the cluster, where it is the tests' own."""
     require_cluster()
     script = os.environ.get("CLUSTER_PARTS")
     if not script:
         pytest.skip("takes the cluster's own processes away: only on the cluster of tests/cluster")
 
+    called = []
+
     def call(*words: str) -> None:
+        called.append(words)
         subprocess.run([script, *words], check=True, timeout=60)
 
-    return call
+    yield call
+    if ("kill", "kube-apiserver") in called:  # the kubelet looks rarely for a while: no matter of the next test
+        call("kill", "kubelet")
+        last = heartbeats()
+        call("start", "kubelet")
+        until(lambda: heartbeats() != last)
+
+
+def heartbeats() -> list[str]:
+    """Give the times at which the kubelets last told how their nodes are."""
+    return [item["lastHeartbeatTime"] for node in get("nodes")["items"] for item in node["status"]["conditions"]]
 
 
 @pytest.fixture

@@ -110,6 +110,19 @@ def test_a_failed_job_is_run_again_when_it_is_submitted_again(run: Run, namespac
     second.delete()
 
 
+def test_inputs_that_an_earlier_job_left_behind_are_replaced(run: Run, namespace: str) -> None:
+    text = "print('replaced')\n"
+    first = run(text)
+    name = first.handle.parts[2]
+    first.delete()
+    kubectl("create", "configmap", f"{name}-inputs", "-n", namespace)
+    second = run(text)
+    (owner,) = get("configmap", f"{name}-inputs", "-n", namespace)["metadata"]["ownerReferences"]
+    assert owner["uid"] == get("job", name, "-n", namespace)["metadata"]["uid"]
+    assert second.wait(60).state is JobState.SUCCEEDED
+    second.delete()
+
+
 def test_what_manifest_prints_is_the_job_that_submit_creates(
     rig: Rig, run: Run, namespace: str, tmp_path: Path
 ) -> None:
