@@ -41,6 +41,10 @@ class BackendError(RendererError):
     exit_code = ExitCode.BACKEND
 
 
+class StoreMissingError(BackendError):
+    """The bucket or claim of a job does not exist."""
+
+
 class TransientError(BackendError):
     """The place where the job runs did not answer; trying again may help."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.errors import BackendError, OutputError, RendererError, TransientError
+from backends.errors import BackendError, OutputError, RendererError, StoreMissingError, TransientError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -145,7 +145,7 @@ _MEANINGS = (
     ),
     (
         ("NoSuchBucket",),
-        lambda uri: BackendError(f"the bucket of {uri} does not exist", hint="create it, or correct --store"),
+        lambda uri: StoreMissingError(f"the bucket of {uri} does not exist", hint="create it, or correct --store"),
     ),
     (
         ("No space left", "os error 28", "Disk quota"),

@@ -124,14 +124,18 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             return outputs.fetch(api, handle, self._view(handle), into)
 
     def delete(self, handle: JobHandle) -> None:
-        """Delete the Job with its pods and inputs, its folder in the store, and what was collected here."""
+        """Delete its folder in the store, the Job with its pods and inputs, and what was collected here."""
         api, namespace, name = self._find(handle)
         with _words(f"delete the job {handle}"):
             job = self._job(handle)
+            if where := outputs.place_of(job):  # first: only the Job tells where that is, should the store be away
+                self.cancel(handle)
+                _wait_until(lambda: all(pod.ended for pod in pods_of(api, namespace, name)))
+                outputs.delete(api, handle, job, where)
             api.delete(jobs(namespace, name), propagationPolicy="Foreground")
             api.delete(core(namespace, "configmaps", names.inputs_name(name)))
             _wait_until(lambda: _gone(api, namespace, name))
-            outputs.delete(api, handle, job)
+            Spool(handle, job).delete()
 
     def api(self, context: str | None = None) -> Api:
         """Give the API server of a context, the configured one by default."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backends.errors import BackendError
+from backends.errors import BackendError, StoreMissingError
 from backends.kubernetes import execute, names, reasons, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import POD_COMMAND
@@ -70,7 +70,8 @@ def _wait(api: Api, path: str) -> None:
         if status.get("phase") == "Failed" or (reason and reason.final) or re.search(_NO_CLAIM, why):
             break
         time.sleep(POLL_S)
-    raise BackendError(f"the helper pod did not start: {why}", hint="`kubectl describe` the claim, or the image's pull")
+    kind = StoreMissingError if re.search(_NO_CLAIM, why) else BackendError
+    raise kind(f"the helper pod did not start: {why}", hint="`kubectl describe` the claim, or the image's pull")
 
 
 def upload(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from backends.contract import LOG
-from backends.errors import OutputError
+from backends.errors import OutputError, StoreMissingError
 from backends.kubernetes import claim, collect, execute, names, place, stream, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.collect import Spool
@@ -71,15 +71,14 @@ class KeptLogs(ExitStack):
             execute.run(self._api, namespace, self._reader, ["cat", path], output=file.write)
 
 
-def delete(api: Api, handle: JobHandle, job: Object) -> None:
-    """Remove the job's folder in its store, and what was collected here."""
-    where = place_of(job)
-    if where and where.claim:
-        with claim.helper(api, handle.parts[1], job, where.claim) as pod:
-            claim.remove(api, handle.parts[1], pod, where.path)
-    elif where:
-        Storage(where.in_pod).delete()
-    Spool(handle, job).delete()
+def delete(api: Api, handle: JobHandle, job: Object, where: Place) -> None:
+    """Remove the job's folder in its store; no error where the bucket or the claim is gone. Raises BackendError."""
+    with suppress(StoreMissingError):
+        if where.claim:
+            with claim.helper(api, handle.parts[1], job, where.claim) as pod:
+                claim.remove(api, handle.parts[1], pod, where.path)
+        else:
+            Storage(where.in_pod).delete()
 
 
 def _from_pods(api: Api, handle: JobHandle, view: JobView, into: Path) -> None:

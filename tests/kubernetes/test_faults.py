@@ -15,8 +15,9 @@ from rigs.kubernetes import Parts, Run, everything, get, kubectl, secret
 from support import until
 
 from backends import JobState, JobStatus
-from backends.errors import BackendError, SpecError
+from backends.errors import BackendError, JobNotFoundError, SpecError, TransientError
 from backends.exit_codes import ExitCode
+from backends.storage import Storage
 from renderer.api import Job
 
 # Goes on for a moment after its first line, so that something can happen to it.
@@ -257,6 +258,32 @@ def test_wrong_keys_for_the_store_are_told(run: Run, namespace: str, s3: str) ->
     status = run("print(1)", store=s3, **{"k8s.store_secret": "wrong"}).wait(120)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "refused the credentials" in str(status.reason)
+
+
+def test_a_store_that_is_away_lets_the_job_be_deleted_later(
+    run: Run, namespace: str, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret(namespace, "later", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    job = run(SLOW + "# later\n", store=s3, **{"k8s.store_secret": "later"})
+    begins(job)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(TransientError):
+        job.delete()
+    assert job.status().state is JobState.CANCELLED
+    monkeypatch.setenv("AWS_ENDPOINT_URL", os.environ["S3_FOR_TESTS"])
+    job.delete()
+    assert [path for path in Storage(s3).list() if job.handle.parts[2] in path] == []
+    with pytest.raises(JobNotFoundError):
+        job.status()
+
+
+def test_a_job_whose_claim_is_gone_can_be_deleted(run: Run, namespace: str, claim: tuple[str, Path]) -> None:
+    before = everything(namespace)
+    job = run("print('claimed')", store=f"pvc://{claim[0]}", gpu="none")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace)
+    job.delete()
+    assert set(before) - set(everything(namespace)) == {f"PersistentVolumeClaim/{claim[0]}"}
 
 
 def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:
