@@ -18,7 +18,7 @@ from backends.kubernetes.templates import render
 
 START_S = 180.0
 POLL_S = 0.2
-_NO_CLAIM = r"persistentvolumeclaim .* not found"
+_NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
 
 
 @contextmanager

@@ -277,13 +277,22 @@ def test_a_store_that_is_away_lets_the_job_be_deleted_later(
         job.status()
 
 
-def test_a_job_whose_claim_is_gone_can_be_deleted(run: Run, namespace: str, claim: tuple[str, Path]) -> None:
+@pytest.mark.parametrize("held", [True, False], ids=["on its way out", "gone"])
+def test_a_job_whose_claim_is_deleted_can_be_deleted(
+    run: Run, namespace: str, claim: tuple[str, Path], held: bool
+) -> None:
     before = everything(namespace)
     job = run("print('claimed')", store=f"pvc://{claim[0]}", gpu="none")
     assert job.wait(120).state is JobState.SUCCEEDED
-    kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace)
+    if held:  # the job's finished pod keeps the claim from going
+        kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace, "--wait=false")
+    else:
+        kubectl("delete", "pods", "--all", "-n", namespace)
+        kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace)
     job.delete()
+    kubectl("wait", "--for=delete", f"persistentvolumeclaim/{claim[0]}", "-n", namespace, "--timeout=60s")
     assert set(before) - set(everything(namespace)) == {f"PersistentVolumeClaim/{claim[0]}"}
+    assert set(everything(namespace)) <= set(before)
 
 
 def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:
