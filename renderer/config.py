@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +105,15 @@ def _from_file(folder: Path) -> Iterator[tuple[str, _Given]]:
 
 def _table(path: Path) -> dict[str, Any] | None:
     try:
-        content = tomllib.loads(path.read_text("utf-8-sig"))
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    import tomllib
+
+    try:
+        content = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
     if path.name == "renderer.toml":

@@ -64,6 +64,9 @@ def _setting(default: Any, description: str, group: str, *flags: str, metavar: s
     return Field(default, description=description, json_schema_extra=extra)
 
 
+_TABLE: Any = Field({}, validate_default=True)  # so the tables need no validators of their own, whose making takes time
+
+
 class Settings(BaseModel):
     """The settings of one submit. Tables (``local`` …) hold a backend's own options."""
 
@@ -115,10 +118,10 @@ class Settings(BaseModel):
         None, "where inputs and outputs lie: s3://…, gs://…, pvc://claim/path", "Resources", metavar="URI"
     )
 
-    local: LocalOptions = LocalOptions()
-    docker: DockerOptions = DockerOptions()
-    k8s: KubernetesOptions = KubernetesOptions()
-    modal: ModalOptions = ModalOptions()
+    local: LocalOptions = _TABLE
+    docker: DockerOptions = _TABLE
+    k8s: KubernetesOptions = _TABLE
+    modal: ModalOptions = _TABLE
 
     @model_validator(mode="after")
     def _even_sides(self) -> Settings:

@@ -16,7 +16,7 @@ def _words(value: object) -> object:
 class DockerOptions(BaseModel):
     """Options of the docker backend."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     engine: Literal["docker", "podman"] = Field("docker", description="the program that runs the container")
     options: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(

@@ -67,7 +67,7 @@ def _option(default: Any, description: str, flag: str, metavar: str = "TEXT") ->
 class KubernetesOptions(BaseModel):
     """Options of this backend; every one has a default that a cluster with NVIDIA's device plugin accepts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     context: str | None = _option(None, "context of the kubeconfig; the current one by default", "--context", "NAME")
     namespace: Name | None = _option(None, "namespace; the context's by default", "--namespace", "NAME")

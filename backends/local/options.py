@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class LocalOptions(BaseModel):
     """Options of the local backend."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     state_dir: Path | None = Field(None, description="where jobs live; default: manim-renderer/jobs in XDG_STATE_HOME")
     keep_days: float = Field(

@@ -36,7 +36,7 @@ def _option(default: Any, description: str, *flags: str, repeated: bool = False,
 class ModalOptions(BaseModel):
     """Options of the Modal backend. Credentials are none of them: Modal's client reads its own settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     profile: str | None = _option(None, "profile of ~/.modal.toml; default: the active one")
     environment: str | None = _option(None, "Modal environment; default: the profile's")
