@@ -21,7 +21,7 @@ PATIENCE_S = 60.0  # how long an API server may be away
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 PAGE = 200
 _AWAY = frozenset({429, 500, 502, 503, 504})
-_DENIED, _FORBIDDEN = 401, 403
+_DENIED, _FORBIDDEN, _CONFLICT = 401, 403, 409
 
 
 class Api:
@@ -132,7 +132,7 @@ class Api:
             try:
                 return self._renewing(action)
             except ApiError as error:
-                if not _passes(error) or time.monotonic() > until:
+                if not passes(error) or time.monotonic() > until:
                     raise
             except TransientError:
                 if time.monotonic() > until:
@@ -168,8 +168,14 @@ class Api:
                 self._connected, self.context = None, kubeconfig.load(self.context.name)
 
 
-def _passes(error: ApiError) -> bool:
-    """Tell a refusal that will pass. A server that has just started knows no roles yet, not even its own."""
+def passes(error: ApiError) -> bool:
+    """Tell a refusal that will pass.
+
+    A server that has just started knows no roles yet, not even its own; and when many create at once, a quota's count
+    may change under the hands of one.
+    """
     if error.code == _FORBIDDEN:
         return 'clusterrole.rbac.authorization.k8s.io "system:' in str(error)
+    if error.code == _CONFLICT:
+        return "cannot be fulfilled on resourcequotas" in str(error)
     return error.code in _AWAY and error.reason not in {"InternalError", "Timeout"}

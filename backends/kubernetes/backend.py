@@ -35,7 +35,7 @@ POLL_S = 0.1
 class KubernetesBackend(Backend[KubernetesRequest]):
     """Runs jobs on the cluster of one kubeconfig context."""
 
-    name: ClassVar[str] = "k8s"
+    name: ClassVar[str] = names.BACKEND
 
     def __init__(self, options: KubernetesOptions | None = None) -> None:
         self.options = options or KubernetesOptions()
@@ -132,6 +132,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 self.cancel(handle)
                 _wait_until(lambda: all(pod.ended for pod in pods_of(api, namespace, name)))
                 outputs.delete(api, handle, job, where)
+            for helper in api.items(core(namespace, "pods"), labelSelector=names.helpers(name)):
+                api.delete(core(namespace, "pods", helper["metadata"]["name"]), gracePeriodSeconds=0)
             api.delete(jobs(namespace, name), propagationPolicy="Foreground")
             api.delete(core(namespace, "configmaps", names.inputs_name(name)))
             _wait_until(lambda: _gone(api, namespace, name))

@@ -16,7 +16,7 @@ from backends.kubernetes.collect import POD_COMMAND
 from backends.kubernetes.paths import core
 from backends.kubernetes.templates import render
 
-START_S = 180.0
+START_S = 900.0  # a node may have to be made first, and an image of gigabytes pulled
 POLL_S = 0.2
 _NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
 
@@ -27,9 +27,10 @@ def helper(api: Api, namespace: str, job: Object, claim: str) -> Iterator[str]:
     spec = job["spec"]["template"]["spec"]
     container = spec["containers"][0]
     values: dict[str, Any] = {
+        **like(spec),
         "image": container["image"],
         "image_pull_policy": container.get("imagePullPolicy"),
-        "image_pull_secrets": spec.get("imagePullSecrets") or [],
+        "owners": [units.owner(job)] if "uid" in job["metadata"] else [],
         "mounts": [{"name": "store", "mountPath": str(names.STORE)}],
         "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": claim}}],
     }
@@ -37,22 +38,32 @@ def helper(api: Api, namespace: str, job: Object, claim: str) -> Iterator[str]:
         yield name
 
 
+def like(spec: Object) -> dict[str, Any]:
+    """Give what brings a pod to the nodes of another one, and its image there; ``spec`` is that pod's."""
+    return {
+        "image_pull_secrets": spec.get("imagePullSecrets") or [],
+        "node_selector": spec.get("nodeSelector"),
+        "service_account": spec.get("serviceAccountName"),
+        "tolerations": spec.get("tolerations"),
+    }
+
+
 @contextmanager
-def idle_pod(api: Api, namespace: str, owner: str, values: dict[str, Any]) -> Iterator[str]:
+def idle_pod(api: Api, namespace: str, owner: str, values: dict[str, Any], within: float = START_S) -> Iterator[str]:
     """Run a small pod of the image that does nothing; gives its name once it runs. Raises BackendError, ApiError."""
     name = f"{owner}-files-{time.time_ns() % 10**8:08d}"
-    given = {"name": name, "namespace": namespace, "labels": names.labels(owner, "files"), **values}
+    given = {"name": name, "namespace": namespace, "labels": names.labels(owner, names.HELPER), **values}
     (manifest,) = render("helper", given)
     api.create(core(namespace, "pods"), manifest)
     try:
-        _wait(api, core(namespace, "pods", name))
+        _wait(api, core(namespace, "pods", name), within)
         yield name
     finally:
         api.delete(core(namespace, "pods", name), gracePeriodSeconds=0)
 
 
-def _wait(api: Api, path: str) -> None:
-    until = time.monotonic() + START_S
+def _wait(api: Api, path: str, within: float) -> None:
+    until = time.monotonic() + within
     why = "it has not started"
     while time.monotonic() < until:
         found = api.get(path)

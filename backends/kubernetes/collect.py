@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
-from backends.errors import OutputError, RendererError, TransientError
+from backends.errors import BackendError, OutputError, RendererError, TransientError
 from backends.files import state_folder
-from backends.kubernetes import execute, stream
-from backends.kubernetes.api import PATIENCE_S, Api, Object
-from backends.kubernetes.words import ApiError
+from backends.kubernetes import execute, names, stream, units
+from backends.kubernetes.api import PATIENCE_S, Api, Object, passes
+from backends.kubernetes.paths import core
+from backends.kubernetes.words import ApiError, allowing
 from backends.models import JobHandle
 
 POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
@@ -27,7 +29,7 @@ class Spool:
     """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
 
     def __init__(self, handle: JobHandle, job: Object) -> None:
-        root = state_folder("k8s")
+        root = state_folder(names.BACKEND)
         parts = (*handle.parts, job["metadata"]["uid"])  # a job that replaces another one has outputs of its own
         self.path = root / ",".join(quote(part, safe="") for part in parts)
 
@@ -96,24 +98,44 @@ def _receive(api: Api, namespace: str, pod: str, spool: Spool, unit: int) -> Non
 
 
 def download(api: Api, namespace: str, pod: str, target: Path, folder: str | None = None) -> None:
-    """Copy a pod's stream into ``target``, going on at its end when the connection breaks. Raises TransientError."""
-    until = time.monotonic() + PATIENCE_S
-    with target.open("ab+") as file:
-        while True:
-            have = file.seek(0, os.SEEK_END)
-            command = [*POD_COMMAND, "send", str(have), *([folder] if folder else [])]
-            try:
-                execute.run(api, namespace, pod, command, output=file.write)
-            except TransientError:
-                if time.monotonic() > until and file.tell() == have:
-                    raise
-                time.sleep(PAUSE_S)
-            except ApiError as error:
-                if error.code == 403:  # noqa: PLR2004 - HTTP's number
-                    raise
-                raise OutputError(f"the outputs are gone with their pod {pod}", hint="submit the job again") from error
-            file.flush()
-            if (size := stream.length(file)) is not None and file.seek(0, os.SEEK_END) >= size:
-                return
-            if file.tell() > have:
-                until = time.monotonic() + PATIENCE_S
+    """Copy a pod's stream into ``target``, going on at its end when the connection breaks.
+
+    Raises TransientError, ApiError, OutputError when the pod is gone, BackendError when there is no room here.
+    """
+    try:
+        with target.open("ab+") as file:
+            until = time.monotonic() + PATIENCE_S
+            while not _whole(file):
+                have = file.seek(0, os.SEEK_END)
+                command = [*POD_COMMAND, "send", str(have), *([folder] if folder else [])]
+                try:
+                    execute.run(api, namespace, pod, command, output=file.write)
+                except (TransientError, ApiError) as error:
+                    if isinstance(error, ApiError):
+                        _check_there(api, namespace, pod, error)
+                    if time.monotonic() > until and file.tell() == have:
+                        raise
+                    time.sleep(PAUSE_S)
+                if file.tell() > have:
+                    until = time.monotonic() + PATIENCE_S
+    except OSError as error:
+        raise BackendError(
+            f"cannot keep the outputs in {target.parent}: {error.strerror}",
+            hint="make room there; the outputs wait in the pod for a while",
+        ) from error
+
+
+def _whole(file: BinaryIO) -> bool:
+    file.flush()
+    size = stream.length(file)
+    return size is not None and file.seek(0, os.SEEK_END) >= size
+
+
+def _check_there(api: Api, namespace: str, pod: str, error: ApiError) -> None:
+    """Tell a pod that is gone from an API server or a node that could not just now. Raises OutputError, ApiError."""
+    if error.code == 403 and not passes(error):  # noqa: PLR2004 - HTTP's number
+        raise error
+    with allowing("NotFound"):
+        if not units.pod(api.get(core(namespace, "pods", pod))).ended:
+            return
+    raise OutputError(f"the outputs are gone with their pod {pod}", hint="submit the job again") from error

@@ -12,9 +12,9 @@ import ssl
 import tempfile
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from backends.errors import BackendError, TransientError
+from backends.errors import BackendError, SpecError, TransientError
 from backends.kubernetes.kubeconfig import Context
 from backends.kubernetes.words import refusal
 
@@ -37,6 +37,7 @@ class Connection:
         with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
             context.fill(self._configuration, folder)
             self._tls = _tls(self._configuration, context.name)
+        _sign_in_to_proxy(self._configuration)
         self._configuration.ssl_ca_cert = self._configuration.cert_file = self._configuration.key_file = None
         self._configuration.refresh_api_key_hook = None  # a refusal makes us read all credentials anew
         if not self._configuration.verify_ssl:
@@ -112,15 +113,36 @@ class Connection:
                 f"the certificate of {self.server} is not what the kubeconfig lets it be: {refused[1].rstrip('.')}",
                 hint="get a new kubeconfig from the cluster",
             )
+        if refused := re.search(r"failed: (4\d\d)|failed CONNECT via proxy status: (4\d\d)", str(error)):
+            return BackendError(
+                f"the proxy on the way to {self.server} refuses: HTTP {refused[1] or refused[2]}",
+                hint="its user and password belong into the kubeconfig's proxy-url, or into HTTPS_PROXY",
+            )
         where = urlsplit(self.server).netloc
         return TransientError(
             f"the Kubernetes API server {where} does not answer", hint="is the cluster up, and reachable from here?"
         )
 
 
+def _sign_in_to_proxy(configuration: Any) -> None:
+    """Let the client send the user and password of the proxy's URL. Raises SpecError for a SOCKS proxy."""
+    from urllib3 import make_headers
+
+    proxy = urlsplit(configuration.proxy or "")
+    if proxy.scheme.startswith("socks"):
+        raise SpecError(
+            f"the proxy {proxy.hostname}:{proxy.port} of the kubeconfig speaks SOCKS, which renderer does not",
+            hint="name an HTTP proxy there, or take another way: a tunnel, a VPN",
+        )
+    if proxy.username is not None:
+        user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        configuration.proxy_headers = make_headers(proxy_basic_auth=user)
+
+
 def _tls(configuration: Any, context: str) -> ssl.SSLContext:
     try:
         tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # kubectl takes CAs that Python 3.13 would not, as Amazon's are
         if not configuration.verify_ssl:
             tls.check_hostname = False
             tls.verify_mode = ssl.CERT_NONE

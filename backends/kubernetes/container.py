@@ -11,6 +11,7 @@ from backends.models import JobSpec
 
 DEFAULT_CPU = 2.0
 DEFAULT_MEMORY_MIB = 4096
+GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
 def affinity(request: gpus.GpuRequest) -> dict[str, Any]:
@@ -58,12 +59,17 @@ def of(
     return {
         "image": spec.image,
         "image_pull_policy": options.image_pull_policy,
-        "arguments": ["--store", where.in_pod] if where else ["--collect", str(options.collect_timeout)],
-        "env": [{"name": key, "value": value} for key, value in {**home, **nvidia, **spec.env}.items()],
+        "arguments": ["--store", _literal(where.in_pod)] if where else ["--collect", str(options.collect_timeout)],
+        "env": [{"name": key, "value": _literal(value)} for key, value in {**home, **nvidia, **spec.env}.items()],
         "env_from": env_from,
         "resources": {"requests": amount, "limits": limits},
         "readiness": {} if where else ready,
     }
+
+
+def _literal(value: str) -> str:
+    """Write a text that Kubernetes, which puts variables in for ``$(NAME)``, gives to the container as it is."""
+    return value.replace("$", "$$")
 
 
 def files(name: str, options: KubernetesOptions, where: place.Place | None) -> dict[str, Any]:

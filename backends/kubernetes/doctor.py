@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from backends.check import Check
 from backends.errors import RendererError
-from backends.kubernetes import claim, names, place, reasons, together
+from backends.kubernetes import claim, container, names, place, reasons, together
 from backends.kubernetes.api import Api
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.paths import NODES, RUNTIME_CLASSES
@@ -15,6 +15,7 @@ from backends.kubernetes.submit import NVIDIA_CLASS
 from backends.kubernetes.words import ApiError, of
 from backends.storage import Storage
 
+IMAGE_S = 180.0  # how long an image may take to be pulled before it is told
 OLDEST = (1, 33)  # per-index backoff and pod failure policy are part of every version from here on
 # The Role of k8s/namespace.yaml.j2, as questions: group, resource, subresource, verbs
 NEEDED = (
@@ -129,11 +130,15 @@ def _image(api: Api, namespace: str, options: KubernetesOptions, image: str) -> 
         "image": image,
         "image_pull_policy": options.image_pull_policy,
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
+        "service_account": options.service_account,
+        "node_selector": options.node_selector,
+        "tolerations": container.GPU_TOLERATIONS,
         "mounts": [],
         "volumes": [],
+        "owners": [],
     }
     try:
-        with claim.idle_pod(api, namespace, names.APP, values):
+        with claim.idle_pod(api, namespace, names.APP, values, within=IMAGE_S):
             return Check("image", "ok", f"{image} is pulled and starts under the namespace's rules")
     except ApiError as error:
         known = of(error, "run a pod")

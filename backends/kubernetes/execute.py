@@ -58,20 +58,20 @@ def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
     import websocket
 
     complaints = b""
-    try:
-        while True:
+    while True:
+        try:
             opcode, data = socket.recv_data()
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                raise TransientError("the connection to the pod broke")
-            channel, content = data[0] if data else ERROR, memoryview(data)[1:]
-            if channel == STDOUT:
-                output(content)
-            elif channel == STDERR:
-                complaints = (complaints + content)[-2000:]
-            elif channel == ERROR and content:
-                return _judge(json.loads(bytes(content)), complaints)
-    except (websocket.WebSocketException, OSError) as error:
-        raise TransientError("the connection to the pod broke") from error
+        except (websocket.WebSocketException, OSError) as error:
+            raise TransientError("the connection to the pod broke") from error
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            raise TransientError("the connection to the pod broke")
+        channel, content = data[0] if data else ERROR, memoryview(data)[1:]
+        if channel == STDOUT:
+            output(content)
+        elif channel == STDERR:
+            complaints = (complaints + content)[-2000:]
+        elif channel == ERROR and content:
+            return _judge(json.loads(bytes(content)), complaints)
 
 
 class CommandError(BackendError):

@@ -142,7 +142,7 @@ def _schedule(spec: JobSpec, options: KubernetesOptions, request: gpus.GpuReques
         "node_selector": options.node_selector,
         "runtime_class": class_of_gpus if request else None,
         "affinity": container.affinity(request),
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}] if request else [],
+        "tolerations": container.GPU_TOLERATIONS if request else [],
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
     }
 

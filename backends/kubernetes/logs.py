@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from backends.errors import RendererError, TransientError
 from backends.kubernetes import names, units
@@ -24,18 +26,35 @@ LOG_S = 4 * 3600.0  # a log may be silent for so long
 WATCH_S, SOON_S = 30, 1  # how long one watch lasts; and after a pod has ended
 PAUSE_S = 0.3
 _END = None
+_STAMP = re.compile(r"(\d[\d:T-]+)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+Moment = tuple[datetime, int]  # the second in UTC, and nanoseconds of it
+BEGINNING: Moment = (datetime.min.replace(tzinfo=UTC), 0)
 
 
-def of_pod(api: Api, namespace: str, pod: Pod, *, since: str = "", follow: bool = False) -> Iterator[tuple[str, str]]:
+def of_pod(
+    api: Api, namespace: str, pod: Pod, *, since: Moment = BEGINNING, follow: bool = False
+) -> Iterator[tuple[Moment, str]]:
     """Give (time, line) of one pod after the time ``since``. Raises TransientError when the connection breaks."""
     query = {"container": names.CONTAINER, "timestamps": "true"}
-    query |= {"sinceTime": since.partition(".")[0].rstrip("Z") + "Z"} if since else {}
+    query |= {"sinceTime": since[0].isoformat()} if since != BEGINNING else {}
     query |= {"follow": "true"} if follow else {}
     path = core(namespace, "pods", pod.name, "log")
     for raw in api.lines(path, query, read_s=LOG_S if follow else READ_S):
-        stamp, _, text = raw.decode("utf-8", "replace").partition(" ")
-        if stamp > since:
-            yield stamp, text.rstrip("\r")
+        line = raw.decode("utf-8", "replace").rstrip("\r")
+        stamp, _, text = line.partition(" ")
+        if (moment := _moment(stamp)) is None:  # the kubelet's own words
+            yield since, line
+        elif moment > since:
+            yield moment, text
+
+
+def _moment(stamp: str) -> Moment | None:
+    """Read a time with up to nine digits after the point, in whatever zone the node keeps its clock."""
+    parts = _STAMP.fullmatch(stamp)
+    if not parts:
+        return None
+    return datetime.fromisoformat(parts[1] + parts[3]).astimezone(UTC), int((parts[2] or "").ljust(9, "0"))
 
 
 class Follower:
@@ -126,7 +145,7 @@ class Follower:
         return False
 
     def _pass_on(self, pod: Pod) -> None:
-        since, until = "", time.monotonic() + PATIENCE_S
+        since, until = BEGINNING, time.monotonic() + PATIENCE_S
         while not self._stopped.is_set():
             over = self._over(pod)  # asked first: the log then holds everything
             try:

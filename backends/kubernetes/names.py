@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+BACKEND = "k8s"
 CONTAINER = "render"
 APP = "manim-renderer"
 LABEL_APP = "app.kubernetes.io/name"
@@ -36,6 +37,14 @@ STORE_ENV_PREFIX = "RENDERER_STORE_"  # variables of the store's Secret, hidden 
 def inputs_name(job: str) -> str:
     """Name the ConfigMap with a job's inputs."""
     return f"{job}-inputs"
+
+
+HELPER = "files"  # the component of pods that mount a job's claim
+
+
+def helpers(job: str) -> str:
+    """Select a job's helper pods; a client that was killed leaves them."""
+    return f"{LABEL_JOB}={job},{LABEL_COMPONENT}={HELPER}"
 
 
 def labels(job: str, component: str = "render") -> dict[str, str]:

@@ -84,12 +84,20 @@ def delete(api: Api, handle: JobHandle, job: Object, where: Place) -> None:
 def _from_pods(api: Api, handle: JobHandle, view: JobView, into: Path) -> None:
     spool = Spool(handle, view.job)
     spool.create()
+    done, missing = set(units.indexes(view.job.get("status", {}).get("completedIndexes"))), []
     for unit in range(len(units.unit_names(view.job))):
         pod = view.pods.get(unit)
         if pod and pod.collectable:
             collect.collect(api, handle.parts[1], pod.name, spool, unit)
         if spool.unit(unit).is_dir():
             shutil.copytree(spool.unit(unit), into / str(unit))
+        elif unit in done:
+            missing.append(unit)
+    if missing:
+        raise OutputError(
+            f"the outputs of {len(missing)} units were collected by another machine, or are gone with their pods",
+            hint="fetch them there, or submit again; --store keeps outputs for every machine",
+        )
 
 
 def _from_claim(api: Api, handle: JobHandle, job: Object, where: Place, into: Path) -> None:

@@ -14,8 +14,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -32,6 +33,7 @@ READY, RELEASED, CONTACT = Path(names.READY), WORK / "released", WORK / "contact
 TERMINATION_MESSAGE = Path("/dev/termination-log")
 MESSAGE_LIMIT = 3500  # Kubernetes keeps 4096 bytes of it
 POLL_S = 0.05
+SILENCE_S = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,6 +164,23 @@ def _wait_for_collector(unit: int, seconds: int, code: int) -> int:
     return code
 
 
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Write an empty line to stderr now and then, lest the client takes a long silence for a lost connection."""
+    done = threading.Event()
+
+    def speak() -> None:
+        while not done.wait(SILENCE_S):
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+
+    threading.Thread(target=speak, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
 def _send(options: argparse.Namespace) -> int:
     """Write the outputs to stdout from a byte on; of a folder of the claim when one is named."""
     if not options.folder:
@@ -169,7 +188,8 @@ def _send(options: argparse.Namespace) -> int:
         if not (WORK / "header").exists():  # a kubelet that was just started calls every pod ready for a moment
             return names.NOT_YET
     folder = STORE / options.folder if options.folder else OUTPUT / os.environ["JOB_COMPLETION_INDEX"]
-    head = stream.header(folder) if options.folder else (WORK / "header").read_bytes()
+    with _heard():
+        head = stream.header(folder) if options.folder else (WORK / "header").read_bytes()
     for part in stream.send(folder, head, options.offset):
         sys.stdout.buffer.write(part)
         if not options.folder:
@@ -195,7 +215,8 @@ def _receive(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    Storage(f"file://{STORE}").delete(options.folder)
+    with _heard():
+        Storage(f"file://{STORE}").delete(options.folder)
     return 0
 
 

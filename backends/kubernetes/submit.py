@@ -13,14 +13,16 @@ from backends.kubernetes import claim, names, place, together, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.job import KubernetesRequest
 from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
+from backends.kubernetes.status import read as read_status
 from backends.kubernetes.templates import Manifest
-from backends.kubernetes.words import ApiError
-from backends.models import Bundle
+from backends.kubernetes.view import JobView, pods_of
+from backends.kubernetes.words import ApiError, allowing
+from backends.models import Bundle, JobHandle, JobState
 from backends.storage import Storage
 
 NVIDIA_CLASS = "nvidia"
 GONE_S = 60.0
-_NOT_FOUND, _CONFLICT = 404, 409
+PAUSE_S = 0.1
 
 
 def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
@@ -45,19 +47,17 @@ def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle)
     try:
         _create_inputs(api, namespace, request.inputs, job, new=new)
     except BaseException:
-        with suppress(ApiError, BackendError):
-            api.delete(jobs(namespace, job["metadata"]["name"]), propagationPolicy="Background")
+        if new:
+            with suppress(ApiError, BackendError):
+                api.delete(jobs(namespace, job["metadata"]["name"]), propagationPolicy="Background")
         raise
     return job
 
 
 def _ask(api: Api, namespace: str, manifest: Manifest) -> None:
     """Let the API server check the Job without creating it. One that is there already passed once."""
-    try:
+    with allowing("AlreadyExists"):
         api.create(jobs(namespace), manifest, dryRun="All")
-    except ApiError as error:
-        if error.code != _CONFLICT:
-            raise
 
 
 def put_inputs(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> None:
@@ -87,42 +87,34 @@ def _create_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Object, b
     That stands for it unless it is over for nothing.
     """
     path = jobs(namespace, manifest["metadata"]["name"])
-    try:
-        return api.create(jobs(namespace), manifest), True
-    except ApiError as error:
-        if error.code != _CONFLICT:
-            raise
-    existing = api.get(path)
-    if not _worth_keeping(existing):
-        api.delete(path, propagationPolicy="Foreground", preconditions={"uid": existing["metadata"]["uid"]})
-        _wait_until_gone(api, path)
-        return api.create(jobs(namespace), manifest), True
-    return existing, False
-
-
-def _worth_keeping(job: Object) -> bool:
-    """Whether the same job runs still, or has its outputs in a store."""
-    annotations: dict[str, Any] = job["metadata"].get("annotations") or {}
-    if "deletionTimestamp" in job["metadata"] or names.ANNOTATION_CANCELLED in annotations:
-        return False
-    if units.ended(job) is None:
-        return True
-    return units.condition(job, "Complete") is not None and names.ANNOTATION_STORE in annotations
-
-
-def _wait_until_gone(api: Api, path: str) -> None:
     until = time.monotonic() + GONE_S
     while time.monotonic() < until:
-        try:
-            api.get(path)
-        except ApiError as error:
-            if error.code == _NOT_FOUND:
-                return
-            raise
-        time.sleep(0.1)
+        with allowing("AlreadyExists"):
+            return api.create(jobs(namespace), manifest), True
+        with allowing("NotFound", "Conflict"):  # another client may be doing the same
+            existing = api.get(path)
+            if "deletionTimestamp" not in existing["metadata"]:
+                if _worth_keeping(api, namespace, existing):
+                    return existing, False
+                only = {"uid": existing["metadata"]["uid"]}
+                api.delete(path, propagationPolicy="Foreground", preconditions=only)
+        time.sleep(PAUSE_S)
     raise BackendError(
         "the earlier job of the same name does not go away", hint="`renderer delete` it, or give another --name"
     )
+
+
+def _worth_keeping(api: Api, namespace: str, job: Object) -> bool:
+    """Whether the same job runs still and may end well, or has its outputs in a store."""
+    annotations: dict[str, Any] = job["metadata"].get("annotations") or {}
+    if names.ANNOTATION_CANCELLED in annotations:
+        return False
+    if units.condition(job, "Complete"):
+        return names.ANNOTATION_STORE in annotations
+    name = job["metadata"]["name"]
+    handle = JobHandle(names.BACKEND, (api.context.name, namespace, name))
+    view = JobView(job, units.latest(pods_of(api, namespace, name)))
+    return read_status(api, namespace, handle, view).state is not JobState.FAILED
 
 
 def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object, *, new: bool) -> None:
@@ -130,18 +122,10 @@ def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object, *,
 
     One that is there beside a new Job was an earlier job's, and would go as soon as Kubernetes sees that.
     """
-    owner = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "name": job["metadata"]["name"],
-        "uid": job["metadata"]["uid"],
-    }
-    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
-    try:
+    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [units.owner(job)]}}
+    with allowing("AlreadyExists"):
         api.create(core(namespace, "configmaps"), owned)
-    except ApiError as error:
-        if error.code != _CONFLICT:
-            raise
-        if new:
-            api.delete(core(namespace, "configmaps", manifest["metadata"]["name"]))
-            api.create(core(namespace, "configmaps"), owned)
+        return
+    if new:
+        api.delete(core(namespace, "configmaps", manifest["metadata"]["name"]))
+        api.create(core(namespace, "configmaps"), owned)

@@ -110,6 +110,12 @@ def ended(job: Object) -> Object | None:
     return condition(job, "Complete") or condition(job, "Failed")
 
 
+def owner(job: Object) -> Object:
+    """Give the reference by which something goes with a Job."""
+    metadata = job["metadata"]
+    return {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+
+
 def time(text: str | None) -> datetime | None:
     """Read Kubernetes' time."""
     return datetime.fromisoformat(text) if text else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from contextlib import suppress
 
 from backends.kubernetes import reasons
@@ -11,10 +13,12 @@ from backends.kubernetes.rules import Why
 from backends.kubernetes.view import JobView
 from backends.kubernetes.words import ApiError
 
+NODES_S = 300  # how long an answer about all nodes is good
+
 
 def of_job(api: Api, namespace: str, view: JobView) -> Why | None:
     """Say why the Job's controller makes no pods."""
-    for event in _warnings(api, namespace, "Job", view.name):
+    for event in _warnings(api, namespace, f"uid={view.job['metadata']['uid']}"):  # an earlier job had the same name
         if event["reason"] == "FailedCreate":
             return reasons.cannot_create(event["message"])
     return None
@@ -24,25 +28,24 @@ def of_pods(api: Api, namespace: str, view: JobView) -> dict[int, Why]:
     """Say why each unit's pod waits; what only the cluster's events know is asked for the first one alone."""
     waiting = {unit: pod for unit, pod in view.pods.items() if not pod.started and not pod.ended and not pod.deleted}
     found: dict[int, Why] = {}
-    nodes: str | None = None
     for unit, pod in waiting.items():
         scheduled = pod.conditions.get("PodScheduled", {})
         if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-            nodes = _nodes(api) if nodes is None else nodes
+            nodes = _nodes(api, int(time.monotonic() // NODES_S))
             found[unit] = reasons.cannot_schedule(scheduled.get("message", ""), nodes)
         elif why := reasons.cannot_start(pod.waiting):
             found[unit] = why
     if waiting and not found:
         unit, pod = next(iter(waiting.items()))
-        for event in _warnings(api, namespace, "Pod", pod.name):
+        for event in _warnings(api, namespace, f"name={pod.name}"):
             if why := reasons.warning(event["reason"], event["message"]):
                 found[unit] = why
     return found
 
 
-def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
+def _warnings(api: Api, namespace: str, which: str) -> list[Object]:
     """Give the warnings about an object, the newest first; none where they may not be read."""
-    selector = f"type=Warning,involvedObject.kind={kind},involvedObject.name={name}"
+    selector = f"type=Warning,involvedObject.{which}"
     try:
         events = list(api.items(core(namespace, "events"), fieldSelector=selector))
     except ApiError:
@@ -50,8 +53,9 @@ def _warnings(api: Api, namespace: str, kind: str, name: str) -> list[Object]:
     return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), reverse=True)
 
 
-def _nodes(api: Api) -> str:
-    """Say which GPUs the nodes have; nothing where nodes may not be read."""
+@functools.lru_cache(maxsize=1)
+def _nodes(api: Api, period: int) -> str:  # noqa: ARG001 - the answer holds for one period
+    """Say which GPUs the nodes have; nothing where nodes may not be read. A large cluster is not asked every second."""
     with suppress(ApiError):
         return reasons.of_nodes(api.items(NODES))
     return ""

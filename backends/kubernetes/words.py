@@ -33,6 +33,16 @@ def refusal(code: int, body: bytes) -> ApiError:
 
 
 @contextmanager
+def allowing(*reasons: str) -> Iterator[None]:
+    """Go on after a refusal for one of these reasons, words of Kubernetes as ``AlreadyExists``."""
+    try:
+        yield
+    except ApiError as error:
+        if error.reason not in reasons:
+            raise
+
+
+@contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turn an ApiError of the block into one of ours; ``doing`` completes "may not …"."""
     try:

@@ -34,12 +34,13 @@ def test_a_script_runs_in_its_folder_and_its_outputs_come_back(rig: Rig, project
         "words = [pathlib.Path('data é.txt').read_text('utf-8'), sibling.WORD, *sys.argv[1:], os.environ['GREETING']]\n"
         "(out / 'sub' / 'words ü.txt').write_text('|'.join(words), 'utf-8')\n",
     )
-    job = rig.submit(path, arguments=("--n", "a b"), env={"GREETING": "no: 'x' \"y\" $HOME\n1e3"})
+    greeting = "no: 'x' \"y\" $HOME $$ $(HOME)\n1e3"
+    job = rig.submit(path, arguments=("--n", "a b"), env={"GREETING": greeting})
     status = job.wait(120)
     assert status.state is JobState.SUCCEEDED, status
     files = job.fetch(tmp_path / "out")
     assert files == [tmp_path / "out" / "sub" / "words ü.txt"]
-    assert files[0].read_text("utf-8") == "data|sibling|--n|a b|no: 'x' \"y\" $HOME\n1e3"
+    assert files[0].read_text("utf-8") == f"data|sibling|--n|a b|{greeting}"
 
 
 def test_log_lines_come_whole_and_in_order(rig: Rig, project: Path) -> None:

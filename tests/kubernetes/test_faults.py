@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rigs.flaky import Fault, flaky
 from rigs.kubernetes import Parts, Run, everything, get, kubectl, secret
-from support import until
+from support import small_disk, until
 
 from backends import JobState, JobStatus
 from backends.errors import BackendError, JobNotFoundError, SpecError, TransientError
@@ -146,13 +146,17 @@ def test_out_of_memory_tells_the_limit(run: Run) -> None:
     assert "--memory" in str(status.hint)
 
 
-def test_a_missing_image_is_told_with_the_registrys_words(run: Run) -> None:
+def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: Run, namespace: str) -> None:
     job = run("print(1)", image="registry.renderer.test/not-there:1")
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "registry.renderer.test/not-there:1" in str(status.reason)
     assert "not found" in str(status.reason)
     assert "--image" in str(status.hint)
+    uid = get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"]
+    again = run("print(1)", image="registry.renderer.test/not-there:1")  # it may be there now, and is pulled anew
+    assert again.handle == job.handle
+    assert get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"] != uid
     job.delete()
 
 
@@ -198,6 +202,19 @@ def test_a_submit_that_fails_half_way_leaves_nothing(run: Run, namespace: str) -
     finally:
         kubectl("delete", "quota", "full", "-n", namespace)
     until(lambda: everything(namespace) == before)
+
+
+def test_a_second_submit_that_fails_half_way_leaves_the_first_ones_job(run: Run, namespace: str) -> None:
+    job = run(SLOW + "# twice\n")
+    kubectl("create", "quota", "full", "-n", namespace, "--hard=count/configmaps=1")
+    try:
+        until(lambda: bool(get("quota", "full", "-n", namespace)["status"].get("used")))
+        with pytest.raises(BackendError, match="exceeded quota"):
+            run(SLOW + "# twice\n")
+    finally:
+        kubectl("delete", "quota", "full", "-n", namespace)
+    assert job.wait(120).state is JobState.SUCCEEDED
+    job.delete()
 
 
 @pytest.mark.parametrize(
@@ -287,12 +304,26 @@ def test_a_job_whose_claim_is_deleted_can_be_deleted(
     if held:  # the job's finished pod keeps the claim from going
         kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace, "--wait=false")
     else:
-        kubectl("delete", "pods", "--all", "-n", namespace)
+        kubectl("delete", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
         kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace)
     job.delete()
     kubectl("wait", "--for=delete", f"persistentvolumeclaim/{claim[0]}", "-n", namespace, "--timeout=60s")
     assert set(before) - set(everything(namespace)) == {f"PersistentVolumeClaim/{claim[0]}"}
     assert set(everything(namespace)) <= set(before)
+
+
+@pytest.mark.usefixtures("parts")
+def test_the_pod_that_reads_a_claim_goes_where_the_job_went(run: Run, claim: tuple[str, Path], tmp_path: Path) -> None:
+    patch = tmp_path / "dedicated.yaml"
+    patch.write_text("spec: {template: {spec: {tolerations: [{key: closed, operator: Exists}]}}}")
+    kubectl("taint", "nodes", "--all", "closed=yes:NoSchedule")
+    try:
+        job = run(SLOW + "# closed\n", store=f"pvc://{claim[0]}", gpu="none", **{"k8s.patch": patch})
+        succeeds(job, tmp_path / "out")
+        job.delete()
+    finally:
+        kubectl("taint", "nodes", "--all", "closed:NoSchedule-")
+    assert [path for path in claim[1].rglob("*") if path.is_file()] == []
 
 
 def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:
@@ -315,6 +346,19 @@ def test_outputs_that_nobody_collects_do_not_hold_the_gpu(
     status = job.wait(120)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
     assert "nobody collected" in str(status.reason)
+
+
+def test_a_full_disk_here_is_told_and_the_outputs_wait(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        monkeypatch.setenv("XDG_STATE_HOME", str(disk))
+        job = run(noise(22) + "# no room\n")
+        with pytest.raises(BackendError, match=r"cannot keep the outputs in .*: No space left on device"):
+            job.wait(120)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "room"))
+        assert [file.stat().st_size for file in job.fetch(tmp_path / "out")] == [2**22]
+    job.delete()
 
 
 def test_a_collector_that_is_cut_off_goes_on_where_it_stopped(run: Run, parts: Parts, tmp_path: Path) -> None:

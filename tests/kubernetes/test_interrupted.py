@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rigs.kubernetes import Run, kubectl, write_kubeconfig
+from rigs.kubernetes import Run, everything, kubectl, write_kubeconfig
 from support import BIN, environment, until
 
 from backends import JobState
@@ -78,3 +78,18 @@ def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str,
         process.kill()
     assert list((tmp_path / "temporary").iterdir()) == []
     job.delete()
+
+
+def test_a_fetch_that_is_killed_leaves_no_pod_once_the_job_is_deleted(
+    run: Run, namespace: str, claim: tuple[str, Path], user: dict[str, str], tmp_path: Path
+) -> None:
+    before = everything(namespace)
+    job = run("print('killed')", store=f"pvc://{claim[0]}", gpu="none")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    helpers = ("-n", namespace, "-l", "app.kubernetes.io/component=files", "-o", "name")
+    with running("fetch", str(job.handle), env=user, cwd=tmp_path) as process:
+        until(lambda: kubectl("get", "pods", *helpers) != "")
+        process.kill()
+    assert kubectl("get", "pods", *helpers) != ""
+    job.delete()
+    assert everything(namespace) == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from rigs.kubernetes import Run, everything, get, kubectl, secret
 from support import BIN, until
 
 from backends import JobState, get_backend
-from backends.errors import JobNotFoundError, SpecError
+from backends.errors import JobNotFoundError, OutputError, SpecError
+from backends.exit_codes import ExitCode
 from renderer import spec
 from renderer.api import open_job
 
@@ -110,6 +112,38 @@ def test_a_failed_job_is_run_again_when_it_is_submitted_again(run: Run, namespac
     second.delete()
 
 
+def test_a_failed_job_that_two_submit_again_runs_once(run: Run, namespace: str) -> None:
+    first = run("raise SystemExit(2)")
+    assert first.wait(120).state is JobState.FAILED
+    uid = get("job", first.handle.parts[2], "-n", namespace)["metadata"]["uid"]
+    with ThreadPoolExecutor() as pool:
+        handles = {str(job.handle) for job in pool.map(lambda _: run("raise SystemExit(2)"), range(4))}
+    assert handles == {str(first.handle)}
+    assert get("job", first.handle.parts[2], "-n", namespace)["metadata"]["uid"] != uid
+    assert first.wait(120).exit_code == ExitCode.USER_CODE
+    first.delete()
+
+
+def test_what_an_earlier_job_of_the_name_met_is_not_told_of_the_new_one(
+    run: Run, namespace: str, tmp_path: Path
+) -> None:
+    (tmp_path / "held.yaml").write_text("spec: {suspend: true}")
+    job = run("print('again')", **{"k8s.patch": tmp_path / "held.yaml"})
+    event: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "earlier", "namespace": namespace},
+        "involvedObject": {"kind": "Job", "name": job.handle.parts[2], "namespace": namespace, "uid": "earlier"},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": 'pods "x" is forbidden: violates PodSecurity "restricted:latest"',
+    }
+    kubectl("create", "-f", "-", content=json.dumps(event))
+    status = job.status()
+    assert (status.state, status.reason) == (JobState.PENDING, "the job is suspended")
+    job.delete()
+
+
 def test_inputs_that_an_earlier_job_left_behind_are_replaced(run: Run, namespace: str) -> None:
     text = "print('replaced')\n"
     first = run(text)
@@ -160,6 +194,19 @@ def test_another_machine_finds_the_job_by_its_handle(rig: Rig, run: Run) -> None
     elsewhere = rig.open(handle)
     assert elsewhere.status().units == job.status().units
     assert handle in {str(status.handle) for status in elsewhere.backend.list()}
+    job.delete()
+
+
+def test_another_machine_is_told_that_the_outputs_were_collected(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job = run(WRITES + "# elsewhere\n")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    with pytest.raises(OutputError, match="collected by another machine"):
+        job.fetch(tmp_path / "out")
+    monkeypatch.undo()
+    assert job.fetch(tmp_path / "out")
     job.delete()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rigs.kubernetes import write_kubeconfig
 from support import environment, renderer
 
@@ -30,11 +31,15 @@ def server() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             who = self.headers.get("Authorization")
-            body = json.dumps({"who": who, "path": self.path}).encode()
+            proxy = self.headers.get("Proxy-Authorization")
+            body = json.dumps({"who": who, "path": self.path, "proxy": proxy}).encode()
             self.send_response(401 if who and who.endswith("expired") else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_CONNECT(self) -> None:
+            self.send_error(407)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -91,6 +96,39 @@ def test_a_tokens_file_beside_the_kubeconfig_is_read_again_when_it_has_expired(
         api.get("/version")
     (tmp_path / "token").write_text("new")
     assert api.get("/version")["who"] == "Bearer new"
+
+
+def through(proxy: str, server: str, path: Path) -> Path:
+    """Write a kubeconfig whose cluster is behind a proxy."""
+    write_kubeconfig(path, server, token="t")  # noqa: S106 - no password
+    content = yaml.safe_load(path.read_text())
+    content["clusters"][0]["cluster"]["proxy-url"] = proxy
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_proxy_gets_its_own_password(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = server.replace("//", "//me:p%40ss@")
+    monkeypatch.setenv("KUBECONFIG", str(through(proxy, "http://api.example", tmp_path / "c")))
+    answer = Api(None).get("/version")
+    assert (answer["path"], answer["who"]) == ("http://api.example/version", "Bearer t")
+    assert base64.b64decode(answer["proxy"].removeprefix("Basic ")) == b"me:p@ss"
+
+
+def test_a_proxy_that_refuses_is_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(through(server, "https://api.example", tmp_path / "c")))
+    api = Api(None)
+    with pytest.raises(BackendError, match=r"proxy on the way to https://api\.example refuses: HTTP 407"):
+        api.get("/version")
+    with pytest.raises(BackendError, match="refuses: HTTP 407"):
+        api.websocket("/exec", [])
+
+
+def test_a_socks_proxy_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = "socks5://me:secret@proxy.example:1080"
+    monkeypatch.setenv("KUBECONFIG", str(through(proxy, "https://api.example", tmp_path / "c")))
+    with pytest.raises(SpecError, match=r"^the proxy proxy.example:1080 of the kubeconfig speaks SOCKS"):
+        Api(None).get("/version")
 
 
 def test_a_kubeconfig_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
