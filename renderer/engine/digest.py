@@ -78,7 +78,7 @@ def _class_bytes(kind: type) -> bytes:
 
 def _plain_bytes(values: dict[str, Any]) -> bytes:
     return b";".join(
-        key.encode() + b"=" + plain
+        key.encode("utf-8", "surrogatepass") + b"=" + plain
         for key, value in values.items()
         if key not in _LEFT_OUT and (plain := _plain(value, _DEEPEST)) is not None
     )
@@ -86,6 +86,8 @@ def _plain_bytes(values: dict[str, Any]) -> bytes:
 
 def _plain(value: Any, depth: int) -> bytes | None:
     """Write down plain values and containers of them; None for all else."""
+    if type(value) is int:
+        return b"%x" % value  # repr refuses a number of thousands of digits
     if value is None or isinstance(value, _SCALARS):
         return repr(value).encode()
     if isinstance(value, np.ndarray):

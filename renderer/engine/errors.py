@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
@@ -31,22 +31,38 @@ class OutOfMemoryError(RendererError):
     exit_code = ExitCode.OUT_OF_MEMORY
 
 
-class Unfit(BaseException):
-    """The scene cannot be rendered in parallel with identical frames; the text says why, in one clause.
+class Stop(BaseException):
+    """Ends the stepping of a scene. Not an Exception: a scene's own ``except Exception`` must not swallow it.
 
-    Not an Exception: a scene's own ``except Exception`` must not swallow it.
+    One that a scene's bare ``except`` did swallow is ``swallowed`` still, and is raised again.
     """
 
+    swallowed: ClassVar[Stop | None] = None
 
-class Failed(BaseException):
-    """A painter failed with one of our errors, on its way past the scene's own ``except Exception``."""
+    def __init__(self, said: object) -> None:
+        super().__init__(said)
+        Stop.swallowed = self
+
+    @staticmethod
+    def again() -> None:
+        """Raise what was swallowed."""
+        if Stop.swallowed:
+            raise Stop.swallowed
+
+
+class Unfit(Stop):
+    """The scene cannot be rendered in parallel with identical frames; the text says why, in one clause."""
+
+
+class Failed(Stop):
+    """A painter failed with one of our errors."""
 
     def __init__(self, error: RendererError) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-class Killed(BaseException):
+class Killed(Stop):
     """A painter was killed, most likely by the kernel for memory; ``painted`` are the plays that need no second try."""
 
     def __init__(self, play: int) -> None:

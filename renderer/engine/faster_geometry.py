@@ -42,8 +42,13 @@ def family_members_with_points(self: Any) -> list[Any]:
     return [
         member
         for member in self.get_family()
-        if (len(member.points) if type(member).get_num_points is _num_points else member.get_num_points()) > 0
+        if (len(member.points) if _has(member, "get_num_points", _num_points) else member.get_num_points()) > 0
     ]
+
+
+def _has(mobject: Any, name: str, method: Any) -> bool:
+    """Tell whether a mobject has Manim's own method still."""
+    return getattr(type(mobject), name) is method and name not in vars(mobject)
 
 
 def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
@@ -75,7 +80,7 @@ def get_critical_point(self: Any, direction: Any) -> Points:
     points = self.get_points_defining_boundary()
     if len(points) == 0:
         return result
-    if type(self).get_extremum_along_dim is not _extremum or points.dtype != np.float64:
+    if not _has(self, "get_extremum_along_dim", _extremum) or points.dtype != np.float64:
         for dim in range(self.dim):
             result[dim] = self.get_extremum_along_dim(points, dim=dim, key=np.array(direction[dim]))
         return result
@@ -98,7 +103,7 @@ def _anchors_of(member: Any) -> Any:
     points = member.points
     count = len(points)
     regular = count != 1 and count % _CURVE == 0 and getattr(member, "n_points_per_cubic_curve", 0) == _CURVE
-    if not regular or type(member).get_anchors is not _anchors:
+    if not regular or not _has(member, "get_anchors", _anchors):
         return member.get_anchors()
     return points.reshape(-1, _CURVE, points.shape[1])[:, :: _CURVE - 1].reshape(-1, points.shape[1])
 

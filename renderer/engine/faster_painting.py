@@ -7,7 +7,8 @@ from typing import Any
 
 import cairo
 import numpy as np
-from manim import Camera, Mobject
+from manim import Camera, Mobject, ThreeDCamera
+from manim.camera import three_d_camera
 from manim.mobject.three_d.three_d_utils import (
     get_3d_vmob_end_corner,
     get_3d_vmob_end_corner_unit_normal,
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 GRADIENT = "get_gradient_start_and_end_points"
-_display = Camera.display_vectorized
-_display_all = Camera.display_multiple_non_background_colored_vmobjects
-_to_display = Camera.get_mobjects_to_display
+_modified = ThreeDCamera.modified_rgbas
+_LIGHTS = (
+    "get_shaded_rgb",
+    *(f"get_3d_vmob_{end}_corner{what}" for end in ("start", "end") for what in ("", "_unit_normal")),
+)
+_shading = [getattr(three_d_camera, name) for name in _LIGHTS]
 _reference_point = Mobject.get_z_index_reference_point
 
 
@@ -125,14 +129,15 @@ def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
     def distance(mobject: Any) -> Any:
         if not getattr(mobject, "shade_in_3d", False):
             return np.inf
-        if type(mobject).get_z_index_reference_point is not _reference_point:
+        own = "get_z_index_reference_point" in vars(mobject)
+        if own or type(mobject).get_z_index_reference_point is not _reference_point:
             return np.dot(mobject.get_z_index_reference_point(), towards)[2]
         group = getattr(mobject, "z_index_group", mobject)
         if id(group) not in centres:
             centres[id(group)] = group.get_center()
         return np.dot(centres[id(group)], towards)[2]
 
-    return sorted(_to_display(self, *args, **kwargs), key=distance)
+    return sorted(Camera.get_mobjects_to_display(self, *args, **kwargs), key=distance)
 
 
 def display_vmobjects(self: Any, vmobjects: Any, pixel_array: Any) -> None:
@@ -140,7 +145,7 @@ def display_vmobjects(self: Any, vmobjects: Any, pixel_array: Any) -> None:
     self._axes = {}
     _lit.turn()
     try:
-        _display_all(self, vmobjects, pixel_array)
+        Camera.display_multiple_non_background_colored_vmobjects(self, vmobjects, pixel_array)
     finally:
         vars(self).pop("_axes", None)
 
@@ -151,7 +156,7 @@ def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
     if manims:
         self._shape = {}
     try:
-        return _display(self, vmobject, ctx)
+        return Camera.display_vectorized(self, vmobject, ctx)
     finally:
         vars(self).pop("_shape", None)
         if not manims:  # a scene's own painting may have moved an axis
@@ -160,6 +165,8 @@ def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
 
 def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
     """Add light or shadow at both ends of a surface."""
+    if [getattr(three_d_camera, name) for name in _LIGHTS] != _shading:
+        return _modified(self, vmobject, rgbas)
     if not (self.should_apply_shading and vmobject.shade_in_3d and vmobject.get_num_points() > 0):
         return rgbas
     shaded = rgbas.repeat(2, axis=0) if len(rgbas) < 2 else np.array(rgbas[:2])  # noqa: PLR2004

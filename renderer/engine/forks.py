@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.encode import Opened, SegmentEncoder
-from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
 from renderer.engine.keeping import Keeping
 from renderer.engine.painter import Painter
@@ -80,8 +78,6 @@ class Forks:
 
     def _forked(self, part: Part | None, play: Play) -> int | None:
         """Fork; in the child give the pipe to its parent."""
-        if threading.active_count() > 1:
-            raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
         read, write = os.pipe()
         pid = fork_scene()
         if not pid:

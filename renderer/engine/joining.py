@@ -60,6 +60,7 @@ class Joining:
         self._send(True, parts)
         os.close(self._write)
         os.close(self._read)
+        self._slots, self._notes = [], []  # of the parent: the painters and the encoder have the memory as well
 
     def _send(self, total: bool, number: int) -> None:
         os.write(self._write, _MESSAGE.pack(total, number))

@@ -21,11 +21,12 @@ class _Watch:
     installed = False
     depth = 0  # above zero while the scene's own code steps through a play
     pardons = 0  # above zero while Manim or we do what the others would be blamed for
+    database = False  # whether the scene has opened one, whose files no hook tells of any more
 
 
 def watch() -> None:
     """Start to watch this process and those forked from it. Python's audit hooks stay for good."""
-    _Watch.depth = _Watch.pardons = 0
+    _Watch.depth, _Watch.pardons, _Watch.database = 0, 0, False
     if not _Watch.installed:
         _Watch.installed = True
         sys.addaudithook(_audit)
@@ -34,6 +35,8 @@ def watch() -> None:
 @contextmanager
 def stepping() -> Iterator[None]:
     """Refuse, by Unfit, what reaches outside within the block."""
+    if _Watch.database:
+        raise Unfit("it has a database open")
     _Watch.depth += 1
     try:
         yield
@@ -52,6 +55,8 @@ def pardoned() -> Iterator[None]:
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "sqlite3.connect":
+        _Watch.database = True
     if not _Watch.depth or _Watch.pardons:
         return
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
 from operator import attrgetter
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 from manim import OUT, RIGHT, UP, Camera, ManimColor, Mobject, MovingCamera, PMobject, ThreeDCamera, VMobject
+from manim.camera.camera import CAP_STYLE_MAP, LINE_JOIN_MAP
 from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
 from renderer.engine.faster_painting import GRADIENT, gradient_of_axis
+from renderer.engine.overrides import foreign
 from renderer.engine.pixels import Pixels, equal
 
 _CAMERAS = {Camera, MovingCamera, ThreeDCamera}
@@ -77,6 +78,7 @@ class Pictures:
             if name not in _NOT_THE_CAMERA:
                 yield name.encode()
                 yield from self._value_parts(value)
+        yield repr((LINE_JOIN_MAP, CAP_STYLE_MAP)).encode()
         context = camera.pixel_array_to_cairo_context.get(id(camera.pixel_array))
         yield repr(context and tuple(context.get_matrix())).encode()
         if type(camera) is ThreeDCamera:
@@ -131,10 +133,10 @@ class Pictures:
             if (gradient := vars(mobject).get(GRADIENT)) is not None:
                 yield self._gradient(gradient)
         elif isinstance(mobject, PMobject):
-            yield repr((len(mobject.points), mobject.stroke_width, mobject.z_index)).encode()
+            yield repr((len(mobject.points), mobject.stroke_width, *_depth(mobject))).encode()
             yield mobject.points.tobytes() + mobject.rgbas.tobytes()
         elif isinstance(mobject, AbstractImageMobject) and "camera" not in vars(mobject):
-            yield repr((mobject.pixel_array.shape, mobject.resampling_algorithm, mobject.z_index)).encode()
+            yield repr((mobject.pixel_array.shape, mobject.resampling_algorithm, *_depth(mobject))).encode()
             yield mobject.points.tobytes() + mobject.pixel_array.tobytes()
         elif isinstance(mobject, AbstractImageMobject):
             raise _UnknownError
@@ -148,7 +150,7 @@ class Pictures:
             self._methods[kind] = _methods(kind)
         if not self._methods[kind].isdisjoint(vars(thing)):
             own = {name: vars(thing)[name] for name in self._methods[kind] & vars(thing).keys()}
-            if own.keys() - _OF_AXES or any(map(_foreign, own.values())):
+            if own.keys() - _OF_AXES or any(map(foreign, own.values())):
                 raise _UnknownError
 
     def _gradient(self, function: Any) -> bytes:
@@ -167,21 +169,19 @@ class Pictures:
         return self._background[1]
 
 
+def _depth(mobject: Any) -> tuple[Any, ...]:
+    """Give what decides before and behind what a mobject without curves is painted."""
+    return mobject.z_index, getattr(mobject, "shade_in_3d", False)
+
+
 def _methods(kind: type) -> frozenset[str]:
     """Name the methods of a class of Manim, or of one that only makes its mobjects in another way."""
     manims = [cls for cls in kind.__mro__ if cls.__module__.startswith("manim.")]
     names = {name for cls in (*manims, object) for name in vars(cls)}
     for cls in kind.__mro__:
         if cls in manims:
-            if any(_foreign(value) for value in vars(cls).values()):
+            if any(foreign(value) for value in vars(cls).values()):
                 raise _UnknownError
         elif cls is not object and names & (vars(cls).keys() - _MAKING):
             raise _UnknownError
     return frozenset(name for name in names if callable(getattr(kind, name, None)))
-
-
-def _foreign(value: Any) -> bool:
-    """Tell whether a scene has put a function of its own into a class of Manim."""
-    function = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
-    module = getattr(function, "__module__", None) or "manim."
-    return isinstance(function, FunctionType) and not module.startswith(("manim.", "renderer.engine."))

@@ -63,6 +63,7 @@ class Play:
     taken: bool | None = None
     encoded: bool = False
     before: Painted | None = None
+    ended: bool = False  # the stepping, not the painting
 
     @property
     def part(self) -> Part:

@@ -1,26 +1,66 @@
-"""What every forked child does first."""
+"""How a process that runs a scene begins, forks and ends."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
+import io
+import multiprocessing.util
 import os
 import random
 import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
 
+from renderer.engine.errors import Unfit
 from renderer.engine.open_files import OpenFiles
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+class _Threads:
+    usual = 1
+
+
+class _End:
+    elsewhere = False
+
+
+def note_threads() -> None:
+    """Take note of how many threads this process has before a scene begins."""
+    _Threads.usual = _threads()
+
+
+def _threads() -> int:
+    """Count all threads, those of libraries in C too."""
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208  # names
+
+
 def fork_scene() -> int:
-    """Fork a scene in the midst of its plays: the child goes on just as the parent does, and dies with it."""
+    """Fork a scene in the midst of its plays: the child goes on just as the parent does, and dies with it.
+
+    Raises Unfit where the scene has threads, of Python or of a library in C: they would be missing in the child, and
+    what they hold would be held for ever. Libraries that are made for forks have ended theirs by the time of the count.
+    """
+    if threading.active_count() > 1:
+        raise Unfit(f"it runs threads of its own: {threading.enumerate()[-1].name}")
     randomness, parent, files = random.getstate(), os.getpid(), OpenFiles()
     pid = os.fork()
     if not pid:
         random.setstate(randomness)  # Python seeds it anew in every forked child
         settle_child(parent)
         files.separate()
+    elif _threads() > _Threads.usual:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise Unfit("it runs threads of its own, in a library: a video that is read while frames are made, perhaps")
     return pid
 
 
@@ -31,6 +71,31 @@ def settle_child(parent: int) -> None:
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def forget_exit_functions() -> None:
+    """Forget what another program than this process' own left for its end."""
+    atexit._clear()  # noqa: SLF001  # there is no other way
+    atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]  # noqa: SLF001  # ends those of the scene
+
+
+def leave_end_to_another() -> None:
+    """Let another process do what the scene leaves for the end: it runs there from the beginning."""
+    forget_exit_functions()
+    _End.elsewhere = True
+
+
+def end_scene(code: int) -> NoReturn:
+    """End a process in which a scene ran as Python ends a program: exit functions are called, open files flushed."""
+    atexit._run_exitfuncs()  # noqa: SLF001
+    if not _End.elsewhere:
+        for thing in gc.get_objects():
+            if type(thing) in _FILES:
+                with suppress(OSError, ValueError):
+                    thing.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def silence() -> None:

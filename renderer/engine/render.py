@@ -6,20 +6,24 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from renderer.engine.children import Children
-from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Unfit
+from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Stop, Unfit
 from renderer.engine.frame_hashes import note_frames
 from renderer.engine.machine import painters_that_fit
 from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
 from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM
+from renderer.engine.process import note_threads
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
 from renderer.engine.standby import Standby
 from renderer.engine.warm import warm_up
+
+if TYPE_CHECKING:
+    from renderer.engine.stepper import Stepper
 
 Progress = Callable[[int, int | None], None]
 
@@ -77,6 +81,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
     if way.why_serial:
         return _serially(request, way.why_serial)
     standby = Standby(lambda next_way: _again(request, children, progress, next_way))
+    note_threads()
     try:
         return _in_parallel(request, children, progress, way)
     except Unfit as error:
@@ -134,7 +139,7 @@ def _in_parallel(request: SceneRequest, children: Children, progress: Progress |
     scene = scene_class()
     crew = take_over(scene, request, children, way.limit, way.painted or {}, progress)
     try:
-        _run(scene)
+        _step(scene, crew)
     except Killed as killed:
         killed.painted = crew.painted
         raise
@@ -143,6 +148,16 @@ def _in_parallel(request: SceneRequest, children: Children, progress: Progress |
     if request.cache:
         request.cache.prune()
     return replace(_report(request, scene, why_serial=None), cached=crew.cached)
+
+
+def _step(scene: Any, crew: Stepper) -> None:
+    try:
+        _run(scene)
+    except Exception:
+        crew.settle()
+        Stop.again()
+        raise
+    Stop.again()
 
 
 def _scene_class(request: SceneRequest) -> Any:

@@ -35,7 +35,10 @@ class SharedImage:
     def leave_to_child(self) -> None:
         """Close the publishing end in the parent, so that the death of the painter is seen."""
         os.close(self._write)
+        self._write = -1
 
     def close(self) -> None:
-        """Close the waiting end in the parent."""
+        """Close what is open in the parent."""
         os.close(self._read)
+        if self._write >= 0:  # no child was to paint it
+            os.close(self._write)

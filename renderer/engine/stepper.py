@@ -120,8 +120,10 @@ class Stepper:
             self._expect(play.parts[-1])
         if play.static:
             play.static.close()
+            play.static = None
         if play.joining:
             play.joining.end(len(play.parts))
+        play.ended = True
         if play.before:
             self._watch.count(play.frame)
 
@@ -144,6 +146,12 @@ class Stepper:
     def cached(self) -> int:
         """Count the frames that were not painted, but found in the cache."""
         return self._watch.cached
+
+    def settle(self) -> None:
+        """After an error of the scene hear the painters of the plays before it: one may tell that the error is ours."""
+        if self._plays and not self._play.ended:
+            self._watch.abort(self._play)
+        self._watch.finish()
 
     def abort(self) -> None:
         """End all painters."""

@@ -10,10 +10,11 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from manim.utils.iterables import list_update
 
-from renderer.engine.errors import Unfit
+from renderer.engine.errors import Stop, Unfit
 from renderer.engine.ghost import paint_nothing
 from renderer.engine.guard import guarded, unguarded
 from renderer.engine.outside import pardoned, stepping
+from renderer.engine.overrides import replaced
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part
 from renderer.engine.segment import join
@@ -58,8 +59,16 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
+        Stop.again()
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
+        for what, thing, kind in (
+            ("renderer", self, CairoRenderer),
+            ("file writer", self.file_writer, SceneFileWriter),
+            ("camera", self.camera, getattr(type(self.camera), "_guards", None)),
+        ):
+            if kind and (name := replaced(thing, kind)) and not self.crew.paints:
+                raise Unfit(f"it replaces {name} of its {what}")
         if not guarded(self.camera) and not self.crew.paints:
             raise Unfit("it changes its camera for another one")
         self.skip_animations = self._original_skipping_status
@@ -113,6 +122,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
         """Paint a frame of the running play."""
+        if not self._inside_play:
+            raise Unfit("it has a frame made outside of any play")
         if not self.skip_animations:
             with pardoned():
                 self.crew.before_frame()
@@ -140,6 +151,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     def scene_finished(self, scene: Any) -> None:
         """Assemble the video. A scene without a play becomes an image, which is painted here."""
+        Stop.again()
         if not self.num_plays:
             self.skip_animations, self.crew.paints = False, True
             with unguarded(self.camera):
@@ -161,9 +173,8 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
         """Refuse: segments come from painters."""
         raise Unfit("it opens video segments itself")
 
-    def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:  # noqa: ARG002
-        """End all painting."""
-        self.crew.abort()
+    def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:
+        """Leave it to who called the scene: painters may have something to say of its error."""
 
     def finish(self) -> None:
         """Wait for the painters, then join their segments."""

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from renderer.engine import faster
 from renderer.engine.children import Children
 from renderer.engine.encode import opened_by
-from renderer.engine.errors import Unfit
+from renderer.engine.errors import Stop, Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.forks import Plan, Progress
 from renderer.engine.guard import guard, guard_displays
@@ -44,6 +44,7 @@ def take_over(
             raise Unfit(f"it brings a {what} of its own, {type(thing).__name__}")
     if renderer.num_plays:
         raise Unfit("it plays before it is rendered")
+    Stop.swallowed = None
     tqdm.monitor_interval = 0  # its thread would outlive no fork
     watch()
     faster.install()

@@ -63,9 +63,11 @@ class Watch:
         """Wait until all have ended."""
         self.until(lambda: False)
 
-    def abort(self) -> None:
-        """Kill all and wait for their end."""
+    def abort(self, play: Play | None = None) -> None:
+        """Kill all, or those of one play, and wait for their end."""
         for key in list(self._selector.get_map().values()):
+            if play and key.data.play is not play:
+                continue
             with suppress(ProcessLookupError):
                 os.kill(key.data.pid, signal.SIGKILL)
             self._reap(key)

@@ -20,6 +20,7 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from renderer.encoders.choose import Decision, choose
 from renderer.engine.machine import usable_cores
+from renderer.engine.process import end_scene, forget_exit_functions
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.segment_cache import SegmentCache
 from renderer.task import Task
@@ -105,6 +106,7 @@ class SceneRunner(Runner):
         if process:
             return process
         become_child(parent, output)
+        forget_exit_functions()
         return self._run_in_child(unit)
 
     def outcome(self, unit: int, exit_code: int) -> Outcome | None:  # noqa: ARG002  # the scene's own words tell more
@@ -123,10 +125,8 @@ class SceneRunner(Runner):
         try:
             outcome = self._render(unit)
             self._said(unit).write_text(json.dumps(asdict(outcome)), "utf-8")
-            sys.stdout.flush()
-            sys.stderr.flush()
         finally:
-            os._exit(outcome.exit_code)
+            end_scene(outcome.exit_code)
 
     def _render(self, unit: int) -> Outcome:
         from renderer import engine

@@ -41,3 +41,40 @@ def test_a_scene_that_is_killed_has_failed_and_its_sibling_comes_back(project: P
     assert [unit["state"] for unit in output(done)["units"]] == ["succeeded", "failed"]
     assert "Killed was ended by SIGKILL" in output(done)["units"][1]["message"]
     assert [Path(path).name for path in output(done)["outputs"]] == ["Good.mp4"]
+
+
+LEAVES = """\
+import atexit, multiprocessing, os
+from manim import *
+
+
+def serve(pipe):
+    while True:
+        pipe.send(2 * pipe.recv())
+
+
+class Leaves(Scene):
+    def construct(self):
+        mine, its = multiprocessing.Pipe()
+        multiprocessing.Process(target=serve, args=(its,), daemon=True).start()
+        mine.send(0.5)
+        atexit.register(print, "at the end")
+        self.notes = open(os.path.join(os.environ["RENDERER_OUTPUT_DIR"], "notes.txt"), "w")
+        self.notes.write("a note")
+        self.play(Create(Circle(mine.recv())), run_time=0.2)
+        {}
+        print("after")
+"""
+
+
+@pytest.mark.parametrize("look", ["pass", "self.camera.pixel_array.mean()"], ids=["parallel", "serial"])
+def test_what_a_scene_leaves_for_the_end_is_done(look: str, project: Path, run: Run) -> None:
+    (project / "leaves.py").write_text(LEAVES.replace("{}", look))
+    (project / "manim.cfg").write_text("[CLI]\nverbosity = WARNING\n")
+    done = run("submit", "leaves.py", "--json", *SMALL, PYTHONUNBUFFERED="")
+    assert done.returncode == 0, done.stdout
+    outputs = {Path(path).name: Path(path) for path in output(done)["outputs"]}
+    assert set(outputs) == {"Leaves.mp4", "notes.txt"}
+    assert outputs["notes.txt"].read_text() == "a note"
+    lines = run("logs", output(done)["handle"]).stdout.splitlines()
+    assert (lines.count("after"), lines.count("at the end")) == (1, 1), lines

@@ -70,7 +70,7 @@ def test_a_picture_that_looks_otherwise_is_painted(renders: Renders) -> None:
 
 
 def test_what_is_painted_in_a_way_of_its_own_is_never_taken(renders: Renders) -> None:
-    scenes = ["Own", "Instance", "Patched", "Picture", "Space", "Still", "Counter"]
+    scenes = ["Own", "Instance", "Patched", "Picture", "Space", "Still", "Counter", "Joints", "Depths", "Wider"]
     for scene in scenes:
         for change in ("", "", "yes"):
             renders.add(scene, change=change, part_frames=7)
@@ -82,7 +82,7 @@ def test_what_is_painted_in_a_way_of_its_own_is_never_taken(renders: Renders) ->
         assert frames(first) == frames(again), scene
         assert frames(changed) == frames(fresh), scene
         taken |= {scene} if again.said["cached"] else set()
-    assert taken == {"Picture", "Space", "Still", "Counter"}
+    assert taken == {"Picture", "Space", "Still", "Counter", "Joints", "Depths", "Wider"}
 
 
 def test_a_damaged_entry_is_made_again(renders: Renders) -> None:

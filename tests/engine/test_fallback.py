@@ -24,10 +24,20 @@ WHY = {
     "AsksProcess": "led to another state",
     "WritesFrames": "writes frames itself",
     "Counts": "writes a file while frames are made",
+    "ShowsClip": "threads of its own, in a library",
+    "Inverts": "replaces add_frame of its renderer",
+    "InvertsAll": "replaces get_frame of its renderer",
+    "TimeCode": "replaces capture_mobjects of its camera",
+    "SwallowsAll": "looks at the painted picture",
+    "SwallowsPlays": "looks at the painted picture",
+    "Divides": "led to another state",
+    "KeepsDatabase": "has a database open",
+    "RendersOutside": "has a frame made outside of any play",
 }
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),
     "BreaksInUpdater": ("KeyError", "late"),
+    "BreaksInPainting": ("SceneError", "KeyError: 'round'"),
     "PlaysInside": ("SceneError", "Cannot open a video segment"),
 }
 

@@ -42,6 +42,18 @@ def test_what_was_painted_before_a_painter_was_killed_is_not_painted_again(tmp_p
     assert not second
 
 
+@pytest.mark.parametrize("preset", ["manim", "fast"])
+def test_plays_that_are_over_hold_nothing(tmp_path: Path, preset: str) -> None:
+    cache = {"cache": str(tmp_path / "cache"), "preset": preset, "part_frames": 10}
+    orders = [rig.order(tmp_path, FILE, "LongPlays", folder=str(tmp_path / name), **cache) for name in ("one", "two")]
+    for found in rig.ours(tmp_path, FILE, orders):
+        holds = [line.split()[1:] for line in found.log.splitlines() if line.startswith("holds")]
+        files, shared = ([int(words[at]) for words in holds] for at in (0, 1))
+        assert len(set(shared)) == 1, shared
+        assert files[-1] - files[0] < len(files) - 1, files
+    assert found.said["cached"] > 0
+
+
 def test_painters_that_are_always_killed_ran_out_of_memory(tmp_path: Path) -> None:
     found = one(tmp_path, "AlwaysKilled", children=2)
     assert found.said["error"] == "OutOfMemoryError"

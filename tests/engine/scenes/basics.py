@@ -224,3 +224,12 @@ class Silhouette(Scene):
         caps = [CapStyleType.ROUND, CapStyleType.SQUARE, CapStyleType.BUTT]
         lines = VGroup(*[Triangle(stroke_width=15, joint_type=j, cap_style=c) for j, c in zip(joints, caps)])
         self.play(Create(lines.arrange(RIGHT)), run_time=0.7)
+
+
+class Numbers(Scene):
+    """Keeps numbers and names that are hard to write down."""
+
+    def construct(self):
+        self.number, self.names = 2**20000, {"\ud800": 1}
+        setattr(self, "\ud800", 1)
+        self.play(Create(Square()), run_time=0.4)

@@ -1,5 +1,6 @@
 """Scenes that are rendered twice, with a change between."""
 
+import functools
 import itertools
 import os
 
@@ -115,3 +116,36 @@ class Counter(Scene):
         self.add(Dot().add_updater(lambda m: m.move_to([next(numbers) / 10, 0, 0])))
         self.wait(1.2)
         self.play(Create(Square()), run_time=0.6)
+
+
+class Joints(Scene):
+    def construct(self):
+        if CHANGE:
+            import cairo
+            from manim.camera import camera
+
+            camera.LINE_JOIN_MAP[LineJointType.AUTO] = cairo.LineJoin.ROUND
+        self.play(FadeIn(Triangle(stroke_width=30)), run_time=0.4)
+
+
+class Depths(ThreeDScene):
+    """Paints what has no curves before or behind what has."""
+
+    def construct(self):
+        picture = ImageMobject(np.uint8([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]]))
+        picture.height = 3
+        points = PMobject(stroke_width=30).add_points([[x / 10, 0, 0] for x in range(-20, 20)], color=YELLOW)
+        self.add(picture, points, Square(2, fill_opacity=1).set_shade_in_3d(True).shift(OUT))
+        if CHANGE:
+            picture.shade_in_3d = points.shade_in_3d = True
+        self.play(FadeIn(Dot(LEFT * 4)), run_time=0.4)
+
+
+class Wider(Scene):
+    def construct(self):
+        width = VMobject.get_stroke_width
+        if CHANGE:
+            VMobject.get_stroke_width = functools.partialmethod(
+                lambda shape, background=False, by=1: width(shape, background) * by, by=5
+            )
+        self.play(FadeIn(Triangle()), run_time=0.4)

@@ -106,3 +106,15 @@ class Endless(Scene):
     def construct(self):
         self.add(Square().add_updater(lambda m, dt: m.rotate(dt)))
         self.wait(100000)
+
+
+class LongPlays(Scene):
+    """Tells after each play how many descriptors and shared pieces of memory it holds."""
+
+    def construct(self):
+        self.add(Square())
+        for _ in range(6):
+            self.play(FadeIn(Dot().shift(UP)), run_time=3.5)
+            with open("/proc/self/maps") as maps:
+                shared = sum(" rw-s " in line for line in maps)
+            print("holds", len(os.listdir("/proc/self/fd")), shared)

@@ -1,9 +1,11 @@
 """Scenes that cannot be stepped without painting, or that fail."""
 
+import itertools
 import threading
 import time
 
 from manim import *
+from manim.renderer.cairo_renderer import CairoRenderer
 
 
 class ReadsPixels(Scene):
@@ -186,6 +188,120 @@ class Counts(Scene):
         self.wait(1.2, frozen_frame=False)
 
 
+class ShowsClip(Scene):
+    """Reads a video while frames are made, by a library whose threads no child has."""
+
+    def construct(self):
+        import av
+
+        with av.open("clip.mp4", "w") as clip:
+            stream = clip.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            for number in range(60):
+                picture = np.full((240, 320, 3), number * 4, np.uint8)
+                clip.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            clip.mux(stream.encode())
+        frames = av.open("clip.mp4").decode(video=0)
+        shown = ImageMobject(next(frames).to_ndarray(format="rgb24")).scale_to_fit_height(4)
+        shown.add_updater(lambda m, dt: setattr(m, "pixel_array", next(frames).to_ndarray(format="rgba")))
+        self.add(shown)
+        self.wait(0.6)
+
+
+class Inverts(Scene):
+    """Puts a function of its own between Manim's renderer and its file writer."""
+
+    def setup(self):
+        add = self.renderer.add_frame
+        self.renderer.add_frame = lambda frame, num_frames=1: add(255 - frame, num_frames)
+
+    def construct(self):
+        self.play(Create(Square()), run_time=0.4)
+
+
+class InvertsAll(Scene):
+    """Does so in Manim's class, and in the midst."""
+
+    def construct(self):
+        self.play(Create(Square()), run_time=0.4)
+        get = CairoRenderer.get_frame
+        CairoRenderer.get_frame = lambda renderer: 255 - get(renderer)
+        self.play(Create(Circle()), run_time=0.4)
+
+
+class TimeCode(Scene):
+    """Counts the frames that its camera paints, in the picture."""
+
+    def setup(self):
+        capture, count = self.camera.capture_mobjects, itertools.count()
+
+        def captured(*args, **kwargs):
+            capture(*args, **kwargs)
+            self.camera.pixel_array[:5, : 3 * next(count)] = 255
+
+        self.camera.capture_mobjects = captured
+
+    def construct(self):
+        self.play(Create(Square()), run_time=0.4)
+        self.play(Create(Circle()), run_time=0.4)
+
+
+class SwallowsAll(Scene):
+    def construct(self):
+        self.play(FadeIn(Square(fill_opacity=1)), run_time=0.3)
+        try:
+            value = float(self.camera.pixel_array[..., :3].mean())
+        except:
+            value = 0.0
+        self.play(Create(Circle(radius=1 + value / 30)), run_time=0.4)
+
+
+class SwallowsPlays(Scene):
+    """Leaves out the animations that fail, the first and the last among them."""
+
+    def construct(self):
+        dot = Dot(fill_opacity=1)
+        dot.add_updater(lambda m: m.set_x(self.camera.pixel_array[..., 0].mean() / 10))
+        for animation in (FadeIn(dot), Create(Square()), FadeOut(dot)):
+            try:
+                self.play(animation, run_time=0.3)
+            except:
+                pass
+
+
+class Divides(Scene):
+    """Fails where nothing is painted, after a play whose painters were not heard yet."""
+
+    def construct(self):
+        square = PaintCounts(fill_opacity=1)
+        self.add(square)
+        before = len(square.painted)
+        self.play(Create(Circle()), run_time=0.5)
+        self.play(square.animate.shift(RIGHT * (1 / (len(square.painted) - before))), run_time=0.5)
+
+
+class KeepsDatabase(Scene):
+    def construct(self):
+        import sqlite3
+
+        base = sqlite3.connect("base.db", isolation_level=None)
+        base.execute("drop table if exists steps")
+        base.execute("create table steps (x)")
+        dot = Dot().add_updater(lambda m: base.execute("insert into steps values (1)"))
+        self.add(dot)
+        self.play(Create(Square()), run_time=0.5)
+        dot.clear_updaters()
+        (count,) = base.execute("select count(*) from steps").fetchone()
+        self.play(FadeIn(Dot([count / 10, 1, 0])), run_time=0.3)
+
+
+class RendersOutside(Scene):
+    def construct(self):
+        self.add(Square())
+        self.renderer.render(self, 0, self.mobjects)
+        self.play(Create(Circle()), run_time=0.4)
+
+
 class Breaks(Scene):
     def construct(self):
         self.play(Create(Square()), run_time=0.5)
@@ -200,6 +316,14 @@ class BreaksInUpdater(Scene):
 
         self.add(Dot().add_updater(step))
         self.wait(1.5, frozen_frame=False)
+
+
+class BreaksInPainting(Scene):
+    """Raises one error in the parent, and an earlier one in the painter."""
+
+    def construct(self):
+        self.play(Create(Square(joint_type="round")), run_time=0.4)
+        raise ValueError("later")
 
 
 class PlaysInside(Scene):
