@@ -8,6 +8,8 @@ import tempfile
 
 from renderer.engine.machine import usable_cores
 
+SLOT = "renderer-slot-"
+
 
 class Children:
     """At most ``n`` children at once, over every process that was forked after this was made.
@@ -36,6 +38,6 @@ class Children:
 
 
 def _unlinked_file() -> int:
-    descriptor, path = tempfile.mkstemp(prefix="renderer-slot-")
+    descriptor, path = tempfile.mkstemp(prefix=SLOT)
     os.unlink(path)  # noqa: PTH108  # mkstemp speaks of descriptors
     return descriptor

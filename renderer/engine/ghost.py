@@ -19,8 +19,19 @@ def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # a Manim came
         for shown in extract_mobject_family_members(mobjects):
             if isinstance(shown, ImageMobjectFromCamera):
                 shown.get_pixel_array()
+    _read_textures(camera, mobjects)
     if "display_funcs" not in vars(camera) or not camera.pixel_array_to_cairo_context:
         _first_time(camera, camera.get_mobjects_to_display(mobjects))
+
+
+def _read_textures(camera: Any, mobjects: Iterable[Any]) -> None:
+    """Have the camera read the images by which shapes are coloured: it does so once, when it first paints one."""
+    for shown in mobjects:
+        for member in shown.get_family():
+            if (image := vars(member).get("background_image")) is not None and len(member.points):
+                displayer = camera.get_background_colored_vmobject_displayer()
+                displayer.get_background_array(image)
+                camera.get_cairo_context(displayer.pixel_array)
 
 
 def _first_time(camera: Any, displayed: list[Any]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from pathlib import Path
+
+from renderer.engine.children import SLOT
 
 
 class OpenFiles:
     """The open files of this process, noted before it forks. The descriptors stay valid in the child."""
 
     def __init__(self) -> None:
-        self._positions = {file: os.lseek(file, 0, os.SEEK_CUR) for file in map(int, _descriptors()) if _named(file)}
+        self._positions = {file: os.lseek(file, 0, os.SEEK_CUR) for file in map(int, _descriptors()) if _theirs(file)}
 
     def separate(self) -> None:
         """In the child: read on from where the parent was, and write nothing that the parent writes too."""
@@ -29,10 +32,9 @@ def _descriptors() -> list[str]:
     return os.listdir("/proc/self/fd")  # noqa: PTH208  # names, and the one that lists them is gone
 
 
-def _named(file: int) -> bool:
-    """Tell whether it is a regular file that has a name; the slots of children have none."""
+def _theirs(file: int) -> bool:
+    """Tell whether it is a regular file, and no slot of children."""
     try:
-        status = os.fstat(file)
+        return stat.S_ISREG(os.fstat(file).st_mode) and SLOT not in str(Path(f"/proc/self/fd/{file}").readlink())
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and status.st_nlink > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from renderer.engine.errors import Unfit
@@ -14,6 +14,7 @@ _TOUCHING = {
     "os.exec", "os.fork", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.symlink",
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
+_CHANGING = {"os.remove", "os.rename", "os.truncate"}
 _HARMLESS = ("/dev/", "/proc/")
 
 
@@ -22,10 +23,15 @@ class _Watch:
     depth = 0  # above zero while the scene's own code steps through a play
     pardons = 0  # above zero while Manim or we do what the others would be blamed for
     database = False  # whether the scene has opened one, whose files no hook tells of any more
+    settle: Callable[[], object] = bool  # waits for the painters of all plays so far
 
 
-def watch() -> None:
-    """Start to watch this process and those forked from it. Python's audit hooks stay for good."""
+def watch(settle: Callable[[], object]) -> None:
+    """Start to watch this process and those forked from it. Python's audit hooks stay for good.
+
+    Before a scene changes a file between plays, ``settle`` has to wait for its painters, who may read it late.
+    """
+    _Watch.settle = settle
     _Watch.depth, _Watch.pardons, _Watch.database = 0, 0, False
     if not _Watch.installed:
         _Watch.installed = True
@@ -57,12 +63,18 @@ def pardoned() -> Iterator[None]:
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
     if event == "sqlite3.connect":
         _Watch.database = True
-    if not _Watch.depth or _Watch.pardons:
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
+    if _Watch.pardons or not (writes or event in _TOUCHING):
         return
-    if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
-        _refuse("writes a file", arguments)
-    elif event in _TOUCHING:
-        _refuse(f"calls {event}", arguments)
+    if _Watch.depth:
+        _refuse("writes a file" if writes else f"calls {event}", arguments)
+    elif (writes or event in _CHANGING) and _is_there(arguments[0]):
+        with pardoned():
+            _Watch.settle()
+
+
+def _is_there(path: object) -> bool:
+    return isinstance(path, str | bytes | os.PathLike) and os.path.exists(path)  # noqa: PTH110  # bytes, too
 
 
 def _refuse(what: str, arguments: tuple[object, ...]) -> None:

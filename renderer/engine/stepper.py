@@ -147,6 +147,10 @@ class Stepper:
         """Count the frames that were not painted, but found in the cache."""
         return self._watch.cached
 
+    def wait(self) -> None:
+        """Wait for what is being painted."""
+        self._watch.finish()
+
     def settle(self) -> None:
         """After an error of the scene hear the painters of the plays before it: one may tell that the error is ours."""
         if self._plays and not self._play.ended:

@@ -46,7 +46,6 @@ def take_over(
         raise Unfit("it plays before it is rendered")
     Stop.swallowed = None
     tqdm.monitor_interval = 0  # its thread would outlive no fork
-    watch()
     faster.install()
     share_made_files(request.scratch / "files.lock")
     opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
@@ -65,6 +64,7 @@ def take_over(
             painted=painted,
         ),
     )
+    watch(crew.wait)
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)

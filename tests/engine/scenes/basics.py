@@ -233,3 +233,44 @@ class Numbers(Scene):
         self.number, self.names = 2**20000, {"\ud800": 1}
         setattr(self, "\ud800", 1)
         self.play(Create(Square()), run_time=0.4)
+
+
+def texture(colour):
+    from PIL import Image
+
+    Image.new("RGB", (16, 9), colour).save("texture.png")
+    return "texture.png"
+
+
+class SameTexture(Scene):
+    """Colours shapes by an image file that changes: Manim reads it once."""
+
+    def construct(self):
+        self.play(FadeIn(Circle(fill_opacity=1).color_using_background_image(texture("red"))), run_time=0.4)
+        self.play(FadeIn(Square(fill_opacity=1).color_using_background_image(texture("lime"))), run_time=0.4)
+
+
+class TextureScale(Scene):
+    """Changes the camera's frame after a texture was shown."""
+
+    def construct(self):
+        self.add(Circle(2, fill_opacity=1).color_using_background_image(texture("red")))
+        self.wait(0.2)
+        self.camera.frame_width = 28
+        self.play(Create(Square()), run_time=0.4)
+
+
+class KnownTexture(Scene):
+    """Shows a texture between two plays that are equal but for what Manim's camera knows since."""
+
+    def construct(self):
+        import random
+
+        shape, dot = Circle(fill_opacity=1).color_using_background_image(texture("red")), Dot(DOWN * 2)
+        self.add(Dot(UP).add_updater(lambda m: random.random()), dot)
+        for _ in range(3):
+            self.play(Indicate(dot), run_time=0.3)
+        self.play(FadeIn(shape), run_time=0.2)
+        self.remove(shape)
+        self.play(Indicate(dot), run_time=0.3)
+        self.play(FadeIn(Dot([random.random(), 0, 0])), run_time=0.2)

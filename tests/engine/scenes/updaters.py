@@ -221,3 +221,33 @@ class OpenFiles(Scene):
         with open("log.txt") as log:
             count = len(log.readlines())
         self.play(FadeIn(Dot([count / 10, 1, 0])), run_time=0.4)
+
+
+class ReadsFile(Scene):
+    """Reads in each frame a file that is written anew between plays."""
+
+    def construct(self):
+        from pathlib import Path
+
+        dot = Dot(radius=1)
+        self.add(dot)
+        for name in ("#ff0000", "#0000ff"):
+            Path("colour.txt").write_text(name)
+            read = UpdateFromAlphaFunc(dot, lambda m, a: m.set_color(Path("colour.txt").read_text() if a < 1 else WHITE))
+            self.play(read, run_time=0.8)
+
+
+class WritesUnnamed(Scene):
+    """Writes a line for each frame into a file that has no name, and counts them."""
+
+    def construct(self):
+        import tempfile
+
+        lines = tempfile.TemporaryFile("w+", buffering=1)
+        dot = Dot().add_updater(lambda m: (lines.write("x\n"), m.shift(RIGHT * 0.1)))
+        self.add(dot)
+        for _ in range(3):
+            self.play(Create(Square()), run_time=0.5)
+        dot.clear_updaters()
+        lines.seek(0)
+        self.play(FadeIn(Dot([len(lines.readlines()) / 20, 1, 0])), run_time=0.3)
