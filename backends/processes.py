@@ -57,6 +57,19 @@ def end_trees(roots: list[int]) -> None:
         _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
 
 
+def oom_kills() -> int:
+    """Count the processes of this cgroup that the kernel ended for memory; 0 where that cannot be read."""
+    for path in (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control")):
+        try:
+            for line in path.read_text().splitlines():
+                key, _, count = line.partition(" ")
+                if key == "oom_kill":
+                    return int(count)
+        except (OSError, ValueError):
+            continue
+    return 0
+
+
 def signal_name(number: int) -> str:
     """Name a signal: SIGKILL, or "signal 40" for one without a name."""
     try:

@@ -25,6 +25,7 @@ from backends.contract import RESULT, UnitResult, worker_command
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names, stream
+from backends.processes import oom_kills
 from backends.storage import Storage
 
 INPUTS, WORK, STORE = Path(names.INPUTS), Path(names.WORK), Path(names.STORE)
@@ -115,6 +116,7 @@ def _work(bundle: Path, unit: int, environment: dict[str, str]) -> int:
         sys.executable, task=str(INPUTS / names.TASK_KEY), bundle=str(bundle), output=str(OUTPUT), units=[unit]
     )
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    kills = oom_kills()
     with subprocess.Popen(command, env=environment, start_new_session=True) as worker:
         try:
             code = worker.wait()
@@ -122,6 +124,8 @@ def _work(bundle: Path, unit: int, environment: dict[str, str]) -> int:
             worker.terminate()
             worker.wait()
             raise
+    if code == -signal.SIGKILL and oom_kills() > kills:
+        return ExitCode.OUT_OF_MEMORY
     return 128 - code if code < 0 else code
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from renderer.engine.children import Children
 from renderer.engine.encode import Opened, SegmentEncoder
+from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
 from renderer.engine.keeping import Keeping
 from renderer.engine.painter import Painter
@@ -55,7 +56,12 @@ class Forks:
         if (joining := play.joining) is not None:
             self._watch.until(lambda: part.index < joining.encoded + joining.buffers)
         slot = self._watch.slot(self._plan.children, self._plan.limit)
-        if (pipe := self._forked(part, play)) is not None:
+        try:
+            pipe = self._forked(part, play)
+        except Unfit:
+            os.close(slot)  # other scenes may have it
+            raise
+        if pipe is not None:
             self._become_painter(play, part, pipe)
             return
         os.close(slot)

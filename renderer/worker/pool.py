@@ -18,8 +18,8 @@ from backends.contract import FILES, LOG, RESULT, Output, UnitError, UnitResult
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.files import sha256
-from backends.processes import adopt_orphans, end_children, end_trees, signal_name
-from renderer.worker import processes, versions
+from backends.processes import adopt_orphans, end_children, end_trees, oom_kills, signal_name
+from renderer.worker import versions
 from renderer.worker.units import Job, Outcome, Runner, SceneRunner, ScriptRunner
 
 POLL_S = 0.05
@@ -78,7 +78,7 @@ class Pool:
         read, write = os.pipe()
         os.set_blocking(read, False)
         log = (folder / LOG).open("wb")
-        started, oom_kills = datetime.now(UTC), processes.oom_kills()
+        started, kills = datetime.now(UTC), oom_kills()
         process = runner.start(unit, write)
         os.close(write)
         self.running[read] = _Running(
@@ -88,7 +88,7 @@ class Pool:
             log=log,
             deadline=time.monotonic() + self.job.task.timeout,
             started=started,
-            oom_kills=oom_kills,
+            oom_kills=kills,
         )
         self.selector.register(read, selectors.EVENT_READ)
 
@@ -151,7 +151,7 @@ class Pool:
         outcome = runner.outcome(item.unit, exit_code)
         if outcome:
             return outcome
-        if exit_code == -signal.SIGKILL and processes.oom_kills() > item.oom_kills:
+        if exit_code == -signal.SIGKILL and oom_kills() > item.oom_kills:
             message = f"{name} ran out of memory: the kernel ended it"
             return _failed(ExitCode.OUT_OF_MEMORY, message, "raise --memory, or lower the resolution")
         if exit_code >= 0:
