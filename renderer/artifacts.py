@@ -11,6 +11,7 @@ from backends import Backend, JobHandle
 from backends.contract import FILES, RESULT, UnitResult
 from backends.errors import InputError, OutputError
 from backends.files import sha256
+from renderer.ignore import STAGING
 
 IGNORE = ".rendererignore"
 
@@ -19,7 +20,7 @@ def check_writable(folder: Path) -> None:
     """Make the folder if need be and write to it. Raises OutputError before any work is done for nothing."""
     try:
         if not folder.is_dir():
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)  # another submit may be making it
             # what is rendered here is no input of the next job
             (folder / IGNORE).write_text("*\n")
         with tempfile.TemporaryFile(dir=folder):
@@ -37,7 +38,7 @@ def collect(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
     """
     check_writable(into)
     try:
-        with tempfile.TemporaryDirectory(prefix=".renderer-", dir=into) as staging:
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=into) as staging:
             folders = backend.fetch(handle, Path(staging))
             found = [item for folder in folders for item in _verified(folder)]
             return _move(found, into)

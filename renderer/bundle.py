@@ -16,6 +16,8 @@ import zstandard
 from backends import Bundle
 from backends.errors import InputError, SpecError
 
+MTIME = 315619200  # the second day of 1980, for zip files know no time before that year
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -51,6 +53,7 @@ def _tar(entries: list[Entry]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
             header = tarfile.TarInfo(entry.name)
+            header.mtime = MTIME
             if stat.S_ISLNK(entry.info.st_mode):
                 header.type, header.mode = tarfile.SYMTYPE, 0o777
                 header.linkname = os.fspath(entry.path.readlink())

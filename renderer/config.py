@@ -160,4 +160,5 @@ def _in_words(error: ValidationError, given: Mapping[str, _Given]) -> SpecError:
     if not key:
         return SpecError(message)
     item = given[key]
-    return SpecError(f"{key} cannot be {item.value!r} ({item.origin}): {message}")
+    value = [str(text).partition("=")[0] for text in item.value] if key == "env" else item.value  # never its secrets
+    return SpecError(f"{key} cannot be {value!r} ({item.origin}): {message}")

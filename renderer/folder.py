@@ -74,7 +74,7 @@ class _Walk:
                 self.ignored.append(name)
             elif is_folder:
                 yield from self.entries(path, rules)
-            elif looks_like_credential(path):
+            elif looks_like_credential(Path(name)):
                 self.credentials.append(name)
             else:
                 yield from self._file(name, path, item.stat(follow_symlinks=False))

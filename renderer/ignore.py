@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides, wherever it lies
+STAGING = ".renderer-"  # how folders begin in which outputs arrive
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({
     "__pycache__", ".venv", "venv", "node_modules", "media", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache",
@@ -17,22 +19,23 @@ _LEFTOVER_FOLDERS = frozenset({
 })  # fmt: skip
 _NAMES = frozenset({
     ".boto", ".dockercfg", ".env", ".envrc", ".git-credentials", ".htpasswd", ".modal.toml", ".netrc", ".npmrc",
-    ".pgpass", ".pypirc", ".s3cfg", ".vault-token", "credentials", "credentials.json", "kubeconfig", "secrets.json",
-    "secrets.toml", "secrets.yaml", "secrets.yml", "token.txt",
+    ".pgpass", ".pypirc", ".s3cfg", ".vault-token", "application_default_credentials.json", "credentials",
+    "credentials.json", "kubeconfig", "rclone.conf", "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml",
+    "terraform.tfvars", "token.json", "token.txt",
 })  # fmt: skip
 _BEGINNINGS = (".env.", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
 _BEGINNINGS_OF_JSON = ("client_secret", "service-account", "service_account")
 _ENDINGS = (
-    "-key.json", "_key.json", "_secret.json", ".gpg", ".jks", ".kdbx", ".key", ".keystore", ".kubeconfig", ".p12",
-    ".pem", ".pfx", ".ppk", ".token",
+    "-key.json", "_key.json", "_secret.json", ".env", ".gpg", ".jks", ".kdbx", ".key", ".keystore", ".kubeconfig",
+    ".p12", ".pem", ".pfx", ".ppk", ".token",
 )  # fmt: skip
 _FOLDERS = (".aws", ".azure", ".config/gcloud", ".gnupg", ".kube", ".ssh", "credentials")
 _HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
 
 
 def looks_like_credential(path: Path) -> bool:
-    """Judge by the name alone; the comparison knows no case."""
-    name, whole = path.name.lower(), path.as_posix().lower()
+    """Judge by the name alone, below the bundle's root; the comparison knows no case."""
+    name, whole = path.name.lower(), f"/{path.as_posix().lower()}"
     if name in _HARMLESS or name.endswith(".pub"):
         return False
     return (
@@ -85,7 +88,22 @@ def _levels(folder: Path) -> list[_Level]:
 def _read(file: Path) -> _Level:
     from pathspec import GitIgnoreSpec  # where there is no such file a start is quicker without it
 
-    return _Level(file.parent, file.name, GitIgnoreSpec.from_lines(file.read_text("utf-8", "replace").splitlines()))
+    lines = file.read_text("utf-8", "replace").splitlines()
+    try:
+        spec = GitIgnoreSpec.from_lines(lines)
+    except (ValueError, re.error):  # git passes over a line that it does not understand
+        spec = GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
+    return _Level(file.parent, file.name, spec)
+
+
+def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def _down_from_checkout(root: Path) -> list[Path]:
@@ -97,6 +115,6 @@ def _down_from_checkout(root: Path) -> list[Path]:
 
 
 def _is_leftover(path: Path, *, is_folder: bool) -> bool:
-    if path.name in _LEFTOVERS or path.name.endswith(".pyc"):
+    if path.name in _LEFTOVERS or path.name.endswith(".pyc") or path.name.startswith(STAGING):
         return True
     return is_folder and (path.name in _LEFTOVER_FOLDERS or (path / "pyvenv.cfg").is_file())

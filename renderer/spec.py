@@ -55,6 +55,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         renderer=settings.renderer,
     )
     _check_encoder(settings, picture if kind == "manim" else None)
+    _check_text(spec, settings)
     packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
@@ -80,6 +81,17 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         attached=spec.attached,
     )
     return Prepared(job=job, packed=packed)
+
+
+def _check_text(spec: RenderSpec, settings: Settings) -> None:
+    """Refuse bytes that are no text: they could not be sent."""
+    texts = {f"the argument {text!a}": text for text in spec.arguments}
+    texts |= {f"the variable {key!a}": key + value for key, value in settings.env.items()}
+    for what, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise SpecError(f"{what} is not UTF-8", hint="write it in a file of the folder") from error
 
 
 def job_name(text: str) -> str:

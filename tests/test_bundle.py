@@ -91,13 +91,26 @@ def test_the_file_itself_goes_along_even_when_ignored(tmp_path: Path) -> None:
 
 NEVER = [
     *(".git/config", "venv/bin/python", ".venv/x", "env2/pyvenv.cfg", "media/videos/a.mp4", "sub/media/Tex/x.svg"),
-    *("__pycache__/m.pyc", "node_modules/x/y.js", ".DS_Store"),
+    *("__pycache__/m.pyc", "node_modules/x/y.js", ".DS_Store", "renders/.renderer-x1/0/files/a.mp4"),
 ]
 SECRET = [
     *(".env", ".env.local", "server.pem", "id_rsa", "id_ed25519", "sub/.netrc", ".modal.toml", "kubeconfig"),
     *("my.kubeconfig", ".kube/config", ".aws/credentials", ".docker/config.json", "service-account-x.json"),
-    *("credentials.json", "KEY.PEM", "tls.key", ".pypirc", "secrets.yaml"),
+    *("credentials.json", "KEY.PEM", "tls.key", ".pypirc", "secrets.yaml", "prod.env", "token.json", "rclone.conf"),
+    *("application_default_credentials.json", "terraform.tfvars", "credentials/of.txt"),
 ]
+
+
+def test_only_names_below_the_folder_count(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials" / "project"
+    folder.mkdir(parents=True)
+    packed = pack(folder, main=make(folder, {"main.py": "x", "data.txt": "1"}), limit=LIMIT)
+    assert set(packed.files) == {"main.py", "data.txt"}
+
+
+def test_a_line_that_git_passes_over_is_passed_over(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", "a.log": "", ".gitignore": "!\n[z-a]\nfoo\\\n*.log\n"})
+    assert set(pack(tmp_path, main=main, limit=LIMIT).files) == {"main.py", ".gitignore"}
 
 
 def test_leftovers_and_credentials_never_go_along(tmp_path: Path) -> None:

@@ -11,25 +11,27 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 from backends.base import Backend, Plan
 from backends.contract import worker_command
 from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.files import cache_folder, state_folder
 from backends.local import status
-from backends.local.folder import Ended, JobFolder, Record, boot_id, now, write_json
+from backends.local.folder import JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
 from backends.local.options import LocalOptions
-from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
+from backends.models import JobHandle, JobSpec, JobStatus, LogLine
 
 CANCEL_WAIT_S = 5.0
+HALF_MADE_S = 3600.0  # a folder that is no job after it never becomes one
 POLL_S = 0.02
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as submit makes them
 
@@ -76,8 +78,11 @@ class LocalBackend(Backend[LocalRequest]):
                 f"cannot write the job to {self.jobs}: {error.strerror}", hint="set RENDERER_LOCAL_STATE_DIR"
             ) from error
         try:
-            self._fill(folder, plan.spec)
-            self._start(folder)
+            with folder.lock.open("wb") as lock:  # before the job can be seen: without its lock it would seem lost
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._fill(folder, plan.spec)
+                folder.write_record(_record(plan.spec))
+                self._start(folder, lock)
         except BaseException as error:
             shutil.rmtree(folder.path, ignore_errors=True)
             if isinstance(error, OSError):
@@ -119,7 +124,7 @@ class LocalBackend(Backend[LocalRequest]):
 
     def list(self) -> Iterator[JobStatus]:
         """Read every job folder, newest first."""
-        found = [(folder.record().created, folder) for folder in self._folders()]
+        found = [(record.created, folder) for record, folder in self._folders()]
         for _, folder in sorted(found, key=lambda item: item[0], reverse=True):
             with suppress(OSError, ValueError):  # deleted meanwhile
                 yield status.read(folder, JobHandle(self.name, (folder.path.name,)))
@@ -154,7 +159,7 @@ class LocalBackend(Backend[LocalRequest]):
             raise InputError(f"the job's folder {folder.path} is damaged", hint="remove that folder") from error
         raise _not_found(handle)
 
-    def _folders(self) -> Iterator[JobFolder]:
+    def _folders(self) -> Iterator[tuple[Record, JobFolder]]:
         if not self.jobs.is_dir():
             return
         for path in self.jobs.iterdir():
@@ -162,8 +167,7 @@ class LocalBackend(Backend[LocalRequest]):
                 continue
             folder = JobFolder(path)
             with suppress(OSError, ValueError, TypeError):
-                folder.record()
-                yield folder
+                yield folder.record(), folder
 
     def _new_folder(self, spec: JobSpec) -> JobFolder:
         self.jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -178,15 +182,6 @@ class LocalBackend(Backend[LocalRequest]):
         folder.bundle.write_bytes(spec.bundle.data)
         write_json(folder.environment, {**self._segment_cache(), **spec.env}, mode=0o600)
         folder.units.mkdir()
-        record = Record(
-            name=spec.name,
-            units=spec.units,
-            created=now(),
-            boot=boot_id(),
-            retries=spec.retries,
-            timeout=spec.timeout.total_seconds(),
-        )
-        folder.write_record(record)
 
     def _segment_cache(self) -> dict[str, str]:
         """Tell the worker where painted segments are kept from job to job."""
@@ -197,10 +192,9 @@ class LocalBackend(Backend[LocalRequest]):
             "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
         }
 
-    def _start(self, folder: JobFolder) -> None:
-        """Start the supervisor with the lock already taken, so that nobody ever sees the job without it."""
-        with folder.lock.open("wb") as lock, (folder.path / "supervisor.log").open("wb") as log:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    def _start(self, folder: JobFolder, lock: BinaryIO) -> None:
+        """Start the supervisor, which takes over the lock."""
+        with (folder.path / "supervisor.log").open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)],
                 stdin=subprocess.DEVNULL,
@@ -211,17 +205,33 @@ class LocalBackend(Backend[LocalRequest]):
                 start_new_session=True,
             )
             folder.pid.write_text(str(supervisor.pid))
-            supervisor.returncode = 0  # it outlives this process; nobody waits for it here
+        threading.Thread(target=supervisor.wait, daemon=True).start()  # it may outlive this process, or not
 
     def _prune(self) -> None:
-        """Remove jobs that ended long ago."""
+        """Remove jobs that ended long ago, and what submits that were killed left; jobs that were lost end here."""
         oldest = datetime.now(UTC) - timedelta(days=self.options.keep_days)
-        for folder in self._folders():
-            ended: Ended | None = None
+        known = set()
+        for _, folder in self._folders():
+            known.add(folder.path)
             with suppress(OSError, ValueError, TypeError):
-                ended = folder.ended()
-            if ended and ended.state in JobState and datetime.fromisoformat(ended.finished) < oldest:
-                shutil.rmtree(folder.path, ignore_errors=True)
+                finished = status.read(folder, JobHandle(self.name, (folder.path.name,))).finished
+                if finished and finished < oldest:
+                    shutil.rmtree(folder.path, ignore_errors=True)
+        for path in set(self.jobs.iterdir() if self.jobs.is_dir() else ()) - known:
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > HALF_MADE_S and not JobFolder(path).supervised():
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _record(spec: JobSpec) -> Record:
+    return Record(
+        name=spec.name,
+        units=spec.units,
+        created=now(),
+        boot=boot_id(),
+        retries=spec.retries,
+        timeout=spec.timeout.total_seconds(),
+    )
 
 
 def _not_found(handle: JobHandle) -> JobNotFoundError:

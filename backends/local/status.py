@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import datetime
 
 from backends.contract import RESULT, UnitResult, last_progress, last_status
@@ -41,6 +42,8 @@ def _lost(folder: JobFolder, record: Record) -> Ended:
     else:
         reason = "the process that watched over the job was killed"
         ended = Ended(state=JobState.FAILED, finished=now(), exit_code=ExitCode.LOST, reason=reason)
+    if end := folder.launcher().end:
+        subprocess.run(end, capture_output=True, check=False)
     folder.end(ended)
     return ended
 

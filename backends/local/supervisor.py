@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -28,22 +30,26 @@ NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
 
-class _Cancelled(BaseException):
+class _Stopped(BaseException):
     pass
 
 
 def main() -> None:
     """Run the job of the folder given as argument to its end."""
-    signal.signal(signal.SIGTERM, _cancel)
+    signal.signal(signal.SIGTERM, _stop)
     adopt_orphans()
     folder = JobFolder(Path(sys.argv[1]))
     supervisor = Supervisor(folder)
     try:
         ended = supervisor.run()
-    except _Cancelled:
+    except _Stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.end_worker()
-        ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
+        if folder.cancel.exists():
+            ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
+        else:
+            reason = "the job was told to stop by SIGTERM, as when this machine shuts down"
+            ended = Ended(state=JobState.FAILED, finished=now(), exit_code=ExitCode.LOST, reason=reason)
     folder.end(ended)
 
 
@@ -97,9 +103,9 @@ class Supervisor:
         for unit in units:
             (self.folder.unit(unit) / RESULT).unlink(missing_ok=True)  # of an earlier try
         self.folder.scratch.mkdir(exist_ok=True)
-        environment = {**os.environ, "TMPDIR": str(self.folder.scratch)}
-        environment |= json.loads(self.folder.environment.read_bytes())
-        with self.folder.worker_log.open("ab") as log:
+        with self.folder.worker_log.open("ab") as log, _short(self.folder.scratch) as scratch:
+            environment = {**os.environ, "TMPDIR": str(scratch)}
+            environment |= json.loads(self.folder.environment.read_bytes())
             own = os.getpid()
             self.worker = subprocess.Popen(
                 [*self.launcher.prefix, *worker],
@@ -110,8 +116,8 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
             )
-        code = self.worker.wait()
-        self._end_rest()
+            code = self.worker.wait()
+            self._end_rest()
         return code
 
     def _end_rest(self) -> None:
@@ -146,8 +152,20 @@ class Supervisor:
         return known, last if known is not ExitCode.INTERNAL else f"the worker failed: {last}"
 
 
-def _cancel(_number: int, _frame: FrameType | None) -> None:
-    raise _Cancelled
+@contextmanager
+def _short(folder: Path) -> Iterator[Path]:
+    """Give a short name to a folder: a socket in it may have a name of 107 bytes. Where there is none, the long one."""
+    with ExitStack() as stack:
+        try:
+            link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r-"))) / "t"
+            link.symlink_to(folder)
+        except OSError:
+            link = folder
+        yield link
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class ModalBackend(Backend[ModalRequest]):
         line = None
         for line in logs.read(self.session, record, follow=follow):
             yield line
-        if line is None and not record.open:
+        if line is None and not status.refresh(self.session, self._files(record), record)[0].open:
             yield from logs.stored(self._files(record), record)
 
     def cancel(self, handle: JobHandle) -> None:
@@ -88,6 +88,8 @@ class ModalBackend(Backend[ModalRequest]):
         self._files(record).get_units(record.call, into)
         found = [into / str(index) for index in range(len(record.units))]
         there = [folder for folder in found if folder.is_dir()]
+        if not there:
+            record, _ = status.refresh(self.session, self._files(record), record)
         if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
             raise OutputError(
                 f"what {handle} stored is no longer on the Modal volume {VOLUME!r}", hint="submit the job again"

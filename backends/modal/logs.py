@@ -23,8 +23,8 @@ def read(session: Session, record: Record, *, follow: bool) -> Iterator[LogLine]
     entries = logs.stream() if follow else logs.fetch()
     try:
         yield from lines(entries)
-    except session.modal.exception.NotFoundError:
-        return  # Modal has forgotten the call
+    except (session.modal.exception.NotFoundError, session.modal.exception.LogsFetchError):
+        return  # Modal has forgotten the call, or does not tell its log any more
     except session.modal.exception.Error as error:
         raise in_words(error) from error
     finally:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +100,11 @@ class Files:
         volume, folder = self._volume(), f"jobs/{call}"
         entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
 
+        stopped = threading.Event()
+
         def copy(entry: Any) -> None:
+            if stopped.is_set():
+                return
             relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
             if ".." in relative.parts:
                 raise OutputError(f"the volume names a file outside its folder: {entry.path!r}")
@@ -112,7 +117,11 @@ class Files:
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
                 list(pool.map(copy, entries))
 
-        self._transfer(copy_all, sum(entry.size for entry in entries), "the outputs could not be brought from Modal")
+        try:
+            size = sum(entry.size for entry in entries)
+            self._transfer(copy_all, size, "the outputs could not be brought from Modal")
+        finally:
+            stopped.set()
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder; nothing happens where there is none."""

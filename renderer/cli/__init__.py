@@ -7,6 +7,7 @@ prints; errors are left to the boundary here.
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -40,10 +41,18 @@ VERBS: Mapping[str, Mapping[str, str]] = {
 def main() -> NoReturn:
     """Run the command line and exit."""
     gc.set_threshold(200_000)  # imports make much and drop nothing: looking for garbage is a fifth of a start
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup lets SIGHUP be ignored
+            signal.signal(number, _interrupt)
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # before the boundary was there to see it
         sys.exit(130)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    """Let a command that is told to end do so as at Ctrl-C: nothing half done is left behind."""
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str]) -> int:

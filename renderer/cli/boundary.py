@@ -46,8 +46,14 @@ def _call(verb: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"renderer.cli.cmd_{verb}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(no_args_is_help=False)(module.command)
-    code = app(arguments, prog_name=f"renderer {verb}", standalone_mode=False)
-    sys.stdout.flush()
+    try:
+        code = app(arguments, prog_name=f"renderer {verb}", standalone_mode=False)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer makes an end with code 1 of it
+            raise ended.__context__ from None
+        raise
+    if sys.stdout:  # closed by who called
+        sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.OK
 
 

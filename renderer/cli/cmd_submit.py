@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +82,7 @@ def _show(planned: api.Planned, *, json: bool) -> int:
 
 
 def _watch(job: api.Job, output: Path, *, json: bool) -> int:
-    if not json:
+    with suppress(BrokenPipeError):
         print(f"submitted {job.handle}", file=sys.stderr)
     try:
         with Progress(quiet=json) as progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -48,8 +48,15 @@ class _Bars:
         from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self.bars = RichProgress(*columns, TextColumn("{task.fields[state]}"), console=Console(stderr=True))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
+        self.bars = RichProgress(
+            *columns, TextColumn("{task.fields[state]}", markup=False), console=Console(stderr=True)
+        )
         self.tasks: dict[int, TaskID] = {}
         self.bars.start()
 
@@ -88,7 +95,8 @@ class _Lines:
     def _say(self, name: str, text: str) -> None:
         if self.seen.get(name) != text:
             self.seen[name] = text
-            print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
+            with suppress(BrokenPipeError):  # nobody reads any more; the outputs are brought all the same
+                print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""

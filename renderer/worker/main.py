@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> ExitCode:
     try:
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
-            return Pool(_job(options, Path(scratch))).run(options.unit)
+            return Pool(_job(options, Path(scratch).resolve())).run(options.unit)  # TMPDIR may be a link
     except Stopped:
         return ExitCode.TERMINATED
     except RendererError as error:

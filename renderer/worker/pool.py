@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import signal
 import sys
 import time
@@ -74,10 +75,13 @@ class Pool:
 
     def _start(self, runner: Runner, unit: int) -> None:
         folder = self.job.folder(unit)
-        (folder / FILES).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / FILES, ignore_errors=True)  # an earlier try's, which failed
+        (folder / FILES).mkdir(parents=True)
         read, write = os.pipe()
         os.set_blocking(read, False)
-        log = (folder / LOG).open("wb")
+        log = (folder / LOG).open("ab")
+        if log.tell():
+            log.write(b"-- tried again --\n")
         started, kills = datetime.now(UTC), oom_kills()
         process = runner.start(unit, write)
         os.close(write)
@@ -164,6 +168,7 @@ class Pool:
     def _write_result(self, item: _Running, outcome: Outcome) -> UnitResult:
         folder = self.job.folder(item.unit)
         finished = datetime.now(UTC)
+        _follow_links(folder / FILES)
         outputs = _outputs(folder / FILES)
         if unspeakable := [output.path for output in outputs if not _is_text(output.path)]:
             message = f"the name of an output is not UTF-8: {unspeakable[0]!a}"
@@ -204,6 +209,15 @@ def _earlier_result(folder: Path) -> UnitResult | None:
     if result and result.exit_code == 0 and _outputs(folder / FILES) == tuple(result.outputs):
         return result
     return None
+
+
+def _follow_links(folder: Path) -> None:
+    """Put a copy in the place of each link to another output: links are not brought."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            target = path.resolve()
+            path.unlink()
+            shutil.copyfile(target, path)
 
 
 def _outputs(folder: Path) -> tuple[Output, ...]:

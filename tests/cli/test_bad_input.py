@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.conftest import Run
@@ -13,7 +14,7 @@ from backends.exit_codes import ExitCode
 
 SCENES = "from manim import *\nclass Circles(Scene):\n  pass\nclass Squares(Scene):\n  pass\n"
 
-WRONG = {
+WRONG: dict[str, tuple[list[Any], str, str]] = {
     "a missing file": (["nope.py"], "there is no file nope.py", "the current folder is"),
     "a folder": (["."], ". is a folder", "name the Python file in it"),
     "not a Python file": (["notes.txt"], "notes.txt is not a Python file", "ends in .py"),
@@ -35,6 +36,8 @@ WRONG = {
     "no frame rate": (["scenes.py", "--fps", "0"], "fps cannot be '0'", ""),
     "no time": (["scenes.py", "--timeout", "soon"], "it is written like 90s, 10m or 1h30m", ""),
     "a bare variable": (["script.py", "--env", "NOVALUE"], "it is written KEY=VALUE", ""),
+    "a variable that is no text": (["script.py", "--env", b"WORD=\xff"], "'WORD' is not UTF-8", "in a file"),
+    "an argument that is no text": (["script.py", "--", b"\xff"], "is not UTF-8", "in a file"),
     "an unknown option": (["scenes.py", "--qualty", "l"], "No such option: --qualty", "--quality"),
     "an unknown backend": (
         ["script.py", "--backend", "locall"],

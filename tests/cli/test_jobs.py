@@ -110,6 +110,48 @@ def test_ctrl_c_stops_watching_and_the_job_goes_on(waits: Path, project: Path, r
     assert run("wait", job["handle"]).returncode == 0
 
 
+def test_a_command_that_is_told_to_end_leaves_nothing(
+    waits: Path, project: Path, run: Run, env: dict[str, str]
+) -> None:
+    (project / "renders").mkdir()
+    command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--json", "--", waits]
+    watching = subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.PIPE, text=True)
+    assert watching.stderr
+    handle = watching.stderr.readline().split()[-1]  # told with --json, too
+    watching.terminate()
+    watching.communicate(timeout=30)
+    assert watching.returncode == ExitCode.INTERRUPTED
+    waits.touch()
+    assert run("wait", handle).returncode == 0
+    assert list((project / "renders").iterdir()) == []
+
+
+def test_nobody_who_reads_is_no_error(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
+    command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--", waits]
+    read, write = os.pipe()
+    submit = subprocess.Popen(command, cwd=project, env=env, stderr=write, stdout=subprocess.DEVNULL)
+    os.close(write)
+    os.close(read)
+    waits.touch()
+    assert submit.wait(60) == 0
+    assert (project / "renders" / "done.txt").read_text() == "done"
+    (project / "many.py").write_text("for number in range(100_000):\n    print('line', number)\n")
+    handle = output(run("submit", "many.py", "--json"))["handle"]
+    first = f"set -o pipefail; '{BIN / 'renderer'}' logs {handle} | head -1"
+    done = subprocess.run(["bash", "-c", first], cwd=project, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "line 0\n", "")
+
+
+def test_a_job_that_begins_is_no_lost_one(project: Path, env: dict[str, str], run: Run) -> None:
+    (project / "quick.py").write_text(QUICK)
+    command: list[str | Path] = [BIN / "renderer", "submit", "quick.py"]
+    submits = [subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.DEVNULL) for _ in range(6)]
+    while any(process.poll() is None for process in submits):
+        assert run("list").returncode == 0
+    assert [process.returncode for process in submits] == [0] * len(submits)
+    assert {job["state"] for job in output(run("list", "--json"))} == {"succeeded"}
+
+
 def test_cancel_ends_every_process_within_a_second_or_two(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
@@ -128,6 +170,10 @@ def end_supervisor(home: Path, handle: str) -> None:
     os.kill(int((folder(home, handle) / "pid").read_text()), signal.SIGKILL)
 
 
+def stop_supervisor(home: Path, handle: str) -> None:
+    os.kill(int((folder(home, handle) / "pid").read_text()), signal.SIGTERM)
+
+
 def restart_machine(home: Path, handle: str) -> None:
     """Leave the job as a restart leaves it: nothing runs, and the boot is another one."""
     end_supervisor(home, handle)
@@ -140,6 +186,7 @@ def restart_machine(home: Path, handle: str) -> None:
     [
         (end_worker, "the worker was ended by SIGKILL"),
         (end_supervisor, "the process that watched over the job was killed"),
+        (stop_supervisor, "the job was told to stop by SIGTERM, as when this machine shuts down"),
         (restart_machine, "this machine was restarted while the job ran"),
     ],
 )
@@ -165,6 +212,49 @@ def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: 
     until(lambda: workers(home, handle) not in ([], [first]))
     waits.touch()
     assert run("wait", handle).returncode == 0
+
+
+TWICE = """
+import os, pathlib, signal, sys
+out = pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"])
+(out / f"part-{os.getpid()}").write_text("half")
+tried = pathlib.Path(sys.argv[1])
+print("second" if tried.exists() else "first", flush=True)
+if not tried.exists():
+    tried.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+(out / "film.txt").write_text("whole")
+(out / "latest").symlink_to("film.txt")
+"""
+
+
+def test_a_second_try_brings_its_own_files_and_both_logs(project: Path, run: Run) -> None:
+    (project / "twice.py").write_text(TWICE)
+    done = run("submit", "twice.py", "--retries", "1", "--json", "--", str(project / "tried"))
+    assert done.returncode == 0, done.stderr
+    files = {Path(path).name: Path(path) for path in output(done)["outputs"]}
+    assert sorted(name.partition("-")[0] for name in files) == ["film.txt", "latest", "part"]
+    assert files["latest"].read_text() == "whole"  # a link to an output comes as a file
+    said = run("logs", output(done)["handle"]).stdout.splitlines()
+    assert said[0] == "first"
+    assert said[-2:] == ["-- tried again --", "second"]
+
+
+LIKE_PYTHON = """
+import multiprocessing, os, shutil
+if __name__ == "__main__":
+    with multiprocessing.Manager() as manager:
+        print(manager.list([1]))
+    shutil.make_archive(os.environ["RENDERER_OUTPUT_DIR"] + "/all", "zip", ".")
+"""
+
+
+def test_a_script_runs_as_python_runs_it(project: Path, run: Run, home: Path) -> None:
+    (project / "like.py").write_text(LIKE_PYTHON)
+    deep = home / ("x" * 80)  # sockets have short names all the same
+    done = run("submit", "like.py", "--json", XDG_STATE_HOME=str(deep))
+    assert done.returncode == 0, done.stdout
+    assert [Path(path).name for path in output(done)["outputs"]] == ["all.zip"]
 
 
 def test_the_same_thing_twice_at_once_gives_two_jobs(project: Path, env: dict[str, str], run: Run) -> None:
@@ -206,6 +296,19 @@ def test_a_process_that_hides_in_another_session_ends_with_its_job(project: Path
     )
     (handle,) = [output(run("submit", "hides.py", "--json"))["handle"]]
     assert not psutil.pid_exists(int(run("logs", handle).stdout))
+
+
+def test_a_submit_ends_what_was_lost_and_removes_what_never_was(waits: Path, run: Run, home: Path) -> None:
+    handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
+    until(lambda: "started" in run("logs", handle).stdout)
+    end_supervisor(home, handle)
+    half = folder(home, handle).with_name("half-made")
+    half.mkdir()
+    os.utime(half, (0, 0))
+    (waits.parent / "quick.py").write_text(QUICK)
+    assert run("submit", "quick.py").returncode == 0
+    assert not (folder(home, handle) / "environment.json").exists()
+    assert not half.exists()
 
 
 def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run, home: Path) -> None:

@@ -20,6 +20,7 @@ from support import alive, until
 from backends import JobState
 from backends.errors import BackendError, JobNotFoundError, OutputError, TransientError
 from backends.exit_codes import ExitCode
+from backends.modal.backend import ModalBackend
 from renderer.api import Job
 
 Script = Callable[[str], Path]
@@ -310,6 +311,22 @@ def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, double: Mo
     job.wait(60)
     double.state.logs.clear()
     assert [line.text for line in job.logs()] == ["kept ✓"]
+
+
+def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    import modal
+
+    job = rig.submit(script("print('elsewhere')\n"))
+    job.wait(60)
+    assert isinstance(job.backend, ModalBackend)
+    job.backend.records.remove(call_of(job))
+    double.state.logs.clear()
+    assert [line.text for line in job.logs()] == ["elsewhere"]
+    modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}/0", recursive=True)
+    with pytest.raises(OutputError, match="no longer on the Modal volume"):
+        job.fetch(tmp_path / "out")
 
 
 def test_outputs_that_are_gone_from_the_volume_are_told(
