@@ -42,6 +42,6 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.LOST: "the worker was killed or its machine went away",
     ExitCode.CANCELLED: "the job was cancelled",
     ExitCode.TIMEOUT: "the job ran longer than --timeout",
-    ExitCode.INTERRUPTED: "Ctrl-C: the command stopped watching; a submitted job goes on",
+    ExitCode.INTERRUPTED: "Ctrl-C, SIGTERM or SIGHUP: the command stopped watching; a submitted job goes on",
     ExitCode.TERMINATED: "the worker was told to stop: cancelled, evicted or preempted",
 }
