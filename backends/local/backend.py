@@ -33,7 +33,9 @@ from backends.models import JobHandle, JobSpec, JobStatus, LogLine
 CANCEL_WAIT_S = 5.0
 HALF_MADE_S = 3600.0  # a folder that is no job after it never becomes one
 POLL_S = 0.02
+DELETED = ".deleted-"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as submit makes them
+_MADE = re.compile(rf"({re.escape(DELETED)})?[a-z0-9][a-z0-9-]*-[0-9a-f]{{6}}")
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class LocalBackend(Backend[LocalRequest]):
         """Remove the job's folder."""
         folder = self._find(handle)
         self.cancel(handle)
-        hidden = self.jobs / f".deleted-{folder.path.name}"
+        hidden = self.jobs / f"{DELETED}{folder.path.name}"
         try:
             folder.path.rename(hidden)  # at once: nobody sees half a job, and of two who delete one is told
         except FileNotFoundError:
@@ -210,17 +212,25 @@ class LocalBackend(Backend[LocalRequest]):
     def _prune(self) -> None:
         """Remove jobs that ended long ago, and what submits that were killed left; jobs that were lost end here."""
         oldest = datetime.now(UTC) - timedelta(days=self.options.keep_days)
-        known = set()
         for _, folder in self._folders():
-            known.add(folder.path)
             with suppress(OSError, ValueError, TypeError):
                 finished = status.read(folder, JobHandle(self.name, (folder.path.name,))).finished
                 if finished and finished < oldest:
                     shutil.rmtree(folder.path, ignore_errors=True)
-        for path in set(self.jobs.iterdir() if self.jobs.is_dir() else ()) - known:
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > HALF_MADE_S and not JobFolder(path).supervised():
-                    shutil.rmtree(path, ignore_errors=True)
+        for path in self.jobs.iterdir() if self.jobs.is_dir() else ():
+            if _is_half_a_job(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_half_a_job(path: Path) -> bool:
+    """Tell what a killed submit or delete left from all else that may lie there."""
+    folder = JobFolder(path)
+    if not _MADE.fullmatch(path.name) or not folder.lock.is_file():
+        return False
+    whole = (path / "job.json").exists() and not path.name.startswith(DELETED)
+    with suppress(OSError):
+        return not whole and time.time() - path.stat().st_mtime > HALF_MADE_S and not folder.supervised()
+    return False
 
 
 def _record(spec: JobSpec) -> Record:

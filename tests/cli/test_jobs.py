@@ -302,13 +302,19 @@ def test_a_submit_ends_what_was_lost_and_removes_what_never_was(waits: Path, run
     handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     end_supervisor(home, handle)
-    half = folder(home, handle).with_name("half-made")
-    half.mkdir()
-    os.utime(half, (0, 0))
+    half, deleted, other = (
+        folder(home, handle).with_name(name) for name in ("a-123abc", ".deleted-a-123abc", "photos")
+    )
+    for path in (half, deleted, other):
+        path.mkdir()
+        (path / "lock").touch()
+        os.utime(path, (0, 0))
+    (deleted / "job.json").touch()
+    os.utime(deleted, (0, 0))
     (waits.parent / "quick.py").write_text(QUICK)
     assert run("submit", "quick.py").returncode == 0
     assert not (folder(home, handle) / "environment.json").exists()
-    assert not half.exists()
+    assert [path.exists() for path in (half, deleted, other)] == [False, False, True]
 
 
 def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run, home: Path) -> None:
