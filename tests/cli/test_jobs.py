@@ -317,6 +317,20 @@ def test_a_submit_ends_what_was_lost_and_removes_what_never_was(waits: Path, run
     assert [path.exists() for path in (half, deleted, other)] == [False, False, True]
 
 
+def test_what_fails_for_one_job_is_done_for_the_others(waits: Path, run: Run, home: Path) -> None:
+    one, other = (detached(run, "waits.py", "--", str(waits)) for _ in range(2))
+    for verb, said in (("cancel", "cancelled"), ("delete", "deleted")):
+        done = run(verb, one, "local://nope", "local://no", other)
+        assert done.returncode == ExitCode.NOT_FOUND
+        assert done.stdout.splitlines() == [f"{one}  {said}", f"{other}  {said}"]
+        assert [line for line in done.stderr.splitlines() if "there is no job" in line] == [
+            "renderer: there is no job local://nope on this machine",
+            "renderer: there is no job local://no on this machine",
+        ]
+    assert not folder(home, one).exists()
+    assert not folder(home, other).exists()
+
+
 def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
