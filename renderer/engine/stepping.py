@@ -14,7 +14,7 @@ from renderer.engine.errors import Stop, Unfit
 from renderer.engine.ghost import paint_nothing
 from renderer.engine.guard import guarded, unguarded
 from renderer.engine.outside import pardoned, stepping
-from renderer.engine.overrides import replaced
+from renderer.engine.overrides import has_own_centres, hooked, replaced
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part
 from renderer.engine.segment import join
@@ -69,6 +69,10 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         ):
             if kind and (name := replaced(thing, kind)) and not self.crew.paints:
                 raise Unfit(f"it replaces {name} of its {what}")
+        if not self.crew.paints and (name := hooked(scene.mobjects)):
+            raise Unfit(f"it replaces {name} of a mobject")
+        if not self.crew.paints and has_own_centres(self.camera):
+            raise Unfit("it places labels in space by a function of its own")
         if not guarded(self.camera) and not self.crew.paints:
             raise Unfit("it changes its camera for another one")
         self.skip_animations = self._original_skipping_status

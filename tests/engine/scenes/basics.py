@@ -274,3 +274,42 @@ class KnownTexture(Scene):
         self.remove(shape)
         self.play(Indicate(dot), run_time=0.3)
         self.play(FadeIn(Dot([random.random(), 0, 0])), run_time=0.2)
+
+
+class Panels(Scene):
+    """Moves, between two plays that Manim takes for equal, what its key leaves out: an attribute ``background``."""
+
+    def construct(self):
+        panel, dot = VGroup(Circle(0.5), Dot()), Dot(DOWN * 2)
+        panel.background = Rectangle(fill_opacity=1, color=BLUE)
+        self.add(panel, VGroup(panel.background, Square()).set_z_index(-1), dot)
+        for _ in range(3):
+            self.play(Indicate(dot), run_time=0.3)
+        panel.background.shift(UP)
+        self.play(Indicate(dot), run_time=0.3)
+
+
+class Node(VGroup):
+    """Equals every other node of its value."""
+
+    def __init__(self, value, **kwargs):
+        self.value = value
+        super().__init__(Circle(0.5), Dot(), **kwargs)
+
+    def __eq__(self, other):
+        return isinstance(other, Node) and other.value == self.value
+
+    def __hash__(self):
+        return hash(self.value)
+
+
+class Tree(Scene):
+    """Moves, between two plays that Manim takes for equal, the second of two equal mobjects."""
+
+    def construct(self):
+        one, other, dot = VGroup(Node(7), Square()), VGroup(Node(7), Dot()), Dot(DOWN * 2)
+        self.add(one, other, dot)
+        for _ in range(3):
+            self.play(Indicate(dot), run_time=0.3)
+        other[0].shift(UP)
+        self.play(Indicate(dot), run_time=0.3)

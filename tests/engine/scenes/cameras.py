@@ -143,13 +143,3 @@ class Darker(ThreeDScene):
         three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * 0.5
         self.set_camera_orientation(phi=1, theta=1)
         self.play(Rotate(Cube()), run_time=0.4)
-
-
-class Behind(ThreeDScene):
-    """Puts a shape behind all others by a function of its own."""
-
-    def construct(self):
-        back = Square(2, fill_opacity=1).set_shade_in_3d(True).shift(OUT)
-        back.get_z_index_reference_point = lambda: np.array([0.0, 0, -99])
-        self.add(back, Square(1, fill_opacity=1, color=RED).set_shade_in_3d(True))
-        self.play(Rotate(back, about_point=ORIGIN), run_time=0.4)

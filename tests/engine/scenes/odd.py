@@ -246,6 +246,30 @@ class TimeCode(Scene):
         self.play(Create(Circle()), run_time=0.4)
 
 
+class Flickers(Scene):
+    """Has a shape that counts how often it is painted."""
+
+    def construct(self):
+        widths = itertools.cycle([2, 6, 10])
+        square = Square()
+        square.get_stroke_width = lambda background=False: next(widths)
+        self.add(square)
+        self.play(Create(Circle()), run_time=0.4)
+        self.play(FadeIn(Dot()), run_time=0.4)
+
+
+class Drifts(ThreeDScene):
+    """Has a label whose place counts how often it was asked for."""
+
+    def construct(self):
+        count = itertools.count()
+        label = Square(0.5)
+        self.set_camera_orientation(phi=1)
+        self.add_fixed_orientation_mobjects(label, center_func=lambda: np.array([0, next(count) / 10, 0]))
+        self.play(Create(Circle()), run_time=0.3)
+        self.play(Create(Square()), run_time=0.3)
+
+
 class SwallowsAll(Scene):
     def construct(self):
         self.play(FadeIn(Square(fill_opacity=1)), run_time=0.3)
@@ -340,3 +364,13 @@ class OnTheClock(Scene):
         dot = Dot().add_updater(lambda m: m.move_to([time.perf_counter() % 3, 0, 0]))
         self.add(dot)
         self.wait(0.8, frozen_frame=False)
+
+
+class Behind(ThreeDScene):
+    """Puts a shape behind all others by a function of its own."""
+
+    def construct(self):
+        back = Square(2, fill_opacity=1).set_shade_in_3d(True).shift(OUT)
+        back.get_z_index_reference_point = lambda: np.array([0.0, 0, -99])
+        self.add(back, Square(1, fill_opacity=1, color=RED).set_shade_in_3d(True))
+        self.play(Rotate(back, about_point=ORIGIN), run_time=0.4)
