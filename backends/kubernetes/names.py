@@ -29,6 +29,7 @@ STORE = PurePosixPath("/store")  # the claim of pvc://
 READY = WORK / "ready"  # exists when outputs wait to be collected: the readiness probe
 NOT_YET = 75  # the exit code, EX_TEMPFAIL, of a command in the pod that comes too early
 UNITS = "units"  # the folder of outputs, in the pod as in a store
+HELPER = "files"  # the component of pods that mount a job's claim
 TASK_KEY = "task.json"
 BUNDLE_KEY = "bundle.tar.zst"
 STORE_ENV_PREFIX = "RENDERER_STORE_"  # variables of the store's Secret, hidden from the render
@@ -37,9 +38,6 @@ STORE_ENV_PREFIX = "RENDERER_STORE_"  # variables of the store's Secret, hidden 
 def inputs_name(job: str) -> str:
     """Name the ConfigMap with a job's inputs."""
     return f"{job}-inputs"
-
-
-HELPER = "files"  # the component of pods that mount a job's claim
 
 
 def helpers(job: str) -> str:

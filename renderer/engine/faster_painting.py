@@ -165,10 +165,10 @@ def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
 
 def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
     """Add light or shadow at both ends of a surface."""
-    if [getattr(three_d_camera, name) for name in _LIGHTS] != _shading:
-        return _modified(self, vmobject, rgbas)
     if not (self.should_apply_shading and vmobject.shade_in_3d and vmobject.get_num_points() > 0):
         return rgbas
+    if [getattr(three_d_camera, name) for name in _LIGHTS] != _shading:
+        return _modified(self, vmobject, rgbas)
     shaded = rgbas.repeat(2, axis=0) if len(rgbas) < 2 else np.array(rgbas[:2])  # noqa: PLR2004
     start, end = _lights(self, vmobject)
     shaded[0, :3] = shaded[0, :3] + start

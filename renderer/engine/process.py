@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import io
 import multiprocessing.util
@@ -12,16 +11,15 @@ import random
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import NoReturn
 
+from backends.processes import die_with_parent
 from renderer.engine.errors import Unfit
 from renderer.engine.open_files import OpenFiles
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
-
-
+LINGER_S = 0.2
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -43,6 +41,16 @@ def _threads() -> int:
     return len(os.listdir("/proc/self/task"))  # noqa: PTH208  # names
 
 
+def _has_more_threads() -> bool:
+    """Tell whether there are more than before the scene. One that has ended may be listed for a moment."""
+    until = time.monotonic() + LINGER_S
+    while _threads() > _Threads.usual:
+        if time.monotonic() > until:
+            return True
+        time.sleep(LINGER_S / 100)
+    return False
+
+
 def fork_scene() -> int:
     """Fork a scene in the midst of its plays: the child goes on just as the parent does, and dies with it.
 
@@ -57,7 +65,7 @@ def fork_scene() -> int:
         random.setstate(randomness)  # Python seeds it anew in every forked child
         settle_child(parent)
         files.separate()
-    elif _threads() > _Threads.usual:
+    elif _has_more_threads():
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise Unfit("it runs threads of its own, in a library: a video that is read while frames are made, perhaps")
@@ -66,9 +74,7 @@ def fork_scene() -> int:
 
 def settle_child(parent: int) -> None:
     """Die with the parent, and by SIGTERM at once; leave Ctrl-C to the parent."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with_parent(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

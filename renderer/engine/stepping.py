@@ -62,19 +62,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         Stop.again()
         if self._inside_play:
             raise Unfit("a play starts while another one runs or after it failed")
-        for what, thing, kind in (
-            ("renderer", self, CairoRenderer),
-            ("file writer", self.file_writer, SceneFileWriter),
-            ("camera", self.camera, getattr(type(self.camera), "_guards", None)),
-        ):
-            if kind and (name := replaced(thing, kind)) and not self.crew.paints:
-                raise Unfit(f"it replaces {name} of its {what}")
-        if not self.crew.paints and (name := hooked(scene.mobjects)):
-            raise Unfit(f"it replaces {name} of a mobject")
-        if not self.crew.paints and has_own_centres(self.camera):
-            raise Unfit("it places labels in space by a function of its own")
-        if not guarded(self.camera) and not self.crew.paints:
-            raise Unfit("it changes its camera for another one")
+        if not self.crew.paints:
+            self._refuse_hooks(scene)
         self.skip_animations = self._original_skipping_status
         self.update_skipping_status()
         scene.compile_animation_data(*args, **kwargs)
@@ -87,6 +76,22 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             raise
         self._inside_play = False
         self.num_plays += 1
+
+    def _refuse_hooks(self, scene: Any) -> None:
+        """Refuse, by Unfit, what the scene has put in the place of Manim's: only painting would call it."""
+        if not guarded(self.camera):
+            raise Unfit("it changes its camera for another one")
+        for what, thing, kind in (
+            ("renderer", self, CairoRenderer),
+            ("file writer", self.file_writer, SceneFileWriter),
+            ("camera", self.camera, type(self.camera)._guards),  # noqa: SLF001  # guard.py's
+        ):
+            if name := replaced(thing, kind):
+                raise Unfit(f"it replaces {name} of its {what}")
+        if name := hooked(scene.mobjects):
+            raise Unfit(f"it replaces {name} of a mobject")
+        if has_own_centres(self.camera):
+            raise Unfit("it places labels in space by a function of its own")
 
     def _play_compiled(self, scene: Any) -> None:
         name = None
