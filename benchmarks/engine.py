@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/engine.py [--runs 5] [--quality h] [--quality m] [--scenes Formulas,Geometry]
 
-The ways take turns, each in a fresh process, imports included; the table gives medians. "ours exact" has Manim's
+Each run has two cores of its own (`--cores`); where the machine has more, runs go side by side. Within a run the ways
+take turns, each in a fresh process, imports included; the table gives medians. "ours exact" has Manim's
 encoder settings, "ours" the default ones, "ours keeping" fills an empty segment cache besides, and "ours again" finds
 all segments there. PSNR is against a lossless encoding of the same frames. `--short 20` measures a job of short scenes
 instead.
@@ -19,15 +20,42 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCENES = HERE / "scenes" / "reference.py"
 REFERENCE = ["Formulas", "Geometry", "Surface3D", "SixtyPlays"]
 MANIM = Path(sys.executable).parent / "manim"
 WAYS = ["manim", "manim x4", "ours exact", "ours", "ours keeping", "ours again"]
+
+
+class Cores:
+    """The machine's cores in groups; each thing that is measured has one of them alone."""
+
+    def __init__(self, each: int) -> None:
+        mine = sorted(os.sched_getaffinity(0))
+        groups = [set(mine[first : first + each]) for first in range(0, len(mine) - each + 1, each)] or [set(mine)]
+        self._free: SimpleQueue[set[int]] = SimpleQueue()
+        for group in groups:
+            self._free.put(group)
+        self._threads = ThreadPoolExecutor(len(groups))
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        return self._threads.submit(self._run, work, arguments)
+
+    def _run(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        group = self._free.get()
+        os.sched_setaffinity(0, group)  # this thread's, and so its children's
+        try:
+            return work(*arguments)
+        finally:
+            self._free.put(group)
 
 
 @dataclass(frozen=True)
@@ -94,6 +122,11 @@ def psnr(video: Path, lossless: Path) -> float:
     return float(re.findall(r"average:(\S+)", done.stderr)[-1])
 
 
+def turns(ways: list[str], scene: str, quality: str, work: Path) -> dict[str, Run]:
+    """Render once in each way, one after the other."""
+    return {way: render(way, scene, quality, work) for way in ways}
+
+
 def render(way: str, scene: str, quality: str, work: Path) -> Run:
     folder = work / way / f"{scene}-{quality}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -130,28 +163,33 @@ def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> 
 
 def compare(args: argparse.Namespace, work: Path) -> None:
     print("| scene | way | wall s | CPU s | memory MiB | PSNR dB | kB | speed | memory |")
-    print("|---" * 9 + "|")
+    print("|---" * 9 + "|", flush=True)
+    cores, ways = Cores(args.cores), args.ways.split(",")
+    jobs = [(scene, quality) for quality in args.quality for scene in args.scenes.split(",")]
+    runs = {job: [cores.submit(turns, ways, *job, work / str(number)) for number in range(args.runs)] for job in jobs}
+    truths = {job: cores.submit(lossless, *job, work) for job in jobs}
     found = []
-    for quality in args.quality:
-        for scene in args.scenes.split(","):
-            runs: dict[str, list[Run]] = {way: [] for way in args.ways.split(",")}
-            for _ in range(args.runs):
-                for way, found_runs in runs.items():
-                    found_runs.append(render(way, scene, quality, work))
-            found.append(table(scene, quality, runs, lossless(scene, quality, work)))
+    for job in jobs:
+        turned = [run.result() for run in runs[job]]
+        found.append(table(*job, {way: [turn[way] for turn in turned] for way in ways}, truths[job].result()))
     for key in found[0]:
         print(f"geometric mean, {key}: {prod(item[key] for item in found) ** (1 / len(found)):.2f}")
 
 
 def short_scenes(args: argparse.Namespace, work: Path) -> None:
     """A job of short scenes against a shell loop of `manim render`."""
-    names = [f"Short{number:02}" for number in range(args.short)]
-    for _ in range(args.runs):
-        loop = sum(measure(plain(name, "l", work / "loop")).wall for name in names)
-        job = measure(ours(",".join(names), "l", "fast", work / "job")).wall
+    cores = Cores(args.cores)
+    for run in [cores.submit(short_turn, args.short, work / str(number)) for number in range(args.runs)]:
+        loop, job = run.result()
         print(
             f"{args.short} short scenes at 480p: loop {loop:.1f} s, one job {job:.1f} s, {loop / job:.1f}x", flush=True
         )
+
+
+def short_turn(count: int, work: Path) -> tuple[float, float]:
+    names = [f"Short{number:02}" for number in range(count)]
+    loop = sum(measure(plain(name, "l", work / "loop")).wall for name in names)
+    return loop, measure(ours(",".join(names), "l", "fast", work / "job")).wall
 
 
 def main() -> None:
@@ -160,6 +198,7 @@ def main() -> None:
     parser.add_argument("--quality", action="append", choices=["l", "m", "h", "k"])
     parser.add_argument("--scenes", default=",".join(REFERENCE))
     parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--short", type=int, default=0)
     args = parser.parse_args()
     args.quality = args.quality or ["h", "m"]

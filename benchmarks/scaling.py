@@ -1,6 +1,8 @@
 """Wall time of one scene over the number of cores, the engine's against plain Manim's on the same cores.
 
 .venv/bin/python benchmarks/scaling.py [--scenes SixtyPlays,Surface3D] [--quality h] [--cores 1,2,4,8,16] [--runs 3]
+
+The last column is the first way's time over the last way's.
 """
 
 from __future__ import annotations
@@ -13,8 +15,6 @@ from pathlib import Path
 
 import engine
 
-WAYS = ["manim x4", "ours exact", "ours"]
-
 
 def main() -> None:
     available = sorted(os.sched_getaffinity(0))
@@ -22,11 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", default=",".join(engine.REFERENCE))
     parser.add_argument("--quality", default="h", choices=["l", "m", "h", "k"])
+    parser.add_argument("--ways", default="manim x4,ours exact,ours")
     parser.add_argument("--cores", default=",".join(map(str, powers)))
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
-    print("| scene | cores | " + " s | ".join(WAYS) + " s | speed |")
-    print("|---" * (len(WAYS) + 3) + "|")
+    ways = args.ways.split(",")
+    print("| scene | cores | " + " s | ".join(ways) + " s | speed |")
+    print("|---" * (len(ways) + 3) + "|")
     with tempfile.TemporaryDirectory(prefix="engine-scaling-") as folder:
         for scene in args.scenes.split(","):
             for cores in map(int, args.cores.split(",")):
@@ -35,7 +37,7 @@ def main() -> None:
 
 
 def row(scene: str, cores: int, args: argparse.Namespace, work: Path) -> None:
-    runs: dict[str, list[float]] = {way: [] for way in WAYS}
+    runs: dict[str, list[float]] = {way: [] for way in args.ways.split(",")}
     for _ in range(args.runs):
         for way, walls in runs.items():
             walls.append(engine.render(way, scene, args.quality, work).wall)
