@@ -13,6 +13,7 @@ from renderer.engine.encode import Opened, SegmentEncoder
 from renderer.engine.errors import Unfit
 from renderer.engine.guard import unguard
 from renderer.engine.keeping import Keeping
+from renderer.engine.open_files import own_pipe
 from renderer.engine.painter import Painter
 from renderer.engine.play_encoder import PlayEncoder
 from renderer.engine.plays import Painted, Part, Play
@@ -84,7 +85,7 @@ class Forks:
 
     def _forked(self, part: Part | None, play: Play) -> int | None:
         """Fork; in the child give the pipe to its parent."""
-        read, write = os.pipe()
+        read, write = own_pipe()
         pid = fork_scene()
         if not pid:
             silence()

@@ -16,6 +16,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from renderer.engine.convert import BandConverter, banded, planes_of
+from renderer.engine.open_files import own_pipe
 from renderer.engine.pixels import Pixels
 
 BUFFER_BYTES = 64 * 2**20
@@ -48,7 +49,7 @@ class Joining:
             self._notes.append(np.frombuffer(memory, np.int32, MOST + 1))
             pixels = np.frombuffer(memory, np.uint8, offset=_HEADER).reshape(longest, picture)
             self._slots.append([_split(row, shapes) for row in pixels])
-        self._read, self._write = os.pipe()
+        self._read, self._write = own_pipe()
 
     def writer(self, index: int) -> BufferWriter:
         """Give a painter what takes the frames of its part."""

@@ -10,6 +10,7 @@ from renderer.engine.digest import state_digest
 from renderer.engine.encode import Opened, VideoWriter
 from renderer.engine.frame_hashes import frame_hash
 from renderer.engine.keeping import Keeping, static_picture
+from renderer.engine.open_files import own_pipe
 from renderer.engine.pixels import Pixels
 from renderer.engine.plays import Part, Play
 from renderer.engine.process import fork_scene
@@ -68,7 +69,7 @@ class Painter(Child):
             self._taken = keeping.take()
             self.paints = not self._taken
             return
-        read, write = os.pipe()
+        read, write = own_pipe()
         pid = fork_scene()
         if not pid:
             self.paints, self._pipe = False, write

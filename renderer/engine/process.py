@@ -17,7 +17,8 @@ from typing import NoReturn
 
 from backends.processes import die_with_parent
 from renderer.engine.errors import Unfit
-from renderer.engine.open_files import OpenFiles
+from renderer.engine.open_files import OpenFiles, note_pipes
+from renderer.engine.outside import watch
 
 LINGER_S = 0.2
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
@@ -31,9 +32,11 @@ class _End:
     elsewhere = False
 
 
-def note_threads() -> None:
-    """Take note of how many threads this process has before a scene begins."""
+def begin_scene() -> None:
+    """Take note of the threads and pipes that this process has before a scene begins, and watch it from now on."""
     _Threads.usual = _threads()
+    note_pipes()
+    watch()
 
 
 def _threads() -> int:

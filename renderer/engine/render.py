@@ -16,7 +16,7 @@ from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
 from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM
-from renderer.engine.process import note_threads
+from renderer.engine.process import begin_scene
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
 from renderer.engine.standby import Standby
@@ -81,7 +81,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
     if way.why_serial:
         return _serially(request, way.why_serial)
     standby = Standby(lambda next_way: _again(request, children, progress, next_way))
-    note_threads()
+    begin_scene()
     try:
         return _in_parallel(request, children, progress, way)
     except Unfit as error:

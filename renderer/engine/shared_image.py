@@ -8,6 +8,7 @@ import select
 
 import numpy as np
 
+from renderer.engine.open_files import own_pipe
 from renderer.engine.pixels import Pixels
 
 
@@ -16,7 +17,7 @@ class SharedImage:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._array: Pixels = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
-        self._read, self._write = os.pipe()
+        self._read, self._write = own_pipe()
 
     def publish(self, pixels: Pixels) -> Pixels:
         """Copy the pixels in, tell the siblings, give the shared copy."""

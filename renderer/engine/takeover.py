@@ -16,7 +16,7 @@ from renderer.engine.errors import Stop, Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.forks import Plan, Progress
 from renderer.engine.guard import guard, guard_displays
-from renderer.engine.outside import watch
+from renderer.engine.outside import settle_by
 from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.request import SceneRequest
@@ -64,7 +64,7 @@ def take_over(
             painted=painted,
         ),
     )
-    watch(crew.wait)
+    settle_by(crew.wait)
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
     guard(camera)

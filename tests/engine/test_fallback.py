@@ -36,6 +36,10 @@ WHY = {
     "Divides": "led to another state",
     "KeepsDatabase": "has a database open",
     "RendersOutside": "has a frame made outside of any play",
+    "Pipes": "has a pipe open",
+    "PipesToItself": "has a pipe open",
+    "Connects": "has a connection open",
+    "CountsInMap": "has memory that it would share",
 }
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),
@@ -77,6 +81,14 @@ def test_the_scenes_own_error(name: str, plain: dict[str, rig.Plain], ours: dict
 def test_a_scene_that_is_never_twice_the_same_renders_serially(ours: dict[str, rig.Ours]) -> None:
     assert ours["OnTheClock"].said["mode"] == "serial"
     assert len(rig.decoded(ours["OnTheClock"].find("OnTheClock.mp4"))) == 8
+
+
+def test_what_the_file_of_a_scene_shares(tmp_path: Path) -> None:
+    file, name = rig.SCENES / "shares.py", "CountsForAll"
+    want = rig.plain(tmp_path / "plain", file, [name])[name]
+    (found,) = rig.ours(tmp_path, file, [rig.order(tmp_path, file, name)])
+    assert "has memory that it would share" in found.said["why"]
+    assert found.frames == want.frames
 
 
 def test_a_scene_that_is_not_there(tmp_path: Path) -> None:

@@ -326,6 +326,66 @@ class RendersOutside(Scene):
         self.play(Create(Circle()), run_time=0.4)
 
 
+class Pipes(Scene):
+    """Keeps a program running that counts the lines it is told."""
+
+    def construct(self):
+        from subprocess import PIPE, Popen
+
+        with open("lines.txt", "w") as lines, Popen(["cat"], stdin=PIPE, stdout=lines, text=True) as counter:
+
+            def tell(m):
+                counter.stdin.write("line\n")
+                counter.stdin.flush()
+
+            self.add(dot := Dot().add_updater(tell))
+            self.play(Create(Square()), run_time=0.5)
+            dot.clear_updaters()
+            counter.stdin.close()
+            counter.wait()
+        with open("lines.txt") as lines:
+            self.play(FadeIn(Dot(RIGHT * len(lines.readlines()) / 10)), run_time=0.3)
+
+
+class PipesToItself(Scene):
+    def construct(self):
+        import os
+
+        read, write = os.pipe()
+        self.add(dot := Dot().add_updater(lambda m: os.write(write, b".")))
+        self.play(Create(Square()), run_time=0.5)
+        dot.clear_updaters()
+        self.play(FadeIn(Dot(RIGHT * len(os.read(read, 100)) / 10)), run_time=0.3)
+        os.close(read)
+        os.close(write)
+
+
+class Connects(Scene):
+    def construct(self):
+        import socket
+
+        here, there = socket.socketpair()
+        with here, there:
+            self.add(dot := Dot().add_updater(lambda m: here.send(b".")))
+            self.play(Create(Square()), run_time=0.5)
+            dot.clear_updaters()
+            self.play(FadeIn(Dot(RIGHT * len(there.recv(100)) / 10)), run_time=0.3)
+
+
+class CountsInMap(Scene):
+    """Counts in a file that is mapped into memory."""
+
+    def construct(self):
+        count = np.memmap("count.bin", np.int32, "w+", shape=(1,))
+
+        def step(m):
+            count[0] += 1
+            m.move_to([count[0] / 5, 0, 0])
+
+        self.add(Dot().add_updater(step))
+        self.wait(1.2, frozen_frame=False)
+
+
 class Breaks(Scene):
     def construct(self):
         self.play(Create(Square()), run_time=0.5)
