@@ -12,7 +12,7 @@ from manim.utils.iterables import list_update
 
 from renderer.engine.errors import Stop, Unfit
 from renderer.engine.ghost import paint_nothing
-from renderer.engine.guard import guarded, unguarded
+from renderer.engine.guard import asked_by_scene, guarded, unguarded
 from renderer.engine.outside import pardoned, stepping
 from renderer.engine.overrides import has_own_centres, hooked, replaced
 from renderer.engine.pixels import Pixels
@@ -57,6 +57,19 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     shown: list[Any]  # what the last frame shows
     _inside_play = False
 
+    @property
+    def static_image(self) -> Pixels | None:
+        """What stands still during the play; None where it is not painted."""
+        if asked_by_scene():
+            raise Unfit("it looks at the painted picture")
+        return vars(self)["static_image"]  # type: ignore[no-any-return]
+
+    @static_image.setter
+    def static_image(self, image: Pixels | None) -> None:
+        if self._inside_play and asked_by_scene():
+            raise Unfit("it changes the painted picture")
+        self.__dict__["static_image"] = image
+
     def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
         Stop.again()
@@ -84,7 +97,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         for what, thing, kind in (
             ("renderer", self, CairoRenderer),
             ("file writer", self.file_writer, SceneFileWriter),
-            ("camera", self.camera, type(self.camera)._guards),  # noqa: SLF001  # guard.py's
+            ("camera", self.camera, type(self.camera)),
         ):
             if name := replaced(thing, kind):
                 raise Unfit(f"it replaces {name} of its {what}")

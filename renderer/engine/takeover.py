@@ -15,7 +15,7 @@ from renderer.engine.encode import opened_by
 from renderer.engine.errors import Stop, Unfit
 from renderer.engine.file_lock import share_made_files
 from renderer.engine.forks import Plan, Progress
-from renderer.engine.guard import guard, guard_displays
+from renderer.engine.guard import guard, install_guards
 from renderer.engine.outside import settle_by
 from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
@@ -67,6 +67,6 @@ def take_over(
     settle_by(crew.wait)
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
+    install_guards()
     guard(camera)
-    guard_displays()
     return crew

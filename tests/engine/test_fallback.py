@@ -40,6 +40,8 @@ WHY = {
     "PipesToItself": "has a pipe open",
     "Connects": "has a connection open",
     "CountsInMap": "has memory that it would share",
+    "Uncovers": "changes the painted picture",
+    "LooksAtStill": "looks at the painted picture",
 }
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),

@@ -143,3 +143,26 @@ class Darker(ThreeDScene):
         three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * 0.5
         self.set_camera_orientation(phi=1, theta=1)
         self.play(Rotate(Cube()), run_time=0.4)
+
+
+class AsksForKinds(MovingCameraScene):
+    """Looks between its plays at what its cameras are."""
+
+    def construct(self):
+        self.add(Square())
+        self.play(Create(Circle()), run_time=0.3)
+        if type(self.camera) is MovingCamera and self.camera.__class__ is MovingCamera:
+            self.add(Dot(RIGHT))
+        self.play(self.camera.frame.animate.scale(0.8), run_time=0.3)
+        if isinstance(self.camera, MovingCamera) and type(self.renderer.camera).__mro__[1] is Camera:
+            self.add(Dot(LEFT))
+        self.wait(0.2)
+
+
+class AsksForZoomed(ZoomedScene):
+    def construct(self):
+        self.add(Square())
+        self.activate_zooming()
+        self.wait(0.2)
+        kinds = [type(self.camera) is MultiCamera, type(self.zoomed_camera) is MovingCamera]
+        self.play(FadeIn(Dot(sum(kinds) * RIGHT)), run_time=0.3)

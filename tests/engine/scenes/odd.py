@@ -386,6 +386,30 @@ class CountsInMap(Scene):
         self.wait(1.2, frozen_frame=False)
 
 
+class Uncovers(Scene):
+    """Has what stands still vanish in the midst of a play."""
+
+    def construct(self):
+        self.add(Square())
+        moving = Dot()
+
+        def uncover(dt):
+            if self.time > 0.25:
+                self.renderer.static_image = None
+
+        self.add(moving)
+        self.add_updater(uncover)
+        self.play(moving.animate.shift(RIGHT), run_time=0.8)
+
+
+class LooksAtStill(Scene):
+    def construct(self):
+        self.add(Square(fill_opacity=1))
+        self.wait(0.3)
+        shown = self.renderer.static_image is not None
+        self.play(Create(Circle(radius=1 + shown)), run_time=0.4)
+
+
 class Breaks(Scene):
     def construct(self):
         self.play(Create(Square()), run_time=0.5)
