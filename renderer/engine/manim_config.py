@@ -19,7 +19,7 @@ _FOLDERS = {
     "images_dir": "{media_dir}/images",
     "tex_dir": "{media_dir}/Tex",
     "text_dir": "{media_dir}/texts",
-    "partial_movie_dir": "{media_dir}/segments",
+    "partial_movie_dir": "{media_dir}/segments/{scene_name}",
     "log_dir": "{media_dir}/logs",
 }
 

@@ -180,7 +180,7 @@ def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> Sce
 
     spec = scene.session_spec.video_encoder
     return SceneReport(
-        outputs=collect(scene.output_plan, request.output),
+        outputs=collect(scene.output_plan, request.scratch, request.output),
         frames=round(scene.renderer.time * config.frame_rate),
         renderer=config.renderer.value,
         mode="serial" if why_serial else "parallel",

@@ -35,6 +35,16 @@ def test_same_frames(references: dict[str, rig.Plain], tmp_path: Path, children:
         _same_files(name, found, want, decoded=preset == "manim")
 
 
+def test_scenes_that_a_scene_renders_itself(tmp_path: Path) -> None:
+    file, names = rig.SCENES / "inner.py", ["RendersOthers", "RendersOthersAndLooks"]
+    want = rig.plain(tmp_path / "plain", file, names)
+    modes = []
+    for found in rig.ours(tmp_path, file, [rig.order(tmp_path, file, name) for name in names]):
+        modes.append(found.said["mode"])
+        _same_files(found.folder.name, found, want[found.folder.name], decoded=True)
+    assert modes == ["parallel", "serial"]
+
+
 def _same_files(name: str, found: rig.Ours, want: rig.Plain, *, decoded: bool) -> None:
     assert set(found.said["outputs"]) == want.outputs - {f"{name}.wav"}, name  # Manim forgets it
     for output in found.said["outputs"]:
