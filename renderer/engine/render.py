@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from renderer.engine.children import Children
-from renderer.engine.errors import Failed, Killed, OutOfMemoryError, Stop, Unfit
+from renderer.engine.errors import Failed, Killed, OutOfMemoryError, SceneError, Stop, Unfit
 from renderer.engine.frame_hashes import note_frames
 from renderer.engine.machine import painters_that_fit
 from renderer.engine.manim_config import apply_encoder, configured
 from renderer.engine.outputs import collect
 from renderer.engine.plays import Painted
 from renderer.engine.presets import MANIM
+from renderer.engine.prints import Prints
 from renderer.engine.process import begin_scene
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.engine.scene_file import load_scene_class
@@ -32,12 +35,14 @@ Progress = Callable[[int, int | None], None]
 class Way:
     """How to try: with at most so many children, or serially for a reason.
 
-    ``painted`` are the plays that the first try painted before memory ran out; None while it is the first.
+    ``painted`` are the plays that the first try painted before memory ran out; None while it is the first. ``said`` is
+    what the tries so far have printed.
     """
 
     limit: int
     why_serial: str | None = None
     painted: Mapping[int, Painted] | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(request: SceneRequest, *, children: Children | None = None, progress: Progress | None = None) -> SceneReport:
@@ -78,20 +83,25 @@ def _why_serial() -> str | None:
 
 def _attempt(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
     """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
+    prints = Prints(way.said)
     if way.why_serial:
-        return _serially(request, way.why_serial)
+        with prints:
+            return _serially(request, way.why_serial)
     standby = Standby(lambda next_way: _again(request, children, progress, next_way))
     begin_scene()
     try:
-        return _in_parallel(request, children, progress, way)
+        with prints:
+            return _in_parallel(request, children, progress, way)
     except Unfit as error:
-        return standby.run(Way(1, f"{request.scene} is rendered serially: {error}"))  # type: ignore[no-any-return]
+        why = f"{request.scene} is rendered serially: {error}"
+        return standby.run(Way(1, why, said=prints.said))  # type: ignore[no-any-return]
     except Failed as failed:
         raise failed.error from failed
     except Killed as killed:
         if way.painted is not None or way.limit == 1:
             raise _memory_error(killed) from killed
-        return standby.run(Way(max(1, way.limit // 2), painted=killed.painted))  # type: ignore[no-any-return]
+        again = Way(max(1, way.limit // 2), painted=killed.painted, said=prints.said)
+        return standby.run(again)  # type: ignore[no-any-return]
     finally:
         standby.close()
 
@@ -162,7 +172,8 @@ def _step(scene: Any, crew: Stepper) -> None:
 
 def _scene_class(request: SceneRequest) -> Any:
     """Run the scene's file, which may change the configuration, before the encoder is chosen."""
-    scene_class = load_scene_class(request.scene)
+    with _no_exit(request.scene):
+        scene_class = load_scene_class(request.scene)
     apply_encoder(request)
     return scene_class
 
@@ -172,7 +183,21 @@ def _run(scene: Any) -> None:
 
     if scene.manager is None:
         Manager(scene)
-    scene.render()
+    with _no_exit(str(scene)):
+        scene.render()
+
+
+@contextmanager
+def _no_exit(scene: str) -> Iterator[None]:
+    """Say of SystemExit what it means: Manim ends with it, and leaves no video."""
+    try:
+        yield
+    except SystemExit as error:
+        raise SceneError(
+            f"{scene} ended the program (sys.exit) before its end, so there is no video",
+            lines=traceback.format_exc(),
+            hint="leave that out; to end early return from construct: what was played until then becomes the video",
+        ) from error
 
 
 def _report(request: SceneRequest, scene: Any, *, why_serial: str | None) -> SceneReport:

@@ -38,6 +38,8 @@ class Standby:
     def run(self, argument: Any) -> Any:
         """Wake the process and wait. SceneError where the scene raised; our own errors as they are."""
         leave_end_to_another()
+        sys.stdout.flush()
+        sys.stderr.flush()
         self._pipe.send(argument)
         answer, code = None, None
         while answer is None and code is None:

@@ -42,11 +42,15 @@ WHY = {
     "CountsInMap": "has memory that it would share",
     "Uncovers": "changes the painted picture",
     "LooksAtStill": "looks at the painted picture",
+    "Prints": "looks at the painted picture",
+    "PrintsOtherwise": "looks at the painted picture",
 }
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),
     "BreaksInUpdater": ("KeyError", "late"),
     "BreaksInPainting": ("SceneError", "KeyError: 'round'"),
+    "Leaves": ("SceneError", "Leaves ended the program (sys.exit) before its end, so there is no video"),
+    "LeavesSerially": ("SceneError", "LeavesSerially ended the program (sys.exit) before"),
     "PlaysInside": ("SceneError", "Cannot open a video segment"),
 }
 
@@ -70,10 +74,23 @@ def test_serial_where_parallel_would_differ(name: str, plain: dict[str, rig.Plai
     assert rig.decoded(ours[name].find(f"{name}.mp4")) == rig.decoded(plain[name].find(f"{name}.mp4"))
 
 
+def test_what_a_scene_prints_appears_once_and_in_order(ours: dict[str, rig.Ours]) -> None:
+    said = [line for line in ours["Prints"].log.splitlines() if line.startswith("said")]
+    times = [f"said {time}" for time in (0.0, 0.1, 0.2, 0.3)]
+    assert said == ["said one", *times, "said two", "said three", "said four"]
+
+
+def test_nothing_is_lost_of_what_a_scene_prints_otherwise(ours: dict[str, rig.Ours]) -> None:
+    said = [line for line in ours["PrintsOtherwise"].log.splitlines() if line.startswith("said")]
+    first, second = (line for line in said if "by" in line)
+    assert first != second
+    assert said == ["said one", first, "said two", second, "said two"]
+
+
 @pytest.mark.parametrize("name", RAISES)
 def test_the_scenes_own_error(name: str, plain: dict[str, rig.Plain], ours: dict[str, rig.Ours]) -> None:
     error, text = RAISES[name]
-    assert plain[name].exit_code != 0
+    assert plain[name].exit_code != 0 or not list(plain[name].folder.rglob(f"{name}.mp4"))
     assert ours[name].said["error"] == error
     assert text in ours[name].said["text"]
     assert "odd.py" in ours[name].said["lines"]

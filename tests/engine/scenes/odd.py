@@ -1,6 +1,8 @@
 """Scenes that cannot be stepped without painting, or that fail."""
 
 import itertools
+import os
+import sys
 import threading
 import time
 
@@ -155,8 +157,6 @@ class AsksProcess(Scene):
     """Behaves otherwise in a child."""
 
     def construct(self):
-        import os
-
         first = os.getpid()
         dot = Dot().add_updater(lambda m: m.move_to([0 if os.getpid() == first else 2, 0, 0]))
         self.add(dot)
@@ -349,8 +349,6 @@ class Pipes(Scene):
 
 class PipesToItself(Scene):
     def construct(self):
-        import os
-
         read, write = os.pipe()
         self.add(dot := Dot().add_updater(lambda m: os.write(write, b".")))
         self.play(Create(Square()), run_time=0.5)
@@ -410,10 +408,49 @@ class LooksAtStill(Scene):
         self.play(Create(Circle(radius=1 + shown)), run_time=0.4)
 
 
+class Prints(Scene):
+    """Prints until it looks at what was painted, and after."""
+
+    def construct(self):
+        print("said one", flush=True)
+        self.add(dot := Dot().add_updater(lambda m: print("said", f"{self.time:.1f}", flush=True)))
+        self.play(Create(Square()), run_time=0.3)
+        dot.clear_updaters()
+        print("said", "two", file=sys.stderr)
+        brightness = self.camera.pixel_array[..., 0].mean()
+        print("said three")
+        self.play(Create(Circle(radius=1 + brightness / 100)), run_time=0.3)
+        print("said four")
+
+
+class PrintsOtherwise(Scene):
+    """Prints something else when it is rendered again."""
+
+    def construct(self):
+        print("said one")
+        print("said by", os.getpid())
+        print("said two", flush=True)
+        self.play(Create(Square()), run_time=0.3)
+        self.camera.get_image()
+
+
 class Breaks(Scene):
     def construct(self):
         self.play(Create(Square()), run_time=0.5)
         raise ValueError("the scene's own error")
+
+
+class Leaves(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=0.5)
+        sys.exit()
+
+
+class LeavesSerially(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=0.5)
+        self.camera.get_image()
+        sys.exit()
 
 
 class BreaksInUpdater(Scene):
