@@ -66,7 +66,7 @@ def _attribute(thing: Any) -> Any:
 
 
 def asked_by_scene() -> bool:
-    """Tell, in a function that a property calls, whether somebody else than Manim and we reads or sets it."""
+    """Tell, in a method or property, whether somebody else than Manim and we has called it."""
     name = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # the only way to tell who asks
     return not str(name).startswith(("manim.", "renderer.engine."))
 

@@ -164,6 +164,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
         """Paint what stands still during the play, for each frame to start from."""
+        if asked_by_scene():
+            raise Unfit("it changes the painted picture")
         self.static_image = None
         if static_mobjects:
             self.update_frame(scene, mobjects=static_mobjects)

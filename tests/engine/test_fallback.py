@@ -41,6 +41,7 @@ WHY = {
     "Connects": "has a connection open",
     "CountsInMap": "has memory that it would share",
     "Uncovers": "changes the painted picture",
+    "PaintsStill": "changes the painted picture",
     "LooksAtStill": "looks at the painted picture",
     "Prints": "looks at the painted picture",
     "PrintsOtherwise": "looks at the painted picture",

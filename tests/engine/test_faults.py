@@ -29,6 +29,7 @@ def test_a_killed_painter_is_replaced(tmp_path: Path, parts: int | None) -> None
     assert found.said["mode"] == "parallel", found.said
     assert found.said["frames"] == 12
     assert len(rig.decoded(found.find("KilledOnce.mp4"))) == 12
+    assert found.log.splitlines().count("begun") == 1
 
 
 def test_what_was_painted_before_a_painter_was_killed_is_not_painted_again(tmp_path: Path, parts: int | None) -> None:

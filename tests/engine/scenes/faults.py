@@ -33,6 +33,7 @@ class KilledOnce(Scene):
     """Its first painters are killed; when the scene starts anew, none is."""
 
     def construct(self):
+        print("begun")
         again, Fatal.mark = Path("again"), "mark"
         if again.exists():
             Path("mark").touch()

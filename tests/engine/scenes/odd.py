@@ -400,6 +400,21 @@ class Uncovers(Scene):
         self.play(moving.animate.shift(RIGHT), run_time=0.8)
 
 
+class PaintsStill(Scene):
+    """Moves what stands still, and has it painted anew in the midst of a play."""
+
+    def construct(self):
+        still, moving = Square(), Dot()
+        self.add(still, moving)
+
+        def paint(dt):
+            still.shift(RIGHT * dt)
+            self.renderer.save_static_frame_data(self, [still])
+
+        self.add_updater(paint)
+        self.play(moving.animate.shift(RIGHT), run_time=0.8)
+
+
 class LooksAtStill(Scene):
     def construct(self):
         self.add(Square(fill_opacity=1))
