@@ -85,7 +85,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
     try:
         return _in_parallel(request, children, progress, way)
     except Unfit as error:
-        return standby.run(Way(1, f"{request.scene} is rendered serially: {error}"))  # type: ignore[no-any-return]
+        return standby.run(Way(1, str(error)))  # type: ignore[no-any-return]
     except Failed as failed:
         raise failed.error from failed
     except Killed as killed:
