@@ -15,7 +15,7 @@ from renderer.cli.output import print_json
 
 def command(
     backend: Annotated[Literal["modal"], typer.Option("--backend", "-b", help="Where to tidy up.")],
-    days: Annotated[float, typer.Option(min=0, help="Age from which something is old.")] = 30.0,
+    days: Annotated[float, typer.Option(min=0, help="Age from which outputs are old; of inputs at least 30.")] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Name it, and remove nothing.")] = False,
     json: Json = False,
 ) -> None:
