@@ -107,6 +107,7 @@ class Supervisor:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
             own = os.getpid()
+            by = signal.SIGTERM if self.launcher.prefix else signal.SIGKILL  # `docker run` hands SIGTERM on
             self.worker = subprocess.Popen(
                 [*self.launcher.prefix, *worker],
                 env=environment,
@@ -114,7 +115,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
+                preexec_fn=lambda: die_with_parent(own, by),  # noqa: PLW1509  # no other thread runs here
             )
             code = self.worker.wait()
             self._end_rest()
