@@ -60,8 +60,11 @@ def _runs(backend: ModalBackend, call: str) -> bool:
     return is_call and "PENDING" in calls.input_states(backend.session, call)
 
 
-def remove(backend: ModalBackend, garbage: Garbage) -> None:
-    """Remove it, and the record of the job that it was."""
+def remove(backend: ModalBackend, garbage: Garbage) -> bool:
+    """Remove it, and the record of the job that it was; false when it was sent again since it was found."""
+    if any((time.time() - entry.mtime) / DAY_S < garbage.days for entry in backend.files.list(garbage.path)):
+        return False
     backend.files.remove(garbage.path)
     if garbage.path.startswith("jobs/"):
         backend.records.remove(garbage.path.removeprefix("jobs/"))
+    return True

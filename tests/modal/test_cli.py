@@ -263,7 +263,10 @@ def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: P
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)
-    inputs = fresh.volume("renderer") / "inputs"
-    grow_old(inputs, 29)
+    inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
+    grow_old(inputs)
+    found = [item for item in gc.find(place, 30) if item.path.startswith("inputs/")]
     assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
     assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())
+    assert [gc.remove(place, item) for item in found] == [False, False]
+    assert len(list(inputs.iterdir())) == 2
