@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ class Backend(abc.ABC, Generic[RequestT]):
     """Runs jobs somewhere. Methods that take a handle raise JobNotFoundError when it names no job there."""
 
     name: ClassVar[str]
-    poll_s: ClassVar[float] = 1.0  # how often a waiting client asks for the status
+    poll_s: ClassVar[float] = 1.0  # how often ``statuses`` asks
 
     @abc.abstractmethod
     def __init__(self, options: Any = None) -> None:
@@ -46,6 +48,16 @@ class Backend(abc.ABC, Generic[RequestT]):
     @abc.abstractmethod
     def status(self, handle: JobHandle) -> JobStatus:
         """Tell the state now, of the job and of each unit, with the reason in words."""
+
+    def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
+        """Yield the status now, and again whenever it may have changed, without end.
+
+        At ``until``, a time of time.monotonic(), it is yielded whatever happened.
+        """
+        while True:
+            yield self.status(handle)
+            left = math.inf if until is None else max(0.0, until - time.monotonic())
+            time.sleep(min(self.poll_s, left))
 
     @abc.abstractmethod
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:

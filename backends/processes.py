@@ -14,10 +14,10 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 GRACE_S = 0.7  # of the second that cancelling a job may take
 
 
-def die_with_parent(parent: int) -> None:
-    """Run in a new child: let the kernel kill it when process ``parent`` ends, however it ends. Linux only."""
+def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Run in a new child: let the kernel signal it when process ``parent`` ends, however it ends. Linux only."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc.prctl(_PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
             os._exit(1)
 

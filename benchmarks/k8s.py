@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ OPTIONS = ["--backend", "k8s", "--cpu", "0.5", "--memory", "2Gi", "--ephemeral-s
 MIB = 2**20
 WAYS = ("renderer", "kubectl")
 IDLE_PERCENT = 10
+MINUTE_S = 60
 LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.sleep({})\n"
 
 
@@ -177,7 +179,7 @@ def collecting(folder: Path, runs: int) -> None:
 
 
 def memory(folder: Path) -> None:
-    """What the client grows by between the tenth part of the work and all of it."""
+    """What the client grows by between the tenth part of the work and all of it; what it asks while nothing happens."""
     job = submit(folder, LINES.format(10_000, 0))
     early = 0
     for number, _ in enumerate(job.logs(follow=True)):
@@ -196,6 +198,15 @@ def memory(folder: Path) -> None:
         assert len(job.status().units) == 1000
         early = peak_kib() if number == 10 else early
     report("client's memory, growth over 100 statuses of 1,000 units", f"{(peak_kib() - early) / 1024:.1f} MiB", "flat")
+    assert isinstance(job.backend, KubernetesBackend)
+    server, begin, counts = job.backend.api(), time.monotonic(), {0: 0, 1: 0}
+    before = server.calls
+    with suppress(TimeoutError):
+        job.wait(
+            120, on_status=lambda _: counts.update({int(time.monotonic() - begin > MINUTE_S): server.calls - before})
+        )
+    report("API calls in the first minute of waiting for 1,000 units", str(counts[0]), "")
+    report("API calls in the second", str(counts[1] - counts[0]), "")
     job.delete()
 
 

@@ -40,13 +40,16 @@ class Job:
         """
         end = None if timeout is None else time.monotonic() + timeout
         answered = time.monotonic()
+        statuses = self.backend.statuses(self.handle, until=end)
         while True:
             try:
-                status = self.status()
+                status = next(statuses)
                 answered = time.monotonic()
             except TransientError:
                 if time.monotonic() - answered > PATIENCE_S:
                     raise
+                time.sleep(self.backend.poll_s)
+                statuses = self.backend.statuses(self.handle, until=end)
             else:
                 if on_status:
                     on_status(status)
@@ -54,7 +57,6 @@ class Job:
                     return status
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{self.handle} has not ended after {timeout:g} s")
-            time.sleep(self.backend.poll_s)
 
     def fetch(self, into: str | Path = "renders") -> list[Path]:
         """Bring the outputs into the folder, verified, and name them; a failed job's too, as far as they go."""

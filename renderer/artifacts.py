@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -17,13 +18,9 @@ IGNORE = ".rendererignore"
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder if need be and write to it. Raises OutputError before any work is done for nothing."""
+    """Write to the folder, or to where it will be made. Raises OutputError before any work is done for nothing."""
     try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)  # another submit may be making it
-            # what is rendered here is no input of the next job
-            (folder / IGNORE).write_text("*\n")
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=_existing(folder)):
             pass
     except OSError as error:
         raise OutputError(
@@ -34,11 +31,12 @@ def check_writable(folder: Path) -> None:
 def collect(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
     """Fetch what the job made, verify every file by size and sha256, then move it to its name in ``into``.
 
-    Raises OutputError when a file is missing or differs; files of that name that were there are then untouched.
+    The folder is made for the first file. Raises OutputError when a file is missing or differs; files of that name that
+    were there are then untouched.
     """
     check_writable(into)
     try:
-        with tempfile.TemporaryDirectory(prefix=STAGING, dir=into) as staging:
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing(into)) as staging:
             folders = backend.fetch(handle, Path(staging))
             found = [item for folder in folders for item in _verified(folder)]
             return _move(found, into)
@@ -46,6 +44,11 @@ def collect(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
         raise OutputError(
             f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"
         ) from error
+
+
+def _existing(folder: Path) -> Path:
+    """Give the folder, or the nearest one above it that is there: on the same disk, so that files can be moved."""
+    return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
 
 
 def _verified(folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -70,6 +73,9 @@ def _safe(name: str) -> PurePosixPath:
 
 def _move(found: list[tuple[str, str, Path]], into: Path) -> list[Path]:
     moved: list[Path] = []
+    if found and not into.is_dir():
+        into.mkdir(parents=True, exist_ok=True)  # another fetch may be making it
+        (into / IGNORE).write_text("*\n")  # what is rendered here is no input of the next job
     for unit, name, path in found:
         target = into / name
         if target in moved:  # two units made a file of the same name

@@ -72,10 +72,15 @@ class Api:
 
     def items(self, path: str, **query: Any) -> Iterator[Object]:
         """Give objects page by page, so that a thousand are never in memory at once."""
+        for page in self.pages(path, **query):
+            yield from page.get("items") or []
+
+    def pages(self, path: str, **query: Any) -> Iterator[Object]:
+        """Give the pages themselves, which know the version of what they hold."""
         query["limit"] = PAGE
         while True:
             page = self._json("GET", path, query)
-            yield from page.get("items") or []
+            yield page
             token = page["metadata"].get("continue")
             if not token:
                 return

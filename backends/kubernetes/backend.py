@@ -20,16 +20,19 @@ from backends.kubernetes.job import KubernetesRequest, build
 from backends.kubernetes.logs import Follower, of_pod
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.paths import core, jobs
+from backends.kubernetes.pods import Pods
 from backends.kubernetes.status import read as read_status
 from backends.kubernetes.status import summary
 from backends.kubernetes.submit import create, find_class, put_inputs
-from backends.kubernetes.view import JobView, pods_of
+from backends.kubernetes.view import JobView
+from backends.kubernetes.watched import Watched
 from backends.kubernetes.words import ApiError
 from backends.kubernetes.words import explained as _words
-from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 END_S = 60.0  # how long pods may take to go
 POLL_S = 0.1
+LONGEST_S = {JobState.PENDING: 16.0, JobState.RUNNING: 4.0}  # between two looks; of a running job for its progress
 
 
 class KubernetesBackend(Backend[KubernetesRequest]):
@@ -89,15 +92,19 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
         Where this machine submitted the job, outputs that wait in a pod are collected on the way.
         """
-        api, namespace, _ = self._find(handle)
         with _words(f"read the job {handle}"):
-            view = self._view(handle)
-            spool = Spool(handle, view.job)
-            for pod in view.pods.values():
-                if pod.collectable and spool.exists:
-                    with suppress(OutputError):  # a pod that goes just now may be tried again; the status tells
-                        collect.collect(api, namespace, pod.name, spool, pod.unit)
-            return read_status(api, namespace, handle, view)
+            return self._told(handle, self._view(handle))
+
+    def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
+        """Read them by a watch of the pods: a thousand that wait are listed once."""
+        watched = Watched(*self._find(handle))
+        while True:
+            with _words(f"read the job {handle}"):
+                status = self._told(handle, watched.view(self._job(handle)))
+            yield status
+            longest = LONGEST_S.get(status.state, 0.0)
+            with _words(f"watch the job {handle}"):
+                watched.pause(longest if until is None else min(longest, until - time.monotonic()))
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` as they come, and outputs that wait are collected."""
@@ -130,7 +137,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             job = self._job(handle)
             if where := outputs.place_of(job):  # first: only the Job tells where that is, should the store be away
                 self.cancel(handle)
-                _wait_until(lambda: all(pod.ended for pod in pods_of(api, namespace, name)))
+                _wait_until(lambda: all(pod.ended for pod in Pods(api, namespace, name).read()))
                 outputs.delete(api, handle, job, where)
             for helper in api.items(core(namespace, "pods"), labelSelector=names.helpers(name)):
                 api.delete(core(namespace, "pods", helper["metadata"]["name"]), gracePeriodSeconds=0)
@@ -161,7 +168,16 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def _view(self, handle: JobHandle) -> JobView:
         api, namespace, name = self._find(handle)
-        return JobView(self._job(handle), units.latest(pods_of(api, namespace, name)))
+        return JobView(self._job(handle), units.latest(Pods(api, namespace, name).read()))
+
+    def _told(self, handle: JobHandle, view: JobView) -> JobStatus:
+        api, namespace, _ = self._find(handle)
+        spool = Spool(handle, view.job)
+        for pod in view.pods.values():
+            if pod.collectable and spool.exists:
+                with suppress(OutputError):  # a pod that goes just now may be tried again; the status tells
+                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+        return read_status(api, namespace, handle, view)
 
     def _job(self, handle: JobHandle) -> Object:
         api, namespace, name = self._find(handle)
@@ -221,7 +237,7 @@ def _gone(api: Api, namespace: str, name: str) -> bool:
     except ApiError as error:
         if error.code != 404:  # noqa: PLR2004 - HTTP's number
             raise
-        return next(pods_of(api, namespace, name), None) is None
+        return next(Pods(api, namespace, name).read(), None) is None
     return False
 
 

@@ -15,6 +15,7 @@ from backends.kubernetes import names, units
 from backends.kubernetes.api import PATIENCE_S, Api
 from backends.kubernetes.connect import READ_S
 from backends.kubernetes.paths import core
+from backends.kubernetes.pods import Pods
 from backends.kubernetes.together import Crew
 from backends.kubernetes.units import Pod
 from backends.kubernetes.words import ApiError
@@ -63,7 +64,8 @@ class Follower:
     def __init__(
         self, api: Api, namespace: str, job: str, on_ready: Callable[[Pod], None], ended: Callable[[], bool]
     ) -> None:
-        self._api, self._namespace, self._job = api, namespace, job
+        self._api, self._namespace = api, namespace
+        self._pods = Pods(api, namespace, job)
         self._on_ready, self._ended = on_ready, ended
         self._lines: queue.Queue[LogLine | None] = queue.Queue(1000)
         self._stopped = threading.Event()
@@ -87,13 +89,14 @@ class Follower:
 
     def _watch(self) -> None:
         try:
-            version = None
             while not self._stopped.is_set():
                 ended = self._ended()  # asked first: every pod is then in the list
-                version = self._list() if ended or version is None else version
+                if ended or self._pods.lost:
+                    for pod in self._pods.read():
+                        self._look(pod)
                 if ended:
                     break
-                version = self._watch_pods(version)
+                self._watch_pods()
         except RendererError as error:
             self._error = error
         except ApiError as error:
@@ -104,33 +107,14 @@ class Follower:
                 self._collectors.finish()
             self._put(_END)
 
-    def _list(self) -> str:
-        """Look at every pod; gives the version from which a watch goes on."""
-        path, selector = self._pods
-        version = str(self._api.get(path, limit=1, **selector)["metadata"]["resourceVersion"])
-        for item in self._api.items(path, **selector):
-            self._look(units.pod(item))
-        return version
-
-    def _watch_pods(self, version: str) -> str | None:
-        """Look at what changes for a while; gives the version to go on from, None when it is too old."""
-        path, selector = self._pods
+    def _watch_pods(self) -> None:
+        """Look at what changes for a while."""
         seconds = SOON_S if time.monotonic() < self._soon else WATCH_S
-        try:
-            for event in self._api.watch(path, version, seconds, **selector):
-                if event["type"] == "ERROR" or self._stopped.is_set():
-                    return None
-                version = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK" and self._look(units.pod(event["object"])) and seconds != SOON_S:
-                    break  # the job may end soon: watch in short rounds
-        except (TransientError, ApiError):
+        for pod, _ in self._pods.changes(seconds):
+            if self._stopped.is_set() or (self._look(pod) and seconds != SOON_S):
+                return  # the job may end soon: watch in short rounds
+        if self._pods.lost:
             self._stopped.wait(PAUSE_S)
-            return None
-        return version
-
-    @property
-    def _pods(self) -> tuple[str, dict[str, str]]:
-        return core(self._namespace, "pods"), {"labelSelector": f"batch.kubernetes.io/job-name={self._job}"}
 
     def _look(self, pod: Pod) -> bool:
         """Follow a pod that has begun; tells whether it is over."""

@@ -78,7 +78,10 @@ def _unit(
     if view.ended:
         if view.cancelled:
             return UnitStatus(name=name, state=JobState.CANCELLED, exit_code=ExitCode.CANCELLED, attempt=attempt)
-        return UnitStatus(name=name, state=JobState.FAILED, message="it had not ended with the job", attempt=attempt)
+        why = Why(message="it had not ended when the job did", exit_code=ExitCode.LOST)
+        if seconds := _exceeded(view):
+            why = Why(message=f"it had not ended within the job's deadline of {seconds} s", exit_code=ExitCode.TIMEOUT)
+        return _worded(name, JobState.FAILED, why, attempt)
     if pod and pod.started and not pod.deleted:
         words = "rendered; its outputs wait to be collected" if pod.collectable else None
         return UnitStatus(name=name, state=JobState.RUNNING, progress=progress, message=words, attempt=attempt)
@@ -122,10 +125,9 @@ def _hopeless(states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> 
 def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, waiting: Why | None) -> Why | None:
     if state is JobState.CANCELLED:
         return Why(message="the job was cancelled", exit_code=ExitCode.CANCELLED)
-    end = units.condition(view.job, "Failed")
-    if state is JobState.FAILED and end and end.get("reason") == "DeadlineExceeded":
+    if seconds := _exceeded(view):
         return Why(
-            message=f"the job did not end within its deadline of {view.job['spec']['activeDeadlineSeconds']} s",
+            message=f"the job did not end within its deadline of {seconds} s",
             hint="--deadline gives it longer; `renderer status` tells what it waited for",
             exit_code=ExitCode.TIMEOUT,
         )
@@ -139,6 +141,12 @@ def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, wait
         where = f"waits in the queue {queue!r}" if queue else "is suspended"
         return Why(message=f"the job {where}", hint="it goes on when the queue lets it in" if queue else None)
     return None if state is JobState.SUCCEEDED else waiting
+
+
+def _exceeded(view: JobView) -> int | None:
+    """Give the deadline in seconds that the job did not keep."""
+    end = units.condition(view.job, "Failed")
+    return view.job["spec"]["activeDeadlineSeconds"] if end and end.get("reason") == "DeadlineExceeded" else None
 
 
 def _exit_code(state: JobState, why: Why | None) -> int | None:

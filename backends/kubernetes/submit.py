@@ -13,9 +13,10 @@ from backends.kubernetes import claim, names, place, together, units
 from backends.kubernetes.api import Api, Object
 from backends.kubernetes.job import KubernetesRequest
 from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
+from backends.kubernetes.pods import Pods
 from backends.kubernetes.status import read as read_status
 from backends.kubernetes.templates import Manifest
-from backends.kubernetes.view import JobView, pods_of
+from backends.kubernetes.view import JobView
 from backends.kubernetes.words import ApiError, allowing
 from backends.models import Bundle, JobHandle, JobState
 from backends.storage import Storage
@@ -113,7 +114,7 @@ def _worth_keeping(api: Api, namespace: str, job: Object) -> bool:
         return names.ANNOTATION_STORE in annotations
     name = job["metadata"]["name"]
     handle = JobHandle(names.BACKEND, (api.context.name, namespace, name))
-    view = JobView(job, units.latest(pods_of(api, namespace, name)))
+    view = JobView(job, units.latest(Pods(api, namespace, name).read()))
     return read_status(api, namespace, handle, view).state is not JobState.FAILED
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backends.kubernetes import names, units
-from backends.kubernetes.api import Api, Object
-from backends.kubernetes.paths import core
+from backends.kubernetes.api import Object
 from backends.kubernetes.units import Pod
 
 
@@ -47,8 +46,3 @@ class JobView:
             self.job["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
         )
         return limits.get("memory")
-
-
-def pods_of(api: Api, namespace: str, job: str) -> Iterator[Pod]:
-    """Read the Job's pods, page by page."""
-    yield from map(units.pod, api.items(core(namespace, "pods"), labelSelector=f"batch.kubernetes.io/job-name={job}"))

@@ -69,10 +69,12 @@ def _unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> Unit
             exit_code=result.exit_code,
             progress=None if result.exit_code else 100.0,
         )
+    begun = folder.log(index).exists()
     if ended:
         state = JobState.CANCELLED if ended.state is JobState.CANCELLED else JobState.FAILED
-        return UnitStatus(name=name, state=state, message=ended.reason, exit_code=int(ended.exit_code))
-    if not folder.log(index).exists():
+        message = ended.reason if begun or not ended.reason else f"it did not run: {ended.reason}"
+        return UnitStatus(name=name, state=state, message=message, exit_code=int(ended.exit_code))
+    if not begun:
         return UnitStatus(name=name, state=JobState.PENDING)
     lines = folder.tail(index)
     return UnitStatus(

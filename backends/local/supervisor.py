@@ -107,6 +107,7 @@ class Supervisor:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
             own = os.getpid()
+            by = signal.SIGTERM if self.launcher.prefix else signal.SIGKILL  # `docker run` hands SIGTERM on
             self.worker = subprocess.Popen(
                 [*self.launcher.prefix, *worker],
                 env=environment,
@@ -114,7 +115,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(own),  # noqa: PLW1509  # no other thread runs here
+                preexec_fn=lambda: die_with_parent(own, by),  # noqa: PLW1509  # no other thread runs here
             )
             code = self.worker.wait()
             self._end_rest()
@@ -128,16 +129,16 @@ class Supervisor:
 
     def _ended(self, attempts: int, code: int) -> Ended:
         results = self._results()
-        failed = next((result for result in results if result and result.exit_code), None)
         if all(result and not result.exit_code for result in results):
             return Ended(state=JobState.SUCCEEDED, finished=now(), attempts=attempts)
-        if failed:
-            reason = failed.error.message if failed.error else None
-            return Ended(
-                state=JobState.FAILED, finished=now(), attempts=attempts, exit_code=failed.exit_code, reason=reason
-            )
-        exit_code, reason = self._worker_failure(code)
+        exit_code, reason = self._failure(results, code)
         return Ended(state=JobState.FAILED, finished=now(), attempts=attempts, exit_code=exit_code, reason=reason)
+
+    def _failure(self, results: list[UnitResult | None], code: int) -> tuple[int, str | None]:
+        if None in results:  # the worker did not come to these, whatever the others failed for
+            return self._worker_failure(code)
+        failed = next(result for result in results if result and result.exit_code)
+        return failed.exit_code, failed.error.message if failed.error else None
 
     def _worker_failure(self, code: int) -> tuple[ExitCode, str]:
         if code < 0:

@@ -41,7 +41,7 @@ def status_json(status: JobStatus) -> dict[str, Any]:
 def status_lines(status: JobStatus) -> list[str]:
     """Give a status as people read it: the job, why, and each unit."""
     lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
-    if status.reason and status.reason not in {unit.message for unit in status.units}:
+    if status.reason and not any(status.reason in (unit.message or "") for unit in status.units):
         lines.append(f"  {status.reason}")
     lines += [f"  {note}" for note in status.notes]
     for unit in status.units:

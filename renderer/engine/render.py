@@ -93,8 +93,7 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
         with prints:
             return _in_parallel(request, children, progress, way)
     except Unfit as error:
-        why = f"{request.scene} is rendered serially: {error}"
-        return standby.run(Way(1, why, said=prints.said))  # type: ignore[no-any-return]
+        return standby.run(Way(1, str(error), said=prints.said))  # type: ignore[no-any-return]
     except Failed as failed:
         raise failed.error from failed
     except Killed as killed:

@@ -151,6 +151,8 @@ class SceneRunner(Runner):
             return Outcome(**explain.failure(error, self.job.task.units[unit], self.job.source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        if report.why_serial:
+            print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
         render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
         return Outcome(render=render, encoder={**report.encoder, **self.encoder.report()}, seconds=dict(report.seconds))
 

@@ -85,8 +85,9 @@ def test_a_wrong_request_is_refused(case: str, files: Path, home: Path, run: Run
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "wait", "fetch", "cancel", "delete"])
-def test_an_unknown_job_is_said_to_be_unknown(verb: str, run: Run) -> None:
+def test_an_unknown_job_is_said_to_be_unknown(verb: str, project: Path, run: Run) -> None:
     done = run(verb, "local://nope-123456")
+    assert not list(project.iterdir())
     assert done.returncode == ExitCode.NOT_FOUND
     assert "there is no job local://nope-123456 on this machine" in done.stderr
 
@@ -116,6 +117,14 @@ def test_an_output_folder_that_cannot_be_written_is_found_first(project: Path, h
     assert done.returncode == ExitCode.OUTPUT
     assert "cannot write to the output folder out/inner: Not a directory" in done.stderr
     assert not list(home.rglob("jobs/*"))
+
+
+def test_a_job_that_is_refused_or_makes_nothing_leaves_no_output_folder(project: Path, run: Run) -> None:
+    (project / "script.py").write_text("print(1)\n")
+    assert run("submit", "script.py").returncode == 0
+    done = run("submit", "script.py", "--backend", "docker", "--image", "x", PATH="/nowhere")
+    assert done.returncode == ExitCode.BACKEND
+    assert [path.name for path in project.iterdir()] == ["script.py"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may mount a small file system")

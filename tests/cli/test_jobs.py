@@ -17,6 +17,7 @@ from support import BIN, output, until
 
 from backends.exit_codes import ExitCode
 from renderer import api
+from renderer.engine.machine import usable_cores
 
 WAITS = """
 import os, sys, time
@@ -202,6 +203,22 @@ def test_a_job_whose_processes_are_gone_has_failed(
     assert (status["reason"], status["exit_code"]) == (reason, ExitCode.LOST)
     until(lambda: not any(process.is_running() for process in processes), within=10)
     assert run("wait", handle).returncode == ExitCode.LOST
+
+
+def test_units_that_did_not_run_say_so_whatever_another_one_failed_for(project: Path, run: Run, home: Path) -> None:
+    scene = "class {}(Scene):\n    def construct(self):\n        {}\n"
+    names = [f"Waits{number}" for number in range(usable_cores() + 2)]  # more than run side by side
+    scenes = [scene.format("Bad", "raise ValueError('no')"), *(scene.format(name, "time.sleep(600)") for name in names)]
+    (project / "many.py").write_text("import time\nfrom manim import *\n" + "".join(scenes))
+    handle = detached(run, "many.py", "--all")
+    units: Callable[[], Any] = lambda: output(run("status", handle, "--json"))["units"]  # noqa: E731
+    until(lambda: [unit["state"] for unit in units()][:2] == ["failed", "running"])
+    end_worker(home, handle)
+    assert run("wait", handle).returncode == ExitCode.LOST
+    bad, first, *_, last = units()
+    assert (bad["message"], bad["exit_code"]) == ("Bad raised ValueError: no", ExitCode.USER_CODE)
+    assert (first["message"], first["exit_code"]) == ("the worker was ended by SIGKILL", ExitCode.LOST)
+    assert (last["message"], last["exit_code"]) == ("it did not run: the worker was ended by SIGKILL", ExitCode.LOST)
 
 
 def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: Run, home: Path) -> None:

@@ -48,6 +48,20 @@ def test_a_scene_that_raises_says_where_and_the_others_come_back(rig: Rig, proje
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["Good.mp4"]
 
 
+def test_the_log_says_why_a_scene_was_rendered_serially(rig: Rig, project: Path) -> None:
+    (project / "looks.py").write_text(
+        "from manim import *\n"
+        "class Looks(Scene):\n"
+        "    def construct(self):\n"
+        "        self.play(Create(Dot()), run_time=0.2)\n"
+        "        self.renderer.get_frame()\n"
+    )
+    job = rig.submit(project / "looks.py", **SMALL)
+    assert job.wait(300).state is JobState.SUCCEEDED
+    said = [line.text for line in job.logs()]
+    assert said.count("Looks was rendered serially: it looks at the painted picture") == 1
+
+
 def test_a_wrong_manim_cfg_is_named(rig: Rig, project: Path) -> None:
     (project / "one.py").write_text("from manim import *\nclass One(Scene):\n    pass\n")
     (project / "manim.cfg").write_text("[CLI]\nquality = nonsense\n")

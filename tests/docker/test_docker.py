@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_a_cancelled_job_leaves_no_container(rig: Rig, tmp_path: Path) -> None:
     job.cancel()
     assert job.status().state is JobState.CANCELLED
     assert name not in containers()
+
+
+def test_a_killed_supervisor_takes_its_container_along(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(600)\n"))
+    until(lambda: any(line.text == "up" for line in job.logs()))
+    (name,) = job.handle.parts
+    os.kill(int((rig.settings["docker.state_dir"] / name / "pid").read_text()), signal.SIGKILL)
+    until(lambda: f"renderer-{name}" not in containers(), within=20)
+    assert job.status().state is JobState.FAILED
 
 
 def test_what_an_option_forbids_is_told_in_the_engines_words(rig: Rig, tmp_path: Path) -> None:

@@ -9,16 +9,31 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from rigs.kubernetes import write_kubeconfig
 
+from backends import JobState
 from backends.errors import OutputError
-from backends.kubernetes import collect, units
+from backends.kubernetes import collect, names, units
 from backends.kubernetes.api import Api
 from backends.kubernetes.logs import of_pod
+from renderer.api import open_job
 
-POD = {"metadata": {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Running"}}
+POD: dict[str, Any] = {
+    "metadata": {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "status": {"phase": "Running"},
+}
+JOB: dict[str, Any] = {
+    "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": names.labels("j")},
+    "spec": {"completions": 1, "template": {"spec": {"containers": [{}]}}},
+}
+ENDED = {
+    "completedIndexes": "0",
+    "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}],
+}
+CUT = b" and no more comes"
 Answers = Callable[[str], tuple[int, bytes]]
 
 
@@ -30,9 +45,9 @@ def answering(answers: Answers, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         def do_GET(self) -> None:
             code, body = answers(self.path)
             self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body)))  # more than comes, where it is cut
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body.removesuffix(CUT))
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -43,6 +58,10 @@ def answering(answers: Answers, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(folder / "config", server, token="t")))  # noqa: S106 - no password
         yield Api(None)
         http.shutdown()
+
+
+def event(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
 
 
 def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +100,38 @@ unable to retrieve container logs
         rest = [text for _, text in of_pod(api, "n", units.pod(POD), since=lines[1][0])]
     assert rest == ["next", "winter", "unable to retrieve container logs"]
     assert "sinceTime=2026-03-29T01%3A00%3A00%2B00%3A00" in asked[1]
+
+
+def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's watches end in turn in every way there is; ``asked`` are the versions, None where it was a list."""
+    pod = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "12", "annotations": {}}}
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "11"}}}
+    old = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}
+    watches = [
+        (200, event(bookmark)),
+        (200, event({"type": "MODIFIED", "object": pod})),
+        (410, b'{"reason": "Expired"}'),
+        (200, event(old)),
+        (200, event(bookmark) + CUT),
+        (200, b""),  # meanwhile the Job has ended: how, is read from its pods
+    ]
+    asked: list[str | None] = []
+
+    def answers(path: str) -> tuple[int, bytes]:
+        place, query = path.partition("?")[0].rpartition("/")[2], dict(parse_qsl(path.partition("?")[2]))
+        if place == "pods" and "watch" in query:
+            asked.append(query["resourceVersion"])
+            return watches.pop(0)
+        if place == "pods":
+            asked.append(None)
+            return 200, json.dumps({"metadata": {"resourceVersion": "10"}, "items": [POD]}).encode()
+        if place == "j":
+            return 200, json.dumps(JOB if watches else {**JOB, "status": ENDED}).encode()
+        return 200, b"" if place == "log" else b'{"metadata": {}}'
+
+    with answering(answers, tmp_path, monkeypatch):
+        status = open_job("k8s://one/video/j").wait(60)
+    assert status.state is JobState.SUCCEEDED
+    assert asked == [None, "10", "11", "12", None, "10", None, "10", None, "10", None]

@@ -167,6 +167,7 @@ def test_a_gpu_that_no_node_has_is_told_with_what_the_nodes_have_until_the_deadl
     assert any("no node has that GPU" in reason and "Tesla-T4" in reason for reason in reasons), reasons
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert "deadline of 6 s" in str(status.reason)
+    assert status.units[0].message == "it had not ended within the job's deadline of 6 s"
 
 
 @pytest.mark.usefixtures("parts")

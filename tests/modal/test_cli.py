@@ -197,6 +197,12 @@ def test_doctor_of_a_new_account_says_what_will_happen(run: Run, fresh: ModalDou
     assert not {"AppCreate", "FunctionCreate"} & set(fresh.rpcs())
 
 
+def grow_old(folder: Path, days: float = 40) -> None:
+    long_ago = time.time() - days * 86400
+    for path in folder.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+
+
 def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDouble, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (tmp_path / "job.py").write_text("print(1)\n")
@@ -204,9 +210,8 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDo
     for job in (old, new):
         job.wait(60)
     volume = fresh.volume("renderer")
-    long_ago = time.time() - 40 * 86400
-    for path in [*(volume / "jobs" / old.handle.parts[1]).rglob("*"), *(volume / "inputs").iterdir()]:
-        os.utime(path, (long_ago, long_ago))
+    grow_old(volume / "jobs" / old.handle.parts[1])
+    grow_old(volume / "inputs")
     found = [item.path for item in gc.find(ModalBackend(rig.loaded().modal), 30)]
     assert f"jobs/{old.handle.parts[1]}" in found
     mine = {**fresh.environment, "RENDERER_MODAL_STATE_DIR": str(tmp_path / "jobs")}
@@ -229,17 +234,39 @@ def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
     place = ModalBackend(rig.loaded().modal)
     with fresh.faults(no_capacity=True):
         waiting = rig.submit(project / "job.py")
+        elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
+        assert [item.path for item in gc.find(elsewhere, 0)] == [f"jobs/{ended}"]
+        grow_old(fresh.volume("renderer") / "inputs")
         assert [item.path for item in gc.find(place, 0)] == [f"jobs/{ended}"]
         waiting.cancel()
     assert {item.path for item in gc.find(place, 0)} == {f"jobs/{ended}", *inputs}
+
+
+def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    (project / "job.py").write_text(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n")
+    job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(project / "job.py")
+    volume, folder = fresh.volume("renderer"), f"jobs/{job.handle.parts[1]}"
+    until((volume / folder / "job.json").exists)
+    inputs = {f"inputs/{path.name}" for path in (volume / "inputs").iterdir()}
+    grow_old(volume)
+    elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
+    assert list(gc.find(elsewhere, 0)) == []
+    (volume / folder / "job.json").rename(tmp_path / "job.json")  # as before the first of several units has begun
+    assert list(gc.find(elsewhere, 0)) == []
+    gate.touch()
+    assert job.wait(60).state is JobState.SUCCEEDED
+    assert {item.path for item in gc.find(elsewhere, 0)} == {folder, *inputs}
 
 
 def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)
-    long_ago = time.time() - 29 * 86400
-    for path in (fresh.volume("renderer") / "inputs").iterdir():
-        os.utime(path, (long_ago, long_ago))
+    inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
+    grow_old(inputs)
+    found = [item for item in gc.find(place, 30) if item.path.startswith("inputs/")]
     assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
-    assert all(item.days < 1 for item in gc.find(ModalBackend(rig.loaded().modal), 0))
+    assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())
+    assert [gc.remove(place, item) for item in found] == [False, False]
+    assert len(list(inputs.iterdir())) == 2
