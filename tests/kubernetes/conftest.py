@@ -31,10 +31,11 @@ def run(rig: Rig, tmp_path: Path) -> Run:
     """Submit a script from its text."""
 
     def submit(text: str, **options: Any) -> Job:
-        folder = tmp_path / "project"
-        folder.mkdir(exist_ok=True)
-        (folder / "job.py").write_text(text, "utf-8")
-        return rig.submit(folder / "job.py", **options)
+        path = tmp_path / "project" / "job.py"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists() or path.read_text("utf-8") != text:  # where several submit, none finds it half written
+            path.write_text(text, "utf-8")
+        return rig.submit(path, **options)
 
     return submit
 
