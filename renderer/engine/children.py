@@ -36,6 +36,14 @@ class Children:
                 return descriptor
         return None
 
+    def free(self, limit: int) -> int:
+        """Count the free ones of the first ``limit`` slots, as they are just now."""
+        taken = [self.take(limit) for _ in range(limit)]
+        for slot in taken:
+            if slot is not None:
+                os.close(slot)
+        return sum(slot is not None for slot in taken)
+
 
 def _unlinked_file() -> int:
     descriptor, path = tempfile.mkstemp(prefix=SLOT)

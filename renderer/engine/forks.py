@@ -28,9 +28,10 @@ Progress = Callable[[int, int | None], None]
 class Plan:
     """How to paint: the children to share with other scenes, how many of them, the longest part in frames.
 
-    With ``one_encoder`` each play has one, which all its painters paint for; plays of up to ``whole`` frames, and
-    those whose frames cannot be handed over, have one painter then. ``opened`` opens the encoder of a part, ``cache``
-    may have parts that were painted before, and ``painted`` has plays that an earlier try of the scene painted.
+    With ``one_encoder`` each play has one, which all its painters paint for, as has a play of one part in any case. One
+    painter paints plays of up to ``whole`` frames, or less where others are idle, and those whose frames cannot be
+    handed over. ``opened`` opens the encoder of a part, ``cache`` may have parts that were painted before, and
+    ``painted`` has plays that an earlier try of the scene painted.
     """
 
     children: Children

@@ -51,8 +51,3 @@ def longest_part(request: SceneRequest, frame_rate: float) -> int | None:
 def one_encoder(request: SceneRequest) -> bool:
     """Tell whether one encoder must see all frames of a play, as Manim's does."""
     return request.encoder.preset == "manim"
-
-
-def longest_whole(frame_rate: float, painters: int) -> int:
-    """Give the most frames of a play that one painter paints for its one encoder: the fewer, the more would be idle."""
-    return round(PART_S * frame_rate * 2 / max(2, painters))

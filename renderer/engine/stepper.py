@@ -55,12 +55,8 @@ class Stepper:
     def _cut(self, play: Play, total: int) -> None:
         """Divide the play among painters."""
         longest = self._plan.longest or total
-        spec = self._scene.session_spec.video_encoder
-        if self._plan.one_encoder:
-            own = part_length(spec, total, self._plan.limit) if total > self._plan.whole else None
-            longest = min(longest, own) if own else total
-            if longest < total:
-                play.joining = Joining(spec, longest, self._plan.limit + 1)
+        if (self._plan.one_encoder or total <= longest) and self._is_long(total):
+            longest = self._joined(play, total)
         for old in self._plan.hashes.glob(f"{play.name}-*") if self._plan.hashes else ():
             old.unlink()  # of an earlier try, which may have had other parts
         for index, (first, last) in enumerate(cut(total, longest)):
@@ -70,6 +66,20 @@ class Stepper:
         if len(play.parts) > 1:
             camera = self._scene.renderer.camera
             play.static = SharedImage((camera.pixel_height, camera.pixel_width, 4))
+
+    def _is_long(self, total: int) -> bool:
+        """Tell whether several painters are worth their forks: the more are idle, the sooner, down to a third."""
+        idle = self._plan.children.free(self._plan.limit)
+        return total > self._plan.whole * 2 / min(max(2, idle), 6)
+
+    def _joined(self, play: Play, total: int) -> int:
+        """Have several painters paint for the play's one encoder, where they can; give the most frames of a part."""
+        spec = self._scene.session_spec.video_encoder
+        longest = min(self._plan.longest or total, part_length(spec, total, self._plan.limit) or total)
+        if longest == total:
+            return total
+        play.joining = Joining(spec, longest, min(self._plan.limit + 1, -(-total // longest)))
+        return longest
 
     def _repeated(self, play: Play) -> Play | None:
         """Find the earlier play whose segment Manim would take again. Only equal fingerprints need its slow key."""

@@ -18,7 +18,7 @@ from renderer.engine.forks import Plan, Progress
 from renderer.engine.guard import guard, install_guards
 from renderer.engine.outside import settle_by
 from renderer.engine.plays import Painted
-from renderer.engine.presets import MANIM, longest_part, longest_whole, one_encoder
+from renderer.engine.presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.request import SceneRequest
 from renderer.engine.stepper import Stepper
 from renderer.engine.stepping import SteppingRenderer, SteppingWriter
@@ -56,7 +56,7 @@ def take_over(
             limit,
             longest=longest_part(request, camera.frame_rate),
             one_encoder=one_encoder(request),
-            whole=request.part_frames or longest_whole(camera.frame_rate, limit),
+            whole=request.part_frames or round(PART_S * camera.frame_rate),
             progress=progress,
             hashes=request.frame_hashes,
             opened=opened,

@@ -9,7 +9,7 @@ import pytest
 from engine import rig
 
 FILES = ["basics", "updaters", "cameras", "outputs"]
-CASES = [(1, "manim"), (2, "manim"), (5, "manim"), (5, "fast")]
+CASES = [(1, "manim"), (2, "manim"), (5, "manim"), (5, "fast"), (4, "fast")]  # only five get short parts
 
 
 @pytest.fixture(scope="module", params=FILES)
@@ -43,6 +43,18 @@ def test_scenes_that_a_scene_renders_itself(tmp_path: Path) -> None:
         modes.append(found.said["mode"])
         _same_files(found.folder.name, found, want[found.folder.name], decoded=True)
     assert modes == ["parallel", "serial"]
+
+
+@pytest.mark.parametrize("preset", ["manim", "fast"])
+def test_same_bytes_with_any_number_of_painters(tmp_path: Path, preset: str) -> None:
+    file = rig.SCENES / "basics.py"
+    names = rig.scene_names(file)[:4]
+    files = []
+    for children in (1, 2, 4):
+        work = tmp_path / str(children)
+        orders = [rig.order(work, file, name, children=children, preset=preset) for name in names]
+        files.append([found.find(found.said["outputs"][0]).read_bytes() for found in rig.ours(work, file, orders)])
+    assert files[0] == files[1] == files[2]
 
 
 def _same_files(name: str, found: rig.Ours, want: rig.Plain, *, decoded: bool) -> None:
