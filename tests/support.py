@@ -29,7 +29,8 @@ def renderer(*arguments: str | Path, cwd: Path, env: Mapping[str, str]) -> subpr
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Give the variables of a user whose home is ``home``; nothing of this user's own settings remains."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RENDERER_", "XDG_", "MODAL_"))}
+    own = ("RENDERER_", "XDG_", "MODAL_", "PYTHONUNBUFFERED")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {
         **kept,
         "HOME": str(home),

@@ -35,6 +35,8 @@ def run(verb: str, arguments: list[str]) -> int:
             traceback.print_exc()
         hint = None if debug else "run it again with --debug and report what it prints"
         return _say(f"{type(error).__name__}: {error}", hint, ExitCode.INTERNAL, as_json=as_json)
+    finally:
+        _drop_unread_errors()
 
 
 def _call(verb: str, arguments: list[str]) -> int:
@@ -77,6 +79,15 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         return _say(what, None, ExitCode.OUTPUT, as_json=as_json)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     return _say(message, "--help shows what the command takes", ExitCode.USAGE, as_json=as_json)
+
+
+def _drop_unread_errors() -> None:
+    """Drop what is left for a reader of stderr who has gone: Python's own flush at the end would fail with code 120."""
+    try:
+        if sys.stderr:  # closed by who called
+            sys.stderr.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _say(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:
