@@ -23,7 +23,7 @@ def running(*words: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.
     with (cwd / "out").open("wb") as out:
         process = subprocess.Popen([BIN / "renderer", *words], env=env, cwd=cwd, stdout=out, stderr=out)
         yield process
-        process.wait(5)
+        process.wait(15)  # half of what an answer may take; at once, where nothing else runs
 
 
 def said(folder: Path) -> str:
