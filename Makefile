@@ -8,13 +8,12 @@ demo: setup
 
 test: setup lint
 	@scripts/setup-image
-	tests/cluster/with $(BIN)/pytest
-	@$(MAKE) --no-print-directory test-newest
+	tests/cluster/with $(BIN)/pytest -n 2
 
 # The tests that depend on Python's version, on the newest one that Manim takes.
 test-newest: setup
 	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
-	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q tests/test_*.py tests/cli tests/contract -k "not k8s and not modal and not docker"
+	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q -p no:cacheprovider tests/test_*.py tests/cli tests/contract -k "not k8s and not modal and not docker"
 
 setup:
 	@scripts/setup

@@ -8,7 +8,7 @@ from rigs import RIGS
 from rigs.base import Rig
 
 
-@pytest.fixture(scope="session", params=sorted(RIGS))
+@pytest.fixture(scope="module", params=sorted(RIGS))
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with RIGS[request.param](tmp_path_factory.mktemp(request.param)) as ready:
         yield ready
@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The scenes of four.py as plain Manim renders them."""
     file = Path(__file__).parent / "scenes" / "four.py"
