@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import re
+import socket
 import typing
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def test_it_leaves_nothing(tmp_path: Path) -> None:
     assert "/mnt/renderer" not in mounts
     listening = [found.laddr.port for found in psutil.Process().net_connections() if found.status == "LISTEN"]
     assert port not in listening
+
+
+def test_it_closes_a_connection_that_its_client_keeps() -> None:
+    with ModalDouble() as double:
+        port = int(double.state.grpc_url.rpartition(":")[2])
+        kept = socket.create_connection(("127.0.0.1", port), timeout=10)
+        assert kept.recv(65536)  # the server's first words: it has taken the connection
+    with kept:
+        while kept.recv(65536):
+            pass
 
 
 def test_what_the_protocol_has_but_the_double_has_not_is_refused(double: ModalDouble) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 from google.protobuf.message import Message
+from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 from modal_proto import api_pb2 as pb
 
@@ -34,6 +35,24 @@ from modal_double.volumes import VolumeHandlers
 TOKEN_ID, TOKEN_SECRET = "ak-double", "as-double"  # it opens nothing
 MessageT = TypeVar("MessageT", bound=Message)
 ResultT = TypeVar("ResultT")
+
+
+class ClosingServer(Server):
+    """A server that can close its connections; grpclib leaves that to clients, and one may be slow to die."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__([service])
+        self._protocols: list[H2Protocol] = []
+
+    def _protocol_factory(self) -> H2Protocol:
+        self._protocols.append(super()._protocol_factory())
+        return self._protocols[-1]
+
+    def close_connections(self) -> None:
+        """Close those that are open; their sockets close in the loop's next turns."""
+        for protocol in self._protocols:
+            if hasattr(protocol, "connection"):  # it has none before it was made
+                protocol.connection.close()
 
 
 class ModalDouble:
@@ -132,7 +151,7 @@ class ModalDouble:
         groups: list[Handlers] = [AppHandlers(state), FunctionHandlers(state), ImageHandlers(state)]
         groups += [VolumeHandlers(state), LogHandlers(state)]
         groups += [CallHandlers(state, containers), ContainerHandlers(state, containers)]
-        self._server = Server([Service(state, groups)])
+        self._server = ClosingServer(Service(state, groups))
         listener = socket.create_server(("127.0.0.1", 0))
         await self._server.start(sock=listener)
         self.state.grpc_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -147,4 +166,5 @@ class ModalDouble:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
-        await asyncio.sleep(0.01)  # transports close in the loop's next turns
+        self._server.close_connections()
+        await asyncio.sleep(0.01)
