@@ -43,12 +43,12 @@ def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
             yield Garbage(path, sizes[path], age)
 
 
-def _kept(backend: ModalBackend, calls: list[str]) -> set[str]:
-    """Name what jobs need that still run: those submitted here, and of the ``calls`` those that Modal says run."""
+def _kept(backend: ModalBackend, found: list[str]) -> set[str]:
+    """Name what jobs need that still run: those submitted here, and of the calls ``found`` those that run at Modal."""
     list(backend.list())  # what has ended is seen to have ended
     running = [record for record in backend.records.newest_first() if record.open]
     kept = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
-    for call in calls:
+    for call in found:
         if not backend.records.load(call) and _runs(backend, call):
             content = backend.files.read(f"jobs/{call}/job.json")
             kept |= {f"jobs/{call}", *(Record.from_json(content).inputs if content else ["inputs"])}

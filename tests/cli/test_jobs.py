@@ -198,10 +198,10 @@ def test_a_job_whose_processes_are_gone_has_failed(
     until(lambda: "started" in run("logs", handle).stdout)
     processes = [worker(home, handle), *worker(home, handle).children(recursive=True)]
     accident(home, handle)
-    until(lambda: state(run, handle) == "failed")
+    until(lambda: state(run, handle) == "failed", within=10)
     status = output(run("status", handle, "--json"))
     assert (status["reason"], status["exit_code"]) == (reason, ExitCode.LOST)
-    until(lambda: not any(process.is_running() for process in processes))
+    until(lambda: not any(process.is_running() for process in processes), within=10)
     assert run("wait", handle).returncode == ExitCode.LOST
 
 
@@ -352,7 +352,7 @@ def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run,
     handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     end_supervisor(home, handle)
-    until(lambda: state(run, handle) == "failed")
+    until(lambda: state(run, handle) == "failed", within=10)
     files = [path for path in folder(home, handle).rglob("*") if path.is_file()]
     assert not [path for path in files if b"hunter2" in path.read_bytes()]
 

@@ -97,7 +97,7 @@ def test_sigterm_ends_the_whole_group_within_a_second(tmp_path: Path) -> None:
     while group_members(process.pid) and time.monotonic() < cancelled + 10:
         process.poll()
         time.sleep(0.02)
-    assert time.monotonic() - cancelled < 5  # one, and the rest for a busy machine
+    assert time.monotonic() - cancelled < 1.5
     process.communicate()
     assert process.returncode == -signal.SIGTERM
 
