@@ -8,12 +8,12 @@ demo: setup
 
 test: setup lint
 	@scripts/setup-image
-	tests/cluster/with $(BIN)/pytest -n 2
+	tests/support/cluster/with $(BIN)/pytest -n 2
 
 # The tests that depend on Python's version, on the newest one that Manim takes.
 test-newest: setup
 	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
-	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q -p no:cacheprovider tests/test_*.py tests/cli tests/contract -k "not k8s and not modal and not docker"
+	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q -p no:cacheprovider tests/unit tests/cli tests/contract -k "not k8s and not modal and not docker"
 
 setup:
 	@scripts/setup
@@ -34,12 +34,12 @@ lock: setup
 # A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
 .PHONY: cluster-up cluster-down
 cluster-up:
-	tests/cluster/up
+	tests/support/cluster/up
 
 cluster-down:
-	tests/cluster/down
+	tests/support/cluster/down
 
 # Modal itself instead of its double. Needs a Modal account and MODAL_LIVE=1, and costs money; otherwise it is skipped.
 .PHONY: test-modal-live
 test-modal-live: setup
-	$(BIN)/pytest -p no:cacheprovider tests/modal/test_live.py
+	$(BIN)/pytest -p no:cacheprovider tests/backends/modal/test_live.py

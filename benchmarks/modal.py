@@ -22,8 +22,8 @@ JOB = "import time\nfor number in range(20):\n    print(time.time(), flush=True)
 
 
 def main() -> None:
-    from modal_double import ModalDouble
-    from rigs.modal import environment
+    from support.modal_server import ModalDouble
+    from support.rigs.modal import environment
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ModalDouble() as double, environment(double):
@@ -35,7 +35,7 @@ def main() -> None:
 
 def measure(double: Any, folder: Path) -> dict[str, object]:
     import modal
-    from rigs.base import Rig
+    from support.rigs.base import Rig
 
     from backends.modal.request import FUNCTION, app_name
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from renderer.folder import pack
+from renderer.bundle.pack import pack
 
 BIN = Path(sys.executable).parent
 SCENE = "from manim import *\nclass Quick(Scene):\n    def construct(self):\n        self.play(Create(Circle()))\n"

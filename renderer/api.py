@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from backends import Backend, JobHandle, JobStatus, LogLine, Plan, get_backend
 from backends.errors import TransientError
-from renderer import artifacts, config, spec
+from renderer import config, fetch, spec
 from renderer.settings import Settings
 
 PATIENCE_S = 60.0  # how long a backend may not answer before waiting for a job is given up
@@ -60,7 +60,7 @@ class Job:
 
     def fetch(self, into: str | Path = "renders") -> list[Path]:
         """Bring the outputs into the folder, verified, and name them; a failed job's too, as far as they go."""
-        return artifacts.collect(self.backend, self.handle, Path(into))
+        return fetch.collect(self.backend, self.handle, Path(into))
 
     def cancel(self) -> None:
         """Stop the job. No error when it has ended."""

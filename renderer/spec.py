@@ -10,14 +10,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from backends import JobSpec, Resources, gpus
+from backends import JobSpec, Resources
 from backends.errors import SpecError
+from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
-from renderer import folder, scenes
-from renderer.encoders import names as encoders
+from renderer import scenes
+from renderer.bundle import pack
 from renderer.engine.request import EncoderSettings, RenderSettings
+from renderer.model import Kind, Task
 from renderer.settings import Settings
-from renderer.task import Kind, Task
+from renderer.video import catalog as encoders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Prepared:
     """A job ready for a backend, and what was packed for it."""
 
     job: JobSpec
-    packed: folder.Packed
+    packed: pack.Packed
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
@@ -56,7 +58,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     )
     _check_encoder(settings, picture if kind == "manim" else None)
     _check_text(spec, settings)
-    packed = folder.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
+    packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     task = Task(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
@@ -102,11 +104,11 @@ def job_name(text: str) -> str:
 
 def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
     """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
-    request = gpus.parse(settings.gpu) if settings.gpu is not None else None
+    request = gpu_request.parse(settings.gpu) if settings.gpu is not None else None
     if picture is not None:
         encoders.check(settings.encoder, picture)
         if request is not None:
-            gpus.require_encoder(request, settings.encoder)
+            gpu_request.require_encoder(request, settings.encoder)
 
 
 def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:

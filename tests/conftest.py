@@ -4,8 +4,8 @@ import re
 import signal
 
 import pytest
-from driver import Driver
 from hypothesis import settings
+from support.nvidia_driver import Driver
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -15,10 +15,10 @@ settings.load_profile("busy")
 
 # The order of the tests. What waits most comes first: with -n, another process works beside it.
 SHARES = {
-    "cluster": r"tests/kubernetes/|\[k8s\]",
+    "cluster": r"tests/backends/kubernetes/|\[k8s\]",
     "engine": r"tests/engine/",
-    "containers": r"tests/(image|docker)/|\[docker\]",
-    "modal": r"tests/modal/|\[modal\]",
+    "containers": r"tests/(image|backends/docker)/|\[docker\]",
+    "modal": r"tests/backends/modal/|\[modal\]",
     "newest": r"tests/newest/",
     "rest": r"",
 }

@@ -8,16 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar
 
-from backends import gpus
 from backends.base import Plan
-from backends.contract import worker_command
 from backends.docker.options import DockerOptions
 from backends.errors import BackendError, SpecError
 from backends.files import state_folder
+from backends.gpus import request as gpu_request
 from backends.local.backend import LocalBackend, LocalRequest
 from backends.local.folder import JobFolder, Launcher
 from backends.local.options import LocalOptions
 from backends.models import JobSpec
+from backends.worker_protocol import worker_command
 
 HINT = "build it with `renderer image build`, and name it with --image"
 PYTHON = "/opt/venv/bin/python"
@@ -71,7 +71,7 @@ class DockerBackend(LocalBackend):
 
     def _gpus(self, spec: JobSpec) -> list[str]:
         """Ask for the GPUs by number: the machine has what it has. Without a request none is given."""
-        request = gpus.parse(spec.resources.gpu or "none")
+        request = gpu_request.parse(spec.resources.gpu or "none")
         if not request:
             return ["--env", "NVIDIA_VISIBLE_DEVICES=void"]
         if any(choice.mig for choice in request.choices):

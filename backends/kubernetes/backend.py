@@ -11,23 +11,26 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from backends.base import Backend, Plan
-from backends.check import Check
+from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, OutputError, RendererError, TransientError
-from backends.kubernetes import collect, names, outputs, patch, units
-from backends.kubernetes.api import Api, Object
-from backends.kubernetes.collect import Spool
-from backends.kubernetes.job import KubernetesRequest, build
-from backends.kubernetes.logs import Follower, of_pod
+from backends.kubernetes import names
+from backends.kubernetes.client.client import Api, Object
+from backends.kubernetes.client.errors import ApiError
+from backends.kubernetes.client.errors import explained as _words
+from backends.kubernetes.client.paths import core, jobs
+from backends.kubernetes.manifests import merge_patch
+from backends.kubernetes.manifests.job import KubernetesRequest, build
+from backends.kubernetes.observe import unit_pods
+from backends.kubernetes.observe.informer import Watched
+from backends.kubernetes.observe.logs import Follower, of_pod
+from backends.kubernetes.observe.reflector import Pods
+from backends.kubernetes.observe.snapshot import JobView
+from backends.kubernetes.observe.status import read as read_status
+from backends.kubernetes.observe.status import summary
 from backends.kubernetes.options import KubernetesOptions
-from backends.kubernetes.paths import core, jobs
-from backends.kubernetes.pods import Pods
-from backends.kubernetes.status import read as read_status
-from backends.kubernetes.status import summary
 from backends.kubernetes.submit import create, find_class, put_inputs
-from backends.kubernetes.view import JobView
-from backends.kubernetes.watched import Watched
-from backends.kubernetes.words import ApiError
-from backends.kubernetes.words import explained as _words
+from backends.kubernetes.transfer import collector, outputs
+from backends.kubernetes.transfer.collector import Spool
 from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 END_S = 60.0  # how long pods may take to go
@@ -46,7 +49,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     @functools.cached_property
     def _patch(self) -> Mapping[str, Any]:
-        return patch.read(self.options.patch) if self.options.patch else {}
+        return merge_patch.read(self.options.patch) if self.options.patch else {}
 
     def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:
         """Give the objects that would be created."""
@@ -168,7 +171,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def _view(self, handle: JobHandle) -> JobView:
         api, namespace, name = self._find(handle)
-        return JobView(self._job(handle), units.latest(Pods(api, namespace, name).read()))
+        return JobView(self._job(handle), unit_pods.latest(Pods(api, namespace, name).read()))
 
     def _told(self, handle: JobHandle, view: JobView) -> JobStatus:
         api, namespace, _ = self._find(handle)
@@ -176,7 +179,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         for pod in view.pods.values():
             if pod.collectable and spool.exists:
                 with suppress(OutputError):  # a pod that goes just now may be tried again; the status tells
-                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+                    collector.collect(api, namespace, pod.name, spool, pod.unit)
         return read_status(api, namespace, handle, view)
 
     def _job(self, handle: JobHandle) -> Object:
@@ -196,10 +199,10 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def _follow(self, handle: JobHandle, spool: Spool) -> Iterator[LogLine]:
         api, namespace, name = self._find(handle)
 
-        def on_ready(pod: units.Pod) -> None:
+        def on_ready(pod: unit_pods.Pod) -> None:
             if spool.exists:
                 with suppress(RendererError, ApiError):  # tried again when the pod is seen again, and by fetch
-                    collect.collect(api, namespace, pod.name, spool, pod.unit)
+                    collector.collect(api, namespace, pod.name, spool, pod.unit)
 
         def ended() -> bool:
             try:
@@ -212,7 +215,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def _read_logs(self, handle: JobHandle, view: JobView) -> Iterator[LogLine]:
         api, namespace, _ = self._find(handle)
         with _words(f"read the log of {handle}"), outputs.KeptLogs(api, handle, view.job) as kept:
-            for unit in range(len(units.unit_names(view.job))):
+            for unit in range(len(unit_pods.unit_names(view.job))):
                 pod = view.pods.get(unit)
                 if pod and pod.has_log:
                     yield from (LogLine(unit, text) for _, text in of_pod(api, namespace, pod))

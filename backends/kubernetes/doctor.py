@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from backends.check import Check
+from backends.diagnostics import Check
 from backends.errors import RendererError
-from backends.kubernetes import claim, container, names, place, reasons, together
-from backends.kubernetes.api import Api
+from backends.kubernetes import names
+from backends.kubernetes.client import threads
+from backends.kubernetes.client.client import Api
+from backends.kubernetes.client.errors import ApiError, of
+from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
+from backends.kubernetes.manifests import pod_template, store_uri
+from backends.kubernetes.observe import diagnosis
 from backends.kubernetes.options import KubernetesOptions
-from backends.kubernetes.paths import NODES, RUNTIME_CLASSES
 from backends.kubernetes.submit import NVIDIA_CLASS
-from backends.kubernetes.words import ApiError, of
+from backends.kubernetes.transfer import helper_pod
 from backends.storage import Storage
 
 IMAGE_S = 180.0  # how long an image may take to be pulled before it is told
@@ -70,7 +74,7 @@ def _permissions(api: Api, namespace: str) -> Check:
         answer = api.create(path, {**body, "spec": {"resourceAttributes": about}})
         return None if answer["status"].get("allowed") else f"{verb} {kind}{'/' * bool(part)}{part}"
 
-    missing = list(filter(None, together.results(functools.partial(denied, question) for question in questions)))
+    missing = list(filter(None, threads.results(functools.partial(denied, question) for question in questions)))
     if missing:
         todo = f"bind the Role of `renderer setup k8s --namespace {namespace}` to who you are there"
         return Check("permissions", "failure", f"in {namespace!r} you may not: {', '.join(missing)}", todo)
@@ -91,10 +95,10 @@ def _pod_security(api: Api, namespace: str) -> Check:
 
 def _gpus(api: Api) -> Check:
     try:
-        found = reasons.of_nodes(api.items(NODES))
+        found = diagnosis.of_nodes(api.items(NODES))
     except ApiError:
         return Check("GPUs", "warning", "the nodes may not be read", "renderer setup k8s --cluster gives that right")
-    if found == reasons.NO_GPUS:
+    if found == diagnosis.NO_GPUS:
         todo = "install NVIDIA's device plugin or GPU operator, or render with --gpu none"
         return Check("GPUs", "warning", found, todo)
     return Check("GPUs", "ok", found)
@@ -116,7 +120,7 @@ def _runtime_class(api: Api, options: KubernetesOptions) -> Check:
 
 def _store(store: str) -> Check:
     try:
-        where = place.parse(store, "doctor")
+        where = store_uri.parse(store, "doctor")
         if where.claim:
             return Check("store", "ok", f"claim {where.claim}; a job tells whether it can be mounted")
         Storage(where.in_pod).size("nothing")
@@ -132,13 +136,13 @@ def _image(api: Api, namespace: str, options: KubernetesOptions, image: str) -> 
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
         "service_account": options.service_account,
         "node_selector": options.node_selector,
-        "tolerations": container.GPU_TOLERATIONS,
+        "tolerations": pod_template.GPU_TOLERATIONS,
         "mounts": [],
         "volumes": [],
         "owners": [],
     }
     try:
-        with claim.idle_pod(api, namespace, names.APP, values, within=IMAGE_S):
+        with helper_pod.idle_pod(api, namespace, names.APP, values, within=IMAGE_S):
             return Check("image", "ok", f"{image} is pulled and starts under the namespace's rules")
     except ApiError as error:
         known = of(error, "run a pod")

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError
-from backends.kubernetes import claim, names, place, together, units
-from backends.kubernetes.api import Api, Object
-from backends.kubernetes.job import KubernetesRequest
-from backends.kubernetes.paths import RUNTIME_CLASSES, core, jobs
-from backends.kubernetes.pods import Pods
-from backends.kubernetes.status import read as read_status
-from backends.kubernetes.templates import Manifest
-from backends.kubernetes.view import JobView
-from backends.kubernetes.words import ApiError, allowing
+from backends.kubernetes import names
+from backends.kubernetes.client import threads
+from backends.kubernetes.client.client import Api, Object
+from backends.kubernetes.client.errors import ApiError, allowing
+from backends.kubernetes.client.paths import RUNTIME_CLASSES, core, jobs
+from backends.kubernetes.manifests import store_uri
+from backends.kubernetes.manifests.job import KubernetesRequest
+from backends.kubernetes.manifests.templates import Manifest
+from backends.kubernetes.observe import unit_pods
+from backends.kubernetes.observe.reflector import Pods
+from backends.kubernetes.observe.snapshot import JobView
+from backends.kubernetes.observe.status import read as read_status
+from backends.kubernetes.transfer import helper_pod
 from backends.models import Bundle, JobHandle, JobState
 from backends.storage import Storage
 
@@ -39,7 +43,7 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
 
 def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Object:
     """Create the Job and its inputs, or give the same job that is there already. Raises ApiError, BackendError."""
-    with_class = together.start(lambda: find_class(api, request))
+    with_class = threads.start(lambda: find_class(api, request))
     _ask(api, namespace, request.job)
     request = with_class.result()
     if request.upload:
@@ -72,10 +76,10 @@ def put_inputs(api: Api, namespace: str, request: KubernetesRequest, bundle: Bun
         _put(api, namespace, request.job, where, source)
 
 
-def _put(api: Api, namespace: str, job: Manifest, where: place.Place, source: Path) -> None:
+def _put(api: Api, namespace: str, job: Manifest, where: store_uri.Place, source: Path) -> None:
     if where.claim:
-        with claim.helper(api, namespace, job, where.claim) as pod:
-            claim.upload(api, namespace, pod, source, f"{where.path}/{names.BUNDLE_KEY}")
+        with helper_pod.helper(api, namespace, job, where.claim) as pod:
+            helper_pod.upload(api, namespace, pod, source, f"{where.path}/{names.BUNDLE_KEY}")
         return
     store = Storage(where.in_pod)
     if store.size(names.BUNDLE_KEY) != source.stat().st_size:
@@ -110,11 +114,11 @@ def _worth_keeping(api: Api, namespace: str, job: Object) -> bool:
     annotations: dict[str, Any] = job["metadata"].get("annotations") or {}
     if names.ANNOTATION_CANCELLED in annotations:
         return False
-    if units.condition(job, "Complete"):
+    if unit_pods.condition(job, "Complete"):
         return names.ANNOTATION_STORE in annotations
     name = job["metadata"]["name"]
     handle = JobHandle(names.BACKEND, (api.context.name, namespace, name))
-    view = JobView(job, units.latest(Pods(api, namespace, name).read()))
+    view = JobView(job, unit_pods.latest(Pods(api, namespace, name).read()))
     return read_status(api, namespace, handle, view).state is not JobState.FAILED
 
 
@@ -123,7 +127,7 @@ def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object, *,
 
     One that is there beside a new Job was an earlier job's, and would go as soon as Kubernetes sees that.
     """
-    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [units.owner(job)]}}
+    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [unit_pods.owner(job)]}}
     with allowing("AlreadyExists"):
         api.create(core(namespace, "configmaps"), owned)
         return

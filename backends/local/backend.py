@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from backends.base import Backend, Plan
-from backends.contract import worker_command
 from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.files import cache_folder, state_folder
 from backends.local import status
@@ -29,6 +28,7 @@ from backends.local.folder import JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
 from backends.local.options import LocalOptions
 from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.worker_protocol import worker_command
 
 CANCEL_WAIT_S = 5.0
 HALF_MADE_S = 3600.0  # a folder that is no job after it never becomes one

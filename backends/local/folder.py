@@ -28,8 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backends.contract import LOG
 from backends.models import JobState
+from backends.worker_protocol import LOG
 
 TAIL = 65536
 

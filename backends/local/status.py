@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from datetime import datetime
 
-from backends.contract import RESULT, UnitResult, last_progress, last_status
 from backends.exit_codes import ExitCode
 from backends.local.folder import Ended, JobFolder, Record, boot_id, now
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+from backends.worker_protocol import RESULT, UnitResult, last_progress, last_status
 
 
 def read(folder: JobFolder, handle: JobHandle) -> JobStatus:

@@ -17,11 +17,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from backends.contract import RESULT, UnitResult, worker_command
 from backends.exit_codes import ExitCode
 from backends.local.folder import Ended, JobFolder, now, read_tail
 from backends.models import JobState
 from backends.processes import adopt_orphans, die_with_parent, end_children, signal_name
+from backends.worker_protocol import RESULT, UnitResult, worker_command
 
 GRACE_S = 0.9  # the worker ends its children within it; what is left is killed
 POLL_S = 0.05

@@ -9,9 +9,11 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.errors import JobNotFoundError, OutputError, TransientError
-from backends.modal import calls, deployment, logs, outcomes, status
+from backends.modal import calls
+from backends.modal.call_store import Record, Records, merged, now
+from backends.modal.deploy import deployment
+from backends.modal.observe import logs, status, unit_results
 from backends.modal.options import ModalOptions
-from backends.modal.record import Record, Records, merged, now
 from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
 from backends.modal.session import Session
 from backends.modal.spawn import spawn
@@ -76,7 +78,7 @@ class ModalBackend(Backend[ModalRequest]):
         self.records.save(record)
         for kill in (False, True):
             calls.cancel(self.session, record.call, kill=kill)
-            record = merged(record, outcomes.ended(self.session, record, record.open, wait=CANCEL_S), {})
+            record = merged(record, unit_results.ended(self.session, record, record.open, wait=CANCEL_S), {})
             self.records.save(record)
             if not record.open:
                 return

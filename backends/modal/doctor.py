@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 
-from backends.check import Check
+from backends.diagnostics import Check
 from backends.errors import RendererError
-from backends.modal import deployment
 from backends.modal.backend import ModalBackend
-from backends.modal.image import content_hash
+from backends.modal.deploy import deployment
+from backends.modal.deploy.image import content_hash
 from backends.modal.options import ModalOptions
 from backends.modal.request import GPU, VOLUME, Deployment, Recipe, app_name
 

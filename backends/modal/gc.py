@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backends.modal import calls
 from backends.modal.backend import ModalBackend
-from backends.modal.record import Record
+from backends.modal.call_store import Record
 
 DAY_S = 86400.0
 WAIT_DAYS = 30.0  # inputs older than seven days are sent again: a job would have to wait for 23

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from backends.packages import is_package
+from backends.image.requirements import is_package
 
 
 def _words(value: object) -> object:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backends import gpus
-from backends.contract import worker_command
 from backends.errors import SpecError
+from backends.gpus import request as gpu_request
 from backends.modal.options import ModalOptions
 from backends.models import JobSpec
+from backends.worker_protocol import worker_command
 
 FUNCTION = "render"
 VOLUME = "renderer"
@@ -72,7 +72,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     if spec.store is not None:
         raise SpecError("--store has no meaning on Modal", hint="inputs and outputs lie on a Modal volume")
     _check_env(spec)
-    names = tuple(gpus.parse(spec.resources.gpu or GPU).modal_names())
+    names = tuple(gpu_request.parse(spec.resources.gpu or GPU).modal_names())
     task, bundle = input_paths(spec)
     return ModalRequest(
         deployment=_deployment(spec, options, names),

@@ -12,7 +12,7 @@ from typing import Any
 
 from backends.errors import TransientError
 from backends.exit_codes import ExitCode
-from backends.modal.record import Record
+from backends.modal.call_store import Record
 from backends.modal.request import FUNCTION, MOUNT, VOLUME, ModalRequest
 from backends.modal.session import ANSWER_S, Session
 from backends.modal.volume import Files

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
+FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "admin"}
 VERBS: Mapping[str, Mapping[str, str]] = {
     "Render": {
         "submit": "Render scenes of a Manim file, or run a Python script",
         "scenes": "List the scenes of a file without running it",
+        "manifest": "Print what submit would send to Kubernetes",
     },
     "Jobs": {
         "list": "List the jobs",
@@ -31,7 +33,6 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "gc": "Remove what old jobs left at a backend",
         "gpus": "Show the GPUs that can be asked for",
         "image": "Build, push and name the container image",
-        "manifest": "Print what submit would send to Kubernetes",
         "setup": "Prepare a namespace of a Kubernetes cluster",
         "config": "Show every setting and where it comes from",
     },

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import ExitCode
-from renderer.cli import VERBS
+from renderer.cli import FOLDERS, VERBS
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -40,12 +40,12 @@ def run(verb: str, arguments: list[str]) -> int:
 
 
 def _call(verb: str, arguments: list[str]) -> int:
-    known = [name for group in VERBS.values() for name in group]
+    known = {name: FOLDERS[group] for group, names in VERBS.items() for name in names}
     if verb not in known:
         near = difflib.get_close_matches(verb, known, 1)
         hint = f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
         return _say(f"there is no command {verb!r}", hint, ExitCode.USAGE, as_json=False)
-    module = importlib.import_module(f"renderer.cli.cmd_{verb}")
+    module = importlib.import_module(f"renderer.cli.{known[verb]}.cmd_{verb}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(no_args_is_help=False)(module.command)
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from backends.check import Check
+from backends.diagnostics import Check
 from renderer.doctor import container, gl, machine, nvidia, programs, video
 
 CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (

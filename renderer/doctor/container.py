@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.check import Check
-from renderer.ask import ask, first_line
+from backends.diagnostics import Check
+from renderer.system.run import ask, first_line
 
 CAPABILITIES = ("compute", "utility", "video", "graphics")
 _MARKS = ("/.dockerenv", "/run/.containerenv")

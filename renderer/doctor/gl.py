@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.check import Check
-from renderer import isolated
-from renderer.ask import ask, first_line
+from backends.diagnostics import Check
+from renderer.system import isolated
+from renderer.system.run import ask, first_line
 
 _SOFTWARE = ("llvmpipe", "softpipe", "SWR")
 

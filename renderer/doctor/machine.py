@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.check import Check
+from backends.diagnostics import Check
 
 LEAST_PYTHON = (3, 11)
 FEW_BYTES, TOO_FEW_BYTES = 5 * 10**9, 5 * 10**8

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.check import Check, State
-from renderer import isolated, nvml
-from renderer.ask import ask, first_line
+from backends.diagnostics import Check, State
+from renderer.system import isolated, nvml
+from renderer.system.run import ask, first_line
 
 Version = tuple[int, int]
 _PACKAGES = re.compile(r"cupy-cuda(\d+)x|nvidia-cuda-runtime-cu(\d+)|nvidia-cuda-runtime")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from backends.check import Check
-from renderer.ask import ask, first_line
+from backends.diagnostics import Check
+from renderer.system.run import ask, first_line
 
 _TEX = ("latex", "xelatex", "dvisvgm")
 _TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty", "dsfont.sty", "lmodern.sty", "physics.sty")

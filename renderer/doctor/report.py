@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from backends.check import Check, State
+from backends.diagnostics import Check, State
 from backends.exit_codes import ExitCode
 
 _MARKS: Mapping[State, str] = {"ok": "✓", "warning": "!", "failure": "✗"}

@@ -6,10 +6,10 @@ import ctypes
 import importlib.util
 from collections.abc import Iterator
 
-from backends.check import Check
-from renderer.encoders.names import ENCODERS
-from renderer.encoders.probe import sessions
-from renderer.encoders.reasons import Refusal
+from backends.diagnostics import Check
+from renderer.video.catalog import ENCODERS
+from renderer.video.diagnosis import Refusal
+from renderer.video.probe import sessions
 
 _VIA = {"pyav": "PyAV", "ffmpeg": "the ffmpeg program"}
 

@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from renderer.engine.children import Children
+    from renderer.engine.adapter.preload import warm_up
+    from renderer.engine.cache.store import SegmentCache
     from renderer.engine.errors import EncoderError, OutOfMemoryError, SceneError
+    from renderer.engine.process.slots import Children
     from renderer.engine.render import render
     from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings, SceneReport, SceneRequest
-    from renderer.engine.segment_cache import SegmentCache
-    from renderer.engine.warm import warm_up
 
 __all__ = [
     "Children",
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "children": {"Children"},
+    "process.slots": {"Children"},
     "errors": {"EncoderError", "OutOfMemoryError", "SceneError"},
     "render": {"render"},
     "request": {"EncoderChoice", "EncoderSettings", "RenderSettings", "SceneReport", "SceneRequest"},
-    "segment_cache": {"SegmentCache"},
-    "warm": {"warm_up"},
+    "cache.store": {"SegmentCache"},
+    "adapter.preload": {"warm_up"},
 }
 
 

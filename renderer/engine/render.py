@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from renderer.engine.children import Children
+from renderer.engine.adapter.config import apply_encoder, configured
+from renderer.engine.adapter.encoder_presets import MANIM
+from renderer.engine.adapter.frame_hashes import note_frames
+from renderer.engine.adapter.loader import load_scene_class
+from renderer.engine.adapter.outputs import collect
+from renderer.engine.adapter.preload import warm_up
 from renderer.engine.errors import Failed, Killed, OutOfMemoryError, SceneError, Stop, Unfit
-from renderer.engine.frame_hashes import note_frames
-from renderer.engine.machine import painters_that_fit
-from renderer.engine.manim_config import apply_encoder, configured
-from renderer.engine.outputs import collect
-from renderer.engine.plays import Painted
-from renderer.engine.presets import MANIM
-from renderer.engine.prints import Prints
-from renderer.engine.process import begin_scene
+from renderer.engine.parallel.play import Painted
+from renderer.engine.process.fallback import Standby
+from renderer.engine.process.fork import begin_scene
+from renderer.engine.process.output_replay import Prints
+from renderer.engine.process.slots import Children
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.engine.scene_file import load_scene_class
-from renderer.engine.standby import Standby
-from renderer.engine.warm import warm_up
+from renderer.system.limits import painters_that_fit
 
 if TYPE_CHECKING:
-    from renderer.engine.stepper import Stepper
+    from renderer.engine.parallel.scheduler import Stepper
 
 Progress = Callable[[int, int | None], None]
 
@@ -131,8 +131,8 @@ def _serially(request: SceneRequest, why: str) -> SceneReport:
 
 def _open_serially(request: SceneRequest, scene: Any) -> None:
     """Leave encoding to Manim, except where the ffmpeg program was chosen."""
-    from renderer.encoders.program import ProgramEncoder
-    from renderer.engine.encode import opened_by
+    from renderer.video.ffmpeg_encoder import ProgramEncoder
+    from renderer.video.pyav_encoder import opened_by
 
     spec = scene.session_spec.video_encoder
     if opened_by(request.choice or MANIM, spec) is ProgramEncoder:
@@ -140,7 +140,7 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
 
 
 def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
-    from renderer.engine.takeover import take_over
+    from renderer.engine.instrument import take_over
 
     scene_class = _scene_class(request)
     if why := _why_serial():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from renderer.engine.segment_cache import SegmentCache
+from renderer.engine.cache.store import SegmentCache
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.errors import BackendError, SpecError
-from backends.image_context import DOCKERFILE
+from backends.image.context import DOCKERFILE
 
 ANSWER_SECONDS = 20
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from backends import image_context
 from backends.errors import SpecError
-from backends.packages import is_package
+from backends.image import context as image_context
+from backends.image.requirements import is_package
 
 CUDA: Mapping[str, str] = {"12.2": "12.2.0", "12.4": "12.4.1"}  # tags of nvidia/cuda on Ubuntu 22.04
 USUAL_CUDA, NO_CUDA = "12.2", "none"

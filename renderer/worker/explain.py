@@ -7,9 +7,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from backends.contract import UnitError
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
+from backends.worker_protocol import UnitError
 
 DETAIL_LINES = 20
 LAST_LINES = 5

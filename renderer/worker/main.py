@@ -10,8 +10,8 @@ from pathlib import Path
 
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
-from renderer.bundle import unpack
-from renderer.task import Task
+from renderer.bundle.archive import unpack
+from renderer.model import Task
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.units import Job
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from backends.contract import FILES, LOG, RESULT, Output, UnitError, UnitResult
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.files import sha256
 from backends.processes import adopt_orphans, end_children, end_trees, oom_kills, signal_name
+from backends.worker_protocol import FILES, LOG, RESULT, Output, UnitError, UnitResult
 from renderer.worker import versions
 from renderer.worker.units import Job, Outcome, Runner, SceneRunner, ScriptRunner
 

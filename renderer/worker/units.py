@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from backends.contract import FILES, LOG, UnitError
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
-from renderer.encoders.choose import Decision, choose
-from renderer.engine.machine import usable_cores
-from renderer.engine.process import end_scene, forget_exit_functions
+from backends.worker_protocol import FILES, LOG, UnitError
+from renderer.engine.cache.store import SegmentCache
+from renderer.engine.process.fork import end_scene, forget_exit_functions
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.engine.segment_cache import SegmentCache
-from renderer.task import Task
+from renderer.model import Task
+from renderer.system.limits import usable_cores
+from renderer.video.selection import Decision, choose
 from renderer.worker import explain
 from renderer.worker.processes import become_child
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import support
-from support import environment, renderer
+from support import common
+from support.common import environment, renderer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,5 +41,5 @@ def run(project: Path, env: dict[str, str]) -> Run:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    with support.small_disk(tmp_path / "small", "2m") as folder:
+    with common.small_disk(tmp_path / "small", "2m") as folder:
         yield folder

@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 from cli.conftest import Run
-from support import BIN, output, until
+from support.common import BIN, output, until
 
 from backends.exit_codes import ExitCode
 from renderer import api
-from renderer.engine.machine import usable_cores
+from renderer.system.limits import usable_cores
 
 WAITS = """
 import os, sys, time

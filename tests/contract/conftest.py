@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rigs import RIGS
-from rigs.base import Rig
+from support.rigs import RIGS
+from support.rigs.base import Rig
 
 
 @pytest.fixture(scope="module", params=sorted(RIGS))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rigs.base import Rig
-from support import until
+from support.common import until
+from support.rigs.base import Rig
 
 from backends import JobHandle, JobState
 from backends.errors import JobNotFoundError

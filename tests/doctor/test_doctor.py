@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import Driver
-from support import BIN
+from support.common import BIN
+from support.nvidia_driver import Driver
 
 from renderer.doctor.nvidia import judge
 

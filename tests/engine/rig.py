@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 SCENES = HERE / "scenes"
 SIZE, FPS = (160, 90), 10
 OPTIONS = ["--resolution", f"{SIZE[0]},{SIZE[1]}", "--fps", str(FPS), "--encoder-option", "threads=1"]
-OPTIONS += ["--encoder-option", "x264-params=asm=avx2"]  # see renderer.engine.presets.steady
+OPTIONS += ["--encoder-option", "x264-params=asm=avx2"]  # see renderer.engine.adapter.encoder_presets.steady
 ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0"}
 
 

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from containers import IMAGE_TESTS, Podman
+from support.containers import IMAGE_TESTS, Podman
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from containers import BASE, Podman, image_command, mounts
+from support.containers import BASE, Podman, image_command, mounts
 
-from backends import image_context
+from backends.image import context as image_context
 from renderer.image.engines import find_engine
 from renderer.image.spec import ImageSpec
 

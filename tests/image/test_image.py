@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from containers import IMAGE_TESTS, Podman
 from PIL import Image
+from support.containers import IMAGE_TESTS, Podman
 
 from renderer import api, config
 from renderer.spec import RenderSpec, prepare

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from containers import BASE, image_command
-from support import until
+from support.common import until
+from support.containers import BASE, image_command
 
 CONFIG = """version: 0.1
 storage: {{filesystem: {{rootdirectory: "{folder}"}}}}

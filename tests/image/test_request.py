@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from containers import image_command
-from support import BIN
+from support.common import BIN
+from support.containers import image_command
 
+from backends.data_files import data_dir
 from backends.errors import SpecError
-from backends.modal.dockerfile_rules import lint
-from backends.resources import data_dir
+from backends.modal.deploy.dockerfile_rules import lint
 from renderer.image.progress import BuildLog
 from renderer.image.spec import ImageSpec, read_requirements
 

@@ -1,0 +1,1 @@
+"""GPUs by name: one table and one grammar, for every backend."""

@@ -1,0 +1,59 @@
+"""Makes the folder that docker/Dockerfile is built from, out of a checkout or of an installed wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from backends.data_files import data_dir
+
+DOCKERFILE = Path("docker/Dockerfile")  # in the folder
+EXTRA = Path("docker/extra-requirements.txt")
+PACKAGES = ("backends", "renderer")
+_PACKAGES = Path(__file__).parents[2]
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "_data", "*.pyc")
+
+
+def stage(folder: Path, extra: Iterable[str] = ()) -> None:
+    """Copy docker/ and both packages into ``folder``, which must be empty; ``extra`` are lines of requirements.
+
+    Times and modes are made the same everywhere, so that builders find their cached layers again.
+    """
+    shutil.copytree(data_dir("docker"), folder / "docker", ignore=_LEFT_OUT)
+    for package in PACKAGES:
+        shutil.copytree(_PACKAGES / package, folder / package, ignore=_LEFT_OUT)
+    if lines := list(extra):
+        (folder / EXTRA).write_text("\n".join(lines) + "\n", "utf-8")
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (0, 0))
+
+
+def content(extra: Iterable[str] = ()) -> str:
+    """Give a hash of all that ``stage`` would copy, without copying it: whoever deploys asks at every job."""
+    found = hashlib.sha256("\n".join(extra).encode())
+    for name, folder in {"docker": data_dir("docker"), **{name: _PACKAGES / name for name in PACKAGES}}.items():
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(folder).parts
+            if not _LEFT_OUT("", list(parts)) and path.is_file():
+                found.update(f"{name}/{'/'.join(parts)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
+def build_arguments() -> dict[str, str]:
+    """Give the build arguments that every build of the folder needs."""
+    return {"VERSION": version("manim-renderer")}
+
+
+def digest(folder: Path, arguments: Mapping[str, str]) -> str:
+    """Name the content of the folder and of the build arguments in 12 hexadecimal digits."""
+    found = hashlib.sha256(repr(sorted(arguments.items())).encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return found.hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Runs inside the containers of a job."""

@@ -1,0 +1,1 @@
+"""Moves inputs and outputs between this machine, pods, claims and object stores."""

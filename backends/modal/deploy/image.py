@@ -1,0 +1,58 @@
+"""What a deployment is made of: the folder that the image is built from, and a hash of everything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from backends.errors import BackendError, SpecError
+from backends.image import context as image_context
+from backends.modal.deploy.dockerfile_rules import lint
+from backends.modal.request import Deployment, Recipe
+
+RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
+
+
+def content_hash(deployment: Deployment, volume: str) -> str:
+    """Tell one deployment, with the id of its volume, from every other. Raises SpecError as _requirements."""
+    found = hashlib.sha256(image_context.content(_requirements(deployment.recipe)).encode())
+    found.update(json.dumps([asdict(deployment), image_context.build_arguments(), volume]).encode())
+    return found.hexdigest()[:32]
+
+
+@contextmanager
+def staged(deployment: Deployment) -> Iterator[Path]:
+    """Put the folder together that the image is built from, for a while. Raises BackendError as check_dockerfile."""
+    with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
+        image_context.stage(Path(folder), _requirements(deployment.recipe))
+        check_dockerfile(Path(folder))
+        yield Path(folder)
+
+
+def check_dockerfile(folder: Path) -> None:
+    """Refuse a Dockerfile that Modal's builder would not build as written. Raises BackendError with the first line."""
+    for finding in lint((folder / image_context.DOCKERFILE).read_text("utf-8")):
+        raise BackendError(
+            f"Modal cannot build the image: line {finding.line} of docker/Dockerfile: {finding.message}",
+            hint="`renderer image lint` lists all such lines",
+        )
+
+
+def _requirements(recipe: Recipe) -> list[str]:
+    """Give the lines to install. Raises SpecError for a file that cannot be read."""
+    lines = list(recipe.packages)
+    if recipe.requirements:
+        path = Path(recipe.requirements)
+        try:
+            lines += path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SpecError(
+                f"cannot read the requirements {str(path)!r}: {why}", hint="--requirements names it"
+            ) from error
+    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]

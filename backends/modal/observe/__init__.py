@@ -1,0 +1,1 @@
+"""Reads the state, the logs and the results of calls."""

@@ -1,0 +1,119 @@
+"""Which files of a folder go along with a job."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from backends import Bundle
+from backends.errors import SpecError
+from renderer.bundle import archive
+from renderer.bundle.archive import Entry
+from renderer.bundle.ignore import IgnoreRules, looks_like_credential
+
+LARGEST_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A bundle and what is in it: ``files`` and ``credentials`` (left out) are posix paths relative to the root."""
+
+    bundle: Bundle
+    files: tuple[str, ...]
+    credentials: tuple[str, ...]
+    ignored: tuple[str, ...]
+    size: int
+
+
+def pack(root: Path, *, main: Path, limit: int) -> Packed:
+    """Pack the folder ``root``; ``main`` (below it) goes along whatever the ignore files say.
+
+    ``limit`` bounds the sum of the files' sizes in bytes.
+    Raises SpecError for a link that leaves the root, an unreadable file, or too large a sum.
+    """
+    root = root.resolve()
+    walk = _Walk(root)
+    entries = {entry.name: entry for entry in walk.entries(root, IgnoreRules(root))}
+    main_name = main.resolve().relative_to(root).as_posix()
+    if main_name not in entries:
+        entries[main_name] = Entry(main_name, main.resolve(), main.stat())
+    size = _checked_size(list(entries.values()), limit)
+    return Packed(
+        bundle=archive.make(entries.values()),
+        files=tuple(sorted(entries)),
+        credentials=tuple(sorted(set(walk.credentials) - {main_name})),
+        ignored=tuple(sorted(walk.ignored)),
+        size=size,
+    )
+
+
+class _Walk:
+    """Finds the files of a folder that go along, and remembers what did not and why."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.credentials: list[str] = []
+        self.ignored: list[str] = []
+
+    def entries(self, folder: Path, above: IgnoreRules) -> Iterator[Entry]:
+        rules = above.enter(folder)
+        try:
+            found = list(os.scandir(folder))
+        except OSError as error:
+            raise SpecError(
+                f"cannot read {folder}: {error.strerror}", hint="or leave it out in .rendererignore"
+            ) from error
+        for item in found:
+            path = Path(item.path)
+            name = path.relative_to(self.root).as_posix()
+            is_folder = item.is_dir(follow_symlinks=False)
+            if rules.ignores(path, is_folder=is_folder):
+                self.ignored.append(name)
+            elif is_folder:
+                yield from self.entries(path, rules)
+            elif looks_like_credential(Path(name)):
+                self.credentials.append(name)
+            else:
+                yield from self._file(name, path, item.stat(follow_symlinks=False))
+
+    def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[Entry]:
+        if stat.S_ISLNK(info.st_mode):
+            self._check_link(name, path)
+            yield Entry(name, path, info)
+        elif stat.S_ISREG(info.st_mode):
+            yield Entry(name, path, info)
+        else:
+            self.ignored.append(name)  # a socket, pipe or device holds nothing to send
+
+    def _check_link(self, name: str, path: Path) -> None:
+        target = path.readlink()
+        try:
+            leaves = target.is_absolute() or not path.resolve().is_relative_to(self.root)
+        except (OSError, RuntimeError) as error:  # what Python raises for a loop changed with 3.13
+            raise SpecError(
+                f"the link {name} leads to itself", hint="remove it, or name it in .rendererignore"
+            ) from error
+        if leaves:
+            raise SpecError(
+                f"the link {name} points out of the folder, to {target}",
+                hint="replace it by a relative link or a copy, choose a wider --root, or name it in .rendererignore",
+            )
+
+
+def _checked_size(entries: list[Entry], limit: int) -> int:
+    size = sum(entry.info.st_size for entry in entries)
+    if size > limit:
+        largest = sorted(entries, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
+        listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
+        raise SpecError(
+            f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
+            hint="name what the job does not need in .rendererignore, or raise bundle_limit_mib",
+        )
+    return size
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

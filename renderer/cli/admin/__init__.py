@@ -1,0 +1,1 @@
+"""Commands for set-up, diagnosis and housekeeping."""

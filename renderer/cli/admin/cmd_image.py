@@ -1,0 +1,122 @@
+"""Build, push and name the container image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from backends.data_files import data_dir
+from backends.errors import InputError
+from backends.exit_codes import ExitCode
+from backends.image.context import DOCKERFILE
+from backends.modal.deploy.dockerfile_rules import lint
+from renderer.cli.options import Json
+from renderer.cli.output import print_json
+from renderer.image import build as building
+from renderer.image.engines import find_engine
+from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec, read_requirements
+
+_CONTENT = "What goes in"
+
+
+def command(
+    action: Annotated[Literal["build", "push", "tag", "lint"], typer.Argument(show_default=False)],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- OPTION …]", help="Options for the engine, after --; for lint, a Dockerfile."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Repository, with a registry to push to; a tag replaces ours.")
+    ] = REPOSITORY,
+    cuda: Annotated[
+        str | None,
+        typer.Option(
+            help=f"CUDA of NVIDIA's base images: {', '.join(CUDA)}; none: --base has none, on purpose.",
+            show_default=USUAL_CUDA,
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Base image instead of NVIDIA's.", rich_help_panel=_CONTENT)] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Base of the final stage; default: --base.", rich_help_panel=_CONTENT)
+    ] = None,
+    tex: Annotated[
+        Literal["small", "full"], typer.Option(help="full is all of TeX Live, 7 GB.", rich_help_panel=_CONTENT)
+    ] = "small",
+    python: Annotated[
+        str, typer.Option(help="Least Python; the base's own is used if it will do.", rich_help_panel=_CONTENT)
+    ] = "3.11",
+    tz: Annotated[str, typer.Option(help="Time zone.", rich_help_panel=_CONTENT)] = "UTC",
+    packages: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="A Python package to add; may be repeated.", rich_help_panel=_CONTENT),
+    ] = None,
+    requirements: Annotated[
+        Path | None, typer.Option(help="A file of Python packages to add.", rich_help_panel=_CONTENT)
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="docker, podman or buildah; default: the first that works.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the engine prints.")] = False,
+    json: Json = False,
+) -> int:
+    """Build the image of every backend, push it, print its name, or check a Dockerfile for Modal.
+
+    renderer image build --name ghcr.io/me/manim-renderer --with cupy-cuda12x
+
+    renderer image push --name ghcr.io/me/manim-renderer --with cupy-cuda12x
+
+    The tag names the content: the same options give the same name, and a change gives another.
+    """
+    if action == "lint":
+        return _lint(arguments or [], json=json)
+    spec = ImageSpec(
+        name=name,
+        cuda=cuda,
+        base=base,
+        runtime=runtime,
+        tex=tex,
+        python=python,
+        tz=tz,
+        extra=read_requirements(packages or [], requirements),
+    )
+    reference = spec.reference()
+    if action == "push":
+        building.push(reference, find_engine(engine), arguments or [], _show)
+    elif action == "build":
+        return _build(spec, engine, arguments or [], verbose=verbose, json=json)
+    print_json({"image": reference}) if json else print(reference)
+    return ExitCode.OK
+
+
+def _build(spec: ImageSpec, engine: str | None, options: list[str], *, verbose: bool, json: bool) -> int:
+    built = building.build(spec, find_engine(engine), options, _show, verbose=verbose)
+    _show(f"{built.size}, CUDA {built.cuda}" if built.cuda else built.size)
+    if json:
+        steps = [{"place": step.place, "text": step.text, "seconds": step.seconds} for step in built.steps]
+        print_json({"image": built.reference, "size": built.size, "cuda": built.cuda, "steps": steps})
+    else:
+        print(built.reference)
+    return ExitCode.OK
+
+
+def _lint(files: list[str], *, json: bool) -> int:
+    paths = [Path(file) for file in files] or [data_dir("docker") / DOCKERFILE.name]
+    found = []
+    for path in paths:
+        try:
+            found += [(path, finding) for finding in lint(path.read_text("utf-8"))]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {str(path)!r}: {error}") from error
+    if json:
+        print_json([{"file": str(path), "line": item.line, "message": item.message} for path, item in found])
+    else:
+        for path, item in found:
+            print(f"{path}:{item.line}: {item.message}")
+    return ExitCode.USAGE if found else ExitCode.OK
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Commands that start from a file: submit it, list its scenes, print its manifest."""

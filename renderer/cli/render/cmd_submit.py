@@ -1,0 +1,104 @@
+"""Submit a job; by default watch it and bring its outputs."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backends import JobState
+from backends.exit_codes import ExitCode
+from renderer import api, config, fetch
+from renderer.cli.options import Json, takes_render, takes_settings
+from renderer.cli.output import print_json, status_json, status_lines
+from renderer.cli.progress import Progress
+from renderer.spec import RenderSpec
+
+
+@takes_settings
+@takes_render
+def command(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the handle and return at once.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    json: Json = False,
+    *,
+    wanted: RenderSpec,
+    flags: dict[str, Any],
+) -> int:
+    """Render scenes of a Manim file, or run a Python script, and bring the results into --output.
+
+    renderer submit scene.py MyScene --quality h
+
+    renderer submit script.py -- --frames 100
+    """
+    settings = config.load(flags).settings
+    planned = api.plan(replace(wanted, attached=not detach), settings)
+    if not json:
+        _tell(planned)
+    if dry_run:
+        return _show(planned, json=json)
+    if not detach:
+        fetch.check_writable(settings.output)
+    job = planned.submit()
+    if detach:
+        print_json({"handle": str(job.handle)}) if json else print(job.handle)
+        return ExitCode.OK
+    return _watch(job, settings.output, json=json)
+
+
+def _tell(planned: api.Planned) -> None:
+    for note in planned.plan.notes:
+        print(f"note: {note}", file=sys.stderr)
+    credentials = planned.prepared.packed.credentials
+    if credentials:
+        print(f"left out, for they look like credentials: {', '.join(credentials)}", file=sys.stderr)
+
+
+def _show(planned: api.Planned, *, json: bool) -> int:
+    packed = planned.prepared.packed
+    content = {
+        "bundle": packed.bundle.digest,
+        "size": packed.size,
+        "files": packed.files,
+        "left_out": {"credentials": packed.credentials, "ignored": packed.ignored},
+        "units": planned.prepared.job.units,
+        "request": str(planned.plan.request),
+    }
+    if json:
+        print_json(content)
+        return ExitCode.OK
+    print(f"bundle sha256:{packed.bundle.digest}: {len(packed.files)} files, {packed.size} bytes")
+    for file in packed.files:
+        print(f"  {file}")
+    for file in packed.ignored:
+        print(f"  left out: {file}")
+    print(f"units: {', '.join(planned.prepared.job.units)}")
+    print(planned.plan.request)
+    return ExitCode.OK
+
+
+def _watch(job: api.Job, output: Path, *, json: bool) -> int:
+    with suppress(BrokenPipeError):
+        print(f"submitted {job.handle}", file=sys.stderr)
+    try:
+        with Progress(quiet=json) as progress:
+            status = job.wait(on_status=progress.show)
+        files = job.fetch(output)
+    except KeyboardInterrupt:
+        print(f"\nstopped watching; the job goes on\n  → come back: renderer wait {job.handle}", file=sys.stderr)
+        print(f"  → stop it:   renderer cancel {job.handle}", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    if json:
+        print_json({**status_json(status), "outputs": [str(file.absolute()) for file in files]})
+    else:
+        for file in files:
+            print(file)
+        if not files and status.state is JobState.SUCCEEDED:
+            print("it made no files", file=sys.stderr)
+        if status.state is not JobState.SUCCEEDED:
+            print("\n".join(status_lines(status)), file=sys.stderr)
+    return status.exit_code or ExitCode.OK

@@ -1,0 +1,132 @@
+"""Puts Manim's configuration in the state that `manim render` in this folder would give it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from renderer.engine.adapter.encoder_presets import chosen_encoder, steady, uses_x264
+from renderer.engine.request import SceneRequest
+
+_FOLDERS = {
+    "video_dir": "{media_dir}/videos",
+    "sections_dir": "{video_dir}/sections",
+    "images_dir": "{media_dir}/images",
+    "tex_dir": "{media_dir}/Tex",
+    "text_dir": "{media_dir}/texts",
+    "partial_movie_dir": "{media_dir}/segments/{scene_name}",
+    "log_dir": "{media_dir}/logs",
+}
+
+
+@contextmanager
+def configured(request: SceneRequest) -> Iterator[None]:
+    """Read the folder's manim.cfg and the request as Manim would; everything Manim writes goes into the scratch."""
+    from manim import config, tempconfig
+    from manim._config.utils import make_config_parser
+    from manim.cli.render.commands import ClickArgs
+    from manim.cli.render.commands import render as command
+
+    _keep_classes()
+    with tempconfig({}):
+        before = (config.frame_width, config.frame_height)
+        config.digest_parser(make_config_parser())
+        if (config.frame_width, config.frame_height) != before:
+            _refresh_defaults()
+        config.input_file = ""
+        config.digest_args(ClickArgs(command.make_context("render", _command_line(request)).params))
+        for key, template in _FOLDERS.items():
+            config[key] = template
+        if config.output_file:
+            config.output_file = Path(config.output_file).name
+        config.preview = config.show_in_file_browser = False
+        yield
+
+
+def _keep_classes() -> None:
+    """Let a renderer that is set already not rebuild all classes of mobjects, as Manim does each time it is named."""
+    from manim._config.utils import ManimConfig
+
+    change = ManimConfig.renderer.fset
+    if change.__module__ != __name__:
+
+        def renderer(self: Any, value: Any) -> None:
+            if self.renderer.value != str(getattr(value, "value", value)).lower():
+                change(self, value)
+
+        ManimConfig.renderer = ManimConfig.renderer.setter(renderer)
+
+
+def apply_encoder(request: SceneRequest) -> None:
+    """Set the encoder: what manim.cfg or the scene's file says about it comes first, then the request's choice."""
+    from manim import config
+
+    choice = chosen_encoder(request)
+    options = {**choice.options, **config.video_encoder_options}
+    if config.video_codec == "auto":
+        config.video_codec = choice.codec
+        if config.pixel_format == "auto":
+            config.pixel_format = choice.pixel_format
+    else:
+        options = config.video_encoder_options
+    if uses_x264():
+        options = steady(options)
+    config.video_encoder_options = {**options, "threads": "1"}
+
+
+def _command_line(request: SceneRequest) -> list[str]:
+    settings = request.settings
+    words = ["--media_dir", str(request.scratch / "media"), "--progress_bar", "none"]
+    if settings.quality:
+        words += ["--quality", settings.quality]
+    if settings.resolution:
+        words += ["--resolution", "{},{}".format(*settings.resolution)]
+    if settings.fps:
+        words += ["--fps", str(settings.fps)]
+    if settings.transparent:
+        words += ["--transparent"]
+    if settings.renderer:
+        words += ["--renderer", settings.renderer]
+    if settings.format:
+        words += ["--format", settings.format]
+    return [*words, "--", str(request.file), request.scene]
+
+
+def _refresh_defaults() -> None:
+    """Evaluate again the default arguments that coordinate systems took from the configuration on import."""
+    from manim.mobject.graphing import coordinate_systems
+
+    for _, system in inspect.getmembers(coordinate_systems, inspect.isclass):
+        function = system.__dict__.get("__init__")
+        if system.__module__ == coordinate_systems.__name__ and inspect.isfunction(function):
+            function.__defaults__, function.__kwdefaults__ = _defaults(function)
+
+
+def _defaults(function: Any) -> tuple[Any, Any]:  # any function of Manim
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)  # noqa: S101  # for the type checker
+    definition.body, definition.decorator_list = [ast.Pass()], []
+    namespace: dict[str, Any] = {}
+    code = compile(
+        ast.fix_missing_locations(tree),
+        function.__code__.co_filename,
+        "exec",
+        flags=annotations_flag(),
+        dont_inherit=True,
+    )
+    exec(code, function.__globals__, namespace)  # noqa: S102  # Manim's own signature
+    again = namespace[definition.name]
+    return again.__defaults__, again.__kwdefaults__
+
+
+def annotations_flag() -> int:
+    """Give the compiler flag of ``from __future__ import annotations``, which Manim's modules use."""
+    import __future__
+
+    return __future__.annotations.compiler_flag

@@ -1,0 +1,1 @@
+"""Detects what a scene does that a parallel render cannot reproduce."""

@@ -1,0 +1,1 @@
+"""Faster versions of functions of Manim, with the same results, bit for bit."""

@@ -1,0 +1,1 @@
+"""How processes begin, fork, share files, and end."""

@@ -1,0 +1,122 @@
+"""What only the docker backend does; the rest it shares with every backend (tests/contract). GPUs are not at hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.common import environment, renderer, until
+from support.rigs.base import Rig
+from support.rigs.docker import docker
+
+from backends import JobState
+
+SCRIPT = "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'uid').write_text(str(os.getuid()))\n"
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    with docker(tmp_path_factory.mktemp("docker jobs")) as ready:
+        return ready
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "job.py"
+    path.write_text(text)
+    return path
+
+
+def containers() -> str:
+    listed = ["podman", "ps", "--all", "--format", "{{.Names}}"]
+    return subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+
+
+def test_outputs_belong_to_the_caller_in_a_folder_with_spaces(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, SCRIPT))
+    assert job.wait(60).state is JobState.SUCCEEDED
+    (file,) = job.fetch(tmp_path / "out")
+    assert file.read_text() == str(os.getuid())
+    assert file.stat().st_uid == os.getuid()
+
+
+def test_a_script_that_does_not_find_cuda_is_told_what_to_do(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, "import ctypes\nctypes.CDLL('libnvrtc.so.12')\n"))
+    (unit,) = job.wait(60).units
+    assert "libnvrtc.so.12: cannot open shared object file" in str(unit.details)
+    assert "use an image on NVIDIA's base" in str(unit.hint)
+
+
+def test_a_cancelled_job_leaves_no_container(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(600)\n"))
+    until(lambda: any(line.text == "up" for line in job.logs()))
+    name = f"renderer-{job.handle.parts[0]}"
+    assert name in containers()
+    job.cancel()
+    assert job.status().state is JobState.CANCELLED
+    assert name not in containers()
+
+
+def test_a_killed_supervisor_takes_its_container_along(rig: Rig, tmp_path: Path) -> None:
+    job = rig.submit(script(tmp_path, "import time\nprint('up', flush=True)\ntime.sleep(600)\n"))
+    until(lambda: any(line.text == "up" for line in job.logs()))
+    (name,) = job.handle.parts
+    os.kill(int((rig.settings["docker.state_dir"] / name / "pid").read_text()), signal.SIGKILL)
+    until(lambda: f"renderer-{name}" not in containers(), within=20)
+    assert job.status().state is JobState.FAILED
+
+
+def test_what_an_option_forbids_is_told_in_the_engines_words(rig: Rig, tmp_path: Path) -> None:
+    wrong = {"docker.options": "--cgroup-manager=cgroupfs --runtime=runc --network=no-such-network"}
+    status = rig.submit(script(tmp_path, SCRIPT), **wrong).wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, 4)
+    assert "the container did not start: " in str(status.reason)
+    assert "no-such-network" in str(status.reason)
+
+
+def run(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    script(folder, SCRIPT)
+    words = ["submit", "job.py", "--backend", "docker", *options]
+    return renderer(*words, cwd=folder, env=environment(folder / "home", **env))
+
+
+@pytest.mark.parametrize(
+    ("options", "engine", "code", "message"),
+    [
+        ([], "podman", 2, "the docker backend needs an image"),
+        (["--image", "localhost/none:1"], "podman", 4, "podman has no image localhost/none:1"),
+        (["--image", "x", "--store", "s3://b"], "podman", 2, "--store has no meaning"),
+        (["--image", "x", "--gpu", "mig-1g.10gb"], "podman", 2, "MIG slices cannot be asked for"),
+        (["--image", "x"], "lxc", 2, "docker"),
+    ],
+)
+def test_what_cannot_run_is_refused_and_nothing_is_left(
+    options: list[str], engine: str, code: int, message: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, *options, RENDERER_DOCKER_ENGINE=engine)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert not list((tmp_path / "home").rglob("job.json"))
+
+
+def test_an_engine_that_is_not_there_is_named_with_the_other_one(tmp_path: Path) -> None:
+    done = run(tmp_path, "--image", "x", PATH=str(tmp_path))
+    assert done.returncode == 4
+    assert "docker cannot run containers here: it is not installed" in done.stderr
+    assert "RENDERER_DOCKER_ENGINE=podman" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "words"),
+    [
+        ("docker", "L4:2", '"--gpus",\n    "2"'),
+        ("podman", "1", '"--device",\n    "nvidia.com/gpu=0"'),
+        ("docker", "none", "NVIDIA_VISIBLE_DEVICES=void"),
+    ],
+)
+def test_gpus_are_asked_for_in_the_engines_words(engine: str, gpu: str, words: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "--image", "x", "--gpu", gpu, "--dry-run", RENDERER_DOCKER_ENGINE=engine)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout

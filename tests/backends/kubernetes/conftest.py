@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.common import until
+from support.rigs.base import Rig
+from support.rigs.kubernetes import Parts, Run, get, kubectl, kubernetes, make_bucket, make_claim, require_cluster
+
+from renderer.api import Job
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with kubernetes(tmp_path_factory.mktemp("k8s")) as ready:
+        yield ready
+
+
+@pytest.fixture
+def namespace(rig: Rig) -> str:
+    return str(rig.settings["k8s.namespace"])
+
+
+@pytest.fixture
+def run(rig: Rig, tmp_path: Path) -> Run:
+    """Submit a script from its text."""
+
+    def submit(text: str, **options: Any) -> Job:
+        path = tmp_path / "project" / "job.py"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists() or path.read_text("utf-8") != text:  # where several submit, none finds it half written
+            path.write_text(text, "utf-8")
+        return rig.submit(path, **options)
+
+    return submit
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    """Stop and start parts of the cluster, where it is the tests' own."""
+    require_cluster()
+    script = os.environ.get("CLUSTER_PARTS")
+    if not script:
+        pytest.skip("takes the cluster's own processes away: only on the cluster of tests/support/cluster")
+
+    called = []
+
+    def call(*words: str) -> None:
+        called.append(words)
+        subprocess.run([script, *words], check=True, timeout=60)
+
+    yield call
+    if ("kill", "kube-apiserver") in called:  # the kubelet looks rarely for a while: no matter of the next test
+        call("kill", "kubelet")
+        last = heartbeats()
+        call("start", "kubelet")
+        until(lambda: heartbeats() != last)
+
+
+def heartbeats() -> list[str]:
+    """Give the times at which the kubelets last told how their nodes are."""
+    return [item["lastHeartbeatTime"] for node in get("nodes")["items"] for item in node["status"]["conditions"]]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the URI of a bucket on a real S3 server that pods reach, with the keys in the environment."""
+    endpoint = os.environ.get("S3_FOR_TESTS")
+    if not endpoint:
+        pytest.skip("no S3 server: run pytest by tests/support/cluster/with, or set S3_FOR_TESTS and AWS_…")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    make_bucket()
+    return "s3://renders/some where"
+
+
+@pytest.fixture
+def claim(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Make a claim on a folder of this machine; gives its name and the folder."""
+    require_cluster()
+    if "CLUSTER_PARTS" not in os.environ:
+        pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/support/cluster")
+    folder = tmp_path_factory.mktemp("volume")
+    folder.chmod(0o777)
+    name = make_claim(str(rig.settings["k8s.namespace"]), folder)
+    yield name, folder
+    kubectl("delete", "persistentvolume", f"{rig.settings['k8s.namespace']}-{name}", "--wait=false")
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""What load balancers and nodes of other clusters answer, and the tests' cluster never does: from a small server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from support.rigs.kubernetes import write_kubeconfig
+
+from backends import JobState
+from backends.errors import OutputError
+from backends.kubernetes import names
+from backends.kubernetes.client.client import Api
+from backends.kubernetes.observe import unit_pods
+from backends.kubernetes.observe.logs import of_pod
+from backends.kubernetes.transfer import collector
+from renderer.api import open_job
+
+POD: dict[str, Any] = {
+    "metadata": {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "status": {"phase": "Running"},
+}
+JOB: dict[str, Any] = {
+    "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": names.labels("j")},
+    "spec": {"completions": 1, "template": {"spec": {"containers": [{}]}}},
+}
+ENDED = {
+    "completedIndexes": "0",
+    "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}],
+}
+CUT = b" and no more comes"
+Answers = Callable[[str], tuple[int, bytes]]
+
+
+@contextmanager
+def answering(answers: Answers, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """Give a client whose server answers each path so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, body = answers(self.path)
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))  # more than comes, where it is cut
+            self.end_headers()
+            self.wfile.write(body.removesuffix(CUT))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        server = f"http://127.0.0.1:{http.server_port}"
+        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(folder / "config", server, token="t")))  # noqa: S106 - no password
+        yield Api(None)
+        http.shutdown()
+
+
+def event(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answers(path: str) -> tuple[int, bytes]:
+        asked.append(path.partition("?")[0].rpartition("/")[2])
+        if asked[-1] == "exec":
+            return 503, b"no healthy upstream"
+        return (200, json.dumps(POD).encode()) if len(asked) < 4 else (404, b'{"reason": "NotFound"}')
+
+    with answering(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
+        collector.download(api, "n", "p", tmp_path / "stream")
+    assert asked == ["exec", "p", "exec", "p"]
+
+
+def test_a_log_goes_on_where_it_stopped_whatever_zone_the_node_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    log = b"""\
+2026-03-29T01:59:59.9+01:00 before
+2026-03-29T03:00:00.123456789+02:00 last
+2026-03-29T03:00:00.12345679+02:00 next
+2026-10-25T02:00:00+01:00 winter
+unable to retrieve container logs
+"""
+
+    def answers(path: str) -> tuple[int, bytes]:
+        asked.append(path)
+        return 200, log
+
+    with answering(answers, tmp_path, monkeypatch) as api:
+        lines = list(of_pod(api, "n", unit_pods.pod(POD)))
+        assert [text for _, text in lines] == ["before", "last", "next", "winter", "unable to retrieve container logs"]
+        rest = [text for _, text in of_pod(api, "n", unit_pods.pod(POD), since=lines[1][0])]
+    assert rest == ["next", "winter", "unable to retrieve container logs"]
+    assert "sinceTime=2026-03-29T01%3A00%3A00%2B00%3A00" in asked[1]
+
+
+def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's watches end in turn in every way there is; ``asked`` are the versions, None where it was a list."""
+    pod = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "12", "annotations": {}}}
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "11"}}}
+    old = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}
+    watches = [
+        (200, event(bookmark)),
+        (200, event({"type": "MODIFIED", "object": pod})),
+        (410, b'{"reason": "Expired"}'),
+        (200, event(old)),
+        (200, event(bookmark) + CUT),
+        (200, b""),  # meanwhile the Job has ended: how, is read from its pods
+    ]
+    asked: list[str | None] = []
+
+    def answers(path: str) -> tuple[int, bytes]:
+        place, query = path.partition("?")[0].rpartition("/")[2], dict(parse_qsl(path.partition("?")[2]))
+        if place == "pods" and "watch" in query:
+            asked.append(query["resourceVersion"])
+            return watches.pop(0)
+        if place == "pods":
+            asked.append(None)
+            return 200, json.dumps({"metadata": {"resourceVersion": "10"}, "items": [POD]}).encode()
+        if place == "j":
+            return 200, json.dumps(JOB if watches else {**JOB, "status": ENDED}).encode()
+        return 200, b"" if place == "log" else b'{"metadata": {}}'
+
+    with answering(answers, tmp_path, monkeypatch):
+        status = open_job("k8s://one/video/j").wait(60)
+    assert status.state is JobState.SUCCEEDED
+    assert asked == [None, "10", "11", "12", None, "10", None, "10", None, "10", None]

@@ -1,0 +1,95 @@
+"""Ctrl-C, and worse, while a command talks to the cluster: it ends at once, the job goes on, nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.common import BIN, environment, until
+from support.rigs.kubernetes import Run, everything, kubectl, write_kubeconfig
+
+from backends import JobState
+
+SILENT = "import time\nprint('begun', flush=True)\ntime.sleep(60)\n"
+
+
+@contextmanager
+def running(*words: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (cwd / "out").open("wb") as out:
+        process = subprocess.Popen([BIN / "renderer", *words], env=env, cwd=cwd, stdout=out, stderr=out)
+        yield process
+        process.wait(15)  # half of what an answer may take; at once, where nothing else runs
+
+
+def said(folder: Path) -> str:
+    return (folder / "out").read_text()
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> dict[str, str]:
+    """Give the environment of a user whose folder for temporary files is empty."""
+    (tmp_path / "temporary").mkdir()
+    return environment(tmp_path, TMPDIR=str(tmp_path / "temporary"))
+
+
+@pytest.mark.parametrize("verb", [["wait"], ["logs", "--follow"]])
+def test_ctrl_c_stops_watching_at_once_and_the_job_goes_on(
+    verb: list[str], run: Run, user: dict[str, str], tmp_path: Path
+) -> None:
+    job = run(SILENT + f"# {verb}")
+    until(lambda: any(line.text == "begun" for line in job.logs()))
+    with running(*verb, str(job.handle), env=user, cwd=tmp_path) as process:
+        until(lambda: said(tmp_path) != "")
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert "Traceback" not in said(tmp_path)
+    assert job.status().state is JobState.RUNNING
+    job.delete()
+
+
+@pytest.mark.parametrize("verb", [["submit", "job.py", "--image", "x"], ["list"], ["status", "k8s://one/video/x"]])
+def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
+    verb: list[str], user: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "job.py").write_text("print(1)")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = write_kubeconfig(tmp_path / "config", f"http://127.0.0.1:{server.getsockname()[1]}")
+        env = {**user, "KUBECONFIG": str(config), "RENDERER_BACKEND": "k8s"}
+        with running(*verb, env=env, cwd=tmp_path) as process:
+            connection, _ = server.accept()
+            process.send_signal(signal.SIGINT)
+        connection.close()
+    assert process.returncode == 130
+    assert said(tmp_path) == ""
+
+
+def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str, str], tmp_path: Path) -> None:
+    """The kubeconfig holds a client key, which OpenSSL reads from a file."""
+    (tmp_path / "kubeconfig").write_text(kubectl("config", "view", "--raw", "--flatten", "--minify"))
+    user["KUBECONFIG"] = str(tmp_path / "kubeconfig")
+    job = run(SILENT + "# killed")
+    with running("wait", str(job.handle), env=user, cwd=tmp_path) as process:
+        until(lambda: said(tmp_path) != "")
+        process.kill()
+    assert list((tmp_path / "temporary").iterdir()) == []
+    job.delete()
+
+
+def test_a_fetch_that_is_killed_leaves_no_pod_once_the_job_is_deleted(
+    run: Run, namespace: str, claim: tuple[str, Path], user: dict[str, str], tmp_path: Path
+) -> None:
+    before = everything(namespace)
+    job = run("print('killed')", store=f"pvc://{claim[0]}", gpu="none")
+    assert job.wait(120).state is JobState.SUCCEEDED
+    helpers = ("-n", namespace, "-l", "app.kubernetes.io/component=files", "-o", "name")
+    with running("fetch", str(job.handle), env=user, cwd=tmp_path) as process:
+        until(lambda: kubectl("get", "pods", *helpers) != "")
+        process.kill()
+    assert kubectl("get", "pods", *helpers) != ""
+    job.delete()
+    assert everything(namespace) == before

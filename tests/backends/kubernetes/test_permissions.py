@@ -1,0 +1,185 @@
+"""The Role of k8s/ is enough for every command, and less is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.common import BIN, environment, output, renderer, until
+from support.rigs.kubernetes import get, kubectl, make_claim, require_cluster
+
+SCRIPT = """\
+import os, pathlib
+pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "out.txt").write_text("made")
+print("ok")
+"""
+NAMESPACE = "renderer-least"
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Set the namespace up by the command line; give the environment of somebody who is the set-up's ServiceAccount."""
+    image = require_cluster()
+    folder = tmp_path_factory.mktemp("user")
+    setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--apply"]
+    subprocess.run(setup, check=True, capture_output=True)
+    try:
+        config = kubeconfig(folder, token=kubectl("create", "token", "renderer", "-n", NAMESPACE).strip())
+        sizes = {"RENDERER_CPU": "0.5", "RENDERER_MEMORY": "2Gi", "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi"}
+        yield environment(folder, KUBECONFIG=str(config), RENDERER_BACKEND="k8s", RENDERER_IMAGE=image, **sizes)
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def kubeconfig(folder: Path, **user: str) -> Path:
+    """Write the administrator's kubeconfig with somebody else's token in it."""
+    content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
+    content["users"] = [{"name": content["users"][0]["name"], "user": user}]
+    content["contexts"][0]["context"]["namespace"] = NAMESPACE
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_every_command_works_with_the_role_alone(user: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(SCRIPT)
+    done = renderer("submit", "job.py", "--json", cwd=tmp_path, env=user)
+    assert done.returncode == 0, done.stdout + done.stderr
+    handle = output(done)["handle"]
+    assert (tmp_path / "renders" / "out.txt").read_text() == "made"
+    for command in (["status"], ["logs"], ["logs", "--follow"], ["wait"], ["fetch"], ["cancel"]):
+        done = renderer(*command, handle, cwd=tmp_path, env=user)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    assert handle in renderer("list", cwd=tmp_path, env=user).stdout
+    assert renderer("delete", handle, cwd=tmp_path, env=user).returncode == 0
+    assert get("jobs,pods", "-n", NAMESPACE)["items"] == []
+
+
+def test_a_claim_the_doctor_and_kubectl_need_no_more_than_the_role(
+    user: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if "CLUSTER_PARTS" not in os.environ:
+        pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/support/cluster")
+    volume = tmp_path_factory.mktemp("volume")
+    volume.chmod(0o777)
+    claim = make_claim(NAMESPACE, volume)
+    (tmp_path / "job.py").write_text(SCRIPT)
+    try:
+        submit = ["submit", "job.py", "--detach", "--store", f"pvc://{claim}/some where", "--gpu", "none"]
+        done = renderer(*submit, cwd=tmp_path, env=user)
+        assert done.returncode == 0, done.stderr
+        handle = done.stdout.strip()
+        for command in ("wait", "fetch", "logs", "delete"):
+            done = renderer(command, handle, cwd=tmp_path, env=user)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert (tmp_path / "renders" / "out.txt").read_text() == "made"
+        assert [path for path in volume.rglob("*") if path.is_file()] == []
+        done = renderer("doctor", "--backend", "k8s", "--json", cwd=tmp_path, env=user)
+        lines = {line["name"]: line["state"] for line in output(done)}
+        assert lines["permissions"] == lines["image"] == "ok", lines
+        printed = renderer("manifest", "job.py", cwd=tmp_path, env=user).stdout
+        create = ["kubectl", "--kubeconfig", user["KUBECONFIG"], "create", "-f", "-"]
+        subprocess.run(create, input=printed, check=True, capture_output=True, text=True)
+        name = next(item for item in yaml.safe_load_all(printed) if item["kind"] == "Job")["metadata"]["name"]
+        assert renderer("delete", f"k8s://renderer-test/{NAMESPACE}/{name}", cwd=tmp_path, env=user).returncode == 0
+        assert get("jobs,pods", "-n", NAMESPACE)["items"] == []
+    finally:
+        kubectl("delete", "persistentvolume", f"{NAMESPACE}-{claim}", "--wait=false")
+
+
+def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
+    role = get("role", "renderer", "-n", NAMESPACE)
+    needed = {
+        f"{resource}:{verb}" for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+    assert needed == {
+        *(f"jobs:{verb}" for verb in ("create", "get", "list", "patch", "delete")),
+        *(f"configmaps:{verb}" for verb in ("create", "delete")),
+        *(f"pods:{verb}" for verb in ("get", "list", "watch", "create", "delete")),
+        *("pods/log:get", "pods/exec:get", "pods/exec:create", "events:list"),
+    }
+    for forbidden in (["get", "secrets"], ["delete", "namespaces"], ["create", "roles"], ["update", "configmaps"]):
+        asked = ["kubectl", "--kubeconfig", user["KUBECONFIG"], "auth", "can-i", *forbidden, "-n", NAMESPACE]
+        assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() == "no"
+
+
+def test_who_may_nothing_is_told_what(user: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(SCRIPT)
+    kubectl("create", "serviceaccount", "nobody", "-n", NAMESPACE)
+    config = kubeconfig(tmp_path, token=kubectl("create", "token", "nobody", "-n", NAMESPACE).strip())
+    for command in (["submit", "job.py"], ["list"], ["status", f"k8s://renderer-test/{NAMESPACE}/x"]):
+        done = renderer(*command, cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
+        assert done.returncode == 4, (command, done.stdout, done.stderr)
+        assert "you may not" in done.stderr
+        assert "jobs" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_an_expired_token_is_told(user: dict[str, str], tmp_path: Path) -> None:
+    config = kubeconfig(tmp_path, token="expired")  # noqa: S106 - no password
+    done = renderer("list", cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
+    assert done.returncode == 4
+    assert "may have expired" in done.stderr
+
+
+def test_credentials_that_expire_while_a_job_is_waited_for_are_read_again(user: dict[str, str], tmp_path: Path) -> None:
+    """A token's file, as a pod or a plugin's cache has one: the token dies with its ServiceAccount."""
+    (tmp_path / "job.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(8)\n" + SCRIPT)
+    kubectl("create", "serviceaccount", "leaving", "-n", NAMESPACE)
+    role = ["--role=renderer", f"--serviceaccount={NAMESPACE}:leaving"]
+    kubectl("create", "rolebinding", "leaving", "-n", NAMESPACE, *role)
+    token = tmp_path / "token"
+    token.write_text(kubectl("create", "token", "leaving", "-n", NAMESPACE).strip())
+    config = kubeconfig(tmp_path, tokenFile=str(token))
+    command: list[str | Path] = [BIN / "renderer", "submit", "job.py", "--json"]
+    env = {**user, "KUBECONFIG": str(config)}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as submit:
+        until(lambda: "begun" in logs(NAMESPACE), within=120)
+        good = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())["users"][0]["user"]["token"]
+        token.write_text(good)
+        kubectl("delete", "serviceaccount", "leaving", "-n", NAMESPACE)
+        assert submit.stdout
+        status = json.loads(submit.stdout.read())
+    assert submit.returncode == 0, status
+    assert (tmp_path / "renders" / "out.txt").read_text() == "made"
+    assert renderer("delete", status["handle"], cwd=tmp_path, env=user).returncode == 0
+
+
+def logs(namespace: str) -> str:
+    pods = kubectl("get", "pods", "-n", namespace, "--field-selector=status.phase=Running", "-o", "name").split()
+    return "".join(kubectl("logs", "-n", namespace, pod, check=False) for pod in pods)
+
+
+def test_a_plugins_token_is_asked_for_again_when_it_has_expired(user: dict[str, str], tmp_path: Path) -> None:
+    """The plugin is a real program: its first token is a bad one, its second is good."""
+    good = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())["users"][0]["user"]["token"]
+    plugin = tmp_path / "log in.sh"
+    credential: dict[str, Any] = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    answers = [json.dumps({**credential, "status": {"token": token}}) for token in ("expired", good)]
+    asked = tmp_path / "asked"
+    later = f"if [ -e '{asked}' ]; then echo '{answers[1]}'; exit; fi"
+    plugin.write_text(f"#!/bin/sh\n{later}\ntouch '{asked}'\necho '{answers[0]}'\n")
+    plugin.chmod(0o700)
+    content = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())
+    content["users"][0]["user"] = {"exec": {"apiVersion": credential["apiVersion"], "command": str(plugin)}}
+    config = tmp_path / "kubeconfig"
+    config.write_text(yaml.safe_dump(content))
+    done = renderer("list", cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_cluster_that_is_not_there_is_told(user: dict[str, str], tmp_path: Path) -> None:
+    for value, words in ((str(tmp_path / "none"), "no Kubernetes context"), ("/dev/null", "no Kubernetes context")):
+        done = renderer("list", cwd=tmp_path, env={**user, "KUBECONFIG": value})
+        assert done.returncode == 2
+        assert words in done.stderr
+    done = renderer("submit", __file__, "--context", "other", cwd=tmp_path, env=user)
+    assert done.returncode == 2
+    assert "there is no Kubernetes context 'other'" in done.stderr
+    assert os.environ["KUBECONFIG"]

@@ -1,0 +1,186 @@
+"""What is sent, case by case: golden files beside this one, written anew with `WRITE_GOLDEN=1 pytest`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from support.rigs.kubernetes import kubectl, namespace, require_cluster
+
+from backends import Bundle, JobSpec, Resources, get_backend
+from backends.errors import SpecError
+from backends.kubernetes.manifests.merge_patch import merge
+from backends.kubernetes.manifests.templates import quote
+from backends.kubernetes.options import KubernetesOptions
+
+GOLDEN = Path(__file__).parent / "golden"
+NASTY = "no: 'x' \"y\" $HOME {{ x }} {% y %} # & * é 🎬 \n\t1e3"
+
+
+def job(**more: Any) -> JobSpec:
+    values: dict[str, Any] = {
+        "name": "hello",
+        "units": ("Hello",),
+        "task": '{"kind": "manim"}',
+        "bundle": Bundle(digest="ab" * 32, data=b"bundle"),
+        "image": "registry.example.com/renderer:1",
+    }
+    return JobSpec(**{**values, **more})
+
+
+CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "no-gpu": ({"resources": Resources(gpu="none")}, {}),
+    "fallbacks": ({"resources": Resources(gpu="L4,T4", cpu=4, memory_mib=8192)}, {"runtime_class": "nvidia"}),
+    "two-gpus": ({"resources": Resources(gpu="A10G:2")}, {"runtime_class": "none"}),
+    "mig-slice": ({"resources": Resources(gpu="mig-1g.10gb")}, {}),
+    "many-units": (
+        {"units": tuple(f"Scene{i}" for i in range(7)), "retries": 3, "timeout": timedelta(minutes=10)},
+        {"parallelism": 3, "deadline": "2h", "ttl": "1h"},
+    ),
+    "object-store": ({"store": "s3://bucket/some/where", "attached": False}, {"store_secret": "s3-keys"}),
+    "claim": ({"store": "pvc://renders/videos", "attached": False}, {}),
+    "every-option": (
+        {"env": {"GREETING": NASTY, "NO": "no", "NUMBER": "1e3"}},
+        {
+            "namespace": "video",
+            "runtime_class": "gvisor",
+            "image_pull_policy": "Always",
+            "image_pull_secrets": "registry-one,registry-two",
+            "secret_env": "tokens",
+            "secret_files": {"fonts": "/fonts"},
+            "service_account": "cloud-identity",
+            "node_selector": {"pool": "gpu"},
+            "priority_class": "batch",
+            "queue": "renders",
+            "labels": {"team": "video"},
+            "annotations": {"note": NASTY},
+            "ephemeral_storage": "20Gi",
+            "shm": "256Mi",
+            "collect_timeout": "5m",
+        },
+    ),
+}
+
+
+def planned(case: str) -> str:
+    spec, options = CASES[case]
+    return str(get_backend("k8s", KubernetesOptions.model_validate(options)).plan(job(**spec)).request)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_manifests_are_the_golden_ones(case: str) -> None:
+    golden = GOLDEN / f"{case}.yaml"
+    if "WRITE_GOLDEN" in os.environ:
+        golden.write_text(planned(case))
+    assert planned(case) == golden.read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_strict_api_server_accepts_the_golden_manifests(case: str) -> None:
+    require_cluster()
+    with namespace() as name:
+        text = (GOLDEN / f"{case}.yaml").read_text().replace("namespace: video", f"namespace: {name}")
+        command = ["kubectl", "create", "-n", name, "--dry-run=server", "--validate=strict", "-f", "-"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr  # Pod Security "restricted" warns about what it would refuse
+        template = list(yaml.safe_load_all(text))[1]["spec"]["template"]
+        missing = ("runtimeClassName", "priorityClassName", "serviceAccountName")  # nobody made those here
+        spec = {key: value for key, value in template["spec"].items() if key not in missing}
+        metadata = {**template["metadata"], "name": "one", "namespace": name}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        kubectl("create", "--dry-run=server", "-f", "-", content=json.dumps(pod))
+
+
+def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
+    backend = get_backend("k8s", KubernetesOptions())
+    names = [
+        backend.plan(spec).request.job["metadata"]["name"]
+        for spec in (job(), job(), job(task="{}"), job(env={"A": "1"}), job(resources=Resources(gpu="T4")))
+    ]
+    assert names[0] == names[1]
+    assert len(set(names)) == 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "words"),
+    [
+        ({"image": None}, {}, "needs a container image"),
+        ({"resources": Resources(gpu="A10B")}, {}, "there is no GPU"),
+        ({"bundle": Bundle(digest="", data=b"x" * 2**20)}, {}, "a ConfigMap holds 1 MiB"),
+        ({"store": "s3://"}, {}, "'s3://'"),
+        ({"store": "ftp://somewhere"}, {}, "'ftp://somewhere'"),
+        ({"store": "pvc://claim/../other"}, {}, "pvc://claim/../other"),
+        ({"attached": False}, {}, "nobody would collect"),
+        ({"resources": Resources(memory_mib=512)}, {}, "--shm"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_sent(
+    spec: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        get_backend("k8s", KubernetesOptions.model_validate(options)).plan(job(**spec))
+    assert words in str(caught.value)
+    assert caught.value.hint
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+def test_every_value_survives_the_templates(value: Any) -> None:
+    text = quote(value)
+    assert yaml.safe_load(f"key: {text}") == {"key": value}
+    assert "\n" not in text
+
+
+def test_a_patch_reaches_whatever_no_option_says(tmp_path: Path) -> None:
+    patch = tmp_path / "my patch.yaml"
+    patch.write_text(
+        "spec:\n  ttlSecondsAfterFinished: null\n  template:\n    spec:\n      hostUsers: false\n"
+        "      containers:\n"
+        "      - {name: render, resources: {limits: {cpu: '7'}}}\n"
+        "      - {name: proxy, image: p}\n"
+    )
+    manifest = get_backend("k8s", KubernetesOptions(patch=patch)).plan(job()).request.job
+    assert "ttlSecondsAfterFinished" not in manifest["spec"]
+    assert manifest["spec"]["template"]["spec"]["hostUsers"] is False
+    render, proxy = manifest["spec"]["template"]["spec"]["containers"]
+    assert render["resources"]["limits"] == {
+        "cpu": "7",
+        "memory": "4096Mi",
+        "ephemeral-storage": "10240Mi",
+        "nvidia.com/gpu": 1,
+    }
+    assert proxy == {"name": "proxy", "image": "p"}
+
+
+@pytest.mark.parametrize("content", [None, "- a\n- list", "a: [", "just words"])
+def test_a_patch_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "patch.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SpecError, match="patch"):
+        get_backend("k8s", KubernetesOptions(patch=path)).plan(job())
+
+
+def test_merging_does_not_change_what_is_merged() -> None:
+    old = {"a": {"b": [1]}, "c": [{"name": "x", "k": 1}]}
+    assert merge(old, {"a": {"b": [2]}, "c": [{"name": "x", "k": 2}]}) == {
+        "a": {"b": [2]},
+        "c": [{"name": "x", "k": 2}],
+    }
+    assert old == {"a": {"b": [1]}, "c": [{"name": "x", "k": 1}]}

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.modal_server import ModalDouble
+from support.rigs.base import Rig
+from support.rigs.modal import environment
+
+
+@pytest.fixture(scope="session")
+def double() -> Iterator[ModalDouble]:
+    """One double for all tests here; the function is deployed to it once."""
+    with ModalDouble() as running, environment(running):
+        yield running
+
+
+@pytest.fixture
+def fresh() -> Iterator[ModalDouble]:
+    """A double of the test's own, to which nothing has been deployed."""
+    with ModalDouble() as running, environment(running):
+        yield running
+
+
+@pytest.fixture
+def rig(double: ModalDouble, tmp_path: Path) -> Rig:
+    double.state.requests.clear()
+    return Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "my project é"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def script(project: Path) -> Callable[[str], Path]:
+    """Write a script into the project."""
+
+    def write(text: str) -> Path:
+        path = project / "job.py"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write

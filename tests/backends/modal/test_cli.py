@@ -1,0 +1,272 @@
+"""The command line with Modal: errors in words, in time, without a secret; watching, detaching, looking, tidying up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from grpclib import Status
+from support.common import BIN, alive, environment, output, renderer, until
+from support.modal_server import ModalDouble
+from support.rigs.base import Rig
+
+from backends import JobState
+from backends.exit_codes import ExitCode
+from backends.modal import gc
+from backends.modal.backend import ModalBackend
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SUBMIT = ("submit", "job.py", "--backend", "modal")
+
+
+@pytest.fixture
+def env(double: ModalDouble, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "home").mkdir()
+    return environment(tmp_path / "home", **double.environment)
+
+
+@pytest.fixture
+def run(project: Path, env: dict[str, str]) -> Run:
+    (project / "job.py").write_text("print('ran')\n")
+
+    def run_in_project(*arguments: str, without: tuple[str, ...] = (), **more: str) -> subprocess.CompletedProcess[str]:
+        used = {key: value for key, value in {**env, **more}.items() if key not in without}
+        return renderer(*arguments, cwd=project, env=used)
+
+    return run_in_project
+
+
+def says(done: subprocess.CompletedProcess[str], code: ExitCode, sentence: str, hint: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert f"renderer: {sentence}" in done.stderr
+    assert f"  → {hint}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "as-double" not in done.stdout + done.stderr
+
+
+def test_without_a_token(run: Run) -> None:
+    done = run(*SUBMIT, without=("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"))
+    says(done, ExitCode.BACKEND, "Modal has no token", "run `modal token new`")
+
+
+def test_with_a_bad_token(run: Run) -> None:
+    done = run(*SUBMIT, MODAL_TOKEN_SECRET="as-hunter2")  # noqa: S106  # a wrong one
+    says(done, ExitCode.BACKEND, "Modal does not accept the token", "run `modal token new`")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_with_an_unknown_profile(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "modal.toml").write_text('[me]\ntoken_id = "ak-double"\ntoken_secret = "as-double"\nactive = true\n')
+    tokens = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
+    path = str(tmp_path / "modal.toml")
+    done = run(*SUBMIT, without=tokens, MODAL_CONFIG_PATH=path, RENDERER_MODAL_PROFILE="nobody")
+    says(done, ExitCode.BACKEND, "Modal profile 'nobody' was not found", "`modal profile list` shows the profiles")
+    assert run(*SUBMIT, without=tokens, MODAL_CONFIG_PATH=path, RENDERER_MODAL_PROFILE="me").returncode == 0
+
+
+def test_with_a_damaged_configuration_of_modal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "modal.toml").write_text("token_id = [\n")
+    done = run(*SUBMIT, MODAL_CONFIG_PATH=str(tmp_path / "modal.toml"))
+    says(done, ExitCode.BACKEND, "Modal refuses: Error when reading the modal configuration", "`renderer doctor")
+
+
+def test_when_modal_refuses_the_connection_it_is_told_within_ten_seconds(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    began = time.monotonic()
+    done = run(*SUBMIT, MODAL_SERVER_URL=f"http://127.0.0.1:{port}")
+    says(done, ExitCode.TRANSIENT, "Modal did not answer within 10 s", "try again")
+    assert time.monotonic() - began < 25  # ten for Modal, the rest for a busy machine
+
+
+def test_when_modal_does_not_answer_it_is_told_within_ten_seconds(run: Run, double: ModalDouble) -> None:
+    began = time.monotonic()
+    with double.faults(delay={"AppGetOrCreate": 60.0}):
+        done = run(*SUBMIT)
+    says(done, ExitCode.TRANSIENT, "Modal did not answer within 10 s", "try again")
+    assert time.monotonic() - began < 25
+
+
+def test_an_attached_submit_watches_and_brings_the_outputs(run: Run, project: Path) -> None:
+    (project / "job.py").write_text("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n")
+    done = run(*SUBMIT, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (project / "renders" / "o.txt").read_text() == "x"
+    status = json.loads(done.stdout.splitlines()[-1])
+    assert "https://modal.com/id/fc-" in json.dumps(status)
+    assert "modal.com/pricing" in json.dumps(status)
+
+
+def test_ctrl_c_detaches_and_another_shell_goes_on(
+    run: Run, project: Path, env: dict[str, str], double: ModalDouble
+) -> None:
+    gate = project.parent / "gate"
+    waits = f"import os, time\nprint('here', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n"
+    (project / "job.py").write_text(waits)
+    double.state.logs.clear()
+    watching = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=env, stderr=subprocess.DEVNULL)
+    until(lambda: any("here" in found.item.data for found in double.state.logs))
+    os.kill(watching.pid, signal.SIGINT)
+    assert watching.wait(30) == ExitCode.INTERRUPTED
+    (job,) = output(run("list", "--backend", "modal", "--json"))
+    assert job["state"] == "running"
+    gate.touch()
+    assert run("wait", job["handle"]).returncode == 0
+    assert run("logs", job["handle"]).stdout == "here\n"
+    assert f"https://modal.com/id/{job['handle'].rpartition('/')[2]}" in run("status", job["handle"]).stdout
+
+
+def test_ctrl_c_while_the_image_is_built_leaves_nothing(
+    run: Run, project: Path, env: dict[str, str], fresh: ModalDouble
+) -> None:
+    with fresh.faults(delay={"ImageJoinStreaming": 60.0}):
+        mine = {**env, **fresh.environment}
+        submit = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=mine, stderr=subprocess.DEVNULL)
+        until(lambda: "ImageJoinStreaming" in fresh.rpcs())
+        (deploying,) = psutil.Process(submit.pid).children()
+        os.kill(submit.pid, signal.SIGINT)
+        assert submit.wait(30) == ExitCode.INTERRUPTED
+        until(lambda: not alive(deploying.pid))
+    assert not fresh.state.calls
+    assert output(run("list", "--backend", "modal", "--json", **fresh.environment)) == []
+    done = run(*SUBMIT, **fresh.environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, project: Path) -> None:
+    double.state.requests.clear()
+    (project / "needs.txt").write_text("scipy>=1.14,<2\n")
+    done = run(
+        *SUBMIT, "--dry-run", "--with", "cupy-cuda12x>=13,<14", "--with", "einops", "--requirements", "needs.txt"
+    )
+    assert '"cupy-cuda12x>=13,<14",\n' in done.stdout
+    assert '"einops"\n' in done.stdout
+    assert "needs.txt" in done.stdout
+    done = run(*SUBMIT, "--with", "./mine")
+    assert done.returncode == ExitCode.USAGE
+    assert "'./mine' is no package" in done.stderr
+    assert double.rpcs() == []
+
+
+def test_what_keeps_modal_from_answering_is_no_end_of_the_job(run: Run, double: ModalDouble) -> None:
+    handle = run(*SUBMIT, "--detach").stdout.strip()
+    done = run("status", handle, MODAL_TOKEN_SECRET="as-wrong")  # noqa: S106  # a wrong one
+    says(done, ExitCode.BACKEND, "Modal does not accept the token", "run `modal token new`")
+    with double.faults(fail={"FunctionGetOutputs": (Status.UNAVAILABLE, "overloaded")}):
+        done = run("status", handle)
+    says(done, ExitCode.TRANSIENT, "Modal did not answer", "try again")
+    assert run("wait", handle).returncode == 0
+
+
+def test_a_dry_run_sends_nothing(run: Run, double: ModalDouble) -> None:
+    double.state.requests.clear()
+    done = run(*SUBMIT, "--dry-run", "--gpu", "l4,t4")
+    assert done.returncode == 0, done.stderr
+    assert '"L4"' in done.stdout
+    assert double.rpcs() == []
+
+
+def test_doctor_looks_at_the_way_to_modal(run: Run) -> None:
+    run(*SUBMIT, "--detach")
+    lines = output(run("doctor", "--backend", "modal", "--json"))
+    assert [(line["name"], line["state"]) for line in lines] == [
+        ("client", "ok"),
+        ("token", "ok"),
+        ("app", "ok"),
+        ("volume", "ok"),
+        ("gpu", "ok"),
+    ]
+    done = run("doctor", "--backend", "modal", MODAL_TOKEN_SECRET="as-wrong")  # noqa: S106  # a wrong one
+    assert done.returncode == ExitCode.BACKEND
+    assert "✗ token" in done.stdout
+
+
+def test_doctor_of_a_new_account_says_what_will_happen(run: Run, fresh: ModalDouble) -> None:
+    lines = output(run("doctor", "--backend", "modal", "--json", **fresh.environment))
+    app = next(line for line in lines if line["name"] == "app")
+    assert app["state"] == "warning"
+    assert "the next submit deploys it" in app["todo"]
+    assert not {"AppCreate", "FunctionCreate"} & set(fresh.rpcs())
+
+
+def grow_old(folder: Path, days: float = 40) -> None:
+    long_ago = time.time() - days * 86400
+    for path in folder.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+
+
+def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDouble, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (tmp_path / "job.py").write_text("print(1)\n")
+    old, new = (rig.submit(tmp_path / "job.py") for _ in range(2))
+    for job in (old, new):
+        job.wait(60)
+    volume = fresh.volume("renderer")
+    grow_old(volume / "jobs" / old.handle.parts[1])
+    grow_old(volume / "inputs")
+    found = [item.path for item in gc.find(ModalBackend(rig.loaded().modal), 30)]
+    assert f"jobs/{old.handle.parts[1]}" in found
+    mine = {**fresh.environment, "RENDERER_MODAL_STATE_DIR": str(tmp_path / "jobs")}
+    assert output(run("gc", "--backend", "modal", "--dry-run", "--json", **mine)) == {"removed": [], "old": found}
+    assert output(run("gc", "--backend", "modal", "--json", **mine)) == {"removed": found, "old": found}
+    assert {path.name for path in (volume / "jobs").iterdir()} == {new.handle.parts[1]}
+    assert list((volume / "inputs").iterdir()) == []
+    assert [status.handle for status in new.backend.list()] == [new.handle]
+    assert rig.submit(tmp_path / "job.py").wait(60).state is JobState.SUCCEEDED
+
+
+def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
+    fresh: ModalDouble, project: Path, tmp_path: Path
+) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    ended = rig.submit(project / "job.py").handle.parts[1]
+    until(lambda: fresh.state.calls[ended].inputs[0].output is not None)
+    inputs = {f"inputs/{path.name}" for path in (fresh.volume("renderer") / "inputs").iterdir()}
+    place = ModalBackend(rig.loaded().modal)
+    with fresh.faults(no_capacity=True):
+        waiting = rig.submit(project / "job.py")
+        elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
+        assert [item.path for item in gc.find(elsewhere, 0)] == [f"jobs/{ended}"]
+        grow_old(fresh.volume("renderer") / "inputs")
+        assert [item.path for item in gc.find(place, 0)] == [f"jobs/{ended}"]
+        waiting.cancel()
+    assert {item.path for item in gc.find(place, 0)} == {f"jobs/{ended}", *inputs}
+
+
+def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    (project / "job.py").write_text(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n")
+    job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(project / "job.py")
+    volume, folder = fresh.volume("renderer"), f"jobs/{job.handle.parts[1]}"
+    until((volume / folder / "job.json").exists)
+    inputs = {f"inputs/{path.name}" for path in (volume / "inputs").iterdir()}
+    grow_old(volume)
+    elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
+    assert list(gc.find(elsewhere, 0)) == []
+    (volume / folder / "job.json").rename(tmp_path / "job.json")  # as before the first of several units has begun
+    assert list(gc.find(elsewhere, 0)) == []
+    gate.touch()
+    assert job.wait(60).state is JobState.SUCCEEDED
+    assert {item.path for item in gc.find(elsewhere, 0)} == {folder, *inputs}
+
+
+def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    rig.submit(project / "job.py").wait(60)
+    inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
+    grow_old(inputs)
+    found = [item for item in gc.find(place, 30) if item.path.startswith("inputs/")]
+    assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
+    assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())
+    assert [gc.remove(place, item) for item in found] == [False, False]
+    assert len(list(inputs.iterdir())) == 2

@@ -1,0 +1,364 @@
+"""What can go wrong at Modal, made to happen at the double, and what the user is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from grpclib import Status
+from support.common import alive, until
+from support.modal_server import ModalDouble
+from support.rigs.base import Rig
+
+from backends import JobState
+from backends.errors import BackendError, JobNotFoundError, OutputError, TransientError
+from backends.exit_codes import ExitCode
+from backends.modal.backend import ModalBackend
+from renderer.api import Job
+
+Script = Callable[[str], Path]
+HANGS = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn])
+with open(os.environ["PIDS"], "a") as pids:
+    pids.write(f"{os.getpid()} {child.pid}\\n")
+if len(open(os.environ["PIDS"]).readlines()) == int(os.environ.get("LAST", "0")):
+    child.kill()
+    sys.exit()
+print("openjd_progress: 10", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> Path:
+    return tmp_path / "pids"
+
+
+def hanging(rig: Rig, script: Script, pids: Path, **more: object) -> Job:
+    """Submit a script that hangs and ignores SIGTERM; on its try LAST it ends well."""
+    env = {"PIDS": str(pids), "LAST": str(more.pop("last", 0))}
+    job = rig.submit(script(HANGS), env=env, **more)
+    until(lambda: job.status().units[0].progress == 10, within=60)
+    return job
+
+
+def call_of(job: Job) -> str:
+    """Give the id of a job's call."""
+    return job.handle.parts[1]
+
+
+def gone(pids: Path) -> bool:
+    """Tell whether every process that wrote itself down has ended."""
+    return not any(alive(int(pid)) for pid in pids.read_text().split())
+
+
+def test_a_lost_container_is_said_to_be_lost(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+    job = hanging(rig, script, pids)
+    double.lose(call_of(job))
+    status = job.wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
+    assert "the container at Modal was lost" in (status.units[0].message or "")
+    assert "--memory" in (status.units[0].hint or "")
+    until(lambda: gone(pids))
+
+
+def test_a_lost_container_is_replaced_while_retries_are_left(
+    rig: Rig, double: ModalDouble, script: Script, pids: Path
+) -> None:
+    job = hanging(rig, script, pids, last=2, retries=1)
+    double.lose(call_of(job))
+    status = job.wait(60)
+    assert (status.state, status.units[0].attempt) == (JobState.SUCCEEDED, 2)
+
+
+def test_preemption_starts_the_same_input_again_without_a_retry(
+    rig: Rig, double: ModalDouble, script: Script, pids: Path
+) -> None:
+    job = hanging(rig, script, pids, last=2)
+    double.preempt(call_of(job))
+    assert job.wait(60).state is JobState.SUCCEEDED
+    assert len(pids.read_text().splitlines()) == 2
+    assert double.state.calls[call_of(job)].inputs[0].retries == 0
+    until(lambda: gone(pids))
+
+
+def test_modals_own_time_limit_is_told(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+    rig.submit(script("print(1)\n"), cpu=3).wait(60)
+    with double.faults(no_capacity=True):
+        job = rig.submit(script(HANGS), env={"PIDS": str(pids)}, cpu=3)
+        double.state.calls[call_of(job)].function.definition.timeout_secs = 3
+    status = job.wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
+    assert "longer than --timeout" in (status.units[0].message or "")
+    until(lambda: gone(pids))
+
+
+def made_earlier(record: Path, by: timedelta) -> None:
+    """Put the beginning of a job back."""
+    content = json.loads(record.read_text())
+    content["created"] = (datetime.fromisoformat(content["created"]) - by).isoformat()
+    record.write_text(json.dumps(content))
+
+
+def test_a_job_that_waits_says_for_what_and_can_be_cancelled(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    with double.faults(no_capacity=True):
+        job = rig.submit(script("print(1)\n"))
+        status = job.status()
+        assert (status.state, status.reason) == (JobState.PENDING, "waiting for A10G at Modal")
+        made_earlier(tmp_path / "jobs" / f"{call_of(job)}.json", timedelta(seconds=40))
+        status = job.status()
+        assert re.fullmatch(r"waiting for A10G at Modal since 4\d s", status.reason or "")
+        assert status.hint == "another GPU may be free: --gpu A10G,L4,T4"
+        job.cancel()
+        assert job.status().state is JobState.CANCELLED
+
+
+def test_cancel_ends_the_worker_and_all_its_children(rig: Rig, script: Script, pids: Path) -> None:
+    job = hanging(rig, script, pids)
+    job.cancel()
+    status = job.status()
+    assert (status.state, status.exit_code) == (JobState.CANCELLED, ExitCode.CANCELLED)
+    until(lambda: gone(pids), within=5)
+
+
+def test_cancelling_a_job_that_is_done_changes_nothing(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n")
+    job = rig.submit(path)
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    job.cancel()
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.name for file in job.fetch(tmp_path / "out")] == ["o.txt"]
+    assert "FunctionCallCancel" not in double.rpcs()
+
+
+def test_a_container_that_does_not_hear_is_killed(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+    job = hanging(rig, script, pids)
+    with double.faults(deaf=True):
+        job.cancel()
+    assert job.status().state is JobState.CANCELLED
+    until(lambda: gone(pids), within=5)
+
+
+def test_a_call_cancelled_elsewhere_is_seen_as_cancelled(
+    rig: Rig, double: ModalDouble, script: Script, pids: Path
+) -> None:
+    import modal
+
+    job = hanging(rig, script, pids)
+    modal.FunctionCall.from_id(call_of(job)).cancel()
+    assert job.wait(60).state is JobState.CANCELLED
+    assert "FunctionCallCancel" in double.rpcs()
+
+
+def test_a_result_that_has_expired_leaves_the_files(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/out.txt', 'w').write('kept')\n")
+    job = rig.submit(path)
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    double.expire(call_of(job))
+    assert job.status().state is JobState.SUCCEEDED
+    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
+
+
+def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print(1)\n"))
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    double.expire(call_of(job))
+    shutil.rmtree(double.volume("renderer") / "jobs" / call_of(job))
+    status = job.status()
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
+    assert "expired" in (status.units[0].message or "")
+
+
+def test_a_result_that_was_seen_does_not_expire(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print(1)\n"))
+    job.wait(60)
+    double.expire(call_of(job))
+    assert job.status().state is JobState.SUCCEEDED
+
+
+def test_a_cut_upload_is_sent_again(rig: Rig, double: ModalDouble, script: Script, project: Path) -> None:
+    (project / "data.bin").write_bytes(os.urandom(300_000))
+    with double.faults(cut_uploads=2):
+        job = rig.submit(script("import os\nprint(os.path.getsize('data.bin'))\n"))
+    assert job.wait(60).state is JobState.SUCCEEDED
+    assert [line.text for line in job.logs()] == ["300000"]
+
+
+def test_a_cut_download_is_fetched_again(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/big.bin', 'wb').write(bytes(9_000_000))\n")
+    job = rig.submit(path)
+    assert job.wait(60).state is JobState.SUCCEEDED
+    with double.faults(cut_downloads=2):
+        (file,) = job.fetch(tmp_path / "out")
+    assert file.stat().st_size == 9_000_000
+
+
+def test_submitting_twice_makes_two_jobs_and_one_upload(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\nprint('twice')\n")
+    one, two = rig.submit(path), rig.submit(path)
+    assert one.handle != two.handle
+    assert double.rpcs().count("VolumePutFiles2") <= 2
+    assert [job.wait(60).state for job in (one, two)] == [JobState.SUCCEEDED] * 2
+    one.delete()
+    assert [file.name for file in two.fetch(tmp_path / "out")] == ["o.txt"]
+
+
+def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    path = script("print(1)\n")
+    with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match=r"failed at: .*useradd") as caught:
+        rig.submit(path)
+    assert "modal image logs im-" in (caught.value.hint or "")
+    assert not fresh.state.calls
+    assert list((tmp_path / "jobs").iterdir()) == []
+    assert rig.submit(path).wait(60).state is JobState.SUCCEEDED
+
+
+def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
+    fresh: ModalDouble, tmp_path: Path, script: Script
+) -> None:
+    import modal
+
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    job = rig.submit(script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n"))
+    job.wait(60)
+    modal.Volume.objects.delete("renderer")
+    with pytest.raises(OutputError, match="no longer on the Modal volume 'renderer'"):
+        job.fetch(tmp_path / "out")
+    assert "renderer" not in fresh.state.volumes
+    again = rig.submit(tmp_path / "my project é" / "job.py")
+    assert again.wait(60).state is JobState.SUCCEEDED
+    assert [file.name for file in again.fetch(tmp_path / "out")] == ["o.txt"]
+
+
+def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    import modal
+
+    with double.faults(no_capacity=True):
+        job = rig.submit(script("print(1)\n"))
+        modal.Volume.objects.delete("renderer")
+    status = job.wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.INPUT)
+    assert status.units[0].message == "the Modal volume 'renderer' with the inputs was removed"
+    assert status.units[0].hint == "submit the job again"
+
+
+def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+    said = (Status.INVALID_ARGUMENT, "GPU type B200 is not available to this workspace")
+    with double.faults(fail={"FunctionBindParams": said}), pytest.raises(BackendError) as caught:
+        rig.submit(script("print(1)\n"), gpu="B200")
+    assert str(caught.value) == "Modal refuses: GPU type B200 is not available to this workspace"
+    assert caught.value.hint == "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (Status.RESOURCE_EXHAUSTED, TransientError, "Modal's limits are reached: slow down"),
+        (Status.PERMISSION_DENIED, BackendError, "the Modal token may not do this: slow down"),
+        (Status.FAILED_PRECONDITION, BackendError, "Modal refuses: slow down"),
+        (Status.INVALID_ARGUMENT, BackendError, "Modal refuses: slow down"),
+    ],
+)
+def test_what_modal_refuses_is_told_in_words(
+    rig: Rig, double: ModalDouble, script: Script, status: Status, kind: type[BackendError], words: str
+) -> None:
+    path = script("print(1)\n")
+    with double.faults(fail={"FunctionMap": (status, "slow down")}), pytest.raises(kind) as caught:
+        rig.submit(path)
+    assert str(caught.value) == words
+    assert caught.value.hint
+
+
+def test_a_client_that_is_too_old_is_told_to_be_updated(rig: Rig, double: ModalDouble, script: Script) -> None:
+    said = (Status.FAILED_PRECONDITION, "This client version is no longer supported")
+    with double.faults(fail={"AppGetOrCreate": said}), pytest.raises(BackendError, match="version of its client") as e:
+        rig.submit(script("print(1)\n"))
+    assert e.value.hint == "pip install -U 'manim-renderer[modal]'"
+
+
+def test_a_forgotten_call_is_told_from_what_it_stored(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print(1)\n"))
+    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    del double.state.calls[call_of(job)]
+    assert [status.state for status in job.backend.list()] == [JobState.SUCCEEDED]
+    assert [line.text for line in job.logs()] == ["1"]
+    job.delete()
+    with pytest.raises(JobNotFoundError):
+        job.status()
+
+
+def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, double: ModalDouble, script: Script) -> None:
+    job = rig.submit(script("print('kept ✓')\n"))
+    job.wait(60)
+    double.state.logs.clear()
+    assert [line.text for line in job.logs()] == ["kept ✓"]
+
+
+def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    import modal
+
+    job = rig.submit(script("print('elsewhere')\n"))
+    job.wait(60)
+    assert isinstance(job.backend, ModalBackend)
+    job.backend.records.remove(call_of(job))
+    double.state.logs.clear()
+    assert [line.text for line in job.logs()] == ["elsewhere"]
+    modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}/0", recursive=True)
+    with pytest.raises(OutputError, match="no longer on the Modal volume"):
+        job.fetch(tmp_path / "out")
+
+
+def test_outputs_that_are_gone_from_the_volume_are_told(
+    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    import modal
+
+    job = rig.submit(script("print(1)\n"))
+    job.wait(60)
+    modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}", recursive=True)
+    assert "VolumeRemoveFile2" in double.rpcs()
+    with pytest.raises(OutputError, match="no longer on the Modal volume"):
+        job.fetch(tmp_path / "out")
+
+
+def test_a_job_is_found_from_another_machine(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+    job = rig.submit(script("print('far')\n"), name="far")
+    job.wait(60)
+    there = replace(rig, settings={"modal.state_dir": tmp_path / "another"}).open(str(job.handle))
+    assert (there.status().name, there.status().state) == ("far", JobState.SUCCEEDED)
+    assert [line.text for line in there.logs()] == ["far"]
+    job.delete()
+    assert not (double.volume("renderer") / "jobs" / call_of(job)).exists()
+    with pytest.raises(JobNotFoundError):
+        there.status()
+
+
+def test_a_state_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+    double: ModalDouble, script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    double.state.requests.clear()
+    with pytest.raises(OutputError, match="cannot remember the job"):
+        Rig("modal", {"modal.state_dir": tmp_path / "file" / "jobs"}).submit(script("print(1)\n"))
+    assert not double.rpcs()

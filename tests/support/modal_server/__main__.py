@@ -1,0 +1,30 @@
+"""``.venv/bin/python tests/support/modal_server COMMAND …`` runs a command, or a shell, with the double for Modal.
+
+$ .venv/bin/python tests/support/modal_server renderer submit examples/hello.py --backend modal
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Give the command's own exit code."""
+    sys.path[0] = str(Path(__file__).parents[2])  # the folder above, in which this is a package
+    from support.modal_server import ModalDouble
+
+    own = {key: value for key, value in os.environ.items() if not key.startswith("MODAL_")}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = sys.argv[1:] or [os.environ.get("SHELL", "/bin/sh")]
+    with ModalDouble() as double:
+        try:
+            return subprocess.run(command, env={**own, "PATH": path, **double.environment}, check=False).returncode
+        except KeyboardInterrupt:
+            return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Answers RPCs of the client's protocol with handlers named after them; all others are UNIMPLEMENTED."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from google.protobuf.message import Message
+from grpclib import GRPCError, Status
+from grpclib.const import Handler
+from grpclib.server import Stream
+from modal_proto.api_grpc import ModalClientBase
+from support.modal_server.state import State, Task
+
+AnyStream = Stream[Any, Any]
+ONCE = frozenset({"FunctionMap", "FunctionPutInputs"})  # what the client's own retries must not do twice
+CALLER: ContextVar[Mapping[str, str]] = ContextVar("CALLER")
+TASK_HEADER = "x-double-task"
+
+
+async def _nothing(_self: object, _stream: AnyStream) -> None:
+    """Stand in for a method, so that the protocol's mapping can be read."""
+
+
+def protocol() -> dict[str, Handler]:
+    """Give every RPC of the client's protocol by its path."""
+    methods = dict.fromkeys(ModalClientBase.__abstractmethods__, _nothing)
+    mapping: dict[str, Handler] = type("Protocol", (ModalClientBase,), methods)().__mapping__()
+    return mapping
+
+
+def handler_name(rpc: str) -> str:
+    """Give the method that answers an RPC: app_get_layout for AppGetLayout."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", rpc).lower()
+
+
+class Handlers:
+    """A group of handlers: methods that take the request and return, or yield, what is answered."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def task(self) -> Task:
+        """Give the container that calls."""
+        return self.state.tasks[CALLER.get()[TASK_HEADER]]
+
+
+class Service:
+    """The gRPC service of the double."""
+
+    def __init__(self, state: State, groups: Sequence[Handlers]) -> None:
+        self.state = state
+        self.groups = groups
+        self.answers: dict[str, Message] = {}  # of ONCE, by the client's key of the request
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return {path: entry._replace(func=self._answer(path)) for path, entry in protocol().items()}
+
+    def _answer(self, path: str) -> Callable[[AnyStream], Awaitable[None]]:
+        rpc = path.rpartition("/")[2]
+        handler = next((found for g in self.groups if (found := getattr(g, handler_name(rpc), None))), None)
+
+        async def answer(stream: AnyStream) -> None:
+            request = await stream.recv_message()
+            metadata = {key: str(value) for key, value in (stream.metadata or {}).items()}
+            CALLER.set(metadata)
+            if TASK_HEADER not in metadata:
+                self._check_token(metadata)
+                if request is not None:
+                    self.state.requests.append((rpc, request))
+                await self.state.faults.apply(rpc)
+            if handler is None:
+                raise GRPCError(Status.UNIMPLEMENTED, f"the double of the Modal API has no {rpc}")
+            answered = handler(request)
+            if inspect.isasyncgen(answered):
+                async for message in answered:
+                    await stream.send_message(message)
+            else:
+                message = await self._once(rpc, metadata.get("x-idempotency-key", ""), answered)
+                if TASK_HEADER not in metadata:
+                    await self.state.faults.apply_to_answer(rpc)
+                await stream.send_message(message)
+
+        return answer
+
+    async def _once(self, rpc: str, key: str, answered: Coroutine[Any, Any, Message]) -> Message:
+        """Answer a request that was sent again as the first time."""
+        if rpc not in ONCE:
+            return await answered
+        if key in self.answers:
+            answered.close()
+        else:
+            self.answers[key] = await answered
+        return self.answers[key]
+
+    def _check_token(self, metadata: Mapping[str, str]) -> None:
+        self.state.headers.append(dict(metadata))
+        token = metadata.get("x-modal-token-id", "")
+        if not token or self.state.tokens.get(token) != metadata.get("x-modal-token-secret"):
+            raise GRPCError(Status.UNAUTHENTICATED, "Token ID or secret is invalid")

@@ -1,0 +1,38 @@
+"""What a rig gives to the contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.common import manim_render
+
+from renderer import config
+from renderer.api import Job, open_job, submit
+from renderer.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A backend that is ready to use: ``settings`` by dotted key, as submit takes them."""
+
+    backend: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def submit(self, path: Path, *scenes: str, **more: Any) -> Job:
+        """Submit to this backend."""
+        return submit(path, *scenes, **{"backend": self.backend, **self.settings, **more})
+
+    def open(self, handle: str) -> Job:
+        """Find a job again, as another shell would."""
+        return open_job(handle, self.loaded())
+
+    def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
+        """Render with plain Manim where this backend renders: with the same fonts; give the video of each scene."""
+        return manim_render(file, *scenes, media=folder)
+
+    def loaded(self) -> Settings:
+        """Give the settings that reach this backend."""
+        return config.load({"backend": self.backend, **self.settings}).settings

@@ -1,0 +1,164 @@
+"""The cluster that KUBECONFIG and CLUSTER_IMAGE name, in a namespace of its own that takes restricted pods only."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.rigs.base import Rig
+
+from backends import JobState
+from backends.errors import BackendError
+from backends.storage import Storage
+from renderer.api import Job
+
+Run = Callable[..., Job]
+Parts = Callable[..., None]
+PLAIN = """\
+import os, subprocess, sys
+command = [sys.executable, "-m", "manim", "render", "--media_dir", os.environ["RENDERER_OUTPUT_DIR"]]
+command += ["--progress_bar", "none", "-r", "160,90", "--fps", "10", "--encoder-option", "threads=1"]
+command += ["--encoder-option", "x264-params=asm=avx2", *sys.argv[1:]]
+subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+"""
+
+
+def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> str:
+    """Run kubectl as the cluster's administrator."""
+    done = subprocess.run(
+        ["kubectl", *arguments], input=content, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0 or not check, done.stderr
+    return done.stdout
+
+
+def get(*arguments: str) -> Any:
+    """Read objects as JSON."""
+    return json.loads(kubectl("get", "-o", "json", *arguments))
+
+
+def require_cluster() -> str:
+    """Give the image to run, or skip: without a cluster nothing here can be shown."""
+    image = os.environ.get("CLUSTER_IMAGE", "")
+    if not image or "KUBECONFIG" not in os.environ:
+        pytest.skip(
+            "no Kubernetes cluster: run tests/support/cluster/with pytest (as root), or set KUBECONFIG, CLUSTER_IMAGE"
+        )
+    return image
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    """Make a namespace that enforces the strictest Pod Security, and remove it."""
+    name = f"renderer-{secrets.token_hex(4)}"
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    kubectl("create", "-f", "-", content=json.dumps(manifest))
+    try:
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+class KubernetesRig(Rig):
+    """Renders in the image, whose fonts are not this machine's."""
+
+    def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
+        """Run Manim's own command line in a pod."""
+        shutil.copytree(file.parent, folder / "source")
+        (folder / "source" / "plain.py").write_text(PLAIN)
+        job = self.submit(folder / "source" / "plain.py", kind="script", arguments=(file.name, *scenes))
+        assert job.wait(300).state is JobState.SUCCEEDED, job.status()
+        job.fetch(folder / "media")
+        found = {path.stem: path for path in (folder / "media" / "videos").rglob("*.mp4") if path.stem in scenes}
+        assert set(found) == set(scenes)
+        return found
+
+
+@contextmanager
+def kubernetes(folder: Path) -> Iterator[Rig]:
+    """Run small pods, so that a small machine takes two at a time."""
+    image = require_cluster()
+    with namespace() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        yield KubernetesRig(
+            "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
+        )
+
+
+def write_kubeconfig(path: Path, server: str = "http://127.0.0.1:9", context: str = "one", **user: Any) -> Path:
+    """Write a kubeconfig whose one user has these credentials."""
+    content = {
+        "current-context": context,
+        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u", "namespace": "video"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"{server}/"}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def make_bucket() -> None:
+    """Make the bucket ``renders`` on the S3 server of the environment."""
+    import obstore
+    import urllib3
+
+    try:
+        Storage("s3://renders").put_bytes("exists", b"")
+    except BackendError:
+        store: Any = Storage("s3://renders")._store
+        answer = urllib3.request("PUT", obstore.sign(store, "PUT", "", timedelta(minutes=1)))
+        assert answer.status == 200, answer.data
+
+
+def secret(namespace: str, name: str, **values: str) -> None:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data}
+    kubectl("apply", "-f", "-", content=json.dumps(body))
+
+
+def make_claim(namespace: str, folder: Path) -> str:
+    name = f"claim-{folder.name}".replace("_", "-")
+    volume = f"{namespace}-{name}"
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    objects = [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": volume},
+            "spec": {**spec, "hostPath": {"path": str(folder)}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": "",
+                "volumeName": volume,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        },
+    ]
+    kubectl("apply", "-f", "-", content=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    return name
+
+
+def everything(namespace: str) -> list[str]:
+    """Name every object of a namespace but what Kubernetes itself puts there and the story of what happened."""
+    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    kinds = [kind for kind in kinds if not kind.startswith(("events", "bindings"))]
+    items = get(",".join(kinds), "-n", namespace)["items"]
+    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in items)

@@ -1,0 +1,135 @@
+"""What goes along with a job, and what never does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backends.errors import InputError, SpecError
+from renderer.bundle.archive import unpack
+from renderer.bundle.pack import pack
+
+LIMIT = 1 << 20
+
+
+def make(root: Path, names: dict[str, str]) -> Path:
+    for name, text in names.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root / "main.py"
+
+
+def test_the_same_content_gives_the_same_digest(tmp_path: Path) -> None:
+    names = {"main.py": "x", "b/ü.txt": "1", "a b.txt": "2", "B.txt": "3"}
+    first = make(tmp_path / "one", names)
+    second = make(tmp_path / "two", dict(reversed(names.items())))
+    os.utime(second, (1, 1))
+    (tmp_path / "two" / "a b.txt").chmod(0o600)
+    packed = [pack(main.parent, main=main, limit=LIMIT).bundle for main in (first, second)]
+    assert packed[0] == packed[1]
+    (tmp_path / "two" / "B.txt").write_text("4")
+    assert pack(second.parent, main=second, limit=LIMIT).bundle.digest != packed[0].digest
+
+
+def test_an_unpacked_bundle_is_the_folder(tmp_path: Path) -> None:
+    main = make(tmp_path / "in", {"main.py": "x", "sub/run.sh": "#!/bin/sh", "data": "é"})
+    (tmp_path / "in" / "sub" / "run.sh").chmod(0o755)
+    (tmp_path / "in" / "link").symlink_to("sub/run.sh")
+    bundle = pack(main.parent, main=main, limit=LIMIT).bundle
+    out = tmp_path / "out"
+    unpack(bundle.data, bundle.digest, out)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
+    assert names == ["data", "link", "main.py", "sub", "sub/run.sh"]
+    assert os.access(out / "sub" / "run.sh", os.X_OK)
+    assert (out / "link").readlink() == Path("sub/run.sh")
+
+
+def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x"})
+    bundle = pack(tmp_path, main=main, limit=LIMIT).bundle
+    for data, digest in [(bundle.data[:-3], bundle.digest), (b"nonsense", bundle.digest), (bundle.data, "0" * 64)]:
+        with pytest.raises(InputError):
+            unpack(data, digest, tmp_path / "out")
+
+
+def test_ignore_files_hold_as_in_git(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    make(tmp_path, {".gitignore": "*.log\n/top-only\nbuild/\n"})
+    root = tmp_path / "project"
+    main = make(
+        root,
+        {
+            "main.py": "x",
+            "a.log": "",
+            "keep.log": "",
+            "top-only": "",
+            "build/x": "",
+            "assets/big.mov": "",
+            "assets/.gitignore": "*.mov\n",
+            "assets/picture.png": "",
+            ".gitignore": "!keep.log\n",
+            ".rendererignore": "assets/picture.png\n!assets/big.mov\n",
+        },
+    )
+    files = pack(root, main=main, limit=LIMIT).files
+    ignore_files = {".gitignore", ".rendererignore", "assets/.gitignore"}
+    assert set(files) - ignore_files == {"main.py", "keep.log", "top-only", "assets/big.mov"}
+
+
+def test_a_file_that_git_ignores_goes_along_when_rendererignore_says_so(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", "clip.mov": "", ".gitignore": "*.mov\n", ".rendererignore": "!clip.mov\n"})
+    assert "clip.mov" in pack(tmp_path, main=main, limit=LIMIT).files
+
+
+def test_the_file_itself_goes_along_even_when_ignored(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", ".gitignore": "main.py\n"})
+    assert "main.py" in pack(tmp_path, main=main, limit=LIMIT).files
+
+
+NEVER = [
+    *(".git/config", "venv/bin/python", ".venv/x", "env2/pyvenv.cfg", "media/videos/a.mp4", "sub/media/Tex/x.svg"),
+    *("__pycache__/m.pyc", "node_modules/x/y.js", ".DS_Store", "renders/.renderer-x1/0/files/a.mp4"),
+]
+SECRET = [
+    *(".env", ".env.local", "server.pem", "id_rsa", "id_ed25519", "sub/.netrc", ".modal.toml", "kubeconfig"),
+    *("my.kubeconfig", ".kube/config", ".aws/credentials", ".docker/config.json", "service-account-x.json"),
+    *("credentials.json", "KEY.PEM", "tls.key", ".pypirc", "secrets.yaml", "prod.env", "token.json", "rclone.conf"),
+    *("application_default_credentials.json", "terraform.tfvars", "credentials/of.txt"),
+]
+
+
+def test_only_names_below_the_folder_count(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials" / "project"
+    folder.mkdir(parents=True)
+    packed = pack(folder, main=make(folder, {"main.py": "x", "data.txt": "1"}), limit=LIMIT)
+    assert set(packed.files) == {"main.py", "data.txt"}
+
+
+def test_a_line_that_git_passes_over_is_passed_over(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", "a.log": "", ".gitignore": "!\n[z-a]\nfoo\\\n*.log\n"})
+    assert set(pack(tmp_path, main=main, limit=LIMIT).files) == {"main.py", ".gitignore"}
+
+
+def test_leftovers_and_credentials_never_go_along(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", ".env.example": "", "id_rsa.pub": "", **dict.fromkeys(NEVER + SECRET, "s")})
+    packed = pack(tmp_path, main=main, limit=LIMIT)
+    assert set(packed.files) == {"main.py", ".env.example", "id_rsa.pub"}
+    assert set(packed.credentials) == set(SECRET)
+
+
+def test_too_large_a_folder_names_its_largest_files(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x", "small": "1", "large": "1" * 700_000, "larger": "1" * 800_000})
+    with pytest.raises(SpecError, match=r"1\.4 MiB.*limit of 1\.0 MiB.*larger \(0\.8 MiB\), large \(0\.7 MiB\)"):
+        pack(tmp_path, main=main, limit=LIMIT)
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../outside", "sub/../../outside"])
+def test_links_that_leave_the_folder_are_refused(target: str, tmp_path: Path) -> None:
+    main = make(tmp_path / "in", {"main.py": "x"})
+    (tmp_path / "outside").write_text("secret")
+    (tmp_path / "in" / "link").symlink_to(target)
+    with pytest.raises(SpecError, match="the link link points out of the folder"):
+        pack(main.parent, main=main, limit=LIMIT)

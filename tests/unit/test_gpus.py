@@ -1,0 +1,116 @@
+"""The grammar of --gpu and what the table says, as users of the command line and of the backends meet them."""
+
+import pytest
+
+from backends.errors import SpecError
+from backends.gpus.catalog import GPUS, MIG_PROFILES
+from backends.gpus.request import parse, require_encoder
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "resource", "modal"),
+    [
+        ("A10G", "A10G", "nvidia.com/gpu", ["A10G"]),
+        ("a10g:2", "A10G:2", "nvidia.com/gpu", ["A10G:2"]),
+        (" L4 , t4 ", "L4,T4", "nvidia.com/gpu", ["L4", "T4"]),
+        ("L4:2,T4:2", "L4:2,T4:2", "nvidia.com/gpu", ["L4:2", "T4:2"]),
+        ("H100!:8", "H100!:8", "nvidia.com/gpu", ["H100!:8"]),
+        ("1", "1", "nvidia.com/gpu", ["A10G"]),
+        ("none", "none", "nvidia.com/gpu", []),
+    ],
+)
+def test_a_request_is_read_and_told_to_each_backend(text: str, canonical: str, resource: str, modal: list[str]) -> None:
+    request = parse(text)
+    assert str(request) == canonical
+    assert parse(canonical) == request
+    assert request.resource == resource
+    assert request.modal_names() == modal
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_every_gpu_of_the_table_can_be_asked_for(name: str) -> None:
+    request = parse(name)
+    assert request.modal_names() == [GPUS[name].modal]
+    assert request.products == GPUS[name].labels
+
+
+@pytest.mark.parametrize("profile", MIG_PROFILES)
+def test_every_mig_slice_is_its_own_resource(profile: str) -> None:
+    request = parse(f"mig-{profile}:2")
+    assert parse(str(request)) == request
+    assert request.resource == f"nvidia.com/mig-{profile.replace('+', '.')}"
+    assert parse(request.resource.removeprefix("nvidia.com/")).choices == request.choices
+    with pytest.raises(SpecError, match="Modal has no MIG"):
+        request.modal_names()
+
+
+def test_label_values_keep_the_order_and_include_time_sliced_nodes() -> None:
+    assert parse("L4,T4").products == ("NVIDIA-L4", "NVIDIA-L4-SHARED", "Tesla-T4", "Tesla-T4-SHARED")
+    assert {"NVIDIA-A10", "NVIDIA-A10G"} <= set(parse("A10").products)
+    assert parse("1").products == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("A1000", "no GPU 'A1000'", "did you mean 'A100'"),
+        ("NVIDIA-L40S", "no GPU", "did you mean 'L40S'"),
+        ("L4,T44", "no GPU 'T44' of 'L4,T44'", "did you mean 'T4'"),
+        ("", "no GPU ''", "renderer gpus"),
+        ("A10G!", "only H100! can be pinned", "write A10G"),
+        ("mig-1g.11gb", "no MIG profile", "did you mean 'mig-1g.10gb'"),
+        ("mig-", "no MIG profile", "renderer gpus"),
+        ("A10G:0", "'0' in the GPU request", "none"),
+        ("A10G:", "'' in the GPU request", "A10G:2"),
+        ("T4:17", "not a count from 1 to 16", "none"),
+        ("0", "not a count", "none"),
+        ("99999999999999999999", "not a count", "none"),
+        ("L4:2,T4", "differ in what they need", "write the count"),
+        ("L4,mig-1g.10gb", "differ in what they need", "MIG"),
+        ("T4,t4", "names a GPU twice", "once"),
+        ("1,T4", "cannot be one fallback", "L4,T4"),
+        ("T4,none", "cannot be one fallback", "L4,T4"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_what_to_write_instead(text: str, message: str, hint: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        parse(text)
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("text", "limit"), [("A10:5", 4), ("1" + "0", 4), ("T4:9", 8)])
+def test_counts_over_modals_limit_are_refused_for_modal_alone(text: str, limit: int) -> None:
+    request = parse(text)
+    with pytest.raises(SpecError, match=f"at most {limit}"):
+        request.modal_names()
+
+
+@pytest.mark.parametrize("name", ["A100", "A100-40GB", "A100-80GB", "H100", "H100!", "H200", "B200", "L4,H100"])
+@pytest.mark.parametrize("encoder", ["nvenc", "h264_nvenc", "hevc_nvenc", "av1_nvenc"])
+def test_nvenc_on_a_gpu_without_an_encoder_is_refused_and_able_ones_are_named(name: str, encoder: str) -> None:
+    with pytest.raises(SpecError, match="no NVENC encoder") as caught:
+        require_encoder(parse(name), encoder)
+    assert "L40S" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoder"), [("T4", "av1_nvenc"), ("mig-1g.10gb", "nvenc"), ("mig-1g.24gb-me", "nvenc"), ("none", "nvenc")]
+)
+def test_nvenc_is_refused_where_the_codec_the_slice_or_the_gpu_is_missing(text: str, encoder: str) -> None:
+    with pytest.raises(SpecError, match=encoder if text == "none" else "no NVENC encoder"):
+        require_encoder(parse(text), encoder)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoder"),
+    [
+        ("T4", "nvenc"),
+        ("L4,L40S", "av1_nvenc"),
+        ("mig-1g.24gb", "nvenc"),
+        ("1", "nvenc"),
+        ("H100", "x264"),
+        ("none", "auto"),
+    ],
+)
+def test_what_can_be_encoded_passes(text: str, encoder: str) -> None:
+    require_encoder(parse(text), encoder)
