@@ -51,7 +51,7 @@ class JobSpec:
     """A job as every backend receives it.
 
     ``name`` is a DNS label of at most NAME_MAX characters. ``units`` names the parts that run on their own, in the
-    order of their index. ``task`` is the worker's JSON document; backends carry it and do not read it. ``timeout``
+    order of their index. ``payload`` is the worker's JSON document; backends carry it and do not read it. ``timeout``
     bounds one try of one unit; ``retries`` counts the tries after the first, for failures that are not the user's.
     ``env`` reaches the user's code. ``store`` is the URI where inputs and outputs lie. ``attached`` says that a client
     stays until the end and collects the outputs.
@@ -59,7 +59,7 @@ class JobSpec:
 
     name: str
     units: tuple[str, ...]
-    task: str
+    payload: str
     bundle: Bundle
     image: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)

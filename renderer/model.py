@@ -1,20 +1,57 @@
-"""The document that tells the worker what to render. Travels as JSON inside JobSpec.task."""
+"""What is to be rendered, and how: the document that the client sends to the worker. Imports nothing slow."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from backends.errors import InputError
-from renderer.engine.request import EncoderSettings, RenderSettings
 
 Kind = Literal["manim", "script"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """``file`` is relative to the bundle's root; ``units`` are scenes, or the script's name; ``timeout`` in seconds."""
+class RenderSettings:
+    """Manim's own settings. ``None`` leaves them to the scene folder's manim.cfg and to Manim's defaults."""
+
+    quality: Literal["l", "m", "h", "p", "k"] | None = None
+    resolution: tuple[int, int] | None = None  # width, height in pixels
+    fps: float | None = None
+    format: Literal["mp4", "webm", "mov", "gif", "png"] | None = None  # png is the last frame, as with `manim -s`
+    transparent: bool = False
+    renderer: Literal["cairo", "opengl"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """How frames become video."""
+
+    encoder: str = "auto"
+    preset: Literal["fast", "manim"] = "fast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderChoice:
+    """One video encoder, chosen. ``auto`` is Manim's own for the container; ``via`` is the program that runs it.
+
+    ``options`` are FFmpeg's private options of the codec. Each segment is encoded by one thread, so that the same
+    frames give the same bytes on any machine.
+    """
+
+    codec: str = "auto"
+    pixel_format: str = "auto"
+    options: Mapping[str, str] = field(default_factory=dict)
+    via: Literal["pyav", "ffmpeg"] = "pyav"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPayload:
+    """The job as the worker reads it: JSON in ``JobSpec.payload``.
+
+    ``file`` is relative to the bundle's root; ``units`` are scenes, or the script's name; ``timeout`` in seconds.
+    """
 
     kind: Kind
     file: str
@@ -31,7 +68,7 @@ class Task:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Task:
+    def from_json(cls, text: str | bytes) -> WorkerPayload:
         """Read it. Raises InputError for anything that this version did not write."""
         try:
             content: dict[str, Any] = json.loads(text)

@@ -16,8 +16,7 @@ from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
 from renderer import scenes
 from renderer.bundle import pack
-from renderer.engine.request import EncoderSettings, RenderSettings
-from renderer.model import Kind, Task
+from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.settings import Settings
 from renderer.video import catalog as encoders
 
@@ -59,7 +58,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     _check_encoder(settings, picture if kind == "manim" else None)
     _check_text(spec, settings)
     packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
-    task = Task(
+    payload = WorkerPayload(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
         units=units,
@@ -72,7 +71,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
         units=units,
-        task=task.to_json(),
+        payload=payload.to_json(),
         bundle=packed.bundle,
         image=settings.image,
         env=settings.env,

@@ -180,7 +180,7 @@ class LocalBackend(Backend[LocalRequest]):
                 return JobFolder(path)
 
     def _fill(self, folder: JobFolder, spec: JobSpec) -> None:
-        folder.task.write_text(spec.task, "utf-8")
+        folder.task.write_text(spec.payload, "utf-8")
         folder.bundle.write_bytes(spec.bundle.data)
         write_json(folder.environment, {**self._segment_cache(), **spec.env}, mode=0o600)
         folder.units.mkdir()

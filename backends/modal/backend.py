@@ -45,7 +45,7 @@ class ModalBackend(Backend[ModalRequest]):
         volume = self.files.ensure()
         deployment.ensure(self.session, request.deployment, volume.object_id)
         task, bundle = input_paths(spec)
-        self.files.put_missing(volume, {task: spec.task.encode(), bundle: spec.bundle.data})
+        self.files.put_missing(volume, {task: spec.payload.encode(), bundle: spec.bundle.data})
         record = self._record(request, spec)
         record = replace(record, call=spawn(self.session, self.files, request, record))
         try:

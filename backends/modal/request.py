@@ -87,7 +87,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
                 units=(),
             )
         ),
-        inputs={task: len(spec.task.encode()), bundle: len(spec.bundle.data)},
+        inputs={task: len(spec.payload.encode()), bundle: len(spec.bundle.data)},
         units=spec.units,
         env=spec.env,
     )
@@ -108,7 +108,7 @@ def _check_env(spec: JobSpec) -> None:
 
 def input_paths(spec: JobSpec) -> tuple[str, str]:
     """Name the task and the bundle on the volume by their content."""
-    task = hashlib.sha256(spec.task.encode()).hexdigest()
+    task = hashlib.sha256(spec.payload.encode()).hexdigest()
     return f"inputs/{task}.json", f"inputs/{spec.bundle.digest}.tar.zst"
 
 

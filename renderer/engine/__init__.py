@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from renderer.engine.adapter.preload import warm_up
     from renderer.engine.cache.store import SegmentCache
-    from renderer.engine.errors import EncoderError, OutOfMemoryError, SceneError
+    from renderer.engine.errors import OutOfMemoryError, SceneError
     from renderer.engine.process.slots import Children
     from renderer.engine.render import render
-    from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings, SceneReport, SceneRequest
+    from renderer.engine.request import SceneReport, SceneRequest
+    from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
+    from renderer.video.errors import EncoderError
 
 __all__ = [
     "Children",
@@ -29,12 +31,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "process.slots": {"Children"},
-    "errors": {"EncoderError", "OutOfMemoryError", "SceneError"},
-    "render": {"render"},
-    "request": {"EncoderChoice", "EncoderSettings", "RenderSettings", "SceneReport", "SceneRequest"},
-    "cache.store": {"SegmentCache"},
-    "adapter.preload": {"warm_up"},
+    "renderer.engine.adapter.preload": {"warm_up"},
+    "renderer.engine.cache.store": {"SegmentCache"},
+    "renderer.engine.errors": {"OutOfMemoryError", "SceneError"},
+    "renderer.engine.process.slots": {"Children"},
+    "renderer.engine.render": {"render"},
+    "renderer.engine.request": {"SceneReport", "SceneRequest"},
+    "renderer.model": {"EncoderChoice", "EncoderSettings", "RenderSettings"},
+    "renderer.video.errors": {"EncoderError"},
 }
 
 
@@ -42,7 +46,7 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is first used: who only describes a job needs no numpy."""
     for module, names in _HOMES.items():
         if name in names:
-            value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            value = getattr(importlib.import_module(module), name)
             globals()[name] = value  # where a submodule has the same name, this one stays
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,9 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
+from renderer.engine.abort import Stop, Unfit
 from renderer.engine.adapter.encoder_presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
-from renderer.engine.errors import Stop, Unfit
 from renderer.engine.guards.pixel_access import guard, install_guards
 from renderer.engine.guards.side_effects import settle_by
 from renderer.engine.parallel.plan import Plan, Progress

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from renderer.engine.abort import Failed, Killed, Stop, Unfit
 from renderer.engine.adapter.config import apply_encoder, configured
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import note_frames
 from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import collect
 from renderer.engine.adapter.preload import warm_up
-from renderer.engine.errors import Failed, Killed, OutOfMemoryError, SceneError, Stop, Unfit
+from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.parallel.play import Painted
 from renderer.engine.process.fallback import Standby
 from renderer.engine.process.fork import begin_scene

@@ -8,40 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from renderer.engine.cache.store import SegmentCache
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenderSettings:
-    """Manim's own settings. ``None`` leaves them to the scene folder's manim.cfg and to Manim's defaults."""
-
-    quality: Literal["l", "m", "h", "p", "k"] | None = None
-    resolution: tuple[int, int] | None = None  # width, height in pixels
-    fps: float | None = None
-    format: Literal["mp4", "webm", "mov", "gif", "png"] | None = None  # png is the last frame, as with `manim -s`
-    transparent: bool = False
-    renderer: Literal["cairo", "opengl"] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderSettings:
-    """How frames become video."""
-
-    encoder: str = "auto"
-    preset: Literal["fast", "manim"] = "fast"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderChoice:
-    """One video encoder, chosen. ``auto`` is Manim's own for the container; ``via`` is the program that runs it.
-
-    ``options`` are FFmpeg's private options of the codec. Each segment is encoded by one thread, so that the same
-    frames give the same bytes on any machine.
-    """
-
-    codec: str = "auto"
-    pixel_format: str = "auto"
-    options: Mapping[str, str] = field(default_factory=dict)
-    via: Literal["pyav", "ffmpeg"] = "pyav"
+from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +26,8 @@ class SceneRequest:
     scene: str
     output: Path
     scratch: Path
-    settings: RenderSettings = RenderSettings()
-    encoder: EncoderSettings = EncoderSettings()
+    settings: RenderSettings = field(default_factory=RenderSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
     choice: EncoderChoice | None = None
     part_frames: int | None = None
     frame_hashes: Path | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backends.errors import SpecError
-from renderer.engine.request import RenderSettings
+from renderer.model import RenderSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,41 +1,48 @@
-"""Puts the parts of a play together to the one file that Manim would have made of it, frame by frame in time."""
+"""Joins the clips of one play into the file that Manim would have written, without encoding again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
-from renderer.engine.parallel.play import Part
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file without sound, and the number of its frames."""
+
+    path: Path
+    frames: int
 
 
-def join(parts: Iterable[Part], target: Path, spec: Any) -> None:  # Manim's VideoEncoderSpec
-    """Copy the parts' packets into one file.
+def join(clips: Iterable[Clip], target: Path, spec: Any) -> None:  # Manim's VideoEncoderSpec
+    """Copy the packets of the clips, in order, into one file at ``target``.
 
     Manim's own joining, of plays, takes each file to be as long as its header says, in thousandths of a second. So a
-    play in parts would end at another time than a play in one.
+    play in clips would end at another time than a play in one.
     """
     with av.open(target, mode="w", format=spec.container_format) as output:
         stream = None
-        for packet, first in _packets(parts):
+        for packet, first in _packets(clips):
             stream = stream or output.add_stream_from_template(packet.stream)
             _count_in_frames(packet, Fraction(spec.frame_rate), first)
             packet.stream = stream
             output.mux(packet)
 
 
-def _packets(parts: Iterable[Part]) -> Iterator[tuple[Any, int]]:
-    """Give each packet, and the number of frames before its part."""
+def _packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
+    """Yield each packet, and the number of frames before its clip."""
     first = 0
-    for part in parts:
-        with av.open(part.path) as source:
+    for clip in clips:
+        with av.open(clip.path) as source:
             for packet in source.demux(video=0):
                 if packet.dts is not None:
                     yield packet, first
-        first += part.frames
+        first += clip.frames
 
 
 def _count_in_frames(packet: Any, frame_rate: Fraction, first: int) -> None:

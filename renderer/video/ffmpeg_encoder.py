@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import RendererError
-from renderer.engine.errors import EncoderError, disk_full
 from renderer.video.diagnosis import refusal
+from renderer.video.errors import EncoderError, disk_full
 from renderer.video.frame import Pixels
 from renderer.video.probe import ffmpeg_options
 

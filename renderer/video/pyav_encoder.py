@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import av
 from av import VideoFrame
 
-from renderer.engine.errors import EncoderError, disk_full
-from renderer.engine.request import EncoderChoice
+from renderer.model import EncoderChoice
+from renderer.video.errors import EncoderError, disk_full
 from renderer.video.frame import Pixels
 from renderer.video.pixel_format import converter
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from renderer.engine.errors import EncoderError
-from renderer.engine.request import EncoderChoice, EncoderSettings, RenderSettings
+from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 from renderer.video.catalog import ENCODERS, check, unfit
 from renderer.video.diagnosis import Refusal, refusal
+from renderer.video.errors import EncoderError
 from renderer.video.probe import sessions
 
 _VIA = {"pyav": "NVENC through PyAV", "ffmpeg": "NVENC through the ffmpeg program"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
 from renderer.bundle.archive import unpack
-from renderer.model import Task
+from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.units import Job
 
@@ -46,12 +46,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(options: argparse.Namespace, scratch: Path) -> Job:
     try:
-        task = Task.from_json(options.task.read_bytes())
+        payload = WorkerPayload.from_json(options.task.read_bytes())
         source = scratch / "source"
-        unpack(options.bundle.read_bytes(), task.bundle, source)
+        unpack(options.bundle.read_bytes(), payload.bundle, source)
     except OSError as error:
         raise InputError(f"cannot read the inputs: {error}", hint="submit the job again") from error
-    unknown = [unit for unit in options.unit if not 0 <= unit < len(task.units)]
+    unknown = [unit for unit in options.unit if not 0 <= unit < len(payload.units)]
     if unknown:
-        raise InputError(f"the job has {len(task.units)} units, none with index {unknown[0]}")
-    return Job(task=task, source=source, scratch=scratch, output=options.output, python=sys.executable)
+        raise InputError(f"the job has {len(payload.units)} units, none with index {unknown[0]}")
+    return Job(payload=payload, source=source, scratch=scratch, output=options.output, python=sys.executable)

@@ -71,7 +71,7 @@ class Pool:
         return next((ExitCode(found.exit_code) for found in results.values() if found and found.exit_code), ExitCode.OK)
 
     def _runner(self) -> Runner:
-        return SceneRunner(self.job) if self.job.task.kind == "manim" else ScriptRunner(self.job)
+        return SceneRunner(self.job) if self.job.payload.kind == "manim" else ScriptRunner(self.job)
 
     def _start(self, runner: Runner, unit: int) -> None:
         folder = self.job.folder(unit)
@@ -90,7 +90,7 @@ class Pool:
             process=process,
             pipe=read,
             log=log,
-            deadline=time.monotonic() + self.job.task.timeout,
+            deadline=time.monotonic() + self.job.payload.timeout,
             started=started,
             oom_kills=kills,
         )
@@ -148,9 +148,9 @@ class Pool:
         return self._write_result(item, outcome)
 
     def _outcome(self, runner: Runner, item: _Running, exit_code: int) -> Outcome:
-        name = self.job.task.units[item.unit]
+        name = self.job.payload.units[item.unit]
         if item.timed_out:
-            message = f"{name} took longer than the time limit of {self.job.task.timeout:g} s"
+            message = f"{name} took longer than the time limit of {self.job.payload.timeout:g} s"
             return _failed(ExitCode.TIMEOUT, message, "raise --timeout, or look in the log for where it hangs")
         outcome = runner.outcome(item.unit, exit_code)
         if outcome:
@@ -175,13 +175,13 @@ class Pool:
             outcome = _failed(ExitCode.OUTPUT, message, "write it under another name")
             outputs = tuple(output for output in outputs if output.path not in unspeakable)
         result = UnitResult(
-            unit=self.job.task.units[item.unit],
+            unit=self.job.payload.units[item.unit],
             exit_code=int(outcome.exit_code),
             outputs=outputs,
             error=outcome.error,
             render=outcome.render,
             encoder=outcome.encoder,
-            versions=versions.versions(self.job.task.kind),
+            versions=versions.versions(self.job.payload.kind),
             seconds={**outcome.seconds, "total": round((finished - item.started).total_seconds(), 3)},
             started=item.started.isoformat(timespec="milliseconds"),
             finished=finished.isoformat(timespec="milliseconds"),

@@ -21,7 +21,7 @@ from backends.worker_protocol import FILES, LOG, UnitError
 from renderer.engine.cache.store import SegmentCache
 from renderer.engine.process.fork import end_scene, forget_exit_functions
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.model import Task
+from renderer.model import WorkerPayload
 from renderer.system.limits import usable_cores
 from renderer.video.selection import Decision, choose
 from renderer.worker import explain
@@ -34,7 +34,7 @@ STATUS_EVERY_S = 0.5
 class Job:
     """What all units share: ``source`` is the unpacked bundle, ``scratch`` goes away with the worker."""
 
-    task: Task
+    payload: WorkerPayload
     source: Path
     scratch: Path
     output: Path
@@ -43,7 +43,7 @@ class Job:
     @property
     def file(self) -> Path:
         """The user's file, unpacked."""
-        return self.source / self.task.file
+        return self.source / self.payload.file
 
     def folder(self, unit: int) -> Path:
         """Where the unit's log, result and files go."""
@@ -93,7 +93,7 @@ class SceneRunner(Runner):
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
         """Choose once for all units. A refusal is each unit's own error."""
         try:
-            return choose(self.job.task.encoder, self.job.task.settings, usable_cores()), None
+            return choose(self.job.payload.encoder, self.job.payload.settings, usable_cores()), None
         except RendererError as error:
             return Decision(), error
 
@@ -136,19 +136,19 @@ class SceneRunner(Runner):
         scratch = self.job.scratch / f"unit-{unit}"
         scratch.mkdir()
         request = engine.SceneRequest(
-            file=Path(self.job.task.file),
-            scene=self.job.task.units[unit],
+            file=Path(self.job.payload.file),
+            scene=self.job.payload.units[unit],
             output=self.job.folder(unit) / FILES,
             scratch=scratch,
-            settings=self.job.task.settings,
-            encoder=self.job.task.encoder,
+            settings=self.job.payload.settings,
+            encoder=self.job.payload.encoder,
             choice=self.encoder.choice,
             cache=_segment_cache(),
         )
         try:
             report = self._report(request)
         except BaseException as error:  # noqa: BLE001  # whatever a scene raises becomes words
-            return Outcome(**explain.failure(error, self.job.task.units[unit], self.job.source, scratch))
+            return Outcome(**explain.failure(error, self.job.payload.units[unit], self.job.source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if report.why_serial:
@@ -177,7 +177,7 @@ class ScriptRunner(Runner):
             environment["PYTHONPATH"] = path
         parent = os.getpid()
         child = subprocess.Popen(
-            [*self._interpreter(), self.job.file.name, *self.job.task.arguments],
+            [*self._interpreter(), self.job.file.name, *self.job.payload.arguments],
             cwd=self.job.file.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -191,7 +191,7 @@ class ScriptRunner(Runner):
             return Outcome()
         if exit_code < 0:
             return None
-        message = f"{self.job.task.units[unit]} ended with exit code {exit_code}"
+        message = f"{self.job.payload.units[unit]} ended with exit code {exit_code}"
         log = (self.job.folder(unit) / LOG).read_text("utf-8", "replace")
         details = explain.last_words(log, self.job.source)
         error = UnitError(message=message, hint=explain.missing_cuda(log), details=details)

@@ -30,7 +30,7 @@ def work(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **se
     inputs.mkdir()
     outputs.mkdir()
     outputs.chmod(0o777)
-    (inputs / "task.json").write_text(prepared.job.task)
+    (inputs / "task.json").write_text(prepared.job.payload)
     (inputs / "bundle.tar.zst").write_bytes(prepared.job.bundle.data)
     units = [word for unit in range(len(scenes)) for word in ("--unit", str(unit))]
     mounted = ["--volume", f"{inputs}:/in:ro", "--volume", f"{outputs}:/out"]

@@ -13,7 +13,7 @@ import pytest
 from support.nvidia_driver import Driver
 
 from backends.errors import SpecError
-from renderer.engine.request import RenderSettings
+from renderer.model import RenderSettings
 from renderer.video.catalog import ENCODERS, check
 from renderer.video.probe import sessions
 
@@ -21,7 +21,7 @@ CHOOSE = """
 import dataclasses, json, sys
 from backends.errors import RendererError
 from renderer.video.selection import choose
-from renderer.engine.request import EncoderSettings, RenderSettings
+from renderer.model import EncoderSettings, RenderSettings
 try:
     decision = choose(EncoderSettings(encoder=sys.argv[1]), RenderSettings(format=sys.argv[2] or None), 4)
     print(json.dumps(dataclasses.asdict(decision) | {"lines": decision.lines(), "report": decision.report()}))

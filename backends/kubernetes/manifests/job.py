@@ -67,7 +67,7 @@ def build(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -
         **pod_template.files(name, options, where),
     }
     bundle = {} if where else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
-    (inputs,) = render("inputs", {**values, "name": names.inputs_name(name), "task": spec.task, "bundle": bundle})
+    (inputs,) = render("inputs", {**values, "name": names.inputs_name(name), "task": spec.payload, "bundle": bundle})
     (job,) = render("job", values)
     find_class = bool(request) and options.runtime_class == "auto"
     return KubernetesRequest(merge(job, patch), inputs, where, find_class)
@@ -76,7 +76,7 @@ def build(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -
 def _digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> str:
     """Tell jobs of the same name apart: everything that is asked for goes in, the place where we stand does not."""
     asked = [
-        *(spec.name, spec.units, spec.task, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
+        *(spec.name, spec.units, spec.payload, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
         *(spec.timeout.total_seconds(), spec.retries, spec.store, patch),
         options.model_dump(mode="json", exclude={"context", "namespace", "patch"}),
     ]
@@ -93,7 +93,7 @@ def _check(spec: JobSpec, options: KubernetesOptions, where: store_uri.Place | N
         raise SpecError(
             "a job on Kubernetes needs a container image", hint="--image REGISTRY/NAME:TAG, built from docker/"
         )
-    size = len(spec.task.encode()) + (0 if where else len(spec.bundle.data))
+    size = len(spec.payload.encode()) + (0 if where else len(spec.bundle.data))
     if size > CONFIG_MAP_LIMIT:
         what = "the list of units is" if where else "the inputs are"
         raise SpecError(

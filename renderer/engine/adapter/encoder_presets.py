@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from renderer.engine.request import EncoderChoice, SceneRequest
+from renderer.engine.request import SceneRequest
+from renderer.model import EncoderChoice
 from renderer.system.limits import has_avx512
 
 MANIM = EncoderChoice()

@@ -10,13 +10,12 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from manim.utils.iterables import list_update
 
+from renderer.engine.abort import Stop, Unfit
 from renderer.engine.adapter.camera_state import paint_nothing
-from renderer.engine.errors import Stop, Unfit
 from renderer.engine.guards.overrides import has_own_centres, hooked, replaced
 from renderer.engine.guards.pixel_access import asked_by_scene, guarded, unguarded
 from renderer.engine.guards.side_effects import pardoned, stepping
-from renderer.engine.parallel.play import Part
-from renderer.video.concat import join
+from renderer.video.concat import Clip, join
 from renderer.video.frame import Pixels
 
 
@@ -43,8 +42,8 @@ class Crew(Protocol):
     def failed(self, error: BaseException) -> None:
         """Take note that the play raised an error."""
 
-    def finish(self) -> dict[str, list[Part]]:
-        """Wait until all is painted; give the parts of each segment in order."""
+    def finish(self) -> dict[str, list[Clip]]:
+        """Wait until all is painted; return the clips of each segment in order."""
 
     def abort(self) -> None:
         """End all painting."""
@@ -202,12 +201,12 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
 
     def finish(self) -> None:
         """Wait for the painters, then join their segments."""
-        for segment, parts in self.crew.finish().items():
-            self._make(Path(segment), parts)
+        for segment, clips in self.crew.finish().items():
+            self._make(Path(segment), clips)
         super().finish()
 
-    def _make(self, segment: Path, parts: list[Part]) -> None:
-        if len(parts) == 1:
-            parts[0].path.rename(segment)
+    def _make(self, segment: Path, clips: list[Clip]) -> None:
+        if len(clips) == 1:
+            clips[0].path.rename(segment)
         else:
-            join(parts, segment, self.video_encoder)
+            join(clips, segment, self.video_encoder)

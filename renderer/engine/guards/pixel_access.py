@@ -11,7 +11,7 @@ from typing import Any
 from manim import Camera
 from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 
-from renderer.engine.errors import Unfit
+from renderer.engine.abort import Unfit
 from renderer.engine.guards.overrides import OURS
 from renderer.video.frame import Pixels
 

@@ -7,8 +7,9 @@ import os
 from typing import Any, NoReturn
 
 from backends.errors import OutputError
-from renderer.engine.errors import EncoderError, Unfit
-from renderer.engine.parallel.play import Part, Play, manim_cache_key
+from renderer.engine.abort import Unfit
+from renderer.engine.parallel.play import Play, manim_cache_key
+from renderer.video.errors import EncoderError
 
 
 class Child:
@@ -37,7 +38,7 @@ class Child:
     def _tell(self, **message: Any) -> None:
         os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
-    def finish(self) -> dict[str, list[Part]]:
+    def finish(self) -> NoReturn:
         """Never called: a child ends before the scene does."""
         raise NotImplementedError
 

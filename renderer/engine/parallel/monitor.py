@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.errors import OutputError, RendererError
-from renderer.engine.errors import EncoderError, Failed, Killed, Unfit
+from renderer.engine.abort import Failed, Killed, Unfit
 from renderer.engine.parallel.play import Part, Play
 from renderer.engine.process.slots import Children
+from renderer.video.errors import EncoderError
 
 POLL_S = 0.005
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from renderer.engine.abort import Unfit
 from renderer.engine.cache.entry import Keeping
 from renderer.engine.cache.store import SegmentCache
-from renderer.engine.errors import Unfit
 from renderer.engine.guards.pixel_access import unguard
 from renderer.engine.parallel.chunk_renderer import Painter
 from renderer.engine.parallel.monitor import Watch

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from renderer.engine.abort import Unfit
 from renderer.engine.adapter.state_digest import state_digest
 from renderer.engine.cache.entry import static_picture
-from renderer.engine.errors import Unfit
 from renderer.engine.guards.pixel_access import unguarded
 from renderer.engine.parallel.frame_buffers import Joining, part_length
 from renderer.engine.parallel.monitor import Watch
 from renderer.engine.parallel.plan import Forks, Plan
 from renderer.engine.parallel.play import Painted, Part, Play, cut, fingerprint, frame_count, manim_cache_key
 from renderer.engine.parallel.shared_image import SharedImage
+from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
 
 
@@ -140,12 +141,14 @@ class Stepper:
     def failed(self, error: BaseException) -> None:
         """Nothing to do: the file writer is told to abort."""
 
-    def finish(self) -> dict[str, list[Part]]:
-        """Wait for all painters."""
+    def finish(self) -> dict[str, list[Clip]]:
+        """Wait for all painters; return the clips of each segment in order."""
         self._watch.total = sum(play.frame for play in self._plays)
         self._watch.finish()
         segment_path = self._scene.output_plan.segment_path
-        return {str(segment_path(play.name)): play.files for play in self._plays}
+        return {
+            str(segment_path(play.name)): [Clip(part.path, part.frames) for part in play.files] for play in self._plays
+        }
 
     @property
     def painted(self) -> dict[int, Painted]:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from backends.processes import die_with_parent
-from renderer.engine.errors import Unfit
+from renderer.engine.abort import Unfit
 from renderer.engine.guards.side_effects import watch
 from renderer.engine.process.open_files import OpenFiles, note_pipes
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from renderer.engine.errors import Unfit
+from renderer.engine.abort import Unfit
 from renderer.engine.process.slots import SLOT
 
 _strange: set[tuple[int, int]] = set()  # pipes and sockets that are not the scene's, by device and inode

@@ -30,7 +30,7 @@ def job(**more: Any) -> JobSpec:
     values: dict[str, Any] = {
         "name": "hello",
         "units": ("Hello",),
-        "task": '{"kind": "manim"}',
+        "payload": '{"kind": "manim"}',
         "bundle": Bundle(digest="ab" * 32, data=b"bundle"),
         "image": "registry.example.com/renderer:1",
     }
@@ -106,7 +106,7 @@ def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
     backend = get_backend("k8s", KubernetesOptions())
     names = [
         backend.plan(spec).request.job["metadata"]["name"]
-        for spec in (job(), job(), job(task="{}"), job(env={"A": "1"}), job(resources=Resources(gpu="T4")))
+        for spec in (job(), job(), job(payload="{}"), job(env={"A": "1"}), job(resources=Resources(gpu="T4")))
     ]
     assert names[0] == names[1]
     assert len(set(names)) == 4

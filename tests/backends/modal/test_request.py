@@ -24,7 +24,7 @@ def spec(**changes: Any) -> JobSpec:
     wanted = {
         "name": "hello",
         "units": ("Hello", "World"),
-        "task": '{"kind":"manim"}',
+        "payload": '{"kind":"manim"}',
         "bundle": Bundle(digest="ab" * 32, data=b"bundle"),
         "env": {"API_KEY": "hunter2"},
     }
@@ -108,7 +108,7 @@ def test_what_modal_cannot_do_is_refused_before_anything_is_sent(changes: dict[s
 def test_planning_needs_no_client() -> None:
     code = (
         "import sys; from backends import get_backend, Bundle, JobSpec\n"
-        "spec = JobSpec(name='a', units=('A',), task='{}', bundle=Bundle(digest='0', data=b''))\n"
+        "spec = JobSpec(name='a', units=('A',), payload='{}', bundle=Bundle(digest='0', data=b''))\n"
         "get_backend('modal').plan(spec); print([m for m in sys.modules if m == 'modal' or m.startswith('modal.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
