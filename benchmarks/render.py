@@ -10,7 +10,7 @@ from pathlib import Path
 from renderer import engine
 
 
-def render(file: Path, scene: str, folder: Path, children: engine.Children) -> None:
+def render(file: Path, scene: str, folder: Path, slots: engine.ProcessSlots) -> None:
     quality, preset = sys.argv[3:5]
     request = engine.SceneRequest(
         file=file,
@@ -19,27 +19,27 @@ def render(file: Path, scene: str, folder: Path, children: engine.Children) -> N
         scratch=folder / "scratch" / scene,
         settings=engine.RenderSettings(quality=quality),
         encoder=engine.EncoderSettings(preset=preset),
-        cache=engine.SegmentCache(Path(sys.argv[6]), 1024) if sys.argv[6:] else None,
+        cache=engine.ChunkCache(Path(sys.argv[6]), 1024) if sys.argv[6:] else None,
     )
-    report = engine.render(request, children=children)
+    report = engine.render(request, slots=slots)
     print(report, file=sys.stderr if os.environ.get("SHOW") else sys.stdout)
 
 
 def main() -> None:
     file, names, folder = Path(sys.argv[1]), sys.argv[2].split(","), Path(sys.argv[5])
     engine.warm_up()
-    children = engine.Children()
+    slots = engine.ProcessSlots()
     if len(names) == 1:
-        render(file, names[0], folder, children)
+        render(file, names[0], folder, slots)
         shutil.rmtree(folder / "scratch")
         return
     running = 0
     for name in names:
-        if running == children.n + 1:
+        if running == slots.n + 1:
             os.wait()
             running -= 1
         if not os.fork():
-            render(file, name, folder, children)
+            render(file, name, folder, slots)
             os._exit(0)
         running += 1
     while running:

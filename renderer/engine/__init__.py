@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from renderer.engine.adapter.preload import warm_up
-    from renderer.engine.cache.store import SegmentCache
+    from renderer.engine.cache.store import ChunkCache
     from renderer.engine.errors import OutOfMemoryError, SceneError
-    from renderer.engine.process.slots import Children
+    from renderer.engine.process.slots import ProcessSlots
     from renderer.engine.render import render
     from renderer.engine.request import SceneReport, SceneRequest
     from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
     from renderer.video.errors import EncoderError
 
 __all__ = [
-    "Children",
+    "ChunkCache",
     "EncoderChoice",
     "EncoderError",
     "EncoderSettings",
     "OutOfMemoryError",
+    "ProcessSlots",
     "RenderSettings",
     "SceneError",
     "SceneReport",
     "SceneRequest",
-    "SegmentCache",
     "render",
     "warm_up",
 ]
 
 _HOMES = {
     "renderer.engine.adapter.preload": {"warm_up"},
-    "renderer.engine.cache.store": {"SegmentCache"},
+    "renderer.engine.cache.store": {"ChunkCache"},
     "renderer.engine.errors": {"OutOfMemoryError", "SceneError"},
-    "renderer.engine.process.slots": {"Children"},
+    "renderer.engine.process.slots": {"ProcessSlots"},
     "renderer.engine.render": {"render"},
     "renderer.engine.request": {"SceneReport", "SceneRequest"},
     "renderer.model": {"EncoderChoice", "EncoderSettings", "RenderSettings"},

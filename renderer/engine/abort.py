@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from backends.errors import RendererError
 
@@ -25,6 +25,27 @@ class Stop(BaseException):
         """Raise what was swallowed."""
         if Stop.swallowed:
             raise Stop.swallowed
+
+
+class StopRecord:
+    """Remembers the Stop that one render raised: a scene's bare ``except`` may have swallowed it.
+
+    Every Stop that can reach the scene's own code is raised by ``raise_stop``. One record belongs to one render and is
+    passed to whatever raises: guards, renderer, scheduler.
+    """
+
+    def __init__(self) -> None:
+        self._stop: Stop | None = None
+
+    def raise_stop(self, stop: Stop) -> NoReturn:
+        """Remember the stop, and raise it."""
+        self._stop = stop
+        raise stop
+
+    def raise_again(self) -> None:
+        """Raise the stop that was raised before, if there was one."""
+        if self._stop:
+            raise self._stop
 
 
 class Unfit(Stop):

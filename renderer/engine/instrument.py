@@ -19,7 +19,7 @@ from renderer.engine.parallel.play import Painted
 from renderer.engine.parallel.scheduler import Stepper
 from renderer.engine.patches import installer
 from renderer.engine.process.file_lock import share_made_files
-from renderer.engine.process.slots import Children
+from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneRequest
 from renderer.video.pyav_encoder import opened_by
 
@@ -27,7 +27,7 @@ from renderer.video.pyav_encoder import opened_by
 def take_over(
     scene: Any,
     request: SceneRequest,
-    children: Children,
+    slots: ProcessSlots,
     limit: int,
     painted: Mapping[int, Painted],
     progress: Progress | None,
@@ -52,7 +52,7 @@ def take_over(
     crew = Stepper(
         scene,
         Plan(
-            children,
+            slots,
             limit,
             longest=longest_part(request, camera.frame_rate),
             one_encoder=one_encoder(request),

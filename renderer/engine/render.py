@@ -22,7 +22,7 @@ from renderer.engine.parallel.play import Painted
 from renderer.engine.process.fallback import Standby
 from renderer.engine.process.fork import begin_scene
 from renderer.engine.process.output_replay import Prints
-from renderer.engine.process.slots import Children
+from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import painters_that_fit
 
@@ -46,26 +46,28 @@ class Way:
     said: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(request: SceneRequest, *, children: Children | None = None, progress: Progress | None = None) -> SceneReport:
+def render(
+    request: SceneRequest, *, slots: ProcessSlots | None = None, progress: Progress | None = None
+) -> SceneReport:
     """Render the scene into ``request.output``; the current folder is the scene file's project folder.
 
-    ``children`` bounds the painting processes, ``progress`` is told the frames done and, once known, their total.
+    ``slots`` bounds the drawing processes, ``progress`` is told the frames done and, once known, their total.
     What the scene raises comes through; beside it SpecError, EncoderError, OutOfMemoryError and OutputError.
     """
     warm_up()
     started = time.monotonic()
-    children = children or Children()
+    slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
-        report = _attempt(request, children, progress, Way(_side_by_side(children), _why_serial()))
+        report = _attempt(request, slots, progress, Way(_side_by_side(slots), _why_serial()))
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
 
 
-def _side_by_side(children: Children) -> int:
+def _side_by_side(slots: ProcessSlots) -> int:
     """Bound the painters by the memory too."""
     from manim import config
 
-    return min(children.n, painters_that_fit(config.pixel_width, config.pixel_height))
+    return min(slots.n, painters_that_fit(config.pixel_width, config.pixel_height))
 
 
 def _why_serial() -> str | None:
@@ -82,17 +84,17 @@ def _why_serial() -> str | None:
     return None
 
 
-def _attempt(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+def _attempt(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
     """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
     prints = Prints(way.said)
     if way.why_serial:
         with prints:
             return _serially(request, way.why_serial)
-    standby = Standby(lambda next_way: _again(request, children, progress, next_way))
+    standby = Standby(lambda next_way: _again(request, slots, progress, next_way))
     begin_scene()
     try:
         with prints:
-            return _in_parallel(request, children, progress, way)
+            return _in_parallel(request, slots, progress, way)
     except Unfit as error:
         return standby.run(Way(1, str(error), said=prints.said))  # type: ignore[no-any-return]
     except Failed as failed:
@@ -106,12 +108,12 @@ def _attempt(request: SceneRequest, children: Children, progress: Progress | Non
         standby.close()
 
 
-def _again(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+def _again(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
     """Start anew, in a folder of its own: killed painters may have left halves of files in the last one."""
     from manim import config
 
     config.media_dir = tempfile.mkdtemp(prefix="media-", dir=request.scratch)
-    return _attempt(request, children, progress, way)
+    return _attempt(request, slots, progress, way)
 
 
 def _memory_error(killed: Killed) -> OutOfMemoryError:
@@ -140,14 +142,14 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
         scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
 
 
-def _in_parallel(request: SceneRequest, children: Children, progress: Progress | None, way: Way) -> SceneReport:
+def _in_parallel(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
     from renderer.engine.instrument import take_over
 
     scene_class = _scene_class(request)
     if why := _why_serial():
         raise Unfit(why)
     scene = scene_class()
-    crew = take_over(scene, request, children, way.limit, way.painted or {}, progress)
+    crew = take_over(scene, request, slots, way.limit, way.painted or {}, progress)
     try:
         _step(scene, crew)
     except Killed as killed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from renderer.engine.cache.store import SegmentCache
+from renderer.engine.cache.store import ChunkCache
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 
@@ -31,7 +31,7 @@ class SceneRequest:
     choice: EncoderChoice | None = None
     part_frames: int | None = None
     frame_hashes: Path | None = None
-    cache: SegmentCache | None = None
+    cache: ChunkCache | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.worker_protocol import FILES, LOG, UnitError
-from renderer.engine.cache.store import SegmentCache
+from renderer.engine.cache.store import ChunkCache
 from renderer.engine.process.fork import end_scene, forget_exit_functions
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.model import WorkerPayload
@@ -87,7 +87,7 @@ class SceneRunner(Runner):
 
         engine.warm_up()
         self.encoder, self.refused = self._choose_encoder()
-        self.children = engine.Children(self.encoder.sessions)
+        self.children = engine.ProcessSlots(self.encoder.sessions)
         self.side_by_side = self.children.n + 1  # one steps its scene while the others' children paint
 
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
@@ -163,7 +163,7 @@ class SceneRunner(Runner):
             raise self.refused
         for line in self.encoder.lines():
             print(line, flush=True)
-        return engine.render(request, children=self.children, progress=_progress_printer())
+        return engine.render(request, slots=self.children, progress=_progress_printer())
 
 
 class ScriptRunner(Runner):
@@ -213,10 +213,10 @@ _CACHE = ("RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB")
 _OWN_VARIABLES = frozenset({"PYTHONHASHSEED", "RENDERER_PYTHONPATH", *_CACHE})
 
 
-def _segment_cache() -> SegmentCache | None:
+def _segment_cache() -> ChunkCache | None:
     """Give the cache that the backend named."""
     folder, limit = (os.environ.get(name) for name in _CACHE)
-    return SegmentCache(Path(folder), int(limit)) if folder and limit else None
+    return ChunkCache(Path(folder), int(limit)) if folder and limit else None
 
 
 def _progress_printer() -> Callable[[int, int | None], None]:

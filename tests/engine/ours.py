@@ -27,17 +27,15 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
         choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
         part_frames=order.get("part_frames"),
         frame_hashes=None if order.get("cache") else folder / "hashes",
-        cache=engine.SegmentCache(Path(order["cache"]), order.get("cache_mib", 100)) if order.get("cache") else None,
+        cache=engine.ChunkCache(Path(order["cache"]), order.get("cache_mib", 100)) if order.get("cache") else None,
     )
 
 
 def run(order: dict[str, Any]) -> dict[str, Any]:
     progress: list[tuple[int, int | None]] = []
     try:
-        children = engine.Children(order["children"])
-        report = engine.render(
-            request(order), children=children, progress=lambda done, total: progress.append((done, total))
-        )
+        slots = engine.ProcessSlots(order["children"])
+        report = engine.render(request(order), slots=slots, progress=lambda done, total: progress.append((done, total)))
     except BaseException as error:  # noqa: BLE001  # the test wants to see it
         traceback.print_exc()
         return {

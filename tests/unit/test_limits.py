@@ -14,9 +14,9 @@ TOP = Path("/sys/fs/cgroup")
 VERSION_2 = (TOP / "cgroup.controllers").exists()
 MIB = 2**20
 COUNT = """
-from renderer.engine.process.slots import Children
+from renderer.engine.process.slots import ProcessSlots
 from renderer.system.limits import painters_that_fit
-print(Children().n, painters_that_fit(1920, 1080))
+print(ProcessSlots().n, painters_that_fit(1920, 1080))
 """
 
 

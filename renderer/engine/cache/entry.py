@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from renderer.engine.cache.frame_digest import Pictures
-from renderer.engine.cache.store import PartKey, SegmentCache
+from renderer.engine.cache.store import ChunkCache, ChunkKey
 
 
 class Keeping:
     """The key of a part that is to become the file ``target``; ``settings`` are those that all parts share."""
 
-    def __init__(self, scene: Any, cache: SegmentCache, settings: str, target: Path) -> None:
+    def __init__(self, scene: Any, cache: ChunkCache, settings: str, target: Path) -> None:
         self._scene, self._cache, self._target = scene, cache, target
         self._pictures = Pictures(scene.renderer.camera)
-        self._key = PartKey(settings)
+        self._key = ChunkKey(settings)
 
     def start_from(self, static_picture: bytes | None) -> None:
         """Take note of what the static image shows."""

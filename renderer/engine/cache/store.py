@@ -18,7 +18,7 @@ MIB = 2**20
 LEFTOVER_S = 3600.0  # a temporary file so old belongs to nobody any more
 
 
-class PartKey:
+class ChunkKey:
     """The key of a part, built up frame by frame. ``known`` is false once a frame cannot be told by its digest."""
 
     def __init__(self, settings: str) -> None:
@@ -47,7 +47,7 @@ class PartKey:
 
 
 @dataclass(frozen=True)
-class SegmentCache:
+class ChunkCache:
     """A folder of segments, of at most ``limit_mib`` after each render."""
 
     folder: Path
@@ -64,11 +64,11 @@ class SegmentCache:
         packages = [version(package) for package in ("manim", "numpy", "pycairo", "pillow", "av")]
         return repr([os.uname().machine, own, cairo.cairo_version_string(), *packages])
 
-    def may_have(self, key: PartKey) -> bool:
+    def may_have(self, key: ChunkKey) -> bool:
         """Tell whether a segment that begins with the same frame is there."""
         return (self.folder / key.first).is_dir()
 
-    def take(self, key: PartKey, target: Path) -> bool:
+    def take(self, key: ChunkKey, target: Path) -> bool:
         """Copy the segment to ``target``. An entry that is damaged goes away."""
         for path in (self.folder / key.first).glob(f"{key.whole}.*"):
             with suppress(OSError):
@@ -81,7 +81,7 @@ class SegmentCache:
                 path.unlink()
         return False
 
-    def keep(self, key: PartKey, source: Path) -> None:
+    def keep(self, key: ChunkKey, source: Path) -> None:
         """Copy a segment in. Where that cannot be done the next render paints it again."""
         folder = self.folder / key.first
         with suppress(OSError):

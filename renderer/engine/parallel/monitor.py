@@ -14,7 +14,7 @@ from typing import Any
 from backends.errors import OutputError, RendererError
 from renderer.engine.abort import Failed, Killed, Unfit
 from renderer.engine.parallel.play import Part, Play
-from renderer.engine.process.slots import Children
+from renderer.engine.process.slots import ProcessSlots
 from renderer.video.errors import EncoderError
 
 POLL_S = 0.005
@@ -48,7 +48,7 @@ class Watch:
         os.set_blocking(pipe, False)
         self._selector.register(pipe, selectors.EVENT_READ, _Child(pid, part, play))
 
-    def slot(self, children: Children, limit: int) -> int:
+    def slot(self, children: ProcessSlots, limit: int) -> int:
         """Wait for room for one more painter; give the descriptor that it must hold."""
         while (slot := children.take(limit)) is None:
             self._listen(POLL_S)

@@ -10,7 +10,7 @@ from typing import Any
 
 from renderer.engine.abort import Unfit
 from renderer.engine.cache.entry import Keeping
-from renderer.engine.cache.store import SegmentCache
+from renderer.engine.cache.store import ChunkCache
 from renderer.engine.guards.pixel_access import unguard
 from renderer.engine.parallel.chunk_renderer import Painter
 from renderer.engine.parallel.monitor import Watch
@@ -18,7 +18,7 @@ from renderer.engine.parallel.play import Painted, Part, Play
 from renderer.engine.parallel.play_encoder import PlayEncoder
 from renderer.engine.process.fork import fork_scene, silence
 from renderer.engine.process.open_files import own_pipe
-from renderer.engine.process.slots import Children
+from renderer.engine.process.slots import ProcessSlots
 from renderer.video.pyav_encoder import Opened, SegmentEncoder
 
 Progress = Callable[[int, int | None], None]
@@ -34,7 +34,7 @@ class Plan:
     ``painted`` has plays that an earlier try of the scene painted.
     """
 
-    children: Children
+    children: ProcessSlots
     limit: int
     longest: int | None
     one_encoder: bool = False
@@ -42,7 +42,7 @@ class Plan:
     progress: Progress | None = None
     hashes: Path | None = None
     opened: Opened = SegmentEncoder
-    cache: SegmentCache | None = None
+    cache: ChunkCache | None = None
     painted: Mapping[int, Painted] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from renderer.system.limits import usable_cores
 SLOT = "renderer-slot-"
 
 
-class Children:
+class ProcessSlots:
     """At most ``n`` children at once, over every process that was forked after this was made.
 
     Each slot is an unlinked file. Its lock belongs to an open file, which the child that paints is left alone with:

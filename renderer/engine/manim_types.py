@@ -1,0 +1,130 @@
+"""The parts of Manim's objects that the engine reads, as types. Manim itself has none that mypy can read.
+
+Nothing is imported of Manim: what only describes a job stays quick to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderer.video.encoder_spec import VideoEncoderSpec
+from renderer.video.frame import Pixels
+
+Points = NDArray[np.float64]
+
+
+class Mobject(Protocol):
+    """A mobject: ``points`` are rows of x, y, z; kinds of mobjects have attributes beside these."""
+
+    points: Points
+    submobjects: list[Mobject]
+
+    def get_family(self, recurse: bool = True) -> list[Mobject]:
+        """Return the mobject and all below it."""
+
+
+class Camera(Protocol):
+    """A Cairo camera. ``pixel_array`` is the frame that is drawn: height by width by RGBA bytes."""
+
+    pixel_array: Pixels
+    pixel_width: int
+    pixel_height: int
+    frame_rate: float
+    background: Pixels
+    use_z_index: bool
+    pixel_array_to_cairo_context: dict[int, Any]
+
+    def get_mobjects_to_display(self, mobjects: Iterable[Mobject]) -> list[Mobject]:
+        """Return the mobjects that are drawn, in order."""
+
+    def type_or_raise(self, mobject: Mobject) -> type:
+        """Return the class by which the camera chooses how to draw the mobject."""
+
+    def get_cairo_context(self, pixel_array: Pixels) -> Any:
+        """Return the Cairo context that draws on these pixels."""
+
+    def get_background_colored_vmobject_displayer(self) -> Any:
+        """Return what draws shapes that are filled with an image."""
+
+
+class FileWriter(Protocol):
+    """A SceneFileWriter."""
+
+    write_frame: Callable[..., None]
+    _create_segment_encoder: Callable[[Path], object]
+
+
+class Renderer(Protocol):
+    """A Cairo renderer. ``time`` is in seconds, ``num_plays`` counts the plays that have ended."""
+
+    camera: Camera
+    file_writer: FileWriter
+    time: float
+    num_plays: int
+    skip_animations: bool
+    static_image: Pixels | None
+
+
+class Animation(Protocol):
+    """An animation of a play; ``run_time`` is in seconds."""
+
+    run_time: float
+
+
+class SessionSpec(Protocol):
+    """Manim's settings of one render. ``video_encoder`` is None where no video is made."""
+
+    video_encoder: VideoEncoderSpec | None
+
+
+class OutputPlan(Protocol):
+    """Where Manim puts the files of one scene."""
+
+    primary_artifact: Path | None
+    fallback_image: Path | None
+    subcaption_file: Path | None
+    sections_dir: Path | None
+
+    def segment_path(self, name: str) -> Path:
+        """Return the path of the play's video file of that name."""
+
+
+class Scene(Protocol):
+    """A scene. ``animations``, ``duration``, moving and static mobjects are those of the current play."""
+
+    renderer: Renderer
+    session_spec: SessionSpec
+    output_plan: OutputPlan
+    manager: object | None
+    mobjects: list[Mobject]
+    foreground_mobjects: list[Mobject]
+    moving_mobjects: list[Mobject]
+    static_mobjects: list[Mobject]
+    animations: list[Animation]
+    duration: float
+
+    def render(self) -> None:
+        """Run ``construct`` and make the video."""
+
+    def get_run_time(self, animations: Iterable[Animation]) -> float:
+        """Return how long the animations run together, in seconds."""
+
+    def get_mobject_family_members(self) -> list[Mobject]:
+        """Return all mobjects of the scene and all below them."""
+
+    def is_current_animation_frozen_frame(self) -> bool:
+        """Return whether the current play shows one frame that stands still."""
+
+    def compile_animation_data(self, *animations: Any, **options: Any) -> Any:
+        """Prepare a play."""
+
+    def begin_animations(self) -> None:
+        """Begin the animations of the prepared play."""
+
+    def play_internal(self) -> None:
+        """Step the prepared play frame by frame."""
