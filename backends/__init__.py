@@ -3,6 +3,7 @@
 from backends.base import Backend, Plan
 from backends.models import (
     Bundle,
+    Garbage,
     JobHandle,
     JobSpec,
     JobState,
@@ -17,6 +18,7 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "Bundle",
+    "Garbage",
     "JobHandle",
     "JobSpec",
     "JobState",

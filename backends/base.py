@@ -7,10 +7,12 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.diagnostics import Check
+from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
 
 RequestT = TypeVar("RequestT")
 
@@ -81,3 +83,18 @@ class Backend(abc.ABC, Generic[RequestT]):
     @abc.abstractmethod
     def delete(self, handle: JobHandle) -> None:
         """Remove everything that the job owns. A job that still runs is cancelled first."""
+
+    @abc.abstractmethod
+    def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
+        """Yield one check for each thing that a job needs there, as soon as its result is known.
+
+        ``image`` and ``store`` are checked too, where the backend uses them. What is missing is a failed check, not an
+        exception. Nothing is changed.
+        """
+
+    @abc.abstractmethod
+    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
+        """Remove what jobs left behind, where nothing has used it for ``older_than``, and yield each item.
+
+        Jobs that still run keep what they need. With ``dry_run`` nothing is removed.
+        """

@@ -134,6 +134,19 @@ class JobStatus:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Garbage:
+    """Something that jobs left behind and that is older than was asked: ``path`` there, ``size`` in bytes.
+
+    ``removed`` is false after a dry run, and for what a new job has begun to use in the meantime.
+    """
+
+    path: str
+    size: int
+    age: timedelta
+    removed: bool = False
+
+
 @dataclass(frozen=True)
 class LogLine:
     """One whole line that a unit printed, without its newline. ``unit`` is the index."""

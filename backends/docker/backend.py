@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Plan
+from backends.diagnostics import Check
 from backends.docker.options import DockerOptions
 from backends.errors import BackendError, SpecError
 from backends.files import state_folder
@@ -45,6 +47,19 @@ class DockerBackend(LocalBackend):
         worker = worker_command(PYTHON, **files, units=range(len(spec.units)))
         command = [*self._run(spec, "JOB", Path("JOB")), *worker]
         return Plan(spec, LocalRequest(tuple(command), tuple(spec.env)))
+
+    def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
+        """Check the engine, the image where one is named, and the folder where jobs are kept."""
+        engine = self.docker.engine
+        if (refusal := _refusal([engine, "info"])) is not None:
+            yield Check("engine", "failure", f"{engine} cannot run containers here: {refusal}", self._engine_hint())
+        else:
+            yield Check("engine", "ok", f"{engine} answers")
+            if image and _refusal([engine, "image", "inspect", image]) is not None:
+                yield Check("image", "failure", f"{engine} has no image {image}", f"`{engine} pull {image}`, or {HINT}")
+            elif image:
+                yield Check("image", "ok", f"{engine} has {image}")
+        yield from super().doctor(store=store)
 
     def _fill(self, folder: JobFolder, spec: JobSpec) -> None:
         self._check_engine(spec)
@@ -83,13 +98,15 @@ class DockerBackend(LocalBackend):
     def _check_engine(self, spec: JobSpec) -> None:
         """Refuse when the engine does not answer or has no such image, before anything is written."""
         engine = self.docker.engine
-        other = "podman" if engine == "docker" else "docker"
         if (why := _refusal([engine, "info"])) is not None:
-            hint = f"start it, or set docker.engine = {other!r} (RENDERER_DOCKER_ENGINE={other})"
-            raise BackendError(f"{engine} cannot run containers here: {why}", hint=hint)
+            raise BackendError(f"{engine} cannot run containers here: {why}", hint=self._engine_hint())
         if _refusal([engine, "image", "inspect", str(spec.image)]) is not None:
             hint = f"`{engine} pull {spec.image}`, or {HINT}"
             raise BackendError(f"{engine} has no image {spec.image}", hint=hint)
+
+    def _engine_hint(self) -> str:
+        other = "podman" if self.docker.engine == "docker" else "docker"
+        return f"start it, or set docker.engine = {other!r} (RENDERER_DOCKER_ENGINE={other})"
 
 
 def _refusal(command: list[str]) -> str | None:

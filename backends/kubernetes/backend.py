@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create, find_class, put_inputs
 from backends.kubernetes.transfer import collector, outputs
 from backends.kubernetes.transfer.collector import Spool
-from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
+from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 END_S = 60.0  # how long pods may take to go
 POLL_S = 0.1
@@ -73,8 +73,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         except RendererError:
             return plan.request
 
-    def examine(self, image: str | None, store: str | None) -> Iterator[Check]:
-        """Look at the cluster as submit would use it."""
+    def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
+        """Check the cluster as submit would use it."""
         from backends.kubernetes.doctor import examine
 
         api, namespace = self._here()
@@ -148,6 +148,10 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             api.delete(core(namespace, "configmaps", names.inputs_name(name)))
             _wait_until(lambda: _gone(api, namespace, name))
             Spool(handle, job).delete()
+
+    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:  # noqa: ARG002
+        """Yield nothing: the cluster itself deletes finished Jobs, after the time that each Job states."""
+        return iter(())
 
     def api(self, context: str | None = None) -> Api:
         """Give the API server of a context, the configured one by default."""

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from backends.base import Backend, Plan
+from backends.diagnostics import Check
 from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.files import cache_folder, state_folder
 from backends.local import status
 from backends.local.folder import JobFolder, Record, boot_id, now, write_json
 from backends.local.logs import read_logs
 from backends.local.options import LocalOptions
-from backends.models import JobHandle, JobSpec, JobStatus, LogLine
+from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
 from backends.worker_protocol import worker_command
 
 CANCEL_WAIT_S = 5.0
@@ -72,7 +73,8 @@ class LocalBackend(Backend[LocalRequest]):
 
     def submit(self, plan: Plan[LocalRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor, which goes on when this process ends."""
-        self._prune()
+        for _ in self.collect_garbage(older_than=timedelta(days=self.options.keep_days)):
+            pass
         try:
             folder = self._new_folder(plan.spec)
         except OSError as error:
@@ -142,6 +144,22 @@ class LocalBackend(Backend[LocalRequest]):
             raise _not_found(handle) from None
         shutil.rmtree(hidden)
 
+    def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
+        """Check the folder where jobs are kept."""
+        existing = next(path for path in (self.jobs, *self.jobs.parents) if path.exists())
+        if existing.is_dir() and os.access(existing, os.W_OK):
+            yield Check("jobs", "ok", f"{sum(1 for _ in self._folders())} in {self.jobs}")
+        else:
+            yield Check("jobs", "warning", f"cannot write to {self.jobs}", "set RENDERER_LOCAL_STATE_DIR")
+
+    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
+        """Remove the folders of jobs that ended that long ago, and what interrupted submits left."""
+        for path, age in list(self._find_garbage(older_than)):
+            size = sum(file.lstat().st_size for file in path.rglob("*"))
+            if not dry_run:
+                shutil.rmtree(path, ignore_errors=True)
+            yield Garbage(path=str(path), size=size, age=age, removed=not dry_run)
+
     def _terminal(self, handle: JobHandle) -> bool:
         try:
             return self.status(handle).state.terminal
@@ -209,17 +227,17 @@ class LocalBackend(Backend[LocalRequest]):
             folder.pid.write_text(str(supervisor.pid))
         threading.Thread(target=supervisor.wait, daemon=True).start()  # it may outlive this process, or not
 
-    def _prune(self) -> None:
-        """Remove jobs that ended long ago, and what submits that were killed left; jobs that were lost end here."""
-        oldest = datetime.now(UTC) - timedelta(days=self.options.keep_days)
+    def _find_garbage(self, older_than: timedelta) -> Iterator[tuple[Path, timedelta]]:
+        """Yield folders of jobs that ended long ago, and what interrupted submits left, with their ages."""
+        now = datetime.now(UTC)
         for _, folder in self._folders():
             with suppress(OSError, ValueError, TypeError):
                 finished = status.read(folder, JobHandle(self.name, (folder.path.name,))).finished
-                if finished and finished < oldest:
-                    shutil.rmtree(folder.path, ignore_errors=True)
+                if finished and now - finished > older_than:
+                    yield folder.path, now - finished
         for path in self.jobs.iterdir() if self.jobs.is_dir() else ():
             if _is_half_a_job(path):
-                shutil.rmtree(path, ignore_errors=True)
+                yield path, now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def _is_half_a_job(path: Path) -> bool:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
+from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, OutputError, TransientError
-from backends.modal import calls
+from backends.modal import calls, doctor
 from backends.modal.call_store import Record, Records, merged, now
 from backends.modal.deploy import deployment
+from backends.modal.gc import GarbageCollector
 from backends.modal.observe import logs, status, unit_results
 from backends.modal.options import ModalOptions
 from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
 from backends.modal.session import Session
 from backends.modal.spawn import spawn
 from backends.modal.volume import Files
-from backends.models import JobHandle, JobSpec, JobState, JobStatus, LogLine
+from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 CANCEL_S = 10.0  # a container ends its worker within three seconds
 
@@ -108,6 +111,18 @@ class ModalBackend(Backend[ModalRequest]):
         self.cancel(handle)
         self._files(record).remove(f"jobs/{record.call}")
         self.records.remove(record.call)
+
+    def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
+        """Check client, token, app and volume."""
+        return doctor.run_checks(self.session, self.files)
+
+    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
+        """Remove old outputs of every machine's jobs, and old inputs, from the volume."""
+        for _ in self.list():
+            pass  # the records of jobs that have ended now say so
+        collector = GarbageCollector(self.session, self.files, self.records)
+        for garbage in list(collector.find(older_than)):
+            yield garbage if dry_run else replace(garbage, removed=collector.remove(garbage))
 
     def _files(self, record: Record) -> Files:
         """Give the volume of the environment in which the job was submitted."""

@@ -1,70 +1,69 @@
-"""Removes what old jobs left at Modal: outputs of jobs nobody deleted, and inputs that no job has used lately."""
+"""Removes what old jobs left at Modal: outputs of jobs that nobody deleted, and inputs that no job has used lately."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import timedelta
 
 from backends.modal import calls
-from backends.modal.backend import ModalBackend
-from backends.modal.call_store import Record
+from backends.modal.call_store import Record, Records
+from backends.modal.session import Session
+from backends.modal.volume import Files
+from backends.models import Garbage
 
-DAY_S = 86400.0
-WAIT_DAYS = 30.0  # inputs older than seven days are sent again: a job would have to wait for 23
-
-
-@dataclass(frozen=True)
-class Garbage:
-    """Something on the volume that is old: ``path`` there, size in bytes, age in days."""
-
-    path: str
-    size: int
-    days: float
+# Modal cannot tell which jobs wait for their first container. Submit uploads inputs again that are older than seven
+# days, so a job would have to wait for 23 days before it misses them.
+INPUTS_KEPT = timedelta(days=30)
 
 
-def find(backend: ModalBackend, days: float) -> Iterator[Garbage]:
-    """Name what is older than so many days and belongs to no job that still runs, whichever machine submitted it.
+class GarbageCollector:
+    """Finds and removes old files on the volume. ``records`` must be up to date: open ones are taken as running."""
 
-    Modal cannot tell which jobs wait for their first container, so inputs and marks stay for WAIT_DAYS at least.
-    """
-    newest: dict[str, float] = {}
-    sizes: dict[str, int] = {}
-    for folder in ("jobs", "inputs", "withdrawn"):
-        for entry in backend.files.list(folder):
-            path = "/".join(entry.path.strip("/").split("/")[:2])
-            newest[path] = max(newest.get(path, 0.0), entry.mtime)
-            sizes[path] = sizes.get(path, 0) + entry.size
-    kept = _kept(backend, [path.removeprefix("jobs/") for path in newest if path.startswith("jobs/")])
-    for path, moment in sorted(newest.items()):
-        folder, age = path.partition("/")[0], (time.time() - moment) / DAY_S
-        least = days if folder == "jobs" else max(days, WAIT_DAYS)
-        if age >= least and not kept & {path, folder}:
-            yield Garbage(path, sizes[path], age)
+    def __init__(self, session: Session, files: Files, records: Records) -> None:
+        self.session = session
+        self.files = files
+        self.records = records
 
+    def find(self, older_than: timedelta) -> Iterator[Garbage]:
+        """Yield what is older and belongs to no running job, whichever machine submitted it.
 
-def _kept(backend: ModalBackend, found: list[str]) -> set[str]:
-    """Name what jobs need that still run: those submitted here, and of the calls ``found`` those that run at Modal."""
-    list(backend.list())  # what has ended is seen to have ended
-    running = [record for record in backend.records.newest_first() if record.open]
-    kept = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
-    for call in found:
-        if not backend.records.load(call) and _runs(backend, call):
-            content = backend.files.read(f"jobs/{call}/job.json")
-            kept |= {f"jobs/{call}", *(Record.from_json(content).inputs if content else ["inputs"])}
-    return kept
+        Inputs and withdrawal marks are kept for INPUTS_KEPT at least.
+        """
+        newest: dict[str, float] = {}
+        sizes: dict[str, int] = {}
+        for folder in ("jobs", "inputs", "withdrawn"):
+            for entry in self.files.list(folder):
+                path = "/".join(entry.path.strip("/").split("/")[:2])
+                newest[path] = max(newest.get(path, 0.0), entry.mtime)
+                sizes[path] = sizes.get(path, 0) + entry.size
+        needed = self._needed_paths([path.removeprefix("jobs/") for path in newest if path.startswith("jobs/")])
+        for path, modified in sorted(newest.items()):
+            folder, age = path.partition("/")[0], timedelta(seconds=time.time() - modified)
+            least = older_than if folder == "jobs" else max(older_than, INPUTS_KEPT)
+            if age >= least and not needed & {path, folder}:
+                yield Garbage(path=path, size=sizes[path], age=age)
 
+    def remove(self, garbage: Garbage) -> bool:
+        """Remove the files, and the record of their job. Return false when a job has uploaded them again since."""
+        now = time.time()
+        if any(timedelta(seconds=now - entry.mtime) < garbage.age for entry in self.files.list(garbage.path)):
+            return False
+        self.files.remove(garbage.path)
+        if garbage.path.startswith("jobs/"):
+            self.records.remove(garbage.path.removeprefix("jobs/"))
+        return True
 
-def _runs(backend: ModalBackend, call: str) -> bool:
-    is_call = call.startswith("fc-") and call.removeprefix("fc-").isalnum()
-    return is_call and "PENDING" in calls.input_states(backend.session, call)
+    def _needed_paths(self, stored_calls: list[str]) -> set[str]:
+        """Return what running jobs need: those submitted here, and those of ``stored_calls`` that run at Modal."""
+        running = [record for record in self.records.newest_first() if record.open]
+        needed = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
+        for call in stored_calls:
+            if not self.records.load(call) and self._is_running(call):
+                content = self.files.read(f"jobs/{call}/job.json")
+                needed |= {f"jobs/{call}", *(Record.from_json(content).inputs if content else ["inputs"])}
+        return needed
 
-
-def remove(backend: ModalBackend, garbage: Garbage) -> bool:
-    """Remove it, and the record of the job that it was; false when it was sent again since it was found."""
-    if any((time.time() - entry.mtime) / DAY_S < garbage.days for entry in backend.files.list(garbage.path)):
-        return False
-    backend.files.remove(garbage.path)
-    if garbage.path.startswith("jobs/"):
-        backend.records.remove(garbage.path.removeprefix("jobs/"))
-    return True
+    def _is_running(self, call: str) -> bool:
+        is_call = call.startswith("fc-") and call.removeprefix("fc-").isalnum()
+        return is_call and "PENDING" in calls.input_states(self.session, call)

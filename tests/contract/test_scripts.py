@@ -103,3 +103,23 @@ def test_an_unknown_handle_is_said_to_be_unknown(rig: Rig, project: Path) -> Non
         with pytest.raises(JobNotFoundError):
             ask(unknown)
     known.wait(120)
+
+
+def test_the_doctor_finds_a_backend_that_works_without_a_failure(rig: Rig, project: Path) -> None:
+    job = rig.submit(script(project, "print(1)\n"))
+    assert job.wait(120).state is JobState.SUCCEEDED
+    checks = list(job.backend.doctor(store=rig.loaded().store))
+    assert checks
+    assert [check for check in checks if check.state == "failure"] == []
+
+
+def test_garbage_is_removed_by_age_and_a_dry_run_lists_it(rig: Rig, project: Path) -> None:
+    job = rig.submit(script(project, "print(1)\n"))
+    job.wait(120)
+    assert list(job.backend.collect_garbage(older_than=timedelta(days=1))) == []
+    listed = list(job.backend.collect_garbage(older_than=timedelta(0), dry_run=True))
+    assert not any(item.removed for item in listed)
+    assert job.status().state is JobState.SUCCEEDED
+    removed = list(job.backend.collect_garbage(older_than=timedelta(0)))
+    assert all(item.removed for item in removed)
+    assert {item.path for item in removed} == {item.path for item in listed}

@@ -1,12 +1,13 @@
-"""Look at this machine, or at the way to a backend."""
+"""Check this machine, or a backend."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from backends import get_backend
 from backends.diagnostics import Check
 from renderer.cli.options import Json
 from renderer.doctor import examine
@@ -15,38 +16,32 @@ from renderer.doctor.report import report
 
 def command(
     backend: Annotated[
-        Literal["local", "k8s", "modal"],
-        typer.Option("--backend", "-b", help="What to look at; local is this machine."),
+        Literal["local", "docker", "k8s", "modal"],
+        typer.Option("--backend", "-b", help="What to check; local is this machine."),
     ] = "local",
     context: Annotated[str | None, typer.Option(help="k8s: context of the kubeconfig.", show_default=False)] = None,
     namespace: Annotated[str | None, typer.Option(help="k8s: namespace.", show_default=False)] = None,
-    image: Annotated[str | None, typer.Option(help="k8s: image to pull and start.", show_default=False)] = None,
-    store: Annotated[str | None, typer.Option(help="k8s: store to ask.", show_default=False)] = None,
+    image: Annotated[
+        str | None, typer.Option(help="docker, k8s: image to look for, or to pull and start.", show_default=False)
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="k8s: store to check.", show_default=False)] = None,
     json: Json = False,
 ) -> int:
-    """Look at this machine or container: what renders and encodes here, what is missing, and what to do about it.
+    """Check this machine or container: what renders and encodes here, what is missing, and what to do about it.
 
     GPU driver, CUDA, EGL and the encoders are used for real, not only looked for. With --backend modal: client, token,
-    deployed app and volume; with --backend k8s: permissions, GPUs, namespace, store and image. The exit code is 0
-    unless a line failed; warnings are things that only some scenes need.
+    deployed app and volume; with --backend k8s: permissions, GPUs, namespace, store and image; with --backend docker:
+    engine and image. The exit code is 0 unless a check failed; warnings are things that only some scenes need.
     """
     flags = {"k8s.context": context, "k8s.namespace": namespace, "image": image, "store": store}
-    checks = {"local": examine, "k8s": lambda: _cluster(flags), "modal": _modal}[backend]()
-    return report(checks, as_json=json)
+    return report(_run_checks(backend, flags), as_json=json)
 
 
-def _cluster(flags: dict[str, str | None]) -> Iterator[Check]:
-    from backends import get_backend
+def _run_checks(name: str, flags: dict[str, str | None]) -> Iterator[Check]:
     from renderer import config
 
+    if name == "local":
+        yield from examine()
     settings = config.load(flags).settings
-    kubernetes: Any = get_backend("k8s", settings.k8s)
-    found: Iterator[Check] = kubernetes.examine(settings.image, settings.store)
-    return found
-
-
-def _modal() -> Iterator[Check]:
-    from backends.modal.doctor import checks
-    from renderer import config
-
-    return checks(config.load({}).settings.modal)
+    backend = get_backend(name, getattr(settings, name))
+    yield from backend.doctor(image=settings.image, store=settings.store)

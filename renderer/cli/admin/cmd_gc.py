@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
 
-from backends.modal import gc
-from backends.modal.backend import ModalBackend
+from backends import get_backend
 from renderer import config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 
+DAY = timedelta(days=1)
+
 
 def command(
-    backend: Annotated[Literal["modal"], typer.Option("--backend", "-b", help="Where to tidy up.")],
-    days: Annotated[float, typer.Option(min=0, help="Age from which outputs are old; of inputs at least 30.")] = 30.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Name it, and remove nothing.")] = False,
+    backend: Annotated[Literal["local", "docker", "modal"], typer.Option("--backend", "-b", help="Where to clean up.")],
+    days: Annotated[
+        float, typer.Option(min=0, help="Age from which outputs are old; of inputs at Modal at least 30.")
+    ] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove outputs and inputs that have lain untouched for long. Jobs that run keep theirs."""
-    place = ModalBackend(config.load({"backend": backend}).settings.modal)
-    found = list(gc.find(place, days))
-    removed = [] if dry_run else [item for item in found if gc.remove(place, item)]
+    """Remove outputs and inputs that nothing has used for a long time. Jobs that run keep theirs."""
+    settings = config.load({"backend": backend}).settings
+    found = list(
+        get_backend(backend, getattr(settings, backend)).collect_garbage(older_than=days * DAY, dry_run=dry_run)
+    )
+    removed = [item for item in found if item.removed]
     if json:
         print_json({"removed": [item.path for item in removed], "old": [item.path for item in found]})
         return
-    told = found if dry_run else removed
-    for item in told:
-        print(f"{item.path}  {item.size / 2**20:.1f} MiB  {item.days:.0f} d")
-    size = sum(item.size for item in told) / 2**20
-    print(f"{len(told)} old, {size:.1f} MiB {'would go' if dry_run else 'removed'}")
+    shown = found if dry_run else removed
+    for item in shown:
+        print(f"{item.path}  {item.size / 2**20:.1f} MiB  {item.age / DAY:.0f} d")
+    size = sum(item.size for item in shown) / 2**20
+    print(f"{len(shown)} old, {size:.1f} MiB {'would be removed' if dry_run else 'removed'}")

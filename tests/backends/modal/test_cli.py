@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -20,8 +21,8 @@ from support.rigs.base import Rig
 
 from backends import JobState
 from backends.exit_codes import ExitCode
-from backends.modal import gc
 from backends.modal.backend import ModalBackend
+from backends.modal.gc import GarbageCollector
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SUBMIT = ("submit", "job.py", "--backend", "modal")
@@ -203,6 +204,10 @@ def grow_old(folder: Path, days: float = 40) -> None:
         os.utime(path, (long_ago, long_ago))
 
 
+def old_paths(backend: ModalBackend, days: float) -> list[str]:
+    return [item.path for item in backend.collect_garbage(older_than=timedelta(days=days), dry_run=True)]
+
+
 def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDouble, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (tmp_path / "job.py").write_text("print(1)\n")
@@ -212,7 +217,7 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDo
     volume = fresh.volume("renderer")
     grow_old(volume / "jobs" / old.handle.parts[1])
     grow_old(volume / "inputs")
-    found = [item.path for item in gc.find(ModalBackend(rig.loaded().modal), 30)]
+    found = old_paths(ModalBackend(rig.loaded().modal), 30)
     assert f"jobs/{old.handle.parts[1]}" in found
     mine = {**fresh.environment, "RENDERER_MODAL_STATE_DIR": str(tmp_path / "jobs")}
     assert output(run("gc", "--backend", "modal", "--dry-run", "--json", **mine)) == {"removed": [], "old": found}
@@ -235,11 +240,11 @@ def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
     with fresh.faults(no_capacity=True):
         waiting = rig.submit(project / "job.py")
         elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
-        assert [item.path for item in gc.find(elsewhere, 0)] == [f"jobs/{ended}"]
+        assert old_paths(elsewhere, 0) == [f"jobs/{ended}"]
         grow_old(fresh.volume("renderer") / "inputs")
-        assert [item.path for item in gc.find(place, 0)] == [f"jobs/{ended}"]
+        assert old_paths(place, 0) == [f"jobs/{ended}"]
         waiting.cancel()
-    assert {item.path for item in gc.find(place, 0)} == {f"jobs/{ended}", *inputs}
+    assert set(old_paths(place, 0)) == {f"jobs/{ended}", *inputs}
 
 
 def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
@@ -251,12 +256,12 @@ def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, pr
     inputs = {f"inputs/{path.name}" for path in (volume / "inputs").iterdir()}
     grow_old(volume)
     elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
-    assert list(gc.find(elsewhere, 0)) == []
+    assert old_paths(elsewhere, 0) == []
     (volume / folder / "job.json").rename(tmp_path / "job.json")  # as before the first of several units has begun
-    assert list(gc.find(elsewhere, 0)) == []
+    assert old_paths(elsewhere, 0) == []
     gate.touch()
     assert job.wait(60).state is JobState.SUCCEEDED
-    assert {item.path for item in gc.find(elsewhere, 0)} == {folder, *inputs}
+    assert set(old_paths(elsewhere, 0)) == {folder, *inputs}
 
 
 def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
@@ -265,8 +270,9 @@ def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: P
     rig.submit(project / "job.py").wait(60)
     inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
     grow_old(inputs)
-    found = [item for item in gc.find(place, 30) if item.path.startswith("inputs/")]
+    collector = GarbageCollector(place.session, place.files, place.records)
+    found = [item for item in collector.find(timedelta(days=30)) if item.path.startswith("inputs/")]
     assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
     assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())
-    assert [gc.remove(place, item) for item in found] == [False, False]
+    assert [collector.remove(item) for item in found] == [False, False]
     assert len(list(inputs.iterdir())) == 2
