@@ -1,51 +1,46 @@
 from __future__ import annotations
 
-import re
+import os
 import signal
 
 import pytest
 from hypothesis import settings
 from support.nvidia_driver import Driver
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored, and so its children
 settings.register_profile("busy", deadline=None)  # an example may wait for what the other process runs
 settings.load_profile("busy")
 
-# The order of the tests. What waits most comes first: with -n, another process works beside it.
-SHARES = {
-    "cluster": r"tests/backends/kubernetes/|\[k8s\]",
-    "engine": r"tests/engine/",
-    "containers": r"tests/(image|backends/docker)/|\[docker\]",
-    "modal": r"tests/backends/modal/|\[modal\]",
-    "newest": r"tests/newest/",
-    "rest": r"",
-}
-WHOLE = {"cluster", "containers", "modal"}  # there is one cluster, one store of podman, one double of Modal a session
+NEEDS = {"cluster": "cluster", "s3": "cluster", "image": "containers"}  # what a test with such a fixture needs
+# There is one cluster, one store of podman's images and one fake Modal server a session: with -n, the tests of each run
+# in one process. What waits most comes first, so that another process works beside it.
+ORDER = ["cluster", "slow", "containers", "modal"]
 
 
-def share(nodeid: str) -> str:
-    return next(name for name, pattern in SHARES.items() if re.search(pattern, nodeid))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for fixture, marker in NEEDS.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            item.add_marker(marker)
+    shared = [name for name in ("cluster", "containers", "modal") if item.get_closest_marker(name)]
+    item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: list(SHARES).index(share(item.nodeid)))
+    items.sort(key=lambda item: next((i for i, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER)))
 
 
-class Shares(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives a process that has nothing to do the next share, or the next file of one that need not stay whole."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        name = share(nodeid)
-        return name if name in WHOLE else nodeid.partition("::")[0]
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert all("@" in item.nodeid for item in session.items), "pytest-xdist does not know the groups of the tests"
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares:
-    config.option.loadscopereorder = False
-    return Shares(config, log)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remove the group, which xdist adds to the names of tests, so that the summary's names can be run again."""
+    name, at, group = report.nodeid.rpartition("@")
+    if hasattr(report, "node") and at and "]" not in group:
+        report.nodeid = name
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,10 @@ import pytest
 from support.rigs import RIGS
 from support.rigs.base import Rig
 
+MARKERS = {"docker": pytest.mark.containers, "k8s": pytest.mark.cluster, "modal": pytest.mark.modal}
 
-@pytest.fixture(scope="module", params=sorted(RIGS))
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKERS.get(name, ())) for name in sorted(RIGS)])
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with RIGS[request.param](tmp_path_factory.mktemp(request.param)) as ready:
         yield ready

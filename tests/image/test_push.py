@@ -55,6 +55,7 @@ def test_an_image_arrives_under_its_name(registry: str, image: str) -> None:
         assert json.load(answer) == {"name": "team/tiny", "tags": ["1"]}
 
 
+@pytest.mark.containers
 def test_an_image_that_is_not_here_is_not_pushed(registry: str) -> None:
     done = push(f"{registry}/team/none:1")
     assert done.returncode == 4

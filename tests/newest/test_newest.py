@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_newest_python() -> None:
     found = subprocess.run([ROOT / "scripts" / "newest-python"], capture_output=True, text=True, check=False)
     if found.returncode:

@@ -14,6 +14,7 @@ from support.rigs.docker import docker
 
 from backends import JobState
 
+pytestmark = pytest.mark.containers
 SCRIPT = "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'uid').write_text(str(os.getuid()))\n"
 
 

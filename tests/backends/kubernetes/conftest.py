@@ -15,8 +15,15 @@ from support.rigs.kubernetes import Parts, Run, get, kubectl, kubernetes, make_b
 from renderer.api import Job
 
 
+@pytest.fixture(scope="session")
+def cluster() -> str:
+    """Return the image to run on the cluster, or skip. Tests with this fixture get the marker ``cluster``."""
+    return require_cluster()
+
+
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    assert cluster
     with kubernetes(tmp_path_factory.mktemp("k8s")) as ready:
         yield ready
 
@@ -41,9 +48,9 @@ def run(rig: Rig, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def parts() -> Iterator[Parts]:
+def parts(cluster: str) -> Iterator[Parts]:
     """Stop and start parts of the cluster, where it is the tests' own."""
-    require_cluster()
+    assert cluster
     script = os.environ.get("CLUSTER_PARTS")
     if not script:
         pytest.skip("takes the cluster's own processes away: only on the cluster of tests/support/cluster")
@@ -82,7 +89,6 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def claim(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Make a claim on a folder of this machine; gives its name and the folder."""
-    require_cluster()
     if "CLUSTER_PARTS" not in os.environ:
         pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/support/cluster")
     folder = tmp_path_factory.mktemp("volume")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from support.common import BIN, environment, output, renderer, until
-from support.rigs.kubernetes import get, kubectl, make_claim, require_cluster
+from support.rigs.kubernetes import get, kubectl, make_claim
 
 SCRIPT = """\
 import os, pathlib
@@ -23,16 +23,15 @@ NAMESPACE = "renderer-least"
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Set the namespace up by the command line; give the environment of somebody who is the set-up's ServiceAccount."""
-    image = require_cluster()
     folder = tmp_path_factory.mktemp("user")
     setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--apply"]
     subprocess.run(setup, check=True, capture_output=True)
     try:
         config = kubeconfig(folder, token=kubectl("create", "token", "renderer", "-n", NAMESPACE).strip())
         sizes = {"RENDERER_CPU": "0.5", "RENDERER_MEMORY": "2Gi", "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi"}
-        yield environment(folder, KUBECONFIG=str(config), RENDERER_BACKEND="k8s", RENDERER_IMAGE=image, **sizes)
+        yield environment(folder, KUBECONFIG=str(config), RENDERER_BACKEND="k8s", RENDERER_IMAGE=cluster, **sizes)
     finally:
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.rigs.kubernetes import kubectl, namespace, require_cluster
+from support.rigs.kubernetes import kubectl, namespace
 
 from backends import Bundle, JobSpec, Resources, get_backend
 from backends.errors import SpecError
@@ -85,9 +85,9 @@ def test_the_manifests_are_the_golden_ones(case: str) -> None:
     assert planned(case) == golden.read_text()
 
 
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("case", CASES)
 def test_a_strict_api_server_accepts_the_golden_manifests(case: str) -> None:
-    require_cluster()
     with namespace() as name:
         text = (GOLDEN / f"{case}.yaml").read_text().replace("namespace: video", f"namespace: {name}")
         command = ["kubectl", "create", "-n", name, "--dry-run=server", "--validate=strict", "-f", "-"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.common import BIN, environment, until
-from support.rigs.kubernetes import get, kubectl, require_cluster
+from support.rigs.kubernetes import get, kubectl
 
 README = Path(__file__).parents[3] / "k8s" / "README.md"
 SCENE = """\
@@ -37,12 +37,11 @@ def commands(section: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
+def cluster(cluster: str) -> Iterator[str]:
     """Take the namespace `renderer` and what belongs to no namespace, on the tests' own cluster."""
-    image = require_cluster()
     if "CLUSTER_PARTS" not in os.environ:
         pytest.skip("takes the namespace `renderer`: only on the cluster of tests/support/cluster")
-    yield image
+    yield cluster
     for item in ("namespace/renderer", "clusterrole/renderer", "clusterrolebinding/renderer-renderer"):
         kubectl("delete", item, "--ignore-not-found", "--wait=false")
 

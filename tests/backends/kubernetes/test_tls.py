@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from support.common import environment, renderer
-from support.rigs.kubernetes import kubectl, require_cluster
+from support.rigs.kubernetes import kubectl
 
 
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
@@ -24,7 +25,6 @@ from support.rigs.kubernetes import kubectl, require_cluster
 def test_the_server_is_verified_as_the_kubeconfig_says(
     changes: dict[str, Any], code: int, words: str, tmp_path: Path
 ) -> None:
-    require_cluster()
     content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     cluster = {**content["clusters"][0]["cluster"], **changes}
     content["clusters"][0]["cluster"] = {key: value for key, value in cluster.items() if value is not None}

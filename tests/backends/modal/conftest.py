@@ -9,6 +9,10 @@ from support.rigs.base import Rig
 from support.rigs.modal import environment
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.modal)
+
+
 @pytest.fixture(scope="session")
 def double() -> Iterator[ModalDouble]:
     """One double for all tests here; the function is deployed to it once."""
