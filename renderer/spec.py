@@ -105,7 +105,7 @@ def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
     """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
     request = gpu_request.parse(settings.gpu) if settings.gpu is not None else None
     if picture is not None:
-        encoders.check(settings.encoder, picture)
+        encoders.check_encoder(settings.encoder, picture)
         if request is not None:
             gpu_request.require_encoder(request, settings.encoder)
 

@@ -1,6 +1,6 @@
-"""Looks at this machine or container: what renders, what encodes, what is missing, and what to do about it.
+"""Checks of this machine or container: what can render, what can encode, what is missing and how to install it.
 
-Needs nothing but Python: ``python3 -m renderer.doctor`` works in a plain checkout.
+They need nothing but Python: ``python3 -m renderer.doctor`` works in a plain checkout.
 """
 
 from __future__ import annotations
@@ -8,19 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from backends.diagnostics import Check
-from renderer.doctor import container, gl, machine, nvidia, programs, video
+from renderer.doctor.container import check_container
+from renderer.doctor.gl import check_opengl
+from renderer.doctor.machine import check_machine
+from renderer.doctor.nvidia import check_nvidia
+from renderer.doctor.programs import check_programs
+from renderer.doctor.video import check_encoders
 
 CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    machine.lines,
-    programs.lines,
-    nvidia.lines,
-    container.lines,
-    gl.lines,
-    video.lines,
+    check_machine,
+    check_programs,
+    check_nvidia,
+    check_container,
+    check_opengl,
+    check_encoders,
 )
 
 
-def examine() -> Iterator[Check]:
-    """Run every check, slow ones last; each line is given as soon as it is known."""
+def run_checks() -> Iterator[Check]:
+    """Yield the result of each check as soon as it is known; the slow ones come last."""
     for check in CHECKS:
         yield from check()

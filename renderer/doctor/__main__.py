@@ -1,11 +1,11 @@
-"""Runs the doctor without the command line's dependencies: ``python3 -m renderer.doctor [--json]``."""
+"""Runs the checks without the packages that the command line needs: ``python3 -m renderer.doctor [--json]``."""
 
 from __future__ import annotations
 
 import sys
 
-from renderer.doctor import examine
-from renderer.doctor.report import report
+from renderer.doctor import run_checks
+from renderer.doctor.report import print_report
 
 if __name__ == "__main__":
-    sys.exit(report(examine(), as_json="--json" in sys.argv[1:]))
+    sys.exit(print_report(run_checks(), as_json="--json" in sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Inside a container: what NVIDIA's runtime was asked to bring in. Outside: whether a runtime could."""
+"""Checks, in a container, what NVIDIA's runtime was asked to mount; elsewhere, whether containers can use the GPU."""
 
 from __future__ import annotations
 
@@ -7,47 +7,46 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check
-from renderer.system.run import ask, first_line
+from renderer.system.run import first_line, run_program
 
 CAPABILITIES = ("compute", "utility", "video", "graphics")
-_MARKS = ("/.dockerenv", "/run/.containerenv")
-_VARIABLES = {"container", "KUBERNETES_SERVICE_HOST", "NVIDIA_DRIVER_CAPABILITIES"}
+_MARKER_FILES = ("/.dockerenv", "/run/.containerenv")
+_CONTAINER_VARIABLES = {"container", "KUBERNETES_SERVICE_HOST", "NVIDIA_DRIVER_CAPABILITIES"}
 
 
-def lines() -> Iterator[Check]:
-    """Give the lines."""
-    if any(Path(mark).exists() for mark in _MARKS) or _VARIABLES & os.environ.keys():
-        yield _inside()
+def check_container() -> Iterator[Check]:
+    """Yield one check: of this container, or of NVIDIA's container toolkit on this machine."""
+    if any(Path(mark).exists() for mark in _MARKER_FILES) or _CONTAINER_VARIABLES & os.environ.keys():
+        yield _check_capabilities()
     else:
-        yield _toolkit()
+        yield _check_toolkit()
 
 
-def _inside() -> Check:
+def _check_capabilities() -> Check:
     devices = os.environ.get("NVIDIA_VISIBLE_DEVICES", "")
-    asked = os.environ.get("NVIDIA_DRIVER_CAPABILITIES", "")
-    found = f"uid {os.getuid()}, NVIDIA_VISIBLE_DEVICES={devices or 'unset'}, capabilities {asked or 'unset'}"
-    missing = [name for name in CAPABILITIES if name not in asked.split(",")]
-    if devices in {"", "void", "none"} or asked == "all" or not missing:
+    capabilities = os.environ.get("NVIDIA_DRIVER_CAPABILITIES", "")
+    found = f"uid {os.getuid()}, NVIDIA_VISIBLE_DEVICES={devices or 'unset'}, capabilities {capabilities or 'unset'}"
+    missing = [name for name in CAPABILITIES if name not in capabilities.split(",")]
+    if devices in {"", "void", "none"} or capabilities == "all" or not missing:
         return Check("container", "ok", found)
-    todo = f"set NVIDIA_DRIVER_CAPABILITIES={','.join(CAPABILITIES)}: without video no NVENC, without graphics no EGL"
-    return Check("container", "warning", found, todo)
+    hint = f"set NVIDIA_DRIVER_CAPABILITIES={','.join(CAPABILITIES)}: NVENC needs video, and OpenGL needs graphics"
+    return Check("container", "warning", found, hint)
 
 
-def _toolkit() -> Check:
-    code, said = ask(["nvidia-ctk", "--version"])
-    if code != 0:
-        todo = "only containers with a GPU need it: install nvidia-container-toolkit"
-        has_gpu = Path("/proc/driver/nvidia/version").exists()
-        return Check(
-            "container", "warning" if has_gpu else "ok", "no NVIDIA container toolkit", todo if has_gpu else None
-        )
-    return Check("container", "ok", f"{first_line(said)}; {_runtime()}")
+def _check_toolkit() -> Check:
+    code, output = run_program(["nvidia-ctk", "--version"])
+    if code == 0:
+        return Check("container", "ok", f"{first_line(output)}; {_describe_runtime()}")
+    found = "the NVIDIA container toolkit is not installed"
+    if Path("/proc/driver/nvidia/version").exists():
+        return Check("container", "warning", found, "to use the GPU in containers, install nvidia-container-toolkit")
+    return Check("container", "ok", f"{found}; it is not needed without a GPU")
 
 
-def _runtime() -> str:
+def _describe_runtime() -> str:
     if list(Path("/etc/cdi").glob("nvidia*")) or list(Path("/var/run/cdi").glob("nvidia*")):
-        return "CDI devices are described"
-    code, said = ask(["docker", "info", "--format", "{{json .Runtimes}}"])
-    if code == 0 and '"nvidia"' in said:
-        return "docker knows the runtime nvidia"
-    return "no CDI description and no docker runtime: `nvidia-ctk runtime configure` makes one"
+        return "a CDI specification describes the GPUs"
+    code, output = run_program(["docker", "info", "--format", "{{json .Runtimes}}"])
+    if code == 0 and '"nvidia"' in output:
+        return "docker has the runtime nvidia"
+    return "no CDI specification and no docker runtime found: create one with `nvidia-ctk runtime configure`"

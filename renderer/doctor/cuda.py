@@ -1,4 +1,4 @@
-"""Uses CUDA for a moment, in a process of its own: fills GPU memory and reads it back. Prints what came of it."""
+"""Tests CUDA in a separate process: writes GPU memory and reads it back. Prints the name of the GPU."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ PATTERN = 0x5A
 
 
 class CudaError(Exception):
-    """A call failed; the text says which."""
+    """A CUDA call failed; the text says which."""
 
 
-def use() -> str:
-    """Fill memory of the first GPU and read it back; give its name. Raises CudaError."""
+def use_cuda() -> str:
+    """Write memory of the first GPU, read it back, and return the GPU's name. Raises CudaError."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
-        raise CudaError("libcuda.so.1 is not here") from error
+        raise CudaError("libcuda.so.1 is not installed") from error
 
     def call(name: str, *arguments: object) -> None:
         if code := getattr(cuda, name)(*arguments):
@@ -44,6 +44,6 @@ def use() -> str:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{use()}\n")
+        sys.stdout.write(f"{use_cuda()}\n")
     except CudaError as error:
         sys.exit(str(error))

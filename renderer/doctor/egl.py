@@ -1,6 +1,6 @@
-"""Makes an OpenGL context without a screen, in a process of its own, and draws. Prints what drew, a line each.
+"""Tests OpenGL without a screen, in a separate process. Prints GL's vendor, renderer and version, one per line.
 
-Takes the first EGL device, as Manim's OpenGL renderer does.
+It uses the first EGL device, as Manim's OpenGL renderer does.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ class EglError(Exception):
     """A step failed; the text says which."""
 
 
-def draw() -> dict[str, str]:
-    """Clear a small buffer to a colour and read it back; give GL's vendor, renderer, version. Raises EglError."""
-    egl = _library()
-    display = _display(egl)
+def draw_frame() -> dict[str, str]:
+    """Clear a small buffer to a colour and read it back. Return GL's vendor, renderer and version. Raises EglError."""
+    egl = _load_library()
+    display = _open_first_device(egl)
     if not egl.eglInitialize(display, None, None):
         raise EglError("eglInitialize failed")
     egl.eglBindAPI(_OPENGL_API)
     config, count = ctypes.c_void_p(), ctypes.c_int()
     egl.eglChooseConfig(display, (ctypes.c_int * 5)(*_CONFIG), ctypes.byref(config), 1, ctypes.byref(count))
     if not count.value:
-        raise EglError("no EGL configuration can draw OpenGL")
+        raise EglError("no EGL configuration supports OpenGL")
     surface = egl.eglCreatePbufferSurface(display, config, (ctypes.c_int * 5)(*_PBUFFER))
     context = egl.eglCreateContext(display, config, None, None)
     if not egl.eglMakeCurrent(display, surface, surface, context):
         raise EglError("eglMakeCurrent failed")
-    return _drawn(egl)
+    return _clear_and_read(egl)
 
 
-def _library() -> Any:
+def _load_library() -> ctypes.CDLL:
     try:
         egl = ctypes.CDLL("libEGL.so.1")
     except OSError as error:
-        raise EglError("libEGL.so.1 is not here") from error
+        raise EglError("libEGL.so.1 is not installed") from error
     for name in ("eglGetProcAddress", "eglGetDisplay", "eglCreatePbufferSurface", "eglCreateContext"):
         getattr(egl, name).restype = ctypes.c_void_p
     egl.eglInitialize.argtypes = [ctypes.c_void_p] * 3
@@ -55,33 +55,34 @@ def _library() -> Any:
     return egl
 
 
-def _function(egl: Any, name: str, result: Any, *arguments: Any) -> Any:
+def _find_function(egl: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
     address = egl.eglGetProcAddress(name.encode())
     if not address:
-        raise EglError(f"{name} is not there")
+        raise EglError(f"the OpenGL library has no {name}")
     return ctypes.CFUNCTYPE(result, *arguments)(address)
 
 
-def _display(egl: Any) -> Any:
+def _open_first_device(egl: ctypes.CDLL) -> int:
     integer, pointer = ctypes.c_int, ctypes.c_void_p
-    query = _function(egl, "eglQueryDevicesEXT", integer, integer, pointer, pointer)
-    get = _function(egl, "eglGetPlatformDisplayEXT", pointer, integer, pointer, pointer)
+    query = _find_function(egl, "eglQueryDevicesEXT", integer, integer, pointer, pointer)
+    get = _find_function(egl, "eglGetPlatformDisplayEXT", pointer, integer, pointer, pointer)
     devices, count = (pointer * _MAX_DEVICES)(), integer()
     query(_MAX_DEVICES, devices, ctypes.byref(count))
     if not count.value:
-        raise EglError("EGL knows no device")
-    return get(_PLATFORM_DEVICE, devices[0], None)
+        raise EglError("EGL found no device")
+    display: int = get(_PLATFORM_DEVICE, devices[0], None)
+    return display
 
 
-def _drawn(egl: Any) -> dict[str, str]:
+def _clear_and_read(egl: ctypes.CDLL) -> dict[str, str]:
     number = ctypes.c_float
-    clear_color = _function(egl, "glClearColor", None, number, number, number, number)
-    clear = _function(egl, "glClear", None, ctypes.c_uint)
+    clear_color = _find_function(egl, "glClearColor", None, number, number, number, number)
+    clear = _find_function(egl, "glClear", None, ctypes.c_uint)
     whole = ctypes.c_int
-    read = _function(
+    read = _find_function(
         egl, "glReadPixels", None, whole, whole, whole, whole, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p
     )
-    text = _function(egl, "glGetString", ctypes.c_char_p, ctypes.c_uint)
+    text = _find_function(egl, "glGetString", ctypes.c_char_p, ctypes.c_uint)
     clear_color(0.0, 1.0, 0.0, 1.0)
     clear(_COLOR_BUFFER)
     pixel = (ctypes.c_ubyte * 4)()
@@ -93,6 +94,6 @@ def _drawn(egl: Any) -> dict[str, str]:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write("".join(f"{value}\n" for value in draw().values()))
+        sys.stdout.write("".join(f"{value}\n" for value in draw_frame().values()))
     except EglError as error:
         sys.exit(str(error))

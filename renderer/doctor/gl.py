@@ -1,4 +1,4 @@
-"""OpenGL without a screen, for Manim's OpenGL renderer."""
+"""Checks OpenGL without a screen, which Manim's OpenGL renderer needs."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check
-from renderer.system import isolated
-from renderer.system.run import ask, first_line
+from renderer.system.isolated import isolated_command
+from renderer.system.run import first_line, run_program
 
-_SOFTWARE = ("llvmpipe", "softpipe", "SWR")
+_SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "SWR")
 
 
-def lines() -> Iterator[Check]:
-    """Give the line."""
-    code, said = ask(isolated.command("renderer.doctor.egl"))
+def check_opengl() -> Iterator[Check]:
+    """Yield one check: whether OpenGL draws, and whether the GPU or the CPU does it."""
+    code, output = run_program(isolated_command("renderer.doctor.egl"))
     if code != 0:
-        why = first_line(said) if code and code > 0 else f"the OpenGL library broke down (exit code {code})"
-        todo = "only --renderer opengl needs it: apt install libegl1 libgl1-mesa-dri; on a GPU the capability graphics"
-        yield Check("EGL", "warning", why, todo)
+        why = first_line(output) if code and code > 0 else f"the OpenGL library crashed (exit code {code})"
+        hint = "only needed for --renderer opengl: apt install libegl1 libgl1-mesa-dri; a GPU needs capability graphics"
+        yield Check("EGL", "warning", why, hint)
         return
-    vendor, renderer, version = (said.splitlines() + ["unknown"] * 3)[:3]
+    vendor, renderer, version = (output.splitlines() + ["unknown"] * 3)[:3]
     found = f"GL_RENDERER {renderer}, {vendor}, {version}"
-    if not any(name in renderer for name in _SOFTWARE):
+    if not any(name in renderer for name in _SOFTWARE_RENDERERS):
         yield Check("EGL", "ok", found)
     elif Path("/proc/driver/nvidia/version").exists():
-        todo = "NVIDIA_DRIVER_CAPABILITIES must contain graphics, and /usr/share/glvnd/egl_vendor.d a file for NVIDIA"
-        yield Check("EGL", "warning", f"{found}: OpenGL is drawn by the CPU although there is a GPU", todo)
+        hint = "NVIDIA_DRIVER_CAPABILITIES must contain graphics, and /usr/share/glvnd/egl_vendor.d a file for NVIDIA"
+        yield Check("EGL", "warning", f"{found}: the CPU draws OpenGL although there is a GPU", hint)
     else:
-        yield Check("EGL", "ok", f"{found}: OpenGL is drawn by the CPU")
+        yield Check("EGL", "ok", f"{found}: the CPU draws OpenGL")

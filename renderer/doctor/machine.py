@@ -1,4 +1,4 @@
-"""Python and its packages, processors, disk, HOME."""
+"""Checks Python and its packages, the processors, the disk and the home folder."""
 
 from __future__ import annotations
 
@@ -11,57 +11,55 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.diagnostics import Check
+from backends.diagnostics import Check, State
 
-LEAST_PYTHON = (3, 11)
-FEW_BYTES, TOO_FEW_BYTES = 5 * 10**9, 5 * 10**8
+MIN_PYTHON = (3, 11)
+LOW_DISK_BYTES, MIN_DISK_BYTES = 5 * 10**9, 5 * 10**8
 
 
-def lines() -> Iterator[Check]:
-    """Give the lines."""
-    yield _python()
-    yield _manim()
+def check_machine() -> Iterator[Check]:
+    """Yield the checks."""
+    yield _check_python()
+    yield _check_manim()
     cores = len(os.sched_getaffinity(0))
     yield Check("processors", "ok", f"{cores} usable, {platform.machine()}, {platform.platform()}")
-    yield _disk()
-    yield _home()
+    yield _check_disk()
+    yield _check_home()
 
 
-def _python() -> Check:
+def _check_python() -> Check:
     found = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info[:2] >= LEAST_PYTHON:
+    if sys.version_info[:2] >= MIN_PYTHON:
         return Check("Python", "ok", found)
-    return Check("Python", "failure", found, "Manim needs Python 3.11 or newer")
+    return Check("Python", "failure", found, "install Python 3.11 or newer: Manim needs it")
 
 
-def _manim() -> Check:
+def _check_manim() -> Check:
     found = []
     for name in ("manim", "av", "pycairo", "manimpango"):
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            todo = "pip install 'manim-renderer[manim]', or render elsewhere: --backend k8s or modal"
-            return Check("Manim", "warning", f"the Python package {name} is not installed", todo)
+            hint = "pip install 'manim-renderer[manim]', or render elsewhere: --backend k8s or --backend modal"
+            return Check("Manim", "warning", f"the Python package {name} is not installed", hint)
     return Check("Manim", "ok", ", ".join(found))
 
 
-def _disk() -> Check:
+def _check_disk() -> Check:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     found = f"{free / 10**9:.1f} GB free in {folder}"
-    if free >= FEW_BYTES:
+    if free >= LOW_DISK_BYTES:
         return Check("disk", "ok", found)
-    return Check(
-        "disk", "failure" if free < TOO_FEW_BYTES else "warning", found, "free some, or point TMPDIR elsewhere"
-    )
+    state: State = "failure" if free < MIN_DISK_BYTES else "warning"
+    return Check("disk", state, found, "free some disk space, or set TMPDIR to a folder on a larger disk")
 
 
-def _home() -> Check:
+def _check_home() -> Check:
     try:
         home = Path.home()
         with tempfile.TemporaryFile(dir=home):
             return Check("HOME", "ok", f"{home} is writable")
     except (OSError, RuntimeError) as error:
-        return Check(
-            "HOME", "warning", f"not writable: {error}", "set HOME to a writable folder: TeX and fonts cache there"
-        )
+        hint = "set HOME to a writable folder: TeX and fonts keep their caches there"
+        return Check("HOME", "warning", f"not writable: {error}", hint)

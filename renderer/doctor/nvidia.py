@@ -1,4 +1,4 @@
-"""The NVIDIA driver, its GPUs, and CUDA: driver against toolkit against what the packages need."""
+"""Checks the NVIDIA driver, its GPUs and CUDA: the driver, the toolkit and the Python packages must fit together."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check, State
-from renderer.system import isolated, nvml
-from renderer.system.run import ask, first_line
+from renderer.system import nvml
+from renderer.system.isolated import isolated_command
+from renderer.system.run import first_line, run_program
 
 Version = tuple[int, int]
-_PACKAGES = re.compile(r"cupy-cuda(\d+)x|nvidia-cuda-runtime-cu(\d+)|nvidia-cuda-runtime")
-_NONE = "scenes are rendered and encoded on the CPU; ask for a GPU where one is needed: --gpu L4"
+_CUDA_PACKAGES = re.compile(r"cupy-cuda(\d+)x|nvidia-cuda-runtime-cu(\d+)|nvidia-cuda-runtime")
+_NO_DRIVER_HINT = "this machine renders and encodes on the CPU; to use a GPU elsewhere, request one: --gpu L4"
 
 
-def lines() -> Iterator[Check]:
-    """Give the lines."""
+def check_nvidia() -> Iterator[Check]:
+    """Yield the checks; only one where there is no driver."""
     try:
-        driver = nvml.read()
+        driver = nvml.read_driver()
     except nvml.NvmlError as error:
-        yield Check("driver", "warning", f"no NVIDIA driver: {error}", _NONE)
+        yield Check("driver", "warning", f"no NVIDIA driver: {error}", _NO_DRIVER_HINT)
         return
-    yield Check("driver", "ok", f"{driver.version}, serves CUDA {_written(driver.cuda)}")
+    yield Check("driver", "ok", f"{driver.version}, supports CUDA {_format_version(driver.cuda)}")
     if not driver.devices:
-        yield Check(
-            "GPU", "warning", "the driver is here, but no GPU", "request one; NVIDIA_VISIBLE_DEVICES may hide it"
-        )
+        hint = "request a GPU, and check that NVIDIA_VISIBLE_DEVICES does not hide it"
+        yield Check("GPU", "warning", "the driver is installed, but no GPU is visible", hint)
     for device in driver.devices:
-        yield Check("GPU", "ok", _device(device))
-    yield from _cuda(driver.cuda)
-    yield _smi()
+        yield Check("GPU", "ok", _describe_device(device))
+    yield _compare_versions(driver.cuda)
+    yield _use_cuda()
+    yield _run_nvidia_smi()
 
 
-def _device(device: nvml.Device) -> str:
+def _describe_device(device: nvml.Device) -> str:
     parts = [device.name]
     if device.memory is not None:
         parts.append(f"{device.memory} MiB ({device.free} free)")
@@ -46,36 +47,45 @@ def _device(device: nvml.Device) -> str:
     return ", ".join(parts)
 
 
-def _cuda(driver: Version) -> Iterator[Check]:
-    toolkit, need = toolkit_version(), _need()
-    found = f"driver {_written(driver)}"
-    found += f" ≥ toolkit {_written(toolkit)}" if toolkit and toolkit <= driver else ""
-    state, todo = judge(driver, toolkit, need)
-    if todo is None:
-        wanted = f"; packages need {need[0]}: {need[1]}" if need else ""
-        yield Check("CUDA", "ok", f"{found}{'' if toolkit else ', no toolkit (only compute scripts need one)'}{wanted}")
-    else:
-        yield Check("CUDA", state, f"driver {_written(driver)}, toolkit {_written(toolkit)}", todo)
-    code, said = ask(isolated.command("renderer.doctor.cuda"))
+def _compare_versions(driver: Version) -> Check:
+    toolkit, need = find_toolkit_version(), _find_needed_version()
+    state, hint = judge_versions(driver, toolkit, need)
+    if hint:
+        return Check("CUDA", state, f"driver {_format_version(driver)}, toolkit {_format_version(toolkit)}", hint)
+    found = f"driver {_format_version(driver)}"
+    found += f" ≥ toolkit {_format_version(toolkit)}" if toolkit else ", no toolkit (only compute scripts need one)"
+    found += f"; packages need {need[0]}: {need[1]}" if need else ""
+    return Check("CUDA", "ok", found)
+
+
+def _use_cuda() -> Check:
+    code, output = run_program(isolated_command("renderer.doctor.cuda"))
     if code == 0:
-        yield Check("CUDA works", "ok", f"memory of {said} was filled and read back")
-    else:
-        yield Check("CUDA works", "failure", first_line(said), "look at `nvidia-smi`, and at what gives the GPU to you")
+        return Check("CUDA works", "ok", f"wrote and read memory of {output}")
+    hint = "run `nvidia-smi`, and check your container runtime or the cluster's device plugin"
+    return Check("CUDA works", "failure", first_line(output), hint)
 
 
-def judge(driver: Version, toolkit: Version | None, need: tuple[int, str] | None) -> tuple[State, str | None]:
-    """Compare: driver ≥ toolkit ≥ need. Gives state and what to do; None when all is well."""
+def judge_versions(driver: Version, toolkit: Version | None, need: tuple[int, str] | None) -> tuple[State, str | None]:
+    """Return whether the CUDA versions fit together, driver ≥ toolkit and packages, and a hint if they do not.
+
+    ``need`` is the major version that a package needs, and that package.
+    """
     if toolkit and toolkit[0] > driver[0]:
-        return "failure", f"update the driver, or build the image with --base for CUDA {_written(driver)} or older"
+        return (
+            "failure",
+            f"update the driver, or build the image with --base for CUDA {_format_version(driver)} or older",
+        )
     if toolkit and toolkit > driver:
-        return "warning", "works with most libraries (same major version); an older toolkit or newer driver is safer"
+        hint = "most libraries work (same major version); to be safe use an older toolkit or a newer driver"
+        return "warning", hint
     if need and need[0] > driver[0]:
-        return "failure", f"{need[1]} needs CUDA {need[0]}: install its build for CUDA {driver[0]}"
+        return "failure", f"{need[1]} needs CUDA {need[0]}: install its version for CUDA {driver[0]}"
     return "ok", None
 
 
-def toolkit_version() -> Version | None:
-    """Find the CUDA toolkit: the image's variable, or what stands in /usr/local/cuda."""
+def find_toolkit_version() -> Version | None:
+    """Return the version of the CUDA toolkit, from CUDA_VERSION (set in NVIDIA's images) or /usr/local/cuda."""
     text = os.environ.get("CUDA_VERSION", "")
     if not text:
         try:
@@ -86,24 +96,23 @@ def toolkit_version() -> Version | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _need() -> tuple[int, str] | None:
-    """Find the greatest major CUDA version that an installed package was built for, and its name."""
+def _find_needed_version() -> tuple[int, str] | None:
+    """Return the greatest major CUDA version that an installed package was built for, and that package."""
     needs = []
     for distribution in importlib.metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower()
-        if found := _PACKAGES.fullmatch(name):
+        if found := _CUDA_PACKAGES.fullmatch(name):
             major = found[1] or found[2] or distribution.version.partition(".")[0]
             needs.append((int(major), f"{name} {distribution.version}"))
     return max(needs, default=None)
 
 
-def _smi() -> Check:
-    code, said = ask(["nvidia-smi", "-L"])
+def _run_nvidia_smi() -> Check:
+    code, output = run_program(["nvidia-smi", "-L"])
     if code == 0:
-        return Check("nvidia-smi", "ok", first_line(said).partition(" (UUID")[0])
-    todo = "the capability `utility` brings it into a container"
-    return Check("nvidia-smi", "warning", first_line(said), todo)
+        return Check("nvidia-smi", "ok", first_line(output).partition(" (UUID")[0])
+    return Check("nvidia-smi", "warning", first_line(output), "in a container, add the driver capability `utility`")
 
 
-def _written(version: Version | None) -> str:
+def _format_version(version: Version | None) -> str:
     return f"{version[0]}.{version[1]}" if version else "none"

@@ -1,4 +1,4 @@
-"""TeX, fonts and ffmpeg."""
+"""Checks TeX, fonts and the ffmpeg program."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ import shutil
 from collections.abc import Iterator
 
 from backends.diagnostics import Check
-from renderer.system.run import ask, first_line
+from renderer.system.run import first_line, run_program
 
-_TEX = ("latex", "xelatex", "dvisvgm")
+_TEX_PROGRAMS = ("latex", "xelatex", "dvisvgm")
 _TEX_FILES = ("standalone.cls", "amsmath.sty", "babel.sty", "ctex.sty", "dsfont.sty", "lmodern.sty", "physics.sty")
-_FONTS = {"Chinese, Japanese, Korean": ":lang=zh-cn", "emoji": ":lang=und-zsye"}
+_FONT_PATTERNS = {"Chinese, Japanese, Korean": ":lang=zh-cn", "emoji": ":lang=und-zsye"}
 
 
-def lines() -> Iterator[Check]:
-    """Give the lines."""
-    yield _tex()
-    yield _fonts()
-    yield _ffmpeg()
+def check_programs() -> Iterator[Check]:
+    """Yield the checks."""
+    yield _check_tex()
+    yield _check_fonts()
+    yield _check_ffmpeg()
 
 
-def _tex() -> Check:
-    missing = [name for name in _TEX if shutil.which(name) is None]
+def _check_tex() -> Check:
+    missing = [name for name in _TEX_PROGRAMS if shutil.which(name) is None]
     if missing:
-        todo = "apt install texlive-latex-extra texlive-xetex texlive-lang-chinese dvisvgm, or use the image"
-        return Check("TeX", "warning", f"not installed: {', '.join(missing)}", f"for formulas: {todo}")
-    _, places = ask(["kpsewhich", *_TEX_FILES])
-    absent = [name for name in _TEX_FILES if name not in places]
-    _, version = ask(["latex", "--version"])
-    if absent:
-        return Check(
-            "TeX", "warning", f"{first_line(version)}; without {', '.join(absent)}", "install them, or TEX=full"
+        hint = (
+            "for formulas: apt install texlive-latex-extra texlive-xetex texlive-lang-chinese dvisvgm, or use the image"
         )
+        return Check("TeX", "warning", f"not installed: {', '.join(missing)}", hint)
+    _, paths = run_program(["kpsewhich", *_TEX_FILES])
+    _, version = run_program(["latex", "--version"])
+    if absent := [name for name in _TEX_FILES if name not in paths]:
+        found = f"{first_line(version)}; not installed: {', '.join(absent)}"
+        return Check("TeX", "warning", found, "install these TeX packages, or build the image with TEX=full")
     return Check("TeX", "ok", first_line(version))
 
 
-def _fonts() -> Check:
-    code, listed = ask(["fc-list", ":", "family"])
+def _check_fonts() -> Check:
+    code, listed = run_program(["fc-list", ":", "family"])
     if code is None:
         return Check("fonts", "warning", f"fc-list is {listed}", "apt install fontconfig fonts-noto-core")
-    missing = [script for script, pattern in _FONTS.items() if not ask(["fc-list", pattern, "family"])[1]]
     found = f"{len(set(listed.splitlines()))} families"
+    missing = [name for name, pattern in _FONT_PATTERNS.items() if not run_program(["fc-list", pattern, "family"])[1]]
     if missing:
-        todo = "apt install fonts-noto-cjk fonts-symbola, or their text becomes boxes"
-        return Check("fonts", "warning", f"{found}, none for {' and '.join(missing)}", todo)
-    if ask(["fc-match", "--format", "%{color}", "emoji"])[1] == "True":
-        todo = "only scenes with emoji: docker/fonts.conf of the project shows how to prefer outlines (Symbola)"
-        return Check("fonts", "warning", f"{found}; emoji are color pictures, which Manim's Text leaves out", todo)
+        hint = "apt install fonts-noto-cjk fonts-symbola; without them such text is drawn as boxes"
+        return Check("fonts", "warning", f"{found}, none for {' and '.join(missing)}", hint)
+    if run_program(["fc-match", "--format", "%{color}", "emoji"])[1] == "True":
+        hint = "only for scenes with emoji: prefer an outline font (Symbola) as docker/fonts.conf does"
+        return Check("fonts", "warning", f"{found}; emoji are colour bitmaps, which Manim's Text does not draw", hint)
     return Check("fonts", "ok", f"{found}, with Chinese, Japanese, Korean and emoji")
 
 
-def _ffmpeg() -> Check:
-    code, version = ask(["ffmpeg", "-version"])
+def _check_ffmpeg() -> Check:
+    code, version = run_program(["ffmpeg", "-version"])
     if code != 0:
-        todo = "only NVENC with drivers below 570 needs it: apt install ffmpeg"
-        return Check("ffmpeg", "warning", f"the program is {first_line(version)}", todo)
+        hint = "only needed for NVENC with drivers older than 570: apt install ffmpeg"
+        return Check("ffmpeg", "warning", f"the program is {first_line(version)}", hint)
     return Check("ffmpeg", "ok", first_line(version).partition(" Copyright")[0])

@@ -1,4 +1,4 @@
-"""How a doctor's report looks, of this machine and of every backend."""
+"""Prints the checks of this machine, or of a backend."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from backends.exit_codes import ExitCode
 _MARKS: Mapping[State, str] = {"ok": "✓", "warning": "!", "failure": "✗"}
 
 
-def report(checks: Iterable[Check], *, as_json: bool) -> ExitCode:
-    """Write the checks to stdout: each as soon as it is known, or one JSON document at the end.
+def print_report(checks: Iterable[Check], *, as_json: bool) -> ExitCode:
+    """Print the checks to stdout: each as soon as it is known, or all as one JSON document at the end.
 
-    Gives OK unless one failed; warnings are no failures.
+    Return BACKEND if a check failed, otherwise OK; a warning is not a failure.
     """
     seen = []
     for check in checks:
         seen.append(check)
         if not as_json:
-            sys.stdout.write(_written(check))
+            sys.stdout.write(_format_check(check))
             sys.stdout.flush()
     if as_json:
         sys.stdout.write(json.dumps([asdict(check) for check in seen], ensure_ascii=False) + "\n")
     return ExitCode.BACKEND if any(check.state == "failure" for check in seen) else ExitCode.OK
 
 
-def _written(check: Check) -> str:
-    todo = "" if check.todo is None else f"    → {check.todo}\n"
-    return f"{_MARKS[check.state]} {check.name:<12} {check.found}\n{todo}"
+def _format_check(check: Check) -> str:
+    hint = "" if check.todo is None else f"    → {check.todo}\n"
+    return f"{_MARKS[check.state]} {check.name:<12} {check.found}\n{hint}"

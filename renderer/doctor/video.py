@@ -1,4 +1,4 @@
-"""Opens the encoders for real."""
+"""Checks the video encoders by encoding with them."""
 
 from __future__ import annotations
 
@@ -7,44 +7,48 @@ import importlib.util
 from collections.abc import Iterator
 
 from backends.diagnostics import Check
+from backends.problem import Problem
 from renderer.video.catalog import ENCODERS
-from renderer.video.diagnosis import Refusal
-from renderer.video.probe import sessions
+from renderer.video.probe import count_sessions
 
-_VIA = {"pyav": "PyAV", "ffmpeg": "the ffmpeg program"}
+_PROGRAMS = {"pyav": "PyAV", "ffmpeg": "the ffmpeg program"}
 
 
-def lines() -> Iterator[Check]:
-    """Give the lines."""
+def check_encoders() -> Iterator[Check]:
+    """Yield the checks: x264, and NVENC's codecs where there is a driver."""
     if importlib.util.find_spec("av") is not None:
-        yield _software()
+        yield _check_x264()
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        yield Check("NVENC", "ok", "not looked for: there is no NVIDIA driver")
+        yield Check("NVENC", "ok", "not checked: there is no NVIDIA driver")
         return
     for name in ("nvenc", "hevc_nvenc", "av1_nvenc"):
-        yield _nvenc(name)
+        yield _check_nvenc(name)
 
 
-def _software() -> Check:
-    found = sessions("libx264", "pyav", {}, 1)
+def _check_x264() -> Check:
+    found = count_sessions("libx264", "pyav", {}, 1)
     if isinstance(found, int):
         return Check("x264", "ok", "encodes through PyAV")
-    return Check("x264", "failure", found.reason, "pip install --force-reinstall av")
+    return Check("x264", "failure", found.message, "pip install --force-reinstall av")
 
 
-def _nvenc(name: str) -> Check:
+def _check_nvenc(name: str) -> Check:
     encoder = ENCODERS[name]
-    refusals: dict[str, Refusal] = {}
-    for via, words in _VIA.items():
-        if via == "pyav" and importlib.util.find_spec("av") is None:
-            refusals[via] = Refusal("PyAV is not installed", "pip install av")
-            continue
-        found = sessions(encoder.codec, via, dict(encoder.options), 2)
-        if isinstance(found, int):
-            others = "".join(f"; {_VIA[tried]}: {why}" for tried, why in refusals.items())
-            return Check(name, "ok", f"{encoder.codec} encodes through {words}{others}")
-        refusals[via] = found
-    why = "; ".join(f"{_VIA[via]}: {reason}" for via, reason in refusals.items())
-    return Check(name, "warning", f"{encoder.codec} does not open. {why}", next(reversed(refusals.values())).remedy)
+    problems: list[str] = []
+    hint = None
+    for via, program in _PROGRAMS.items():
+        found = _probe_nvenc(encoder.codec, via, dict(encoder.options))
+        if found is None:
+            return Check(name, "ok", "; ".join([f"{encoder.codec} encodes through {program}", *problems]))
+        problems.append(f"{program}: {found.message}")
+        hint = found.hint
+    return Check(name, "warning", f"{encoder.codec} cannot be used. {'; '.join(problems)}", hint)
+
+
+def _probe_nvenc(codec: str, via: str, options: dict[str, str]) -> Problem | None:
+    if via == "pyav" and importlib.util.find_spec("av") is None:
+        return Problem(message="PyAV is not installed", hint="pip install av")
+    found = count_sessions(codec, via, options, 2)
+    return None if isinstance(found, int) else found

@@ -21,7 +21,7 @@ from renderer.engine.patches import installer
 from renderer.engine.process.file_lock import share_made_files
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneRequest
-from renderer.video.pyav_encoder import opened_by
+from renderer.video.pyav_encoder import select_encoder_class
 
 
 def take_over(
@@ -48,7 +48,7 @@ def take_over(
     tqdm.monitor_interval = 0  # its thread would outlive no fork
     installer.install()
     share_made_files(request.scratch / "files.lock")
-    opened = opened_by(request.choice or MANIM, scene.session_spec.video_encoder)
+    opened = select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder)
     crew = Stepper(
         scene,
         Plan(

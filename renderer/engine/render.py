@@ -24,7 +24,7 @@ from renderer.engine.process.fork import begin_scene
 from renderer.engine.process.output_replay import Prints
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.system.limits import painters_that_fit
+from renderer.system.limits import count_chunk_renderers_that_fit
 
 if TYPE_CHECKING:
     from renderer.engine.parallel.scheduler import Stepper
@@ -67,7 +67,7 @@ def _side_by_side(slots: ProcessSlots) -> int:
     """Bound the painters by the memory too."""
     from manim import config
 
-    return min(slots.n, painters_that_fit(config.pixel_width, config.pixel_height))
+    return min(slots.n, count_chunk_renderers_that_fit(config.pixel_width, config.pixel_height))
 
 
 def _why_serial() -> str | None:
@@ -134,12 +134,12 @@ def _serially(request: SceneRequest, why: str) -> SceneReport:
 
 def _open_serially(request: SceneRequest, scene: Any) -> None:
     """Leave encoding to Manim, except where the ffmpeg program was chosen."""
-    from renderer.video.ffmpeg_encoder import ProgramEncoder
-    from renderer.video.pyav_encoder import opened_by
+    from renderer.video.ffmpeg_encoder import FfmpegEncoder
+    from renderer.video.pyav_encoder import select_encoder_class
 
     spec = scene.session_spec.video_encoder
-    if opened_by(request.choice or MANIM, spec) is ProgramEncoder:
-        scene.renderer.file_writer._create_segment_encoder = lambda target: ProgramEncoder(target, spec)  # noqa: SLF001
+    if select_encoder_class(request.choice or MANIM, spec) is FfmpegEncoder:
+        scene.renderer.file_writer._create_segment_encoder = lambda target: FfmpegEncoder(target, spec)  # noqa: SLF001
 
 
 def _in_parallel(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:

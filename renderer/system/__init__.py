@@ -1,1 +1,1 @@
-"""What this machine offers: programs, limits, GPUs."""
+"""Information about this machine and its programs: cores, memory, GPUs, output of other programs."""

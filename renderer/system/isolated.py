@@ -1,4 +1,4 @@
-"""Runs a module of ours in a Python process of its own, from an installation or from a plain checkout."""
+"""The command that runs one of renderer's modules in a separate, isolated Python process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 _ROOT = str(Path(__file__).parents[2])
 
 
-def command(module: str, *arguments: str) -> list[str]:
-    """Give the command. The current folder and PYTHON… variables do not count in that process."""
+def isolated_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs ``module`` as a program, from an installation or from a plain checkout.
+
+    The process ignores the current folder and all PYTHON… variables.
+    """
     code = f"import runpy, sys; sys.path.insert(0, {_ROOT!r}); runpy.run_module({module!r}, run_name='__main__')"
     return [sys.executable, "-I", "-c", code, *arguments]

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory, container limits honoured."""
+"""The cores and the memory that this process may use. Container limits (cgroups version 1 and 2) are respected."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-_PROCESS_BYTES = 100 * 2**20  # what a painter changes of the memory that it shares with its parent
-_PICTURE_BYTES = 4 * 4 + 60 * 1.5  # a pixel: four RGBA arrays, and the pictures that x264 looks ahead and back to
+_PROCESS_BYTES = 100 * 2**20  # the memory that a chunk renderer does not share with its parent
+_BYTES_PER_PIXEL = 4 * 4 + 60 * 1.5  # four RGBA arrays, and the 60 yuv420p frames that x264 holds
 
 
-def usable_cores() -> int:
-    """Count the cores: the affinity mask, cut by the cgroups' quotas (v2 or v1), at least one."""
+def count_usable_cores() -> int:
+    """Return the number of cores in the affinity mask, reduced by the cgroups' CPU quotas; at least one."""
     quotas = [*map(_quota_v2, _cgroups("cpu")), *map(_quota_v1, _cgroups("cpu"))]
     cores = [len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in quotas if quota)]
     return max(1, min(cores))
 
 
-def painters_that_fit(width: int, height: int) -> int:
-    """Count the painters of such frames for which there is memory now, at least one."""
-    return max(1, int(free_memory() // (_PROCESS_BYTES + width * height * _PICTURE_BYTES)))
+def count_chunk_renderers_that_fit(width: int, height: int) -> int:
+    """Return how many chunk renderers fit into the free memory, for frames of this size in pixels; at least one."""
+    return max(1, int(measure_free_memory() // (_PROCESS_BYTES + width * height * _BYTES_PER_PIXEL)))
 
 
-def free_memory() -> float:
-    """Give the bytes that may still be taken: the machine's, cut by the cgroups' limits (v2 or v1)."""
+def measure_free_memory() -> float:
+    """Return the bytes that this process may still allocate: the machine's, reduced by the cgroups' limits."""
     names = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
-    left = [_left(group, *pair) for group in _cgroups("memory") for pair in names]
+    left = [_free_in_cgroup(group, *pair) for group in _cgroups("memory") for pair in names]
     return min([float(_meminfo()["MemAvailable"]) * 1024, *(free for free in left if free is not None)])
 
 
-def _left(group: Path, limit: str, used: str) -> float | None:
+def has_avx512() -> bool:
+    """Return whether the processor has AVX-512; False where the system does not say."""
+    try:
+        return " avx512f " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+def _free_in_cgroup(group: Path, limit: str, used: str) -> float | None:
+    """Return the bytes left below a cgroup's limit; None where it has no limit."""
     texts = _read(group / limit), _read(group / used)
     if not all(text and text.isdigit() for text in texts):
         return None
@@ -39,7 +48,7 @@ def _left(group: Path, limit: str, used: str) -> float | None:
 
 
 def _reclaimable(group: Path) -> int:
-    """Give the bytes of the page cache that the cgroup's use counts, and that give way."""
+    """Return the bytes of page cache that count as used, but that the kernel frees when memory is needed."""
     text = _read(group / "memory.stat") or ""
     counts = dict(line.split(" ", 1) for line in text.splitlines())
     return int(counts.get("total_inactive_file") or counts.get("inactive_file") or 0)
@@ -50,19 +59,11 @@ def _meminfo() -> dict[str, str]:
     return {key: rest.split()[0] for key, _, rest in (line.partition(":") for line in lines)}
 
 
-def has_avx512() -> bool:
-    """Tell whether the processor has AVX-512; False where the system does not tell."""
-    try:
-        return " avx512f " in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-
-
 def _cgroups(controller: str) -> Iterator[Path]:
-    """Give the folders of this process's cgroup and of those above it, whose limits hold too; see cgroups(7)."""
+    """Yield the folder of this process's cgroup and those of its parents: all their limits apply (cgroups(7))."""
     for line in (_read(Path("/proc/self/cgroup")) or "").splitlines():
         _, controllers, path = line.split(":", 2)
-        if not controllers or controller in controllers.split(","):  # version 2, or this controller's of version 1
+        if not controllers or controller in controllers.split(","):  # version 2, or this controller of version 1
             top = _CGROUP / controller if controllers else _CGROUP
             own = top / path.lstrip("/")
             yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(top))

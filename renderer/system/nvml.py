@@ -1,4 +1,7 @@
-"""Reads GPUs from NVML, the library below nvidia-smi, without any package. As a program prints the driver's version."""
+"""Reads the NVIDIA driver and its GPUs from NVML, the library that nvidia-smi uses. Needs no Python package.
+
+Run as a program, it prints the version of the driver.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_TEXT = 96
+_TEXT_BYTES = 96
 
 
 class _Memory(ctypes.Structure):
@@ -17,7 +20,7 @@ class _Memory(ctypes.Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One GPU: memory in MiB, temperature in degrees Celsius; None where the GPU does not tell."""
+    """One GPU. ``memory`` and ``free`` are in MiB, ``temperature`` in °C; None where the GPU does not report it."""
 
     name: str
     memory: int | None
@@ -29,7 +32,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """The driver's version, the CUDA version that it serves, and its GPUs."""
+    """The version of the driver, the newest CUDA version that it supports, and its GPUs."""
 
     version: str
     cuda: tuple[int, int]
@@ -37,11 +40,11 @@ class Driver:
 
 
 class NvmlError(Exception):
-    """NVML is missing or does not start; the text says which."""
+    """NVML is missing or does not start; the text says which of the two."""
 
 
-def read() -> Driver:
-    """Read everything. Raises NvmlError."""
+def read_driver() -> Driver:
+    """Return the driver and all its GPUs. Raises NvmlError."""
     with _started() as nvml:
         cuda = ctypes.c_int()
         nvml.nvmlSystemGetCudaDriverVersion_v2(ctypes.byref(cuda))
@@ -59,7 +62,7 @@ def _started() -> Iterator[ctypes.CDLL]:
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError as error:
-        raise NvmlError("libnvidia-ml.so.1 is not here") from error
+        raise NvmlError("libnvidia-ml.so.1 is not installed") from error
     if code := nvml.nvmlInit_v2():
         nvml.nvmlErrorString.restype = ctypes.c_char_p
         raise NvmlError(f"NVML does not start: {nvml.nvmlErrorString(code).decode()}")
@@ -70,8 +73,8 @@ def _started() -> Iterator[ctypes.CDLL]:
 
 
 def _text(function: ctypes._NamedFuncPointer, *arguments: object) -> str:
-    buffer = ctypes.create_string_buffer(_TEXT)
-    return buffer.value.decode() if function(*arguments, buffer, ctypes.c_uint(_TEXT)) == 0 else "unknown"
+    buffer = ctypes.create_string_buffer(_TEXT_BYTES)
+    return buffer.value.decode() if function(*arguments, buffer, ctypes.c_uint(_TEXT_BYTES)) == 0 else "unknown"
 
 
 def _device(nvml: ctypes.CDLL, index: int) -> Device:
@@ -95,6 +98,6 @@ def _device(nvml: ctypes.CDLL, index: int) -> Device:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(read().version)
+        sys.stdout.write(read_driver().version)
     except NvmlError as error:
         sys.exit(str(error))

@@ -1,1 +1,1 @@
-"""Chooses the video encoder: NVENC where it really opens, x264 elsewhere, and says why."""
+"""Video encoding: which encoder to use, the encoders themselves, and the joining of files without encoding again."""

@@ -1,4 +1,4 @@
-"""The encoders that ``--encoder`` names. Imports nothing slow: requests are checked with it before they are sent."""
+"""The encoders that ``--encoder`` accepts. The client checks requests with it, so it imports nothing slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from renderer.model import RenderSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """One encoder: FFmpeg's name of it, the containers that it can fill, its options for good quality."""
+    """One encoder: FFmpeg's name of its codec, the containers that can hold it, and its options for good quality."""
 
     codec: str
     containers: tuple[str, ...] = ("mp4", "mov")
@@ -20,27 +20,27 @@ class Encoder:
 
     @property
     def nvenc(self) -> bool:
-        """Whether a GPU does the work."""
+        """Whether it runs on an NVIDIA GPU."""
         return self.codec.endswith("_nvenc")
 
 
-def _nvenc(quality: str) -> dict[str, str]:
-    """Ask for constant quality. No B-frames: every segment then begins at time 0 and joins without a seam."""
+def _nvenc_options(quality: str) -> dict[str, str]:
+    """Return the options for constant quality. Without B-frames each file begins at time 0, so that files join."""
     return {"preset": "p4", "tune": "hq", "rc": "vbr", "cq": quality, "b": "0", "bf": "0"}
 
 
 ENCODERS: Mapping[str, Encoder] = {
     "x264": Encoder(codec="libx264"),
-    "nvenc": Encoder(codec="h264_nvenc", options=_nvenc("21")),
-    "h264_nvenc": Encoder(codec="h264_nvenc", options=_nvenc("21")),
-    "hevc_nvenc": Encoder(codec="hevc_nvenc", options=_nvenc("24")),
-    "av1_nvenc": Encoder(codec="av1_nvenc", containers=("mp4", "webm"), options=_nvenc("30")),
+    "nvenc": Encoder(codec="h264_nvenc", options=_nvenc_options("21")),
+    "h264_nvenc": Encoder(codec="h264_nvenc", options=_nvenc_options("21")),
+    "hevc_nvenc": Encoder(codec="hevc_nvenc", options=_nvenc_options("24")),
+    "av1_nvenc": Encoder(codec="av1_nvenc", containers=("mp4", "webm"), options=_nvenc_options("30")),
 }
 NAMES = ("auto", *ENCODERS)
 
 
-def check(name: str, settings: RenderSettings) -> None:
-    """Refuse an encoder that there is not, or that cannot make the file asked for. Raises SpecError."""
+def check_encoder(name: str, settings: RenderSettings) -> None:
+    """Raise SpecError if there is no such encoder, or if it cannot produce the requested kind of file."""
     if name == "auto":
         return
     if name not in ENCODERS:
@@ -48,16 +48,15 @@ def check(name: str, settings: RenderSettings) -> None:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SpecError(
             f"there is no encoder {name!r}",
-            hint=f"{hint}encoders: {', '.join(NAMES)}; any other codec of FFmpeg by video_codec in manim.cfg",
+            hint=f"{hint}encoders: {', '.join(NAMES)}; for another FFmpeg codec set [video_encoder] codec in manim.cfg",
         )
-    reason = unfit(ENCODERS[name], settings)
-    if reason:
-        raise SpecError(f"the encoder {name!r} {reason}", hint="leave --encoder out, or choose another --format")
+    if reason := find_incompatibility(ENCODERS[name], settings):
+        raise SpecError(f"the encoder {name!r} {reason}", hint="leave out --encoder, or choose another --format")
 
 
-def unfit(encoder: Encoder, settings: RenderSettings) -> str | None:
-    """Say why the encoder cannot make the file that is asked for; None when it can."""
+def find_incompatibility(encoder: Encoder, settings: RenderSettings) -> str | None:
+    """Return why the encoder cannot produce the requested kind of file, as a predicate; None if it can."""
     container = settings.format or ("mov" if settings.transparent else "mp4")
     if container not in encoder.containers:
         return f"cannot make {container} files, only {' and '.join(encoder.containers)}"
-    return "keeps no transparency" if settings.transparent else None
+    return "cannot store transparency" if settings.transparent else None

@@ -1,4 +1,4 @@
-"""Joins the clips of one play into the file that Manim would have written, without encoding again."""
+"""Joins the encoded chunks of one play into the file that Manim would have written, without encoding again."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from typing import Any
 
 import av
 
+from renderer.video.encoder_spec import VideoEncoderSpec
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file without sound, and the number of its frames."""
+    """A video file without sound, and its number of frames."""
 
     path: Path
     frames: int
 
 
-def join(clips: Iterable[Clip], target: Path, spec: Any) -> None:  # Manim's VideoEncoderSpec
+def join_clips(clips: Iterable[Clip], target: Path, spec: VideoEncoderSpec) -> None:
     """Copy the packets of the clips, in order, into one file at ``target``.
 
-    Manim's own joining, of plays, takes each file to be as long as its header says, in thousandths of a second. So a
-    play in clips would end at another time than a play in one.
+    Manim itself joins files by the durations in their headers, which are rounded to thousandths of a second. A play
+    in several clips would therefore end at another time than the same play in one file. This counts in frames.
     """
     with av.open(target, mode="w", format=spec.container_format) as output:
         stream = None
-        for packet, first in _packets(clips):
+        for packet, first in _read_packets(clips):
             stream = stream or output.add_stream_from_template(packet.stream)
-            _count_in_frames(packet, Fraction(spec.frame_rate), first)
+            _set_times(packet, Fraction(spec.frame_rate), first)
             packet.stream = stream
             output.mux(packet)
 
 
-def _packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
-    """Yield each packet, and the number of frames before its clip."""
+def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
+    """Yield each packet with the number of frames before its clip."""
     first = 0
     for clip in clips:
         with av.open(clip.path) as source:
@@ -45,8 +47,8 @@ def _packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
         first += clip.frames
 
 
-def _count_in_frames(packet: Any, frame_rate: Fraction, first: int) -> None:
-    """Give the packet times in frames, as encoders do; the file rounds them to times of its own."""
+def _set_times(packet: Any, frame_rate: Fraction, first: int) -> None:
+    """Express the packet's times in frames, as encoders do; the container rounds them to its own time base."""
     frames = packet.time_base * frame_rate
     packet.pts = first + round(packet.pts * frames)
     packet.dts = first + round(packet.dts * frames)

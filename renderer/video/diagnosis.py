@@ -1,33 +1,25 @@
-"""Turns what FFmpeg logs when NVENC does not open into a reason and a remedy."""
+"""Turns what FFmpeg logs when NVENC does not open into a cause and a hint."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from renderer.system import isolated
-from renderer.system.run import ask
+from backends.problem import Problem
+from renderer.system.isolated import isolated_command
+from renderer.system.run import run_program
 
-_ABLE = "T4, L4, A10, L40S and RTX PRO 6000 have one; A100, H100, H200 and B200 have none (`renderer gpus`)"
+_GPUS_WITH_NVENC = (
+    "use a GPU with a video encoder (T4, L4, A10, L40S or RTX PRO 6000; A100, H100, H200 and B200 have none): "
+    "`renderer gpus` lists them with their codecs"
+)
 
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an encoder did not open, in one clause, and what to do about it."""
-
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-# The messages are those of FFmpeg's libavcodec/nvenc.c and of the loader that it uses, 4.4 to 8.
-_KNOWN: tuple[tuple[str, str, str], ...] = (
+# (pattern in the log, cause, hint). The messages are those of FFmpeg's libavcodec/nvenc.c and of the loader that it
+# uses (nv-codec-headers), versions 4.4 to 8.
+_CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"Cannot load libcuda\.so",
         "there is no NVIDIA driver here",
-        "give the job a GPU (--gpu L4); in a container of your own, run it with --gpus all",
+        "give the job a GPU (--gpu L4); if you start the container yourself, use `docker run --gpus all`",
     ),
     (
         r"Cannot load libnvidia-encode\.so",
@@ -37,51 +29,65 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"Required: (?P<need>[\d.]+) Found: (?P<have>[\d.]+)(?s:.*?driver for nvenc is (?P<driver>\S+))?",
         "the driver{installed} is too old: it has NVENC API {have}, and {need} is required (driver {driver} or newer)",
-        "update the node's driver; the image's ffmpeg program encodes H.264 and HEVC with drivers from 470 on",
+        "update the node's driver; the ffmpeg in the project's image encodes H.264 and HEVC with drivers from 470 on",
     ),
     (
         r"OpenEncodeSessionEx failed: (out of memory|incompatible client key)",
-        "the GPU opens no further encoding session: its limit or its memory is used up",
-        "run fewer jobs on this GPU at once, or --encoder x264",
+        "the GPU cannot open another encoding session: its session limit or its memory is used up",
+        "run fewer jobs on this GPU at once, or use --encoder x264",
     ),
-    (r"(?:Codec not supported|does not support the codec)", "this GPU's encoder does not know this codec", _ABLE),
-    (r"OpenEncodeSessionEx failed: unsupported device", "this GPU has no video encoder", _ABLE),
-    (r"does not support NVENC", "this GPU has no video encoder", _ABLE),
+    (
+        r"(?:Codec not supported|does not support the codec)",
+        "this GPU's video encoder does not support this codec",
+        _GPUS_WITH_NVENC,
+    ),
+    (r"OpenEncodeSessionEx failed: unsupported device", "this GPU has no video encoder", _GPUS_WITH_NVENC),
+    (r"does not support NVENC", "this GPU has no video encoder", _GPUS_WITH_NVENC),
     (
         r"cuInit\(0\) failed(?: -> (?P<why>\w+))?",
-        "the driver does not start ({why})",
-        "look at `nvidia-smi` on the node: the kernel module and the driver's libraries must have the same version",
+        "the NVIDIA driver does not start ({why})",
+        "run `nvidia-smi` on the node: the kernel module and the driver's libraries must have the same version",
     ),
     (
         r"No CUDA capable devices found",
-        "the driver is here, but no GPU is given to this process",
-        "request one (--gpu 1), and see that CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES do not hide it",
+        "the NVIDIA driver is installed, but this process has no GPU",
+        "request one (--gpu 1), and check that CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES do not hide it",
     ),
-    (r"No (?:NVENC )?capable devices found", "this GPU has no video encoder", _ABLE),
+    (r"No (?:NVENC )?capable devices found", "this GPU has no video encoder", _GPUS_WITH_NVENC),
     (
         r"(?:Unknown encoder '|UnknownCodecError: )(?P<name>\w+)",
         "this FFmpeg was built without {name}",
-        "H.264 and HEVC: use the image, or the ffmpeg of Debian or Ubuntu; AV1: a driver of 570 or newer, for PyAV's",
+        "for H.264 and HEVC use the project's image or Debian's ffmpeg; AV1 needs an NVIDIA driver 570 or newer",
     ),
     (
         r"Error setting option (?P<option>\S+) to value (?P<value>.*?)\.?(?:$|\n)",
-        "its option {option} cannot be {value!r}",
-        "correct [video_encoder.options] in manim.cfg; `ffmpeg -h encoder=NAME` lists what there is",
+        "its option {option} does not accept {value!r}",
+        "correct [video_encoder.options] in manim.cfg; `ffmpeg -h encoder=NAME` lists the options",
     ),
 )
 
 
-def refusal(log: str) -> Refusal:
-    """Find the first known cause in what was logged; otherwise give its last line that says something."""
-    for pattern, reason, remedy in _KNOWN:
+def diagnose_log(log: str) -> Problem:
+    """Return the first known cause that the log shows. If there is none, return the log's last meaningful line.
+
+    The message is a clause, such as "this GPU has no video encoder", to be put after the name of the encoder.
+    """
+    for pattern, cause, hint in _CAUSES:
         if found := re.search(pattern, log):
-            words = {key: text or "unknown" for key, text in found.groupdict().items()}
-            return Refusal(reason.format(**words, installed=_installed() if "{installed}" in reason else ""), remedy)
+            values = {name: text or "unknown" for name, text in found.groupdict().items()}
+            installed = _installed_version() if "{installed}" in cause else ""
+            return Problem(message=cause.format(**values, installed=installed), hint=hint)
     lines = [line.strip() for line in log.splitlines() if line.strip() not in {"", "Conversion failed!"}]
-    return Refusal(lines[-1] if lines else "it did not say why", "`renderer doctor` looks at driver, GPU and container")
+    return Problem(
+        message=lines[-1] if lines else "it gave no reason",
+        hint="run `renderer doctor`: it checks the driver, the GPU and the container",
+    )
 
 
-def _installed() -> str:
-    """Ask for the driver's version, in a process of its own: one that knows the driver must not fork painters."""
-    code, version = ask(isolated.command("renderer.system.nvml"))
+def _installed_version() -> str:
+    """Return the driver's version after a space, or nothing if it is unknown.
+
+    A separate process reads it, because a process that has used the driver must not fork chunk renderers.
+    """
+    code, version = run_program(isolated_command("renderer.system.nvml"))
     return f" {version}" if code == 0 else ""

@@ -1,4 +1,4 @@
-"""The part of Manim's ``VideoEncoderSpec`` that encoding reads, as a type. Imports nothing of Manim."""
+"""The settings of one video file, as a type. Imports nothing of Manim."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ from typing import Protocol
 
 
 class VideoEncoderSpec(Protocol):
-    """How a segment is encoded: ``codec``, ``pixel_format`` and ``container_format`` are FFmpeg's names.
+    """What the encoders read of Manim's ``manim._config.video_encoder.VideoEncoderSpec``."""
 
-    ``options`` are pairs of an FFmpeg option of the codec and its value; ``width`` and ``height`` are pixels.
-    """
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec."""
 
-    codec: str
-    pixel_format: str
-    container_format: str
-    width: int
-    height: int
-    frame_rate: Fraction
-    options: Iterable[tuple[str, str]]
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's name of the pixel format."""
+
+    @property
+    def container_format(self) -> str:
+        """FFmpeg's name of the kind of file."""
+
+    @property
+    def width(self) -> int:
+        """The width of a frame, in pixels."""
+
+    @property
+    def height(self) -> int:
+        """The height of a frame, in pixels."""
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second."""
+
+    @property
+    def options(self) -> Iterable[tuple[str, str]]:
+        """Pairs of an FFmpeg option of the codec and its value."""

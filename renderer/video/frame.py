@@ -1,4 +1,4 @@
-"""The type of a frame: height by width by RGBA bytes."""
+"""The type of a frame, and fast comparisons of frames."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels: TypeAlias = NDArray[np.uint8]
+Pixels: TypeAlias = NDArray[np.uint8]  # height x width x RGBA bytes
 
 _memcmp = ctypes.CDLL(None).memcmp
 _memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 _memcmp.restype = ctypes.c_int
 
 
-def equal(one: Pixels, other: Pixels) -> bool:
-    """Compare two arrays that lie in one piece; several times as quick as numpy, which makes a third."""
+def equal_frames(one: Pixels, other: Pixels) -> bool:
+    """Return whether two C-contiguous frames are equal. Several times faster than numpy, which makes a third array."""
     return one.shape == other.shape and bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)
 
 
-def differing(one: Pixels, other: Pixels, rows: int) -> list[int]:
-    """Find the first rows of those bands of so many rows in which two arrays that lie in one piece differ."""
-    height, stride = len(one), one.strides[0]
-    mine, its = one.ctypes.data, other.ctypes.data
-    size = rows * stride
-    tops = range(0, height, rows)
-    return [top for top in tops if _memcmp(mine + top * stride, its + top * stride, min(size, (height - top) * stride))]
+def find_changed_bands(old: Pixels, new: Pixels, rows: int) -> list[int]:
+    """Return the first row of each band of ``rows`` rows in which two C-contiguous frames differ."""
+    height, stride = len(old), old.strides[0]
+    old_address, new_address = old.ctypes.data, new.ctypes.data
+
+    def differs(top: int) -> bool:
+        offset, size = top * stride, min(rows, height - top) * stride
+        return bool(_memcmp(old_address + offset, new_address + offset, size))
+
+    return [top for top in range(0, height, rows) if differs(top)]

@@ -1,39 +1,40 @@
-"""Turns RGBA frames into the encoder's pixel format, touching only the rows that changed since the last frame."""
+"""Converts RGBA frames to the encoder's pixel format; where possible, only the rows that changed."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from renderer.video.frame import Pixels, differing, equal
+from renderer.video.encoder_spec import VideoEncoderSpec
+from renderer.video.frame import Pixels, equal_frames, find_changed_bands
 
-BAND = 20  # rows that are compared together; even, for the colour planes have half the rows
-REACH = 4  # rows that swscale's filters may look up or down; even too
-NEAR = 60  # rows between two changes that are converted too: it costs no more than the margins of two pieces
+BAND_ROWS = 20  # rows that are compared at once; even, because the chroma planes have half the rows
+FILTER_ROWS = 4  # rows above and below that swscale's filters may read; even as well
+MERGE_ROWS = 60  # changed bands closer than this are converted together: cheaper than the margins of two conversions
 
 
 class Converter(Protocol):
-    """Gives the frame that the encoder takes."""
+    """Converts RGBA frames for one encoder."""
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height by width by RGBA bytes. The frame is valid until the next call."""
+        """Return the frame in the encoder's pixel format. It is valid until the next call."""
 
 
-def converter(spec: Any) -> Converter:  # Manim's VideoEncoderSpec
-    """Choose the way: in bands where the codec keeps no frame that it was given, as a whole elsewhere."""
-    return BandConverter(spec.width, spec.height) if banded(spec) else WholeConverter(spec.pixel_format)
+def create_converter(spec: VideoEncoderSpec) -> Converter:
+    """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames."""
+    return BandConverter(spec.width, spec.height) if can_convert_bands(spec) else WholeConverter(spec.pixel_format)
 
 
-def banded(spec: Any) -> bool:
-    """Tell whether frames can be converted in bands."""
-    return bool(spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND)
+def can_convert_bands(spec: VideoEncoderSpec) -> bool:
+    """Return whether only changed rows can be converted: x264 copies each frame, so that its memory can be reused."""
+    return bool(spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND_ROWS)
 
 
 class WholeConverter:
-    """Converts a frame unless it equals the last one."""
+    """Converts whole frames; a frame that equals the last one is not converted again."""
 
     def __init__(self, pixel_format: str) -> None:
         self._format = pixel_format
@@ -42,8 +43,8 @@ class WholeConverter:
         self._frame: VideoFrame
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height by width by RGBA bytes."""
-        if self._last is None or not equal(self._last, pixels):
+        """Return the frame in the encoder's pixel format."""
+        if self._last is None or not equal_frames(self._last, pixels):
             self._last = pixels.copy()
             source = VideoFrame.from_numpy_buffer(self._last, format="rgba")
             self._frame = self._reformatter.reformat(source, format=self._format, threads=1)
@@ -51,60 +52,67 @@ class WholeConverter:
 
 
 class BandConverter:
-    """RGBA to yuv420p, a few rows at a time. swscale gives a row the same bytes whatever lies far from it."""
+    """Converts changed rows to yuv420p.
+
+    The result has the same bytes as a conversion of the whole frame: swscale's output for a row depends only on the
+    ``FILTER_ROWS`` rows around it.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         self._height = height
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
         self._frame = VideoFrame(width, height, "yuv420p")
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
-        self._fresh = True
+        self._is_first = True
 
     def convert(self, pixels: Pixels) -> VideoFrame:
-        """Convert height by width by RGBA bytes."""
+        """Return the frame as yuv420p."""
         self.update(pixels)
         return self._frame
 
     def update(self, pixels: Pixels) -> list[Pixels] | None:
-        """Bring the planes up to date; give them if anything changed since the last frame."""
-        changed = self._changed(pixels)
+        """Convert the changed rows. Return the planes of the frame, or None if it equals the last frame."""
+        changed = self._find_changed_rows(pixels)
         if not changed:
             return None
         self._frame.make_writable()  # copies it if the encoder still holds it
-        planes = planes_of(self._frame)
+        planes = get_planes(self._frame)
         for first, last in changed:
             self._last[first:last] = pixels[first:last]
-            self._convert(first, last, planes)
+            self._convert_rows(first, last, planes)
         return planes
 
-    def _changed(self, pixels: Pixels) -> list[tuple[int, int]]:
-        """Find the runs of rows that changed."""
-        if self._fresh:
-            self._fresh = False
+    def _find_changed_rows(self, pixels: Pixels) -> list[tuple[int, int]]:
+        """Return the ranges of rows that changed since the last frame; all rows for the first frame."""
+        if self._is_first:
+            self._is_first = False
             return [(0, self._height)]
         runs: list[tuple[int, int]] = []
-        for top in differing(self._last, pixels, BAND):
-            start = runs.pop()[0] if runs and top - runs[-1][1] < NEAR else top
-            runs.append((start, min(top + BAND, self._height)))
+        for top in find_changed_bands(self._last, pixels, BAND_ROWS):
+            start = runs.pop()[0] if runs and top - runs[-1][1] < MERGE_ROWS else top
+            runs.append((start, min(top + BAND_ROWS, self._height)))
         return runs
 
-    def _convert(self, start: int, stop: int, planes: list[Pixels]) -> None:
-        """Convert these rows and the few beside them whose filters reach into them."""
-        first, last = self._widened(start, stop, REACH)
-        top, bottom = self._widened(start, stop, 2 * REACH)
+    def _convert_rows(self, start: int, stop: int, planes: list[Pixels]) -> None:
+        """Convert the rows and their neighbours, whose output depends on them.
+
+        The reformatter also gets the rows that its filters read around those: top to bottom.
+        """
+        first, last = self._add_margin(start, stop, FILTER_ROWS)
+        top, bottom = self._add_margin(start, stop, 2 * FILTER_ROWS)
         reformatter = self._reformatters.setdefault((first - top, bottom - top), VideoReformatter())
         source = VideoFrame.from_numpy_buffer(self._last[top:bottom], format="rgba")
         converted = reformatter.reformat(source, format="yuv420p", threads=1)
-        for rows, target, halves in zip(planes_of(converted), planes, (1, 2, 2), strict=True):
-            begin, end = first // halves, -(-last // halves)
-            target[begin:end] = rows[begin - top // halves : end - top // halves]
+        for rows, target, scale in zip(get_planes(converted), planes, (1, 2, 2), strict=True):
+            begin, end = first // scale, -(-last // scale)
+            target[begin:end] = rows[begin - top // scale : end - top // scale]
 
-    def _widened(self, start: int, stop: int, rows: int) -> tuple[int, int]:
+    def _add_margin(self, start: int, stop: int, rows: int) -> tuple[int, int]:
         return max(0, start - rows), min(self._height, stop + rows)
 
 
-def planes_of(frame: VideoFrame) -> list[Pixels]:
-    """Give the planes of a frame as arrays of its own bytes."""
+def get_planes(frame: VideoFrame) -> list[Pixels]:
+    """Return the planes of a frame as arrays that share its memory."""
     return [
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in frame.planes

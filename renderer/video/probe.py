@@ -1,78 +1,89 @@
-"""Opens an encoder for real and encodes a frame with it, in a process of its own.
+"""Tests an encoder: opens it and encodes a frame with it, in a separate process.
 
-A process that has talked to the CUDA driver must not fork painters, so the worker never does it itself.
+The process is separate because a process that has used the CUDA driver must not fork chunk renderers.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 
-from renderer.system import isolated
-from renderer.system.run import ask
-from renderer.video.diagnosis import Refusal, refusal
+from backends.problem import Problem
+from renderer.system.isolated import isolated_command
+from renderer.system.run import run_program
+from renderer.video.diagnosis import diagnose_log
 
-WIDTH, HEIGHT = 640, 360  # above the least of every NVENC generation
+WIDTH, HEIGHT = 640, 360  # pixels; above the minimum of every NVENC generation
 _OPENED = "opened"
 
-
-def sessions(codec: str, via: str, options: dict[str, str], wanted: int) -> int | Refusal:
-    """Give how many encoders of this kind open side by side, at most ``wanted``; or why not even one does."""
-    if via == "ffmpeg":
-        return _by_program(codec, options, wanted)
-    _, said = ask(isolated.command(__name__, json.dumps([codec, options, wanted])))
-    return said.splitlines().count(_OPENED) or refusal(said)
+_log = logging.getLogger(__name__)
 
 
-def ffmpeg_options(codec: str, options: dict[str, str]) -> list[str]:
-    """Write a codec and its options as arguments of the ffmpeg program."""
-    pairs = [word for key, value in options.items() for word in (f"-{key}:v", value)]
+def count_sessions(codec: str, via: str, options: dict[str, str], wanted: int) -> int | Problem:
+    """Return how many encoders of this kind can be open at once, at most ``wanted``; the Problem if none opens.
+
+    ``via`` is "pyav", or "ffmpeg" for the program.
+    """
+    found = _count_in_ffmpeg(codec, options, wanted) if via == "ffmpeg" else _count_in_pyav(codec, options, wanted)
+    _log.debug("probe of %s through %s: %s", codec, via, found if isinstance(found, int) else found.message)
+    return found
+
+
+def build_ffmpeg_options(codec: str, options: dict[str, str]) -> list[str]:
+    """Return the codec and its options as arguments of the ffmpeg program."""
+    pairs = [argument for key, value in options.items() for argument in (f"-{key}:v", value)]
     return ["-c:v", codec, *pairs, "-pix_fmt", "yuv420p"]
 
 
-def _by_program(codec: str, options: dict[str, str], wanted: int) -> int | Refusal:
+def _count_in_pyav(codec: str, options: dict[str, str], wanted: int) -> int | Problem:
+    _, output = run_program(isolated_command(__name__, json.dumps([codec, options, wanted])))
+    return output.splitlines().count(_OPENED) or diagnose_log(output)
+
+
+def _count_in_ffmpeg(codec: str, options: dict[str, str], wanted: int) -> int | Problem:
     program = shutil.which("ffmpeg")
     if program is None:
-        return Refusal("the ffmpeg program is not installed", "install ffmpeg, or use the image")
-    said = ""
-    for count in _fewer(wanted):
+        return Problem(message="the ffmpeg program is not installed", hint="install ffmpeg, or use the project's image")
+    log = ""
+    for count in _halve_down_to_one(wanted):
         source = ["-f", "lavfi", "-i", f"color=size={WIDTH}x{HEIGHT}:rate=30"]
-        output = ["-map", "0:v", "-frames:v", "3", *ffmpeg_options(codec, options), "-f", "null", "-"]
-        command = [program, "-hide_banner", "-nostdin", "-v", "verbose", *source, *output * count]
-        code, said = ask(command)
+        output = ["-map", "0:v", "-frames:v", "3", *build_ffmpeg_options(codec, options), "-f", "null", "-"]
+        code, log = run_program([program, "-hide_banner", "-nostdin", "-v", "verbose", *source, *output * count])
         if code == 0:
             return count
-    return refusal(said)
+    return diagnose_log(log)
 
 
-def _fewer(wanted: int) -> Iterator[int]:
-    while wanted > 1:
-        yield wanted
-        wanted //= 2
+def _halve_down_to_one(number: int) -> Iterator[int]:
+    while number > 1:
+        yield number
+        number //= 2
     yield 1
 
 
 def _main(codec: str, options: dict[str, str], wanted: int) -> None:
-    """Print a line for each encoder that opened and took a frame; the log of the first that did not on stderr."""
+    """Print a line for each encoder that opened and encoded a frame. Print the log of the first failure to stderr."""
     import av
     import av.error
     import av.logging
 
     av.logging.set_level(av.logging.VERBOSE)
-    opened = []
+    opened = []  # all stay open until the end
     try:
         for _ in range(wanted):
             with av.logging.Capture() as log:
-                opened.append(_opened(codec, options))
+                opened.append(_open_encoder(codec, options))
             sys.stdout.write(f"{_OPENED}\n")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         sys.stderr.write("".join(text for _, _, text in log) + f"{type(error).__name__}: {error}\n")
 
 
-def _opened(codec: str, options: dict[str, str]) -> object:
+def _open_encoder(codec: str, options: dict[str, str]) -> object:
+    """Return an open encoder that has encoded one frame."""
     import av
 
     context = av.CodecContext.create(codec, "w")

@@ -1,69 +1,73 @@
-"""Encodes the frames of one segment, as Manim's VideoSegmentEncoder does, without converting a frame twice."""
+"""Encodes one video file through PyAV, as Manim's VideoSegmentEncoder does, but converts no frame twice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import av
 from av import VideoFrame
 
 from renderer.model import EncoderChoice
-from renderer.video.errors import EncoderError, disk_full
+from renderer.video.encoder_spec import VideoEncoderSpec
+from renderer.video.errors import EncoderError, translate_disk_error
 from renderer.video.frame import Pixels
-from renderer.video.pixel_format import converter
+from renderer.video.pixel_format import create_converter
+
+_DISK_ERRORS = {ENOSPC, EDQUOT, EFBIG, EIO}
 
 
 class VideoWriter(Protocol):
-    """Takes the frames of one video file. Errors are EncoderError and OutputError, and leave no file."""
+    """Receives the frames of one video file. Its methods raise EncoderError and OutputError, and then leave no file."""
 
     def write(self, pixels: Pixels, repeat: int) -> None:
-        """Encode a frame ``repeat`` times."""
+        """Encode a frame ``repeat`` times. The array may change after the call."""
 
     def finish(self) -> None:
-        """Close the file."""
+        """Encode what is buffered, and close the file."""
 
 
-Opened = Callable[[Path, Any], VideoWriter]
+OpenEncoder = Callable[[Path, VideoEncoderSpec], VideoWriter]
 
 
-def opened_by(choice: EncoderChoice, spec: Any) -> Opened:
-    """Give what opens the encoder: by PyAV, or by the ffmpeg program where the choice, and no manim.cfg, says so."""
+def select_encoder_class(choice: EncoderChoice, spec: VideoEncoderSpec | None) -> OpenEncoder:
+    """Return the class of the encoder to use: FfmpegEncoder where it was chosen and manim.cfg names no other codec."""
     if choice.via == "ffmpeg" and spec is not None and spec.codec == choice.codec:
-        from renderer.video.ffmpeg_encoder import ProgramEncoder
+        from renderer.video.ffmpeg_encoder import FfmpegEncoder
 
-        return ProgramEncoder
-    return SegmentEncoder
+        return FfmpegEncoder
+    return PyAVEncoder
 
 
-class SegmentEncoder:
-    """Writes one video file. ``spec`` is Manim's VideoEncoderSpec; frames are its height by width by RGBA bytes."""
+class PyAVEncoder:
+    """A VideoWriter that encodes through PyAV. Frames have the size in ``spec``."""
 
-    def __init__(self, target: Path, spec: Any) -> None:
+    def __init__(self, target: Path, spec: VideoEncoderSpec) -> None:
         self.target = target
         self._spec = spec
         self._pts = 0
         self._time_base = Fraction(spec.frame_rate.denominator, spec.frame_rate.numerator)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._told("open"):
+        with self._translated_errors("open"):
             self._container = av.open(target, mode="w", format=spec.container_format)
             self._stream = self._container.add_stream(spec.codec, rate=spec.frame_rate, options=dict(spec.options))
             self._stream.pix_fmt = spec.pixel_format
             self._stream.width, self._stream.height = spec.width, spec.height
-            self._converter = converter(spec)
+            self._converter = create_converter(spec)
 
     def write(self, pixels: Pixels, repeat: int) -> None:
-        """Encode a frame ``repeat`` times. The array may change after that."""
-        with self._told("write"):
+        """Encode a frame ``repeat`` times. The array may change after the call."""
+        with self._translated_errors("write"):
             frame = self._converter.convert(pixels)
         self.encode(frame, repeat)
 
     def encode(self, frame: VideoFrame, repeat: int) -> None:
-        """Encode a frame that has the encoder's pixel format already."""
-        with self._told("write"):
+        """Encode a frame that already has the encoder's pixel format."""
+        with self._translated_errors("write"):
             frame.time_base = self._time_base
             for _ in range(repeat):
                 frame.pts = self._pts
@@ -72,38 +76,36 @@ class SegmentEncoder:
                     self._container.mux(packet)
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and close the file."""
-        with self._told("finish"):
+        """Encode what is buffered, and close the file."""
+        with self._translated_errors("finish"):
             for packet in self._stream.encode():
                 self._container.mux(packet)
             self._container.close()
 
     @contextmanager
-    def _told(self, step: str) -> Iterator[None]:
-        """Turn errors into ours; the file goes away."""
+    def _translated_errors(self, operation: str) -> Iterator[None]:
+        """Translate every error of the block into EncoderError or OutputError, and remove the file."""
         try:
             yield
         except Exception as error:
             with suppress(Exception):
                 self._container.close()
             self.target.unlink(missing_ok=True)
-            if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError | av.error.ExternalError):
-                from errno import EDQUOT, EFBIG, EIO, ENOSPC
+            is_of_codec = isinstance(error, av.error.InvalidDataError | av.error.ExternalError)
+            if isinstance(error, OSError) and not is_of_codec and error.errno in _DISK_ERRORS:
+                raise translate_disk_error(error) from error
+            raise self._translate_error(operation, error) from error
 
-                if error.errno in {ENOSPC, EDQUOT, EFBIG, EIO}:
-                    raise disk_full(error) from error
-            raise self._in_words(step, error) from error
-
-    def _in_words(self, step: str, error: Exception) -> EncoderError:
+    def _translate_error(self, operation: str, error: Exception) -> EncoderError:
         codec = self._spec.codec
         if codec.endswith("_nvenc"):
-            from renderer.video.probe import sessions
+            from renderer.video.probe import count_sessions
 
-            found = sessions(codec, "pyav", dict(self._spec.options), 1)
+            found = count_sessions(codec, "pyav", dict(self._spec.options), 1)
             if not isinstance(found, int):
-                return EncoderError(f"the video encoder {codec} cannot be used here: {found}", hint=found.remedy)
+                return EncoderError(f"the video encoder {codec} cannot be used here: {found.message}", hint=found.hint)
         return EncoderError(
-            f"the video encoder {codec} failed to {step} {self._spec.width}x{self._spec.height} "
+            f"the video encoder {codec} failed to {operation} {self._spec.width}x{self._spec.height} "
             f"{self._spec.pixel_format}: {error}",
-            hint="check the options of the encoder, or leave it to the default",
+            hint="check the encoder's options in manim.cfg, or remove them to use the defaults",
         )

@@ -1,25 +1,26 @@
-"""Chooses the encoder of a job on the machine where it runs, once, before its scenes are rendered."""
+"""Chooses the encoder of a job: once, on the machine that renders, before the first scene."""
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
 
+from backends.problem import Problem
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
-from renderer.video.catalog import ENCODERS, check, unfit
-from renderer.video.diagnosis import Refusal, refusal
+from renderer.video.catalog import ENCODERS, check_encoder, find_incompatibility
+from renderer.video.diagnosis import diagnose_log
 from renderer.video.errors import EncoderError
-from renderer.video.probe import sessions
+from renderer.video.probe import count_sessions
 
-_VIA = {"pyav": "NVENC through PyAV", "ffmpeg": "NVENC through the ffmpeg program"}
+_NAMES = {"pyav": "NVENC through PyAV", "ffmpeg": "NVENC through the ffmpeg program"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What was decided. No ``choice``: the engine's own encoder for the kind of file.
+    """The encoder of a job. Without a ``choice``, the engine uses its own encoder on the CPU.
 
-    ``why`` has a sentence for each encoder that was tried before it, and not used; ``sessions`` is how many encoders
-    may be open side by side (None: any number). Without ``video`` an image is made, and nothing is encoded.
+    ``why`` has a sentence for each encoder that was tried first and cannot be used. ``sessions`` is how many encoders
+    can be open at once (None: any number). ``video`` is false when the output is an image, which needs no encoder.
     """
 
     choice: EncoderChoice | None = None
@@ -27,68 +28,73 @@ class Decision:
     why: tuple[str, ...] = ()
     sessions: int | None = None
 
-    def lines(self) -> list[str]:
-        """Say it for the log."""
+    def log_lines(self) -> list[str]:
+        """Return the decision as lines for the job's log."""
         if not self.video:
             return []
         used = f"{self.choice.codec} through {self.choice.via}" if self.choice else "on the CPU"
         return [*self.why, f"video is encoded {used if self.choice is None else 'by ' + used}"]
 
     def report(self) -> dict[str, str]:
-        """Say it for result.json."""
+        """Return the decision as fields of ``encoder`` in result.json."""
         if not self.video:
             return {}
         via = {"via": self.choice.via} if self.choice else {"via": "pyav"}
         return via | ({"not_used": "; ".join(self.why)} if self.why else {})
 
 
-def choose(encoder: EncoderSettings, settings: RenderSettings, wanted: int) -> Decision:
-    """Choose; ``wanted`` is how many encoders would run side by side. Raises SpecError and EncoderError.
+def choose_encoder(encoder: EncoderSettings, settings: RenderSettings, wanted: int) -> Decision:
+    """Return the encoder for these settings; ``wanted`` is how many encoders would run at once.
 
-    ``auto`` takes NVENC where it opens and encodes, otherwise the CPU. An NVENC encoder asked for by name is never
-    replaced: EncoderError says why it does not open, and what to do.
+    ``auto`` means NVENC where it works, otherwise the CPU. An NVENC encoder that was requested by name is never
+    replaced: EncoderError says why it cannot be used, and what to do. SpecError is raised for a wrong request.
     """
     name = encoder.encoder
-    check(name, settings)
+    check_encoder(name, settings)
     if settings.format == "png":
         return Decision(video=False)
     if name == "auto":
-        return _automatic(settings, wanted)
+        return _choose_automatically(settings, wanted)
     if not ENCODERS[name].nvenc:
         return Decision()
-    decision, refusals = _nvenc(name, wanted)
+    decision, problems = _try_nvenc(name, wanted)
     if decision:
         return decision
-    reasons = "; ".join(f"{_VIA[via]}: {why}" for via, why in refusals.items())
-    last = next(reversed(refusals.values()))
-    raise EncoderError(f"the encoder {name!r} cannot be used here. {reasons}", hint=last.remedy)
+    last = list(problems.values())[-1]
+    raise EncoderError(f"the encoder {name!r} cannot be used here. {'; '.join(_sentences(problems))}", hint=last.hint)
 
 
-def _automatic(settings: RenderSettings, wanted: int) -> Decision:
-    if reason := unfit(ENCODERS["nvenc"], settings):
+def _choose_automatically(settings: RenderSettings, wanted: int) -> Decision:
+    if reason := find_incompatibility(ENCODERS["nvenc"], settings):
         return Decision(why=(f"NVENC {reason}",))
-    decision, refusals = _nvenc("nvenc", wanted)
-    return decision or Decision(why=tuple(f"{_VIA[via]}: {why}" for via, why in refusals.items()))
+    decision, problems = _try_nvenc("nvenc", wanted)
+    return decision or Decision(why=_sentences(problems))
 
 
-def _nvenc(name: str, wanted: int) -> tuple[Decision | None, dict[str, Refusal]]:
-    """Try PyAV's FFmpeg first, then the older one of the ffmpeg program, which is content with older drivers."""
+def _try_nvenc(name: str, wanted: int) -> tuple[Decision | None, dict[str, Problem]]:
+    """Return the first working way to NVENC, and the problem of each way that failed before it.
+
+    PyAV's FFmpeg comes first; that of the ffmpeg program is usually older and works with older drivers.
+    """
     encoder = ENCODERS[name]
-    refusals: dict[str, Refusal] = {}
-    if not _driver():
-        return None, {"pyav": refusal("Cannot load libcuda.so.1")}
+    problems: dict[str, Problem] = {}
+    if not _has_driver():
+        return None, {"pyav": diagnose_log("Cannot load libcuda.so.1")}
     for via in ("pyav", "ffmpeg"):
-        found = sessions(encoder.codec, via, dict(encoder.options), wanted)
+        found = count_sessions(encoder.codec, via, dict(encoder.options), wanted)
         if isinstance(found, int):
             choice = EncoderChoice(codec=encoder.codec, pixel_format="yuv420p", options=encoder.options, via=via)
-            why = tuple(f"{_VIA[tried]}: {reason}" for tried, reason in refusals.items())
-            return Decision(choice=choice, why=why, sessions=found), refusals
-        refusals[via] = found
-    return None, refusals
+            return Decision(choice=choice, why=_sentences(problems), sessions=found), problems
+        problems[via] = found
+    return None, problems
 
 
-def _driver() -> bool:
-    """Tell whether the driver's library is here. It is only loaded, not used: that leaves forking safe."""
+def _sentences(problems: dict[str, Problem]) -> tuple[str, ...]:
+    return tuple(f"{_NAMES[via]}: {problem.message}" for via, problem in problems.items())
+
+
+def _has_driver() -> bool:
+    """Return whether the driver's library is installed. It is only loaded, not used, so that forking stays safe."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:

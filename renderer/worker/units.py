@@ -22,8 +22,8 @@ from renderer.engine.cache.store import ChunkCache
 from renderer.engine.process.fork import end_scene, forget_exit_functions
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.model import WorkerPayload
-from renderer.system.limits import usable_cores
-from renderer.video.selection import Decision, choose
+from renderer.system.limits import count_usable_cores
+from renderer.video.selection import Decision, choose_encoder
 from renderer.worker import explain
 from renderer.worker.processes import become_child
 
@@ -93,7 +93,7 @@ class SceneRunner(Runner):
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
         """Choose once for all units. A refusal is each unit's own error."""
         try:
-            return choose(self.job.payload.encoder, self.job.payload.settings, usable_cores()), None
+            return choose_encoder(self.job.payload.encoder, self.job.payload.settings, count_usable_cores()), None
         except RendererError as error:
             return Decision(), error
 
@@ -161,7 +161,7 @@ class SceneRunner(Runner):
 
         if self.refused:
             raise self.refused
-        for line in self.encoder.lines():
+        for line in self.encoder.log_lines():
             print(line, flush=True)
         return engine.render(request, slots=self.children, progress=_progress_printer())
 

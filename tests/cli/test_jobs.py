@@ -17,7 +17,7 @@ from support.common import BIN, output, until
 
 from backends.exit_codes import ExitCode
 from renderer import api
-from renderer.system.limits import usable_cores
+from renderer.system.limits import count_usable_cores
 
 WAITS = """
 import os, sys, time
@@ -207,7 +207,7 @@ def test_a_job_whose_processes_are_gone_has_failed(
 
 def test_units_that_did_not_run_say_so_whatever_another_one_failed_for(project: Path, run: Run, home: Path) -> None:
     scene = "class {}(Scene):\n    def construct(self):\n        {}\n"
-    names = [f"Waits{number}" for number in range(usable_cores() + 2)]  # more than run side by side
+    names = [f"Waits{number}" for number in range(count_usable_cores() + 2)]  # more than run side by side
     scenes = [scene.format("Bad", "raise ValueError('no')"), *(scene.format(name, "time.sleep(600)") for name in names)]
     (project / "many.py").write_text("import time\nfrom manim import *\n" + "".join(scenes))
     handle = detached(run, "many.py", "--all")

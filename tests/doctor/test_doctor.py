@@ -14,7 +14,7 @@ import pytest
 from support.common import BIN
 from support.nvidia_driver import Driver
 
-from renderer.doctor.nvidia import judge
+from renderer.doctor.nvidia import judge_versions
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -57,7 +57,7 @@ def test_a_plain_checkout_without_any_package_is_enough() -> None:
 
 def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: Driver) -> None:
     lines = doctor(driver.env(CUDA_VERSION="12.4.1", STANDIN_NVENC_API="8.0"), failing=True)
-    assert lines["driver"]["found"] == "535.183.01, serves CUDA 12.2"
+    assert lines["driver"]["found"] == "535.183.01, supports CUDA 12.2"
     assert lines["GPU"]["found"] == "Stand-in GPU, 15360 MiB (15000 free), compute 7.5, 41 °C, no MIG"
     assert lines["CUDA"]["state"] == "warning"
     assert (lines["CUDA works"]["state"], "cuDevicePrimaryCtxRetain failed" in lines["CUDA works"]["found"]) == (
@@ -100,5 +100,5 @@ def test_missing_programs_and_a_lost_home_are_warnings(tmp_path: Path) -> None:
 def test_driver_toolkit_and_packages_are_compared(
     driver: tuple[int, int], toolkit: tuple[int, int] | None, need: tuple[int, str] | None, state: str
 ) -> None:
-    found, todo = judge(driver, toolkit, need)
+    found, todo = judge_versions(driver, toolkit, need)
     assert (found, todo is None) == (state, state == "ok")

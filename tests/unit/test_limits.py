@@ -15,8 +15,8 @@ VERSION_2 = (TOP / "cgroup.controllers").exists()
 MIB = 2**20
 COUNT = """
 from renderer.engine.process.slots import ProcessSlots
-from renderer.system.limits import painters_that_fit
-print(ProcessSlots().n, painters_that_fit(1920, 1080))
+from renderer.system.limits import count_chunk_renderers_that_fit
+print(ProcessSlots().n, count_chunk_renderers_that_fit(1920, 1080))
 """
 
 

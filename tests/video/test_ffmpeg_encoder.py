@@ -15,7 +15,7 @@ from support import common
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from renderer.engine import EncoderError
-from renderer.video.ffmpeg_encoder import ProgramEncoder
+from renderer.video.ffmpeg_encoder import FfmpegEncoder
 from renderer.video.frame import Pixels
 
 
@@ -38,7 +38,7 @@ def gray(level: int) -> Pixels:
 
 def test_frames_come_out_as_they_went_in(tmp_path: Path) -> None:
     target = tmp_path / "a folder" / "video.mp4"
-    encoder = ProgramEncoder(target, Spec())
+    encoder = FfmpegEncoder(target, Spec())
     levels = [0, 80, 160, 240]
     for level in levels:
         encoder.write(gray(level), 2)
@@ -51,7 +51,7 @@ def test_frames_come_out_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_nvenc_without_a_driver_is_refused_in_words_and_leaves_no_file(tmp_path: Path) -> None:
-    encoder = ProgramEncoder(tmp_path / "video.mp4", Spec(codec="h264_nvenc", options=(("preset", "p4"),)))
+    encoder = FfmpegEncoder(tmp_path / "video.mp4", Spec(codec="h264_nvenc", options=(("preset", "p4"),)))
     with pytest.raises(EncoderError, match="h264_nvenc: there is no NVIDIA driver here") as caught:
         _encode(encoder, 50)
     assert caught.value.exit_code is ExitCode.ENCODER
@@ -59,7 +59,7 @@ def test_nvenc_without_a_driver_is_refused_in_words_and_leaves_no_file(tmp_path:
 
 
 def test_a_wrong_option_is_an_error_too(tmp_path: Path) -> None:
-    encoder = ProgramEncoder(tmp_path / "video.mp4", Spec(options=(("preset", "quickest"),)))
+    encoder = FfmpegEncoder(tmp_path / "video.mp4", Spec(options=(("preset", "quickest"),)))
     with pytest.raises(EncoderError, match="failed to encode with libx264"):
         _encode(encoder, 50)
     assert list(tmp_path.iterdir()) == []
@@ -72,7 +72,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_to_be_full_and_no_file_is_left(small_disk: Path) -> None:
-    encoder = ProgramEncoder(small_disk / "video.mp4", Spec(options=(("crf", "0"), ("preset", "ultrafast"))))
+    encoder = FfmpegEncoder(small_disk / "video.mp4", Spec(options=(("crf", "0"), ("preset", "ultrafast"))))
     noise = np.random.default_rng(0).integers(0, 255, (180, 320, 4), np.uint8)
     with pytest.raises(OutputError, match="could not be written: No space left on device") as caught:
         _encode(encoder, 50, noise)
@@ -81,7 +81,7 @@ def test_a_full_disk_is_said_to_be_full_and_no_file_is_left(small_disk: Path) ->
 
 
 def test_an_aborted_encoder_leaves_nothing(tmp_path: Path) -> None:
-    encoder = ProgramEncoder(tmp_path / "video.mp4", Spec())
+    encoder = FfmpegEncoder(tmp_path / "video.mp4", Spec())
     encoder.write(gray(9), 1)
     encoder.abort()
     assert list(tmp_path.iterdir()) == []
@@ -90,9 +90,9 @@ def test_an_aborted_encoder_leaves_nothing(tmp_path: Path) -> None:
 def test_no_program_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EncoderError, match="the ffmpeg program is not installed"):
-        ProgramEncoder(tmp_path / "video.mp4", Spec())
+        FfmpegEncoder(tmp_path / "video.mp4", Spec())
 
 
-def _encode(encoder: ProgramEncoder, frames: int, pixels: Pixels | None = None) -> None:
+def _encode(encoder: FfmpegEncoder, frames: int, pixels: Pixels | None = None) -> None:
     encoder.write(gray(9) if pixels is None else pixels, frames)
     encoder.finish()

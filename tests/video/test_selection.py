@@ -13,18 +13,19 @@ import pytest
 from support.nvidia_driver import Driver
 
 from backends.errors import SpecError
+from backends.problem import Problem
 from renderer.model import RenderSettings
-from renderer.video.catalog import ENCODERS, check
-from renderer.video.probe import sessions
+from renderer.video.catalog import ENCODERS, check_encoder
+from renderer.video.probe import count_sessions
 
 CHOOSE = """
 import dataclasses, json, sys
 from backends.errors import RendererError
-from renderer.video.selection import choose
+from renderer.video.selection import choose_encoder
 from renderer.model import EncoderSettings, RenderSettings
 try:
-    decision = choose(EncoderSettings(encoder=sys.argv[1]), RenderSettings(format=sys.argv[2] or None), 4)
-    print(json.dumps(dataclasses.asdict(decision) | {"lines": decision.lines(), "report": decision.report()}))
+    decision = choose_encoder(EncoderSettings(encoder=sys.argv[1]), RenderSettings(format=sys.argv[2] or None), 4)
+    print(json.dumps(dataclasses.asdict(decision) | {"lines": decision.log_lines(), "report": decision.report()}))
 except RendererError as error:
     print(json.dumps({"error": str(error), "hint": error.hint, "exit_code": error.exit_code}))
 """
@@ -51,11 +52,11 @@ REFUSALS = {
         r"driver 535\.183\.01 is too old: it has NVENC API 8\.0, and 1\d\.\d is required .driver (470|57)",
         "update",
     ),
-    "full": ("", {"STANDIN_NVENC_SESSION": "10"}, "opens no further encoding session", "fewer jobs"),
-    "GeForce": ("", {"STANDIN_NVENC_SESSION": "21"}, "opens no further encoding session", "fewer jobs"),
+    "full": ("", {"STANDIN_NVENC_SESSION": "10"}, "cannot open another encoding session", "fewer jobs"),
+    "GeForce": ("", {"STANDIN_NVENC_SESSION": "21"}, "cannot open another encoding session", "fewer jobs"),
     "A100": ("", {"STANDIN_NVENC_SESSION": "2"}, "this GPU has no video encoder", "T4, L4"),
     "mismatch": ("", {"STANDIN_CUDA": "mismatch"}, "SYSTEM_DRIVER_MISMATCH", "nvidia-smi"),
-    "hidden": ("", {"STANDIN_CUDA": "no-device"}, "no GPU is given to this process", "CUDA_VISIBLE_DEVICES"),
+    "hidden": ("", {"STANDIN_CUDA": "no-device"}, "is installed, but this process has no GPU", "CUDA_VISIBLE_DEVICES"),
 }
 
 
@@ -105,9 +106,15 @@ def test_an_encoder_of_the_cpu_is_not_asked_of_the_gpu(driver: Driver) -> None:
 def test_both_ffmpegs_know_every_option_that_is_set_and_its_value(name: str, via: str) -> None:
     """They read the options before they look for a driver, and complain about those of the two that are wrong."""
     codec, options = ENCODERS[name].codec, dict(ENCODERS[name].options)
-    assert str(sessions(codec, via, options, 1)) == "there is no NVIDIA driver here"
+    assert probe(codec, via, options) == "there is no NVIDIA driver here"
     for option in options:
-        assert str(sessions(codec, via, options | {option: "odd"}, 1)) == f"its option {option} cannot be 'odd'"
+        assert probe(codec, via, options | {option: "odd"}) == f"its option {option} does not accept 'odd'"
+
+
+def probe(codec: str, via: str, options: dict[str, str]) -> str:
+    found = count_sessions(codec, via, options, 1)
+    assert isinstance(found, Problem)
+    return found.message
 
 
 def test_av1_needs_a_new_driver_and_the_remedy_says_so(driver: Driver) -> None:
@@ -115,7 +122,7 @@ def test_av1_needs_a_new_driver_and_the_remedy_says_so(driver: Driver) -> None:
     assert found["exit_code"] == 12
     assert "driver 535.183.01 is too old" in found["error"]
     assert "this FFmpeg was built without av1_nvenc" in found["error"]
-    assert "AV1: a driver of 570 or newer" in found["hint"]
+    assert "AV1 needs an NVIDIA driver 570 or newer" in found["hint"]
 
 
 @pytest.mark.parametrize(
@@ -125,12 +132,12 @@ def test_av1_needs_a_new_driver_and_the_remedy_says_so(driver: Driver) -> None:
         ("nvenc", RenderSettings(format="webm"), "cannot make webm"),
         ("nvenc", RenderSettings(format="gif"), "cannot make gif"),
         ("av1_nvenc", RenderSettings(format="mov"), "cannot make mov"),
-        ("x264", RenderSettings(transparent=True), "keeps no transparency"),
+        ("x264", RenderSettings(transparent=True), "cannot store transparency"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_it_is_sent(name: str, settings: RenderSettings, message: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
-        check(name, settings)
+        check_encoder(name, settings)
     assert caught.value.hint
 
 
@@ -139,4 +146,4 @@ def test_what_cannot_be_made_is_refused_before_it_is_sent(name: str, settings: R
     [("auto", RenderSettings(transparent=True, format="webm")), ("av1_nvenc", RenderSettings(format="webm"))],
 )
 def test_what_can_be_made_passes(name: str, settings: RenderSettings) -> None:
-    check(name, settings)
+    check_encoder(name, settings)

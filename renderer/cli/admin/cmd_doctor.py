@@ -10,8 +10,8 @@ import typer
 from backends import get_backend
 from backends.diagnostics import Check
 from renderer.cli.options import Json
-from renderer.doctor import examine
-from renderer.doctor.report import report
+from renderer.doctor import run_checks
+from renderer.doctor.report import print_report
 
 
 def command(
@@ -34,14 +34,14 @@ def command(
     engine and image. The exit code is 0 unless a check failed; warnings are things that only some scenes need.
     """
     flags = {"k8s.context": context, "k8s.namespace": namespace, "image": image, "store": store}
-    return report(_run_checks(backend, flags), as_json=json)
+    return print_report(_run_checks(backend, flags), as_json=json)
 
 
 def _run_checks(name: str, flags: dict[str, str | None]) -> Iterator[Check]:
     from renderer import config
 
     if name == "local":
-        yield from examine()
+        yield from run_checks()
     settings = config.load(flags).settings
     backend = get_backend(name, getattr(settings, name))
     yield from backend.doctor(image=settings.image, store=settings.store)

@@ -15,7 +15,7 @@ from renderer.engine.adapter.camera_state import paint_nothing
 from renderer.engine.guards.overrides import has_own_centres, hooked, replaced
 from renderer.engine.guards.pixel_access import asked_by_scene, guarded, unguarded
 from renderer.engine.guards.side_effects import pardoned, stepping
-from renderer.video.concat import Clip, join
+from renderer.video.concat import Clip, join_clips
 from renderer.video.frame import Pixels
 
 
@@ -209,4 +209,4 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
         if len(clips) == 1:
             clips[0].path.rename(segment)
         else:
-            join(clips, segment, self.video_encoder)
+            join_clips(clips, segment, self.video_encoder)

@@ -16,7 +16,7 @@ from manim.utils.family import extract_mobject_family_members
 
 from renderer.engine.guards.overrides import foreign
 from renderer.engine.patches.camera import GRADIENT, gradient_of_axis
-from renderer.video.frame import Pixels, equal
+from renderer.video.frame import Pixels, equal_frames
 
 _CAMERAS = {Camera, MovingCamera, ThreeDCamera}
 _NOT_THE_CAMERA = {  # painted, made anew before painting, or read apart from the rest
@@ -164,7 +164,7 @@ class Pictures:
 
     def _background_digest(self) -> bytes:
         background = self._camera.background
-        if self._background is None or not equal(self._background[0], background):
+        if self._background is None or not equal_frames(self._background[0], background):
             self._background = (background.copy(), blake2b(background.tobytes(), digest_size=20).digest())
         return self._background[1]
 

@@ -13,7 +13,7 @@ from renderer.engine.parallel.play import Part, Play
 from renderer.engine.process.fork import fork_scene
 from renderer.engine.process.open_files import own_pipe
 from renderer.video.frame import Pixels
-from renderer.video.pyav_encoder import Opened, VideoWriter
+from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
 TOLD_EVERY = 8  # frames
 
@@ -24,7 +24,9 @@ class Painter(Child):
     ``paints`` is false in a fork of the painter that only steps to the end of the part, to look it up in the cache.
     """
 
-    def __init__(self, scene: Any, play: Play, part: Part, pipe: int, opened: Opened, keeping: Keeping | None) -> None:
+    def __init__(
+        self, scene: Any, play: Play, part: Part, pipe: int, opened: OpenEncoder, keeping: Keeping | None
+    ) -> None:
         super().__init__(scene, play, pipe)
         self._part, self._opened, self._keeping = part, opened, keeping
         self.paints = True

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from renderer.engine.process.open_files import own_pipe
 from renderer.video.frame import Pixels
-from renderer.video.pixel_format import BandConverter, banded, planes_of
+from renderer.video.pixel_format import BandConverter, can_convert_bands, get_planes
 
 BUFFER_BYTES = 64 * 2**20
 FEWEST, MOST = 8, 60  # frames of a part
@@ -27,7 +27,7 @@ _HEADER = 4 * (MOST + 1)
 
 def part_length(spec: Any, frames: int, painters: int) -> int | None:  # Manim's VideoEncoderSpec
     """Give the most frames of a part, so that all painters have some; None where one painter must do the play."""
-    if painters == 1 or not banded(spec):
+    if painters == 1 or not can_convert_bands(spec):
         return None
     fitting = min(MOST, int(BUFFER_BYTES // (spec.width * spec.height * 3 // 2)))
     return max(FEWEST, min(fitting, -(-frames // (2 * painters))))
@@ -41,7 +41,7 @@ class Joining:
         self.encoded = 0  # parts, as the parent was told
         self._size = (spec.width, spec.height)
         self._frame = VideoFrame(*self._size, "yuv420p")
-        shapes = [plane.shape for plane in planes_of(self._frame)]
+        shapes = [plane.shape for plane in get_planes(self._frame)]
         picture = sum(height * width for height, width in shapes)
         self._slots, self._notes = [], []
         for _ in range(buffers):
@@ -87,7 +87,7 @@ class Joining:
         count, *repeats = self._notes[at].tolist()
         for planes, repeat in zip(self._slots[at][:count], repeats, strict=False):
             self._frame.make_writable()
-            for target, plane in zip(planes_of(self._frame), planes, strict=True):
+            for target, plane in zip(get_planes(self._frame), planes, strict=True):
                 target[:] = plane
             encoder.encode(self._frame, repeat)
 

@@ -19,7 +19,7 @@ from renderer.engine.parallel.play_encoder import PlayEncoder
 from renderer.engine.process.fork import fork_scene, silence
 from renderer.engine.process.open_files import own_pipe
 from renderer.engine.process.slots import ProcessSlots
-from renderer.video.pyav_encoder import Opened, SegmentEncoder
+from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
 Progress = Callable[[int, int | None], None]
 
@@ -41,7 +41,7 @@ class Plan:
     whole: int = 0
     progress: Progress | None = None
     hashes: Path | None = None
-    opened: Opened = SegmentEncoder
+    opened: OpenEncoder = PyAVEncoder
     cache: ChunkCache | None = None
     painted: Mapping[int, Painted] = field(default_factory=dict)
 

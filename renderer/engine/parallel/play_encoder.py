@@ -11,7 +11,7 @@ from renderer.engine.parallel.child import Child
 from renderer.engine.parallel.frame_buffers import Joining
 from renderer.engine.parallel.play import Play
 from renderer.video.frame import Pixels
-from renderer.video.pyav_encoder import SegmentEncoder
+from renderer.video.pyav_encoder import PyAVEncoder
 
 
 class PlayEncoder(Child):
@@ -53,7 +53,7 @@ class PlayEncoder(Child):
 
     def _encode(self) -> NoReturn:
         try:
-            encoder = SegmentEncoder(self._play.path, self._scene.session_spec.video_encoder)
+            encoder = PyAVEncoder(self._play.path, self._scene.session_spec.video_encoder)
             self._joining.encode(encoder, lambda parts: self._tell(joined=parts))
             if self._keeping:
                 self._keeping.keep()

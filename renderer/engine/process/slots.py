@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 
-from renderer.system.limits import usable_cores
+from renderer.system.limits import count_usable_cores
 
 SLOT = "renderer-slot-"
 
@@ -19,7 +19,7 @@ class ProcessSlots:
     """
 
     def __init__(self, n: int | None = None) -> None:
-        self.n = usable_cores() if n is None else n
+        self.n = count_usable_cores() if n is None else n
         if self.n < 1:
             raise ValueError(f"a scene needs at least one child, not {n}")
         self._slots = [_unlinked_file() for _ in range(self.n)]
