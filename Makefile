@@ -1,45 +1,76 @@
-# Two commands: `make demo` renders an example here, `make test` runs every check. Both install what is missing.
-.PHONY: demo test test-newest setup lint lock
+# `make help` lists the targets. Each installs what it needs first, and may be run again at any time.
+.PHONY: help setup demo check lint test test-unit test-engine test-cluster test-newest test-modal-live bench golden dist \
+	lock hooks cluster-up cluster-down clean
+.DEFAULT_GOAL := help
 
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+WITH_CLUSTER := tests/support/cluster/with
+OTHER_SERVICES := not cluster and not containers and not modal
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url
 
-demo: setup
-	$(BIN)/renderer submit examples/hello.py --quality m --output renders
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: setup lint
-	@scripts/setup-image
-	tests/support/cluster/with $(BIN)/pytest -n 2
-
-# The tests that depend on Python's version, on the newest one that Manim takes.
-test-newest: setup
-	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
-	scripts/setup "$$python" .venv-newest && .venv-newest/bin/pytest -q -p no:cacheprovider tests/unit tests/cli tests/contract -k "not k8s and not modal and not docker"
-
-setup:
+setup:  ## Install what is missing: Debian packages (with sudo), uv and the locked Python environment in .venv
 	@scripts/setup
 
-lint: setup
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/hadolint docker/Dockerfile
+demo: setup  ## Render an example on this machine, into renders/
+	$(BIN)/renderer submit examples/hello.py --quality m --output renders
 
-# Writes the lock files again from pyproject.toml.
-lock: setup
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-emit-index-url --group pyproject.toml:image-build -o docker/build-requirements.txt
+check: setup  ## Check formatting, lint, types, layers and the unit tests; under a minute
+	@scripts/check
 
-# A single-node Kubernetes with GPUs that do not exist, for the tests; as root. Prints nothing on the way but news.
-.PHONY: cluster-up cluster-down
-cluster-up:
+lint: setup  ## As check, without the tests
+	@scripts/check --lint
+
+test: lint  ## Run every check: lint, then all tests on a Kubernetes cluster of their own; about 20 minutes
+	@scripts/setup-image
+	$(WITH_CLUSTER) $(PYTEST) -n 2
+
+test-unit: setup  ## Run the tests that need no service and render little
+	$(PYTEST) -q -m "$(OTHER_SERVICES) and not slow" tests/unit tests/doctor tests/backends
+
+test-engine: setup  ## Run the tests of the parallel engine and of the encoders
+	$(PYTEST) -n 2 tests/engine tests/video
+
+test-cluster: setup  ## Run the tests that need Kubernetes, on a cluster that is started for them (as root)
+	@scripts/setup-image
+	$(WITH_CLUSTER) $(PYTEST) -m cluster
+
+test-newest: setup  ## Run the tests that depend on Python's version on the newest Python that Manim supports
+	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \
+	scripts/setup "$$python" .venv-newest && \
+	.venv-newest/bin/pytest -q -p no:cacheprovider -m "$(OTHER_SERVICES)" tests/unit tests/cli tests/contract
+
+test-modal-live: setup  ## Run the tests on Modal itself: needs an account and MODAL_LIVE=1, and costs money
+	$(PYTEST) -p no:cacheprovider tests/backends/modal/test_live.py
+
+bench: setup  ## Compare with plain Manim on this machine: start-up, and renders of the benchmark scenes
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/engine.py
+
+golden: setup  ## Write the golden files again, to look at them with git diff
+	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/test_plan.py tests/backends/modal/test_request.py
+	@git diff --stat -- '*/golden/*'
+
+dist: setup  ## Build the wheel and the sdist of the last commit into dist/, the same bytes on every machine
+	@scripts/dist
+
+lock: setup  ## Write the lock files again from pyproject.toml; remove one first to update its packages
+	$(COMPILE) --python-version 3.11 --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
+	$(COMPILE) --python-version 3.11 --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
+	$(COMPILE) --python-version 3.10 --group pyproject.toml:image-build -o docker/build-requirements.txt
+
+hooks: setup  ## Run the linters at every git commit
+	$(BIN)/pre-commit install
+
+cluster-up:  ## Start a single-node Kubernetes with fake GPUs (as root); then: . .cluster.env
 	tests/support/cluster/up
 
-cluster-down:
+cluster-down:  ## End that cluster
 	tests/support/cluster/down
 
-# Modal itself instead of its double. Needs a Modal account and MODAL_LIVE=1, and costs money; otherwise it is skipped.
-.PHONY: test-modal-live
-test-modal-live: setup
-	$(BIN)/pytest -p no:cacheprovider tests/backends/modal/test_live.py
+clean:  ## Remove what these targets wrote into this folder, .venv included
+	rm -rf .venv .venv-newest dist renders media .cluster.env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

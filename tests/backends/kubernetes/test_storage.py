@@ -12,7 +12,7 @@ from backends.errors import BackendError, OutputError, TransientError
 from backends.storage import Storage
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.cluster)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "file":
         return Storage(f"file://{tmp_path}/some where")

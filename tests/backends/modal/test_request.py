@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -37,15 +38,24 @@ def plan(options: ModalOptions | None = None, **changes: Any) -> dict[str, Any]:
     return found
 
 
+def golden(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the golden file holds; `make golden` writes it first."""
+    if "WRITE_GOLDEN" in os.environ:
+        (GOLDEN / name).write_text(json.dumps(found, indent=2) + "\n")
+    expected: dict[str, Any] = json.loads((GOLDEN / name).read_text())
+    return expected
+
+
 def test_a_plain_job_is_an_a10g_with_nothing_special() -> None:
-    assert plan() == json.loads((GOLDEN / "plain.json").read_text())
+    found = plan()
+    assert found == golden("plain.json", found)
 
 
 def test_every_option_is_sent() -> None:
     options = ModalOptions(region="us-east, eu", cloud="aws", max_containers=7, packages="cupy-cuda12x scipy>=1.14,<2")
     resources = Resources(cpu=8, memory_mib=16384, gpu="L40S:2")
     found = plan(options, resources=resources, timeout=timedelta(minutes=10), retries=3)
-    assert found == json.loads((GOLDEN / "options.json").read_text())
+    assert found == golden("options.json", found)
 
 
 def test_values_of_the_environment_are_not_shown() -> None:
