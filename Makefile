@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 WITH_CLUSTER := tests/support/cluster/with
 OTHER_SERVICES := not cluster and not containers and not modal
-COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url
+compile = $(BIN)/uv pip compile -q --universal --python-version $(1) --generate-hashes --no-emit-index-url
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,9 +58,9 @@ dist: setup  ## Build the wheel and the sdist of the last commit into dist/, the
 	@scripts/dist
 
 lock: setup  ## Write the lock files again from pyproject.toml; remove one first to update its packages
-	$(COMPILE) --python-version 3.11 --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
-	$(COMPILE) --python-version 3.11 --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
-	$(COMPILE) --python-version 3.10 --group pyproject.toml:image-build -o docker/build-requirements.txt
+	$(call compile,3.11) --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
+	$(call compile,3.11) --extra manim --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
+	$(call compile,3.10) --group pyproject.toml:image-build -o docker/build-requirements.txt
 
 hooks: setup  ## Run the linters at every git commit
 	$(BIN)/pre-commit install
