@@ -12,13 +12,13 @@ from tqdm import tqdm
 from renderer.engine.abort import Stop, Unfit
 from renderer.engine.adapter.encoder_presets import MANIM, PART_S, longest_part, one_encoder
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
-from renderer.engine.guards.pixel_access import guard, install_guards
-from renderer.engine.guards.side_effects import settle_by
+from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards
 from renderer.engine.parallel.plan import Plan, Progress
 from renderer.engine.parallel.play import Painted
 from renderer.engine.parallel.scheduler import Stepper
 from renderer.engine.patches import installer
-from renderer.engine.process.file_lock import share_made_files
+from renderer.engine.process.file_lock import lock_file_makers
+from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneRequest
 from renderer.video.pyav_encoder import select_encoder_class
@@ -27,6 +27,7 @@ from renderer.video.pyav_encoder import select_encoder_class
 def take_over(
     scene: Any,
     request: SceneRequest,
+    process: SceneProcess,
     slots: ProcessSlots,
     limit: int,
     painted: Mapping[int, Painted],
@@ -47,11 +48,12 @@ def take_over(
     Stop.swallowed = None
     tqdm.monitor_interval = 0  # its thread would outlive no fork
     installer.install()
-    share_made_files(request.scratch / "files.lock")
+    lock_file_makers(request.scratch / "files.lock", process.side_effects)
     opened = select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder)
     crew = Stepper(
         scene,
         Plan(
+            process,
             slots,
             limit,
             longest=longest_part(request, camera.frame_rate),
@@ -64,9 +66,10 @@ def take_over(
             painted=painted,
         ),
     )
-    settle_by(crew.wait)
+    process.side_effects.wait_for_chunks = crew.wait
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
     renderer.crew = writer.crew = crew
-    install_guards()
-    guard(camera)
+    renderer.side_effects = process.side_effects
+    install_pixel_guards(process.stops)
+    guard_pixels(camera)
     return crew

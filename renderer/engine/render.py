@@ -19,9 +19,9 @@ from renderer.engine.adapter.outputs import collect
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.parallel.play import Painted
-from renderer.engine.process.fallback import Standby
-from renderer.engine.process.fork import begin_scene
-from renderer.engine.process.output_replay import Prints
+from renderer.engine.process.fallback import FallbackProcess
+from renderer.engine.process.output_replay import OutputReplay
+from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_chunk_renderers_that_fit
@@ -86,26 +86,26 @@ def _why_serial() -> str | None:
 
 def _attempt(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
     """Render the given way. Where that does not do, a process that was forked before the scene began tries another."""
-    prints = Prints(way.said)
+    replay = OutputReplay(way.said)
     if way.why_serial:
-        with prints:
+        with replay:
             return _serially(request, way.why_serial)
-    standby = Standby(lambda next_way: _again(request, slots, progress, next_way))
-    begin_scene()
+    fallback = FallbackProcess[Way, SceneReport](lambda next_way: _again(request, slots, progress, next_way))
+    process = SceneProcess()
     try:
-        with prints:
-            return _in_parallel(request, slots, progress, way)
+        with replay:
+            return _in_parallel(request, slots, progress, way, process)
     except Unfit as error:
-        return standby.run(Way(1, str(error), said=prints.said))  # type: ignore[no-any-return]
+        return fallback.run(Way(1, str(error), said=replay.printed))
     except Failed as failed:
         raise failed.error from failed
     except Killed as killed:
         if way.painted is not None or way.limit == 1:
             raise _memory_error(killed) from killed
-        again = Way(max(1, way.limit // 2), painted=killed.painted, said=prints.said)
-        return standby.run(again)  # type: ignore[no-any-return]
+        again = Way(max(1, way.limit // 2), painted=killed.painted, said=replay.printed)
+        return fallback.run(again)
     finally:
-        standby.close()
+        fallback.close()
 
 
 def _again(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
@@ -142,14 +142,16 @@ def _open_serially(request: SceneRequest, scene: Any) -> None:
         scene.renderer.file_writer._create_segment_encoder = lambda target: FfmpegEncoder(target, spec)  # noqa: SLF001
 
 
-def _in_parallel(request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way) -> SceneReport:
+def _in_parallel(
+    request: SceneRequest, slots: ProcessSlots, progress: Progress | None, way: Way, process: SceneProcess
+) -> SceneReport:
     from renderer.engine.instrument import take_over
 
     scene_class = _scene_class(request)
     if why := _why_serial():
         raise Unfit(why)
     scene = scene_class()
-    crew = take_over(scene, request, slots, way.limit, way.painted or {}, progress)
+    crew = take_over(scene, request, process, slots, way.limit, way.painted or {}, progress)
     try:
         _step(scene, crew)
     except Killed as killed:

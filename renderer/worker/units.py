@@ -19,7 +19,7 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.worker_protocol import FILES, LOG, UnitError
 from renderer.engine.cache.store import ChunkCache
-from renderer.engine.process.fork import end_scene, forget_exit_functions
+from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.model import WorkerPayload
 from renderer.system.limits import count_usable_cores
@@ -106,7 +106,7 @@ class SceneRunner(Runner):
         if process:
             return process
         become_child(parent, output)
-        forget_exit_functions()
+        prepare_exit()
         return self._run_in_child(unit)
 
     def outcome(self, unit: int, exit_code: int) -> Outcome | None:  # noqa: ARG002  # the scene's own words tell more
@@ -126,7 +126,7 @@ class SceneRunner(Runner):
             outcome = self._render(unit)
             self._said(unit).write_text(json.dumps(asdict(outcome)), "utf-8")
         finally:
-            end_scene(outcome.exit_code)
+            end_process(outcome.exit_code)
 
     def _render(self, unit: int) -> Outcome:
         from renderer import engine

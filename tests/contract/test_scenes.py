@@ -59,7 +59,7 @@ def test_the_log_says_why_a_scene_was_rendered_serially(rig: Rig, project: Path)
     job = rig.submit(project / "looks.py", **SMALL)
     assert job.wait(300).state is JobState.SUCCEEDED
     said = [line.text for line in job.logs()]
-    assert said.count("Looks was rendered serially: it looks at the painted picture") == 1
+    assert said.count("Looks was rendered serially: it reads the pixels of a frame") == 1
 
 
 def test_a_wrong_manim_cfg_is_named(rig: Rig, project: Path) -> None:

@@ -12,9 +12,15 @@ from manim.utils.iterables import list_update
 
 from renderer.engine.abort import Stop, Unfit
 from renderer.engine.adapter.camera_state import paint_nothing
-from renderer.engine.guards.overrides import has_own_centres, hooked, replaced
-from renderer.engine.guards.pixel_access import asked_by_scene, guarded, unguarded
-from renderer.engine.guards.side_effects import pardoned, stepping
+from renderer.engine.guards.overrides import find_overridden_getter, find_overridden_method, has_own_label_positions
+from renderer.engine.guards.pixel_access import (
+    CHANGES_PIXELS,
+    READS_PIXELS,
+    has_guarded_pixels,
+    is_called_by_scene,
+    released_pixels,
+)
+from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.video.concat import Clip, join_clips
 from renderer.video.frame import Pixels
 
@@ -53,20 +59,21 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     """Manim's renderer with every painted frame handed to the crew."""
 
     crew: Crew
+    side_effects: SideEffectGuard
     shown: list[Any]  # what the last frame shows
     _inside_play = False
 
     @property
     def static_image(self) -> Pixels | None:
         """What stands still during the play; None where it is not painted."""
-        if asked_by_scene():
-            raise Unfit("it looks at the painted picture")
+        if is_called_by_scene():
+            raise Unfit(READS_PIXELS)
         return vars(self)["static_image"]  # type: ignore[no-any-return]
 
     @static_image.setter
     def static_image(self, image: Pixels | None) -> None:
-        if self._inside_play and asked_by_scene():
-            raise Unfit("it changes the painted picture")
+        if self._inside_play and is_called_by_scene():
+            raise Unfit(CHANGES_PIXELS)
         self.__dict__["static_image"] = image
 
     def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
@@ -81,7 +88,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         scene.compile_animation_data(*args, **kwargs)
         self._inside_play = True
         try:
-            with stepping():
+            with self.side_effects.stepping():
                 self._play_compiled(scene)
         except BaseException as error:
             self.crew.failed(error)
@@ -91,24 +98,24 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     def _refuse_hooks(self, scene: Any) -> None:
         """Refuse, by Unfit, what the scene has put in the place of Manim's: only painting would call it."""
-        if not guarded(self.camera):
+        if not has_guarded_pixels(self.camera):
             raise Unfit("it changes its camera for another one")
         for what, thing, kind in (
             ("renderer", self, CairoRenderer),
             ("file writer", self.file_writer, SceneFileWriter),
             ("camera", self.camera, type(self.camera)),
         ):
-            if name := replaced(thing, kind):
+            if name := find_overridden_method(thing, kind):
                 raise Unfit(f"it replaces {name} of its {what}")
-        if name := hooked(scene.mobjects):
+        if name := find_overridden_getter(scene.mobjects):
             raise Unfit(f"it replaces {name} of a mobject")
-        if has_own_centres(self.camera):
+        if has_own_label_positions(self.camera):
             raise Unfit("it places labels in space by a function of its own")
 
     def _play_compiled(self, scene: Any) -> None:
         name = None
         if not self.skip_animations:
-            with pardoned():
+            with self.side_effects.allowed():
                 name, self.skip_animations = self.crew.begin_play()
         if self.skip_animations:
             self.time += scene.duration
@@ -122,7 +129,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         else:
             scene.play_internal()
         if not self.skip_animations:
-            with pardoned():
+            with self.side_effects.allowed():
                 self.crew.end_play()
 
     def update_frame(
@@ -138,7 +145,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         if self.crew.paints and not self.skip_animations:
             super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
         else:
-            with unguarded(self.camera):
+            with released_pixels(self.camera):
                 paint_nothing(self.camera, self.shown)
 
     def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
@@ -146,7 +153,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         if not self._inside_play:
             raise Unfit("it has a frame made outside of any play")
         if not self.skip_animations:
-            with pardoned():
+            with self.side_effects.allowed():
                 self.crew.before_frame()
         self.update_frame(scene, moving_mobjects)
         self._add(1)
@@ -158,13 +165,13 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     def _add(self, repeat: int) -> None:
         if not self.skip_animations:
             self.time += repeat * (1 / self.camera.frame_rate)
-            with pardoned():
+            with self.side_effects.allowed():
                 self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
 
     def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
         """Paint what stands still during the play, for each frame to start from."""
-        if asked_by_scene():
-            raise Unfit("it changes the painted picture")
+        if is_called_by_scene():
+            raise Unfit(CHANGES_PIXELS)
         self.static_image = None
         if static_mobjects:
             self.update_frame(scene, mobjects=static_mobjects)
@@ -177,7 +184,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         Stop.again()
         if not self.num_plays:
             self.skip_animations, self.crew.paints = False, True
-            with unguarded(self.camera):
+            with released_pixels(self.camera):
                 super().scene_finished(scene)
         else:
             super().scene_finished(scene)

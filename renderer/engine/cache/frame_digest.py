@@ -14,7 +14,7 @@ from manim.camera.camera import CAP_STYLE_MAP, LINE_JOIN_MAP
 from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
-from renderer.engine.guards.overrides import foreign
+from renderer.engine.guards.overrides import is_override
 from renderer.engine.patches.camera import GRADIENT, gradient_of_axis
 from renderer.video.frame import Pixels, equal_frames
 
@@ -150,7 +150,7 @@ class Pictures:
             self._methods[kind] = _methods(kind)
         if not self._methods[kind].isdisjoint(vars(thing)):
             own = {name: vars(thing)[name] for name in self._methods[kind] & vars(thing).keys()}
-            if own.keys() - _OF_AXES or any(map(foreign, own.values())):
+            if own.keys() - _OF_AXES or any(map(is_override, own.values())):
                 raise _UnknownError
 
     def _gradient(self, function: Any) -> bytes:
@@ -180,7 +180,7 @@ def _methods(kind: type) -> frozenset[str]:
     names = {name for cls in (*manims, object) for name in vars(cls)}
     for cls in kind.__mro__:
         if cls in manims:
-            if any(foreign(value) for value in vars(cls).values()):
+            if any(is_override(value) for value in vars(cls).values()):
                 raise _UnknownError
         elif cls is not object and names & (vars(cls).keys() - _MAKING):
             raise _UnknownError

@@ -1,38 +1,48 @@
-"""Finds what a scene has put in the place of Manim's own methods."""
+"""Finds methods of Manim that a scene replaced: a parallel render calls some of them more or less often than Manim."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, partialmethod
 from types import FunctionType
-from typing import Any
 
-OURS = ("manim.", "renderer.engine.", "renderer.video.")
+from renderer.engine.manim_types import Camera, Mobject
+
+TRUSTED_MODULES = ("manim.", "renderer.engine.", "renderer.video.")
 
 
-def foreign(value: Any) -> bool:
-    """Tell whether a scene has put this function of its own into a class of Manim."""
+def is_override(value: object) -> bool:
+    """Return whether a value in a class of Manim is a function of the scene."""
     function = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
     module = getattr(function, "__module__", None) or "manim."
-    theirs = not module.startswith(OURS)
-    return isinstance(value, partialmethod) or (isinstance(function, FunctionType) and theirs)
+    is_of_scene = not module.startswith(TRUSTED_MODULES)
+    return isinstance(value, partialmethod) or (isinstance(function, FunctionType) and is_of_scene)
 
 
-def hooked(mobjects: Iterable[Any]) -> str | None:
-    """Name a method that one of the mobjects has of the scene's own: it may count how often it is painted."""
+def find_overridden_method(thing: object, kind: type) -> str | None:
+    """Return a method of the Manim class ``kind`` that the scene replaced: in the class, or in its instance ``thing``.
+
+    None if there is none.
+    """
+    in_class = (name for cls in kind.__mro__ for name, value in vars(cls).items() if is_override(value))
+    in_instance = (name for name in vars(thing) if callable(getattr(kind, name, None)))
+    return next(in_class, None) or next(in_instance, None)
+
+
+def find_overridden_getter(mobjects: Iterable[Mobject]) -> str | None:
+    """Return a ``get_…`` method that the scene replaced in a mobject itself: it may count how often it is drawn."""
     for shown in mobjects:
         for member in shown.get_family():
-            kind: Any = type(member)
-            for name in _getters(kind) & vars(member).keys():
-                if _is_theirs(vars(member)[name]):
-                    return str(name)
+            for name in _getters(type(member)) & vars(member).keys():
+                if _is_of_scene(vars(member)[name]):
+                    return name
     return None
 
 
-def has_own_centres(camera: Any) -> bool:
-    """Tell whether a camera in space asks a function of the scene's own, for each frame, where a label is."""
+def has_own_label_positions(camera: Camera) -> bool:
+    """Return whether a three-dimensional camera calls the scene's own function to place a label in each frame."""
     functions = vars(camera).get("fixed_orientation_mobjects", {}).values()
-    return any(_is_theirs(function) for function in functions)
+    return any(_is_of_scene(function) for function in functions)
 
 
 @cache
@@ -40,12 +50,5 @@ def _getters(kind: type) -> frozenset[str]:
     return frozenset(name for name in dir(kind) if name.startswith("get_"))
 
 
-def _is_theirs(function: Any) -> bool:
-    return not str(getattr(function, "__module__", None)).startswith(OURS)
-
-
-def replaced(thing: Any, kind: type) -> str | None:
-    """Name a method of a Manim class that a scene replaced, in the class itself or in its instance ``thing``."""
-    in_class = (name for cls in kind.__mro__ for name, value in vars(cls).items() if foreign(value))
-    in_instance = (name for name in vars(thing) if callable(getattr(kind, name, None)))
-    return next(in_class, None) or next(in_instance, None)
+def _is_of_scene(function: object) -> bool:
+    return not str(getattr(function, "__module__", None)).startswith(TRUSTED_MODULES)

@@ -1,4 +1,4 @@
-"""Watches the cameras of a scene that is stepped without painting: whoever reads their pixels would see nothing."""
+"""Guards the pixels of cameras while a scene is stepped without drawing: code that reads them would see no frame."""
 
 from __future__ import annotations
 
@@ -8,93 +8,93 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from manim import Camera
+from manim import Camera as ManimCamera
 from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 
-from renderer.engine.abort import Unfit
-from renderer.engine.guards.overrides import OURS
+from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.guards.overrides import TRUSTED_MODULES
+from renderer.engine.manim_types import Camera
 from renderer.video.frame import Pixels
+
+READS_PIXELS = "it reads the pixels of a frame"
+CHANGES_PIXELS = "it changes the pixels of a frame"
 
 
 @dataclass(frozen=True)
 class _Guarded:
-    """Stands in the place of a camera's pixels."""
+    """The value of a guarded camera's ``pixel_array``; holds the pixels until they are released."""
 
     pixels: Pixels
 
 
-def guard(camera: Any) -> None:  # a Manim camera
-    """Make every access to the pixels of the camera, and of those whose pictures it shows, raise Unfit."""
-    for member in _members(camera):
-        if not guarded(member):
-            vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"])
+def install_pixel_guards(stops: StopRecord) -> None:
+    """Replace ``pixel_array`` of Manim's classes by a property that raises Unfit while the camera is guarded."""
+
+    def get_pixels(camera: Camera) -> object:
+        if has_guarded_pixels(camera):
+            stops.raise_stop(Unfit(READS_PIXELS))
+        return _read_attribute(camera)
+
+    def set_pixels(camera: Camera, pixels: Pixels) -> None:
+        if has_guarded_pixels(camera):
+            stops.raise_stop(Unfit(CHANGES_PIXELS))
+        vars(camera)["pixel_array"] = pixels
+
+    def get_displayed_pixels(display: Any) -> object:  # an ImageMobjectFromCamera; Manim reads them when it moves it
+        if has_guarded_pixels(display.camera) and is_called_by_scene():
+            stops.raise_stop(Unfit(READS_PIXELS))
+        return _read_attribute(display)
+
+    def set_displayed_pixels(display: object, pixels: Pixels) -> None:
+        vars(display)["pixel_array"] = pixels
+
+    ManimCamera.pixel_array = property(get_pixels, set_pixels)
+    ImageMobjectFromCamera.pixel_array = property(get_displayed_pixels, set_displayed_pixels)
 
 
-def install_guards() -> None:
-    """Let Manim's cameras, and mobjects that show a camera's picture, ask here for their pixels."""
-    Camera.pixel_array = property(_pixels, _set_pixels)
-    ImageMobjectFromCamera.pixel_array = property(_displayed, _display)
+def is_called_by_scene() -> bool:
+    """Return whether the caller of this function (a method or property) was called by the scene's own code."""
+    name = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # only the stack shows who calls
+    return not str(name).startswith(TRUSTED_MODULES)
 
 
-def _pixels(camera: Any) -> Any:
-    if guarded(camera):
-        raise Unfit("it looks at the painted picture")
-    return _attribute(camera)
-
-
-def _set_pixels(camera: Any, pixels: Any) -> None:
-    if guarded(camera):
-        raise Unfit("it changes the painted picture")
-    vars(camera)["pixel_array"] = pixels
-
-
-def _displayed(display: Any) -> Any:
-    """Give the pixels, also to Manim, which reads them when it moves the mobject."""
-    if guarded(display.camera) and asked_by_scene():
-        raise Unfit("it looks at the painted picture")
-    return _attribute(display)
-
-
-def _display(display: Any, pixels: Any) -> None:
-    vars(display)["pixel_array"] = pixels
-
-
-def _attribute(thing: Any) -> Any:
-    try:
-        return vars(thing)["pixel_array"]
-    except KeyError:
-        raise AttributeError("pixel_array") from None  # as Python says it
-
-
-def asked_by_scene() -> bool:
-    """Tell, in a method or property, whether somebody else than Manim and we has called it."""
-    name = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # the only way to tell who asks
-    return not str(name).startswith(OURS)
-
-
-def guarded(camera: Any) -> bool:
-    """Tell whether the camera is watched."""
+def has_guarded_pixels(camera: Camera) -> bool:
+    """Return whether the pixels of the camera are guarded."""
     return isinstance(vars(camera).get("pixel_array"), _Guarded)
 
 
-def unguard(camera: Any) -> None:
-    """Let go of the camera, and of those whose pictures it shows."""
-    for member in _members(camera):
-        if guarded(member):
+def guard_pixels(camera: Camera) -> None:
+    """Guard the pixels of the camera, and of the cameras whose frames it shows."""
+    for member in _linked_cameras(camera):
+        if not has_guarded_pixels(member):
+            vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"])
+
+
+def release_pixels(camera: Camera) -> None:
+    """Release the pixels of the camera, and of the cameras whose frames it shows."""
+    for member in _linked_cameras(camera):
+        if has_guarded_pixels(member):
             vars(member)["pixel_array"] = vars(member)["pixel_array"].pixels
 
 
 @contextmanager
-def unguarded(camera: Any) -> Iterator[None]:
-    """Allow access within a block."""
-    watched = guarded(camera)
-    unguard(camera)
+def released_pixels(camera: Camera) -> Iterator[None]:
+    """Release the pixels within the block."""
+    was_guarded = has_guarded_pixels(camera)
+    release_pixels(camera)
     try:
         yield
     finally:
-        if watched:
-            guard(camera)
+        if was_guarded:
+            guard_pixels(camera)
 
 
-def _members(camera: Any) -> list[Any]:
+def _linked_cameras(camera: Camera) -> list[Camera]:
     return [camera, *(shown.camera for shown in vars(camera).get("image_mobjects_from_cameras", ()))]
+
+
+def _read_attribute(thing: object) -> object:
+    try:
+        return vars(thing)["pixel_array"]
+    except KeyError:
+        raise AttributeError("pixel_array") from None  # as for any other missing attribute

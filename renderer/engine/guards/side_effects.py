@@ -1,4 +1,4 @@
-"""Notices when a scene touches the world outside it while frames are stepped: parent and child would both do it."""
+"""Notices when a scene reaches outside its process while it is stepped: chunk renderers would do the same again."""
 
 from __future__ import annotations
 
@@ -8,89 +8,80 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from renderer.engine.abort import Unfit
+from renderer.engine.abort import StopRecord, Unfit
 
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_TOUCHING = {
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_SIDE_EFFECTS = {  # events of Python's audit table
     "os.exec", "os.fork", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.symlink",
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
-_CHANGING = {"os.remove", "os.rename", "os.truncate"}
-_APART = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
-_HARMLESS = ("/dev/", "/proc/")
+_FILE_CHANGES = {"os.remove", "os.rename", "os.truncate"}
+_PRIVATE_MAPPINGS = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
+_HARMLESS_PATHS = ("/dev/", "/proc/")
 
 
-class _Watch:
-    installed = False
-    depth = 0  # above zero while the scene's own code steps through a play
-    pardons = 0  # above zero while Manim or we do what the others would be blamed for
-    held: str | None = None  # what the scene has got hold of that no hook tells of any more
-    settle: Callable[[], object] = bool  # waits for the painters of all plays so far
+class SideEffectGuard:
+    """Watches one scene through Python's audit events, from its construction on.
+
+    A side effect within a play raises Unfit. Between plays a scene may write files; before it changes an existing one,
+    ``wait_for_chunks`` is called, because chunk renderers may still have to read the old content. A file or connection
+    that stays open and can be used without further audit events (a database, shared memory) raises Unfit at the next
+    play.
+    """
+
+    def __init__(self, stops: StopRecord) -> None:
+        self.wait_for_chunks: Callable[[], None] | None = None
+        self._stops = stops
+        self._stepping = 0  # depth of ``stepping`` blocks
+        self._allowed = 0  # depth of ``allowed`` blocks
+        self._open_resource: str | None = None
+        sys.addaudithook(self._audit)  # cannot be removed
+
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        """Raise Unfit on side effects within the block, in which the scene's own code runs."""
+        if self._open_resource:
+            self._stops.raise_stop(Unfit(self._open_resource))
+        self._stepping += 1
+        try:
+            yield
+        finally:
+            self._stepping -= 1
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Allow side effects within the block, in which Manim or the engine causes them."""
+        self._allowed += 1
+        try:
+            yield
+        finally:
+            self._allowed -= 1
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "sqlite3.connect":
+            self._open_resource = "it has a database open"
+        if event == "mmap.__new__":
+            self._audit_mapping(arguments[2])
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITE_FLAGS
+        if self._allowed or not (writes or event in _SIDE_EFFECTS):
+            return
+        if self._stepping:
+            self._refuse("writes a file" if writes else f"calls {event}", arguments)
+        elif (writes or event in _FILE_CHANGES) and _exists(arguments[0]) and self.wait_for_chunks:
+            with self.allowed():
+                self.wait_for_chunks()
+
+    def _audit_mapping(self, access: object) -> None:
+        if not self._allowed and access not in _PRIVATE_MAPPINGS:
+            self._open_resource = "it has memory that it would share with the processes that draw"
+            if self._stepping:
+                self._stops.raise_stop(Unfit(self._open_resource))
+
+    def _refuse(self, action: str, arguments: tuple[object, ...]) -> None:
+        path = str(arguments[0]) if arguments else ""
+        if not path.startswith(_HARMLESS_PATHS) and "__pycache__" not in path:
+            self._stops.raise_stop(Unfit(f"it {action} while frames are made"))
 
 
-def watch() -> None:
-    """Start to watch this process and those forked from it. Python's audit hooks stay for good."""
-    _Watch.settle = bool
-    _Watch.depth, _Watch.pardons, _Watch.held = 0, 0, None
-    if not _Watch.installed:
-        _Watch.installed = True
-        sys.addaudithook(_audit)
-
-
-def settle_by(settle: Callable[[], object]) -> None:
-    """Wait for painters by ``settle`` before a scene changes a file between plays: they may read it late."""
-    _Watch.settle = settle
-
-
-@contextmanager
-def stepping() -> Iterator[None]:
-    """Refuse, by Unfit, what reaches outside within the block."""
-    if _Watch.held:
-        raise Unfit(_Watch.held)
-    _Watch.depth += 1
-    try:
-        yield
-    finally:
-        _Watch.depth -= 1
-
-
-@contextmanager
-def pardoned() -> Iterator[None]:
-    """Allow it all within the block."""
-    _Watch.pardons += 1
-    try:
-        yield
-    finally:
-        _Watch.pardons -= 1
-
-
-def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "sqlite3.connect":
-        _Watch.held = "it has a database open"
-    if event == "mmap.__new__":
-        _mapped(arguments[2])
-    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
-    if _Watch.pardons or not (writes or event in _TOUCHING):
-        return
-    if _Watch.depth:
-        _refuse("writes a file" if writes else f"calls {event}", arguments)
-    elif (writes or event in _CHANGING) and _is_there(arguments[0]):
-        with pardoned():
-            _Watch.settle()
-
-
-def _mapped(access: object) -> None:
-    if not _Watch.pardons and access not in _APART:
-        _Watch.held = "it has memory that it would share with those who paint"
-        if _Watch.depth:
-            raise Unfit(_Watch.held)
-
-
-def _is_there(path: object) -> bool:
+def _exists(path: object) -> bool:
     return isinstance(path, str | bytes | os.PathLike) and os.path.exists(path)  # noqa: PTH110  # bytes, too
-
-
-def _refuse(what: str, arguments: tuple[object, ...]) -> None:
-    path = str(arguments[0]) if arguments else ""
-    if not path.startswith(_HARMLESS) and "__pycache__" not in path:
-        raise Unfit(f"it {what} while frames are made")

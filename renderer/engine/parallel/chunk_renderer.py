@@ -10,8 +10,7 @@ from renderer.engine.adapter.state_digest import state_digest
 from renderer.engine.cache.entry import Keeping, static_picture
 from renderer.engine.parallel.child import Child
 from renderer.engine.parallel.play import Part, Play
-from renderer.engine.process.fork import fork_scene
-from renderer.engine.process.open_files import own_pipe
+from renderer.engine.process.scene_process import SceneProcess
 from renderer.video.frame import Pixels
 from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
@@ -25,10 +24,17 @@ class Painter(Child):
     """
 
     def __init__(
-        self, scene: Any, play: Play, part: Part, pipe: int, opened: OpenEncoder, keeping: Keeping | None
+        self,
+        scene: Any,
+        process: SceneProcess,
+        play: Play,
+        part: Part,
+        pipe: int,
+        opened: OpenEncoder,
+        keeping: Keeping | None,
     ) -> None:
         super().__init__(scene, play, pipe)
-        self._part, self._opened, self._keeping = part, opened, keeping
+        self._process, self._part, self._opened, self._keeping = process, part, opened, keeping
         self.paints = True
         self._taken = self._begun = False
         self._encoder: VideoWriter | None = None
@@ -71,8 +77,8 @@ class Painter(Child):
             self._taken = keeping.take()
             self.paints = not self._taken
             return
-        read, write = own_pipe()
-        pid = fork_scene()
+        read, write = self._process.create_pipe()
+        pid = self._process.fork()
         if not pid:
             self.paints, self._pipe = False, write
             return

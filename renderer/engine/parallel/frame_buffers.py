@@ -15,7 +15,6 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-from renderer.engine.process.open_files import own_pipe
 from renderer.video.frame import Pixels
 from renderer.video.pixel_format import BandConverter, can_convert_bands, get_planes
 
@@ -36,7 +35,7 @@ def part_length(spec: Any, frames: int, painters: int) -> int | None:  # Manim's
 class Joining:
     """Made by the parent before it forks the play's painters and its encoder; ``buffers`` are there at once."""
 
-    def __init__(self, spec: Any, longest: int, buffers: int) -> None:
+    def __init__(self, spec: Any, longest: int, buffers: int, pipe: tuple[int, int]) -> None:
         self.buffers = buffers
         self.encoded = 0  # parts, as the parent was told
         self._size = (spec.width, spec.height)
@@ -49,7 +48,7 @@ class Joining:
             self._notes.append(np.frombuffer(memory, np.int32, MOST + 1))
             pixels = np.frombuffer(memory, np.uint8, offset=_HEADER).reshape(longest, picture)
             self._slots.append([_split(row, shapes) for row in pixels])
-        self._read, self._write = own_pipe()
+        self._read, self._write = pipe
 
     def writer(self, index: int) -> BufferWriter:
         """Give a painter what takes the frames of its part."""

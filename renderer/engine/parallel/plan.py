@@ -11,13 +11,12 @@ from typing import Any
 from renderer.engine.abort import Unfit
 from renderer.engine.cache.entry import Keeping
 from renderer.engine.cache.store import ChunkCache
-from renderer.engine.guards.pixel_access import unguard
+from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.parallel.chunk_renderer import Painter
 from renderer.engine.parallel.monitor import Watch
 from renderer.engine.parallel.play import Painted, Part, Play
 from renderer.engine.parallel.play_encoder import PlayEncoder
-from renderer.engine.process.fork import fork_scene, silence
-from renderer.engine.process.open_files import own_pipe
+from renderer.engine.process.scene_process import SceneProcess, discard_output
 from renderer.engine.process.slots import ProcessSlots
 from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
@@ -34,7 +33,8 @@ class Plan:
     ``painted`` has plays that an earlier try of the scene painted.
     """
 
-    children: ProcessSlots
+    process: SceneProcess
+    slots: ProcessSlots
     limit: int
     longest: int | None
     one_encoder: bool = False
@@ -57,7 +57,7 @@ class Forks:
         """Fork a painter, when there is room for one."""
         if (joining := play.joining) is not None:
             self._watch.until(lambda: part.index < joining.encoded + joining.buffers)
-        slot = self._watch.slot(self._plan.children, self._plan.limit)
+        slot = self._watch.slot(self._plan.slots, self._plan.limit)
         try:
             pipe = self._forked(part, play)
         except Unfit:
@@ -86,11 +86,11 @@ class Forks:
 
     def _forked(self, part: Part | None, play: Play) -> int | None:
         """Fork; in the child give the pipe to its parent."""
-        read, write = own_pipe()
-        pid = fork_scene()
+        read, write = self._plan.process.create_pipe()
+        pid = self._plan.process.fork()
         if not pid:
-            silence()
-            unguard(self._scene.renderer.camera)
+            discard_output()
+            release_pixels(self._scene.renderer.camera)
             return write
         os.close(write)
         self._watch.add(pid, read, part, play)
@@ -100,7 +100,7 @@ class Forks:
         joining = play.joining
         opened = (lambda *_: joining.writer(part.index)) if joining else self._plan.opened
         keeping = None if joining else self._keeping(part.path)
-        painter = Painter(self._scene, play, part, pipe, opened, keeping)
+        painter = Painter(self._scene, self._plan.process, play, part, pipe, opened, keeping)
         self._scene.renderer.crew = painter
         if part.first:
             painter.take_over()

@@ -7,7 +7,7 @@ from typing import Any
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.state_digest import state_digest
 from renderer.engine.cache.entry import static_picture
-from renderer.engine.guards.pixel_access import unguarded
+from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.parallel.frame_buffers import Joining, part_length
 from renderer.engine.parallel.monitor import Watch
 from renderer.engine.parallel.plan import Forks, Plan
@@ -66,11 +66,11 @@ class Stepper:
             play.parts.append(Part(play.number, index, first, last, path, final=last == total, hashes=hashes))
         if len(play.parts) > 1:
             camera = self._scene.renderer.camera
-            play.static = SharedImage((camera.pixel_height, camera.pixel_width, 4))
+            play.static = SharedImage((camera.pixel_height, camera.pixel_width, 4), self._plan.process.create_pipe())
 
     def _is_long(self, total: int) -> bool:
         """Tell whether several painters are worth their forks: the more are idle, the sooner, down to a third."""
-        idle = self._plan.children.free(self._plan.limit)
+        idle = self._plan.slots.count_free(self._plan.limit)
         return total > self._plan.whole * 2 / min(max(2, idle), 6)
 
     def _joined(self, play: Play, total: int) -> int:
@@ -79,7 +79,8 @@ class Stepper:
         longest = min(self._plan.longest or total, part_length(spec, total, self._plan.limit) or total)
         if longest == total:
             return total
-        play.joining = Joining(spec, longest, min(self._plan.limit + 1, -(-total // longest)))
+        buffers = min(self._plan.limit + 1, -(-total // longest))
+        play.joining = Joining(spec, longest, buffers, self._plan.process.create_pipe())
         return longest
 
     def _repeated(self, play: Play) -> Play | None:
@@ -103,7 +104,7 @@ class Stepper:
     def static_image(self, painted: Pixels | None) -> Pixels | None:  # noqa: ARG002
         """Nothing is painted here; take note of what the painter of the play's first part paints."""
         if self._plan.cache and self._play.static and not self._play.joining:
-            with unguarded(self._scene.renderer.camera):
+            with released_pixels(self._scene.renderer.camera):
                 self._play.static_picture = static_picture(self._scene)
         return None
 

@@ -8,16 +8,15 @@ import select
 
 import numpy as np
 
-from renderer.engine.process.open_files import own_pipe
 from renderer.video.frame import Pixels
 
 
 class SharedImage:
     """Made by the parent before it forks. One child publishes; the others, forked later, wait for it."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], pipe: tuple[int, int]) -> None:
         self._array: Pixels = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
-        self._read, self._write = own_pipe()
+        self._read, self._write = pipe
 
     def publish(self, pixels: Pixels) -> Pixels:
         """Copy the pixels in, tell the siblings, give the shared copy."""

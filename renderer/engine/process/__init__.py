@@ -1,1 +1,1 @@
-"""How processes begin, fork, share files, and end."""
+"""Processes of a render: forking a scene in the middle of a play, slots, the fallback process, output, exit."""

@@ -1,7 +1,8 @@
-"""A forked process that waits with Manim freshly imported, in case the scene has to be rendered again from scratch."""
+"""A forked process that waits, with Manim imported, in case the scene has to be rendered again from the beginning."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -9,51 +10,59 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from backends.errors import RendererError
 from renderer.engine.errors import SceneError
-from renderer.engine.process.fork import end_scene, leave_end_to_another, settle_child
+from renderer.engine.process.exit import end_process, leave_exit_to_fallback, prepare_exit
+from renderer.engine.process.scene_process import prepare_child
 
+ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
 
-POLL_S = 0.05
+POLL_INTERVAL_S = 0.05
+
+_log = logging.getLogger(__name__)
 
 
-class Standby:
-    """Forked when it is made. ``run`` calls ``work`` there with one argument; what it returns or raises comes back."""
+class FallbackProcess(Generic[ArgumentT, ResultT]):
+    """The process is forked on construction. ``run`` calls ``work`` in it; without ``run`` it does nothing."""
 
-    def __init__(self, work: Callable[[Any], ResultT]) -> None:
-        self._pipe, its = Pipe()
+    def __init__(self, work: Callable[[ArgumentT], ResultT]) -> None:
+        self._pipe, end_of_child = Pipe()
         parent = os.getpid()
-        sys.stdout.flush()  # or the child would print it, too
+        sys.stdout.flush()  # otherwise the child would print it again
         sys.stderr.flush()
         self._pid = os.fork()
         if not self._pid:
-            settle_child(parent)
+            prepare_child(parent)
             self._pipe.close()
-            _serve(work, its)
-        its.close()
+            _serve(work, end_of_child)
+        end_of_child.close()
 
-    def run(self, argument: Any) -> Any:
-        """Wake the process and wait. SceneError where the scene raised; our own errors as they are."""
-        leave_end_to_another()
+    def run(self, argument: ArgumentT) -> ResultT:
+        """Call ``work`` with the argument and return its result.
+
+        A RendererError is raised as it is; any other exception, and the end of the process, becomes a SceneError.
+        """
+        _log.debug("the fallback process %d renders the scene: %s", self._pid, argument)
+        leave_exit_to_fallback()
         sys.stdout.flush()
         sys.stderr.flush()
         self._pipe.send(argument)
         answer, code = None, None
         while answer is None and code is None:
-            code = self._reap(os.WNOHANG)  # asked first; a process of the scene may hold the pipe open
+            code = self._reap(os.WNOHANG)  # before reading: a process of the scene may hold the pipe open
             with suppress(EOFError):
-                answer = self._pipe.recv() if self._pipe.poll(POLL_S) else None
+                answer = self._pipe.recv() if self._pipe.poll(POLL_INTERVAL_S) else None
         if answer is None:
-            raise SceneError(f"the scene ended its process ({code})", hint="the log holds what it printed")
+            raise SceneError(f"the scene ended its process (exit code {code})", hint="read what it printed in the log")
         if code is None:
             self._reap()
-        good, result = answer
-        if good:
-            return result
-        raise result
+        succeeded, result = answer
+        if not succeeded:
+            raise result
+        return result  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """End the process."""
@@ -63,7 +72,7 @@ class Standby:
         self._pipe.close()
 
     def _reap(self, flags: int = 0) -> int | None:
-        """Give the process' exit code; with ``WNOHANG`` None while it runs."""
+        """Return the exit code of the process; with ``WNOHANG``, None while it runs."""
         pid, status = os.waitpid(self._pid, flags)
         if not pid:
             return None
@@ -71,17 +80,19 @@ class Standby:
         return os.waitstatus_to_exitcode(status)
 
 
-def _serve(work: Callable[[Any], object], pipe: Any) -> NoReturn:  # Connection's type has two parameters since 3.13
+def _serve(work: Callable[[ArgumentT], object], pipe: Any) -> NoReturn:  # Connection is generic only since Python 3.13
+    """Wait for the argument, send what the work returns or raises, and end."""
     try:
         argument = pipe.recv()
     except EOFError:
         os._exit(0)
+    prepare_exit()
     try:
-        result: tuple[bool, object] = (True, work(argument))
+        answer: tuple[bool, object] = (True, work(argument))
     except RendererError as error:
-        result = (False, error)
-    except BaseException as error:  # noqa: BLE001  # whatever a scene raises goes to the parent as text
+        answer = (False, error)
+    except BaseException as error:  # noqa: BLE001  # what a scene raises may not be picklable
         lines = "".join(traceback.format_exception(error))
-        result = (False, SceneError(f"{type(error).__name__}: {error}", lines=lines))
-    pipe.send(result)
-    end_scene(0)
+        answer = (False, SceneError(f"{type(error).__name__}: {error}", lines=lines))
+    pipe.send(answer)
+    end_process(0)

@@ -1,4 +1,4 @@
-"""Has what a scene prints appear once, also where the scene is rendered a second time from scratch."""
+"""Lets what a scene prints appear once, even where the scene is rendered a second time from the beginning."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
-MOST = 2**20  # characters that are remembered of a stream
-_NOT_OF_THE_SCENE = ("manim.", "rich.", "renderer.", "backends.")
+MAX_CHARACTERS = 2**20  # remembered of each stream
+_NOT_OF_SCENE = ("manim.", "rich.", "renderer.", "backends.")
 
 
-class Prints:
-    """What a scene prints within a ``with`` block: ``said``, by stream.
+class OutputReplay:
+    """Records what a scene prints within a ``with`` block.
 
-    ``before`` is what an earlier try of the scene has said. It is left out as long as the scene says the same; from
-    where it says something else on, all appears.
+    ``before`` is what an earlier attempt printed, by stream ("stdout", "stderr"). Output that repeats it is left out;
+    from the first difference on, everything is printed.
     """
 
     def __init__(self, before: Mapping[str, str]) -> None:
@@ -23,49 +23,50 @@ class Prints:
         self._streams: dict[str, _Stream] = {}
 
     @property
-    def said(self) -> dict[str, str]:
-        """What has appeared of this try or the one before it, whichever went further."""
-        return {name: max(stream.before, stream.said.getvalue(), key=len) for name, stream in self._streams.items()}
+    def printed(self) -> dict[str, str]:
+        """What this attempt or the one before has printed, whichever is longer, by stream."""
+        return {name: max(stream.before, stream.printed.getvalue(), key=len) for name, stream in self._streams.items()}
 
     def __enter__(self) -> Self:
-        """Listen."""
         for name in ("stdout", "stderr"):
             if stream := getattr(sys, name):
                 self._streams[name] = _Stream(stream, self._before.get(name, ""))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
         for stream in self._streams.values():
-            stream.leave()
+            stream.restore()
 
 
 class _Stream:
-    def __init__(self, stream: Any, before: str) -> None:
-        self.before, self.said = before, io.StringIO()
-        self._again = 0  # characters of ``before`` that were said again
-        self._stream, self._write = stream, stream.write
-        stream.write = self._print
+    """Replaces the ``write`` of one stream until ``restore`` is called."""
 
-    def leave(self) -> None:
+    def __init__(self, stream: Any, before: str) -> None:
+        self.before, self.printed = before, io.StringIO()
+        self._repeated = 0  # characters of ``before`` that were printed again
+        self._stream, self._write = stream, stream.write
+        stream.write = self._record
+
+    def restore(self) -> None:
         del self._stream.write
 
-    def _print(self, text: str) -> int:
-        name = str(sys._getframe(1).f_globals.get("__name__"))  # noqa: SLF001  # the only way to tell who prints
-        if name.startswith(_NOT_OF_THE_SCENE) or not isinstance(text, str):
+    def _record(self, text: str) -> int:
+        name = str(sys._getframe(1).f_globals.get("__name__"))  # noqa: SLF001  # only the stack shows who prints
+        if name.startswith(_NOT_OF_SCENE) or not isinstance(text, str):
             return int(self._write(text))
-        if self.said.tell() < MOST:
-            self.said.write(text)
-        known = self.before[self._again : self._again + len(text)]
-        self._again += len(known)
-        if text.startswith(known):
-            new = text[len(known) :]
-        else:
-            new = self._line_up_to(self._again - len(known)) + text
-            self._again = len(self.before)
-        if new:
+        if self.printed.tell() < MAX_CHARACTERS:
+            self.printed.write(text)
+        if new := self._find_new(text):
             self._write(new)
         return len(text)
 
-    def _line_up_to(self, end: int) -> str:
-        return self.before[self.before.rfind("\n", 0, end) + 1 : end]
+    def _find_new(self, text: str) -> str:
+        """Return what of the text is not a repetition; at the first difference, with the beginning of its line."""
+        known = self.before[self._repeated : self._repeated + len(text)]
+        if text.startswith(known):
+            self._repeated += len(known)
+            return text[len(known) :]
+        line_start = self.before.rfind("\n", 0, self._repeated) + 1
+        beginning = self.before[line_start : self._repeated]
+        self._repeated = len(self.before)
+        return beginning + text

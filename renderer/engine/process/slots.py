@@ -1,51 +1,60 @@
-"""Bounds the painting processes of all scenes that one worker renders, as make's job server bounds compilers."""
+"""Limits the processes that draw, over all scenes of one worker, as make's job server limits compilers."""
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tempfile
 
 from renderer.system.limits import count_usable_cores
 
-SLOT = "renderer-slot-"
+SLOT_PREFIX = "renderer-slot-"
+
+_log = logging.getLogger(__name__)
 
 
 class ProcessSlots:
-    """At most ``n`` children at once, over every process that was forked after this was made.
+    """``n`` slots, shared by every process that is forked after this was constructed.
 
-    Each slot is an unlinked file. Its lock belongs to an open file, which the child that paints is left alone with:
-    the kernel frees the slot when the child ends, however that happens.
+    Each slot is an unlinked file, and a process holds a slot by a lock on it. The lock belongs to a descriptor that the
+    parent closes after forking: the kernel frees the slot when the child ends, however that happens.
     """
 
     def __init__(self, n: int | None = None) -> None:
         self.n = count_usable_cores() if n is None else n
         if self.n < 1:
-            raise ValueError(f"a scene needs at least one child, not {n}")
-        self._slots = [_unlinked_file() for _ in range(self.n)]
+            raise ValueError(f"a render needs at least one process slot, not {n}")
+        self._files = [_create_unlinked_file() for _ in range(self.n)]
 
     def take(self, limit: int) -> int | None:
-        """Lock one of the first ``limit`` slots; give its file descriptor, or None when all are taken."""
-        for slot in self._slots[:limit]:
-            descriptor = os.open(f"/proc/self/fd/{slot}", os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
+        """Lock one of the first ``limit`` slots; return the descriptor that holds it, or None if all are taken."""
+        for number, file in enumerate(self._files[:limit]):
+            if (descriptor := _lock(file)) is not None:
+                _log.debug("took slot %d of %d", number, self.n)
                 return descriptor
         return None
 
-    def free(self, limit: int) -> int:
-        """Count the free ones of the first ``limit`` slots, as they are just now."""
-        taken = [self.take(limit) for _ in range(limit)]
-        for slot in taken:
-            if slot is not None:
-                os.close(slot)
-        return sum(slot is not None for slot in taken)
+    def count_free(self, limit: int) -> int:
+        """Return how many of the first ``limit`` slots are free at this moment."""
+        locked = [descriptor for file in self._files[:limit] if (descriptor := _lock(file)) is not None]
+        for descriptor in locked:
+            os.close(descriptor)
+        return len(locked)
 
 
-def _unlinked_file() -> int:
-    descriptor, path = tempfile.mkstemp(prefix=SLOT)
-    os.unlink(path)  # noqa: PTH108  # mkstemp speaks of descriptors
+def _lock(file: int) -> int | None:
+    """Return a new descriptor of the file that holds its lock; None if another one holds it."""
+    descriptor = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _create_unlinked_file() -> int:
+    descriptor, path = tempfile.mkstemp(prefix=SLOT_PREFIX)
+    os.unlink(path)  # noqa: PTH108  # mkstemp returns a string
     return descriptor

@@ -1,0 +1,96 @@
+"""The process in which a scene runs: forks it in the middle of a play, and creates the engine's pipes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from typing import NoReturn
+
+from backends.processes import die_with_parent
+from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.guards.side_effects import SideEffectGuard
+from renderer.engine.process.open_files import OpenFiles, identify_file, list_pipes
+
+THREAD_END_TIMEOUT_S = 0.2  # a thread that has ended can be listed a moment longer
+
+_log = logging.getLogger(__name__)
+
+
+class SceneProcess:
+    """Everything that the engine keeps about the process of one scene.
+
+    Construct it before the scene's file is run: threads and pipes that exist then are not the scene's. ``stops``
+    remembers the exception that ended the parallel render, ``side_effects`` watches the scene.
+    """
+
+    def __init__(self) -> None:
+        self.stops = StopRecord()
+        self._threads_before = _count_threads()
+        self._known_pipes = list_pipes()
+        self.side_effects = SideEffectGuard(self.stops)
+
+    def create_pipe(self) -> tuple[int, int]:
+        """Return the reading and the writing end of a new pipe that is not the scene's."""
+        read, write = os.pipe()
+        self._known_pipes.add(identify_file(os.fstat(read)))
+        return read, write
+
+    def fork(self) -> int:
+        """Fork the scene: the child continues exactly as the parent does, and dies with it. Return as os.fork does.
+
+        Raises Unfit where the scene has threads, of Python or of a C library: the child would not have them, and locks
+        that they hold would never be released. It raises Unfit as well where the scene has a pipe or connection open.
+        """
+        if threading.active_count() > 1:
+            self._stop(f"it runs threads of its own: {threading.enumerate()[-1].name}")
+        random_state, parent = random.getstate(), os.getpid()
+        files = OpenFiles()
+        if kind := files.find_shared(self._known_pipes):
+            self._stop(f"it has a {kind} open")
+        pid = os.fork()
+        if not pid:
+            random.setstate(random_state)  # Python reseeds it in every forked child
+            prepare_child(parent)
+            files.separate()
+        elif self._has_new_threads():  # libraries that support forking ended theirs when os.fork was called
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self._stop("it runs threads of its own, in a library (for example one that reads a video)")
+        else:
+            _log.debug("forked process %d", pid)
+        return pid
+
+    def _has_new_threads(self) -> bool:
+        """Return whether there are more threads than before the scene, those of C libraries included."""
+        deadline = time.monotonic() + THREAD_END_TIMEOUT_S
+        while _count_threads() > self._threads_before:
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(THREAD_END_TIMEOUT_S / 100)
+        return False
+
+    def _stop(self, reason: str) -> NoReturn:
+        self.stops.raise_stop(Unfit(reason))
+
+
+def prepare_child(parent: int) -> None:
+    """Make a new child die with process ``parent`` and end at once on SIGTERM; Ctrl-C is left to the parent."""
+    die_with_parent(parent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def discard_output() -> None:
+    """Discard what this process prints: the parent steps through the same code and prints the same."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
+
+
+def _count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208  # names
