@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import common
-from support.common import environment, renderer
+from support.commands import environment, renderer
+from support.disks import mount_small_disk
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,5 +41,5 @@ def run(project: Path, env: dict[str, str]) -> Run:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    with common.small_disk(tmp_path / "small", "2m") as folder:
+    with mount_small_disk(tmp_path / "small", "2m") as folder:
         yield folder

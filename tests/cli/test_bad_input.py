@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cli.conftest import Run
-from support.common import output
+from support.commands import output
 
 from backends.exit_codes import ExitCode
 

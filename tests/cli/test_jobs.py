@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 from cli.conftest import Run
-from support.common import BIN, output, until
+from support.commands import BIN, output
+from support.processes import until
 
 from backends.exit_codes import ExitCode
 from renderer import api

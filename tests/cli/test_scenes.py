@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Run
-from support.common import SMALL, output
+from support.commands import SMALL, output
 
 from backends.exit_codes import ExitCode
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
-from support.common import frames
 from support.rigs.base import Rig
+from support.video import frames
 
 from backends import JobState
 from backends.exit_codes import ExitCode

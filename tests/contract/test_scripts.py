@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.common import until
+from support.processes import until
 from support.rigs.base import Rig
 
 from backends import JobHandle, JobState

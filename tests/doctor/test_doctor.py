@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.common import BIN
+from support.commands import BIN
 from support.nvidia_driver import Driver
 
 from renderer.doctor.nvidia import judge_versions

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.common import until
 from support.containers import BASE, image_command
+from support.processes import until
 
 CONFIG = """version: 0.1
 storage: {{filesystem: {{rootdirectory: "{folder}"}}}}

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.common import BIN
+from support.commands import BIN
 from support.containers import image_command
 
 from backends.data_files import data_dir

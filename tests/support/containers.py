@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.common import BIN
+from support.commands import BIN
 
 IMAGE_TESTS = Path(__file__).parents[1] / "image"
 BASE = "localhost/renderer-base:bookworm"

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.common import BIN
+from support.commands import BIN
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"kubernetes", "modal", "manim", "numpy", "typer", "pydantic", "rich"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support import common
+from support.disks import mount_small_disk
 
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
@@ -67,7 +67,7 @@ def test_a_wrong_option_is_an_error_too(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    with common.small_disk(tmp_path / "small disk", "32k") as folder:
+    with mount_small_disk(tmp_path / "small disk", "32k") as folder:
         yield folder
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from support.common import environment, renderer
+from support.commands import environment, renderer
 from support.nvidia_driver import Driver
 
 SCENE = """

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.common import environment, renderer, until
+from support.commands import environment, renderer
+from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.docker import docker
 

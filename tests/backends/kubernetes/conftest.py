@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.common import until
+from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.kubernetes import Parts, Run, get, kubectl, kubernetes, make_bucket, make_claim, require_cluster
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.common import small_disk, until
+from support.disks import mount_small_disk
+from support.processes import until
 from support.rigs.flaky import Fault, flaky
 from support.rigs.kubernetes import Parts, Run, everything, get, kubectl, secret
 
@@ -352,7 +353,7 @@ def test_outputs_that_nobody_collects_do_not_hold_the_gpu(
 def test_a_full_disk_here_is_told_and_the_outputs_wait(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with small_disk(tmp_path / "disk", "1m") as disk:
+    with mount_small_disk(tmp_path / "disk", "1m") as disk:
         monkeypatch.setenv("XDG_STATE_HOME", str(disk))
         job = run(noise(22) + "# no room\n")
         with pytest.raises(BackendError, match=r"cannot keep the outputs in .*: No space left on device"):

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.common import BIN, environment, until
+from support.commands import BIN, environment
+from support.processes import until
 from support.rigs.kubernetes import Run, everything, kubectl, write_kubeconfig
 
 from backends import JobState

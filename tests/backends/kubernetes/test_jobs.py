@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.common import BIN, until
+from support.commands import BIN
+from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.kubernetes import Run, everything, get, kubectl, secret
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.common import environment, renderer
+from support.commands import environment, renderer
 from support.rigs.kubernetes import write_kubeconfig
 
 from backends.errors import BackendError, SpecError

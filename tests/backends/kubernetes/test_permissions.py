@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.common import BIN, environment, output, renderer, until
+from support.commands import BIN, environment, output, renderer
+from support.processes import until
 from support.rigs.kubernetes import get, kubectl, make_claim
 
 SCRIPT = """\

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.common import BIN, environment, until
+from support.commands import BIN, environment
+from support.processes import until
 from support.rigs.kubernetes import get, kubectl
 
 README = Path(__file__).parents[3] / "k8s" / "README.md"

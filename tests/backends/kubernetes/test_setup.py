@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from support.common import environment, output, renderer
+from support.commands import environment, output, renderer
 from support.rigs.base import Rig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.common import environment, renderer
+from support.commands import environment, renderer
 from support.rigs.kubernetes import kubectl
 
 

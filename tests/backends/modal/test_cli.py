@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 from grpclib import Status
-from support.common import BIN, alive, environment, output, renderer, until
+from support.commands import BIN, environment, output, renderer
 from support.modal_server import ModalDouble
+from support.processes import alive, until
 from support.rigs.base import Rig
 
 from backends import JobState

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.common import alive, until
 from support.modal_server import ModalDouble, apps, calls, functions, images, inside, logs, volumes
 from support.modal_server.service import Handlers, handler_name, protocol
+from support.processes import alive, until
 from support.rigs.base import Rig
 from support.rigs.modal import environment
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from grpclib import Status
-from support.common import alive, until
 from support.modal_server import ModalDouble
+from support.processes import alive, until
 from support.rigs.base import Rig
 
 from backends import JobState

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from modal_proto import api_pb2 as pb
-from support.common import until
 from support.modal_server import ModalDouble, memory
+from support.processes import until
 from support.rigs.base import Rig
 
 from backends import JobState

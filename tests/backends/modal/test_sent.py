@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from modal_proto import api_pb2 as pb
-from support.common import environment, renderer
+from support.commands import environment, renderer
 from support.modal_server import ModalDouble
 from support.rigs.base import Rig
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.common import BIN, environment, until
+from support.commands import BIN, environment
 from support.modal_server import ModalDouble
+from support.processes import until
 from support.rigs.base import Rig
 
 from backends import JobState

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modal_proto import api_pb2 as pb
-from support.common import until
 from support.modal_server import ModalDouble
+from support.processes import until
 from support.rigs.base import Rig
 
 from backends import JobState

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.common import manim_render
+from support.video import manim_render
 
 from renderer import config
 from renderer.api import Job, open_job, submit

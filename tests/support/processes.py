@@ -1,0 +1,24 @@
+"""Other processes: wait for what they do, and see whether they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+
+def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:
+    """Wait for something that another process does; fail after ``within`` seconds."""
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs. One that has ended does not, even if its parent has not waited for it yet."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
