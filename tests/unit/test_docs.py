@@ -1,32 +1,70 @@
-"""The reference says what the code does."""
+"""The documents say what the code does, and their links lead somewhere."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+from support.docs import tables
+from support.docs.pages import PAGES, ROOT, anchors, links
+
 from backends.exit_codes import MEANINGS, ExitCode
 from renderer import config
 
-ROOT = Path(__file__).parents[2]
-REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+WRITE = ".venv/bin/python tests/support/docs/tables.py"
 
 
 def test_the_table_of_exit_codes_is_the_codes() -> None:
-    assert set(MEANINGS) == set(ExitCode)
+    assert set(MEANINGS) == set(ExitCode) == set(tables.TO_DO)
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text("utf-8")
     for code in ExitCode:
-        assert f"| {int(code)} | {MEANINGS[code]} |" in REFERENCE
+        assert f"| {int(code)} | {MEANINGS[code]} |" in page
 
 
 def test_the_table_of_settings_is_the_settings() -> None:
-    table = "".join(
-        f"| `{item.key}` | {f'`{item.value}`' if item.value not in (None, {}, False) else ''} | {item.description} |\n"
-        for item in config.load({}, folder=ROOT / "docs", environ={})
-    )
-    assert table in REFERENCE, f"docs/reference.md should hold:\n{table}"
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+    for item in config.load({}, folder=ROOT / "docs", environ={}):
+        (row,) = re.findall(rf"^\| `{re.escape(item.key)}` \|.*\|$", page, re.MULTILINE)
+        assert row.endswith(f"| {item.description} |")
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_generated_tables_are_up_to_date(name: str) -> None:
+    page, text = tables.updated(name)
+    assert page.read_text("utf-8") == text, f"run {WRITE}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in links(page):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}#{anchor}"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    reached, todo = {index}, [index]
+    while todo:
+        page = todo.pop()
+        found = {(page.parent / target).resolve() for target, _ in links(page) if target.endswith(".md")}
+        todo += found - reached
+        reached |= found
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} <= reached
+
+
+def test_messages_in_the_headings_of_troubleshooting_are_those_of_the_code() -> None:
+    code = "".join(path.read_text("utf-8") for name in ("backends", "renderer") for path in (ROOT / name).rglob("*.py"))
+    headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    assert headings
+    for text in headings:
+        assert text in code, f"no message says {text!r}"
+
+
+def test_pages_that_messages_name_exist() -> None:
+    for folder in ("backends", "renderer", "docker", "k8s"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".py", ".j2"} or path.name == "Dockerfile":
+                for page in re.findall(r"(?<![\w./-])docs/[\w/-]+\.md", path.read_text("utf-8")):
+                    assert (ROOT / page).exists(), f"{path} names {page}"

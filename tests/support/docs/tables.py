@@ -1,0 +1,167 @@
+"""Writes the tables of the documents that the code determines: ``.venv/bin/python tests/support/docs/tables.py``.
+
+Each stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. A test fails when one is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from backends.exit_codes import MEANINGS, ExitCode
+from backends.gpus.catalog import GPUS
+from backends.modal.observe import prices
+from renderer import cli, config
+from renderer.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+UNITS = {"time": ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")), "size": ((1024, "Gi"), (1, "Mi"))}
+KINDS = (
+    (r"\bdict\b", "KEY=VALUE"),
+    (r"\btuple\b", "list"),
+    (r"\bbool\b", "true, false"),
+    (r"\bfloat\b", "number"),
+    (r"\bint\b", "whole number"),
+    (r"\bPath\b", "path"),
+    (r"", "text"),
+)
+TO_DO: Mapping[ExitCode, str] = {
+    ExitCode.OK: "",
+    ExitCode.INTERNAL: "Run it again with `--debug` and report it with the traceback.",
+    ExitCode.USAGE: "Correct what the message names. Nothing was created.",
+    ExitCode.NOT_FOUND: "Check the handle: `renderer list` shows yours.",
+    ExitCode.BACKEND: "`renderer doctor --backend …` shows what is missing.",
+    ExitCode.TRANSIENT: "Try again later.",
+    ExitCode.OUTPUT: "Free disk space or choose another `--output`, then `renderer fetch` again.",
+    ExitCode.USER_CODE: "Mend your code: `renderer status` shows the line, `renderer logs` the rest.",
+    ExitCode.ENCODER: "`renderer doctor` shows which encoders work; `--encoder auto` always finds one.",
+    ExitCode.OUT_OF_MEMORY: "Give the job more `--memory`, or lower the resolution.",
+    ExitCode.INPUT: "Submit again, with the same version of renderer on both sides.",
+    ExitCode.LOST: "Submit again; `--retries 2` does so by itself.",
+    ExitCode.CANCELLED: "Submit again if you want it after all.",
+    ExitCode.TIMEOUT: "Raise `--timeout`.",
+    ExitCode.INTERRUPTED: "`renderer wait HANDLE` watches it again, `renderer cancel HANDLE` stops it.",
+    ExitCode.TERMINATED: "As for 16 and 17.",
+}
+
+
+def settings() -> str:
+    """Return the table of all settings: key, flag, type, default, meaning."""
+    rows = ["| key | flag of submit | type | default | what it does |", "|---|---|---|---|---|"]
+    for key, info in _fields().items():
+        kind = _type(info)
+        rows.append(f"| `{key}` | {_flag(key, info)} | {kind} | {_default(info, kind)} | {info.description} |")
+    return "\n".join(rows)
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes with their meaning and what to do."""
+    rows = ["| code | meaning | what to do |", "|---|---|---|"]
+    return "\n".join(rows + [f"| {int(code)} | {MEANINGS[code]} | {TO_DO[code]} |" for code in ExitCode])
+
+
+def commands() -> str:
+    """Return the table of commands, by group."""
+    rows = ["| command | what it does |", "|---|---|"]
+    for group, verbs in cli.VERBS.items():
+        rows.append(f"| **{group}** | |")
+        rows += [f"| `renderer {verb}` | {text} |" for verb, text in verbs.items()]
+    return "\n".join(rows)
+
+
+def gpus() -> str:
+    """Return the table of GPUs that have a name."""
+    rows = ["| `--gpu` | memory | compute | NVENC | most at Modal | for rendering |", "|---|---|---|---|---|---|"]
+    for gpu in GPUS.values():
+        nvenc = f"{gpu.nvenc} ({', '.join(gpu.codecs)})" if gpu.nvenc else "none"
+        modal = f"`{gpu.modal}:{gpu.modal_max}`"
+        rows.append(f"| `{gpu.name}` | {gpu.memory} GB | {gpu.compute} | {nvenc} | {modal} | {gpu.advice} |")
+    return "\n".join(rows)
+
+
+def modal_cost() -> str:
+    """Return what an hour and ten minutes cost at Modal, with its default of 4 cores and 8 GiB."""
+    rows = [
+        f"With 4 cores and 8 GiB (the default), at the prices of {prices.SOURCE} of {prices.AS_OF}, in US dollars:",
+        "",
+        "| `--gpu` | 10 minutes | an hour |",
+        "|---|---|---|",
+    ]
+    for name in ("none", "T4", "L4", "A10G", "L40S", "A100", "H100"):
+        second = prices.second(() if name == "none" else (name,), 4, 8192)
+        rows.append(f"| `{name}` | {600 * second:.2f} | {3600 * second:.2f} |")
+    return "\n".join(rows)
+
+
+TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
+    "settings": ("docs/reference/settings.md", settings),
+    "exit-codes": ("docs/reference/exit-codes.md", exit_codes),
+    "commands": ("docs/reference/cli.md", commands),
+    "gpus": ("docs/reference/gpus-and-encoders.md", gpus),
+    "modal-cost": ("docs/how-to/modal.md", modal_cost),
+}
+
+
+def updated(name: str) -> tuple[Path, str]:
+    """Return the page of a table, and what the page should hold."""
+    page, table = TABLES[name]
+    begin, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
+    head, _, rest = (ROOT / page).read_text("utf-8").partition(begin)
+    tail = rest.partition(end)[2]
+    return ROOT / page, f"{head}{begin}\n{table()}\n\n{end}{tail}"
+
+
+def _fields() -> dict[str, FieldInfo]:
+    found = {}
+    for item in config.load({}, folder=ROOT / "docs", environ={}):
+        table, _, name = item.key.rpartition(".")
+        model: Any = Settings.model_fields[table].annotation if table else Settings
+        found[item.key] = model.model_fields[name]
+    return found
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _flag(key: str, info: FieldInfo) -> str:
+    flags = _extra(info).get("flags")
+    if "." in key:
+        return f"`{flags[0]}`" if flags else "none"
+    return f"`{flags[0]}`" if flags else f"`--{key.replace('_', '-')}`"
+
+
+def _type(info: FieldInfo) -> str:
+    """Return how the value is written, by the words of "Values" on the page."""
+    choices = " \\| ".join(f"`{choice}`" for choice in _choices(info.annotation))
+    metavar, text = str(_extra(info).get("metavar", "")), str(info.annotation)
+    by_metavar = {"TIME": "time", "SIZE": "size", "WxH": "WxH in pixels"}.get(metavar)
+    return choices or by_metavar or next(shown for pattern, shown in KINDS if re.search(pattern, text))
+
+
+def _choices(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [choice for argument in typing.get_args(annotation) for choice in _choices(argument)]
+
+
+def _default(info: FieldInfo, kind: str) -> str:
+    """Return the default with its unit; nothing where it is empty."""
+    value = info.default
+    if value is None or value is False or value in ({}, ()):
+        return ""
+    if kind in UNITS:
+        factor, unit = next((factor, unit) for factor, unit in UNITS[kind] if value % factor == 0)
+        return f"`{value / factor:g}{unit}`"
+    return f"`{value:g}`" if isinstance(value, (int, float)) and not isinstance(value, bool) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    for table in TABLES:
+        path, text = updated(table)
+        path.write_text(text, "utf-8")
