@@ -56,9 +56,9 @@ def test_a_plain_checkout_without_any_package_is_enough() -> None:
 
 
 def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: Driver) -> None:
-    lines = doctor(driver.env(CUDA_VERSION="12.4.1", STANDIN_NVENC_API="8.0"), failing=True)
+    lines = doctor(driver.env(CUDA_VERSION="12.4.1", STUB_NVENC_API="8.0"), failing=True)
     assert lines["driver"]["found"] == "535.183.01, supports CUDA 12.2"
-    assert lines["GPU"]["found"] == "Stand-in GPU, 15360 MiB (15000 free), compute 7.5, 41 °C, no MIG"
+    assert lines["GPU"]["found"] == "Stub GPU, 15360 MiB (15000 free), compute 7.5, 41 °C, no MIG"
     assert lines["CUDA"]["state"] == "warning"
     assert (lines["CUDA works"]["state"], "cuDevicePrimaryCtxRetain failed" in lines["CUDA works"]["found"]) == (
         "failure",
@@ -69,13 +69,13 @@ def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: 
 
 
 def test_a_driver_that_does_not_start_is_told_with_its_own_words_stand_in(driver: Driver) -> None:
-    lines = doctor(driver.env(STANDIN_NVML="1"))
+    lines = doctor(driver.env(STUB_NVML="1"))
     assert "Driver/library version mismatch" in lines["driver"]["found"]
     assert "GPU" not in lines
 
 
 def test_working_nvenc_of_the_program_is_said_stand_in(driver: Driver) -> None:
-    lines = doctor(driver.env(program=True, STANDIN_NVENC_API="12.2"), failing=True)
+    lines = doctor(driver.env(program=True, STUB_NVENC_API="12.2"), failing=True)
     assert lines["nvenc"]["state"] == "ok"
     assert "encodes through the ffmpeg program; PyAV: the driver 535.183.01 is too old" in lines["nvenc"]["found"]
 

@@ -1,4 +1,4 @@
-"""Prints what the image of this checkout weighs, layer by layer, and what the steps of its last build took.
+"""Prints the size of each layer of this checkout's image, and the time of each step of its last build.
 
 python tests/image/report.py
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LEAST_BYTES, LEAST_SECONDS = 1_000_000, 1.0
+MIN_BYTES, MIN_SECONDS = 1_000_000, 1.0
 
 
 def layers(image: str) -> list[dict[str, Any]]:
-    """Give the image's layers, the first at the top; ``size`` in bytes."""
+    """Return the image's layers, the first one first; ``size`` is in bytes."""
     done = subprocess.run(
         ["podman", "history", "--no-trunc", "--format", "json", image], capture_output=True, text=True, check=True
     )
@@ -25,13 +25,13 @@ def layers(image: str) -> list[dict[str, Any]]:
 
 
 def table(image: str) -> list[str]:
-    """Give the report's lines."""
+    """Return the lines of the report."""
     found = layers(image)
     lines = [f"{image}: {sum(layer['size'] for layer in found) / 1e6:,.0f} MB"]
     lines += [
         f"{layer['size'] / 1e6:>8,.0f} MB  {_short(layer.get('CreatedBy', ''))}"
         for layer in found
-        if layer["size"] >= LEAST_BYTES
+        if layer["size"] >= MIN_BYTES
     ]
     return (
         lines
@@ -39,15 +39,15 @@ def table(image: str) -> list[str]:
         + [
             f"{step['seconds']:>9.1f} s  [{step['place']}] {_short(step['text'])}"
             for step in _last_build()
-            if step["seconds"] >= LEAST_SECONDS
+            if step["seconds"] >= MIN_SECONDS
         ]
     )
 
 
 def _last_build() -> list[dict[str, Any]]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    said = (cache / "manim-renderer" / "image" / "last-build.json").read_text("utf-8")
-    steps: list[dict[str, Any]] = json.loads(said)["steps"]
+    text = (cache / "manim-renderer" / "image" / "last-build.json").read_text("utf-8")
+    steps: list[dict[str, Any]] = json.loads(text)["steps"]
     return steps
 
 

@@ -1,4 +1,4 @@
-"""Runs containers of the image, and builds of it, with what this machine has."""
+"""Containers of the image, and builds of it, with podman and buildah."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096")
 
 @dataclass(frozen=True)
 class Podman:
-    """An image, run as an unprivileged user on a read-only root without network."""
+    """An image. Its containers have an unprivileged user, a read-only root and no network."""
 
     image: str
 
@@ -25,9 +25,9 @@ class Podman:
         self, *command: str, user: str = "10001:0", options: Sequence[str] = (), check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a new container."""
-        words = ["podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--rm", "--network=none"]
-        words += ["--read-only", "--user", user, *LIMITS, *options, self.image, *command]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=240)
+        command_line = ["podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--rm", "--network=none"]
+        command_line += ["--read-only", "--user", user, *LIMITS, *options, self.image, *command]
+        done = subprocess.run(command_line, capture_output=True, text=True, check=False, timeout=240)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -47,6 +47,6 @@ def image_command(
 
 
 def mounts() -> list[str]:
-    """Give the engine options that a build needs here, as build-image gives them."""
+    """Return the options that a build needs on this machine, as tests/image/build-image uses them."""
     done = subprocess.run([IMAGE_TESTS / "build-image", "--options"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()

@@ -1,7 +1,7 @@
-"""A stand-in for the NVIDIA driver: no GPU is at hand, so what FFmpeg meets when it opens NVENC is played by these.
+"""A stub of the NVIDIA driver, for machines without a GPU.
 
-The libraries refuse as a driver does, and FFmpeg's own messages about it are what is tested; none of them encodes.
-``ffmpeg`` plays a program whose NVENC works: x264 encodes in its place.
+Its libraries refuse as a real driver does, so that the tests see the messages that FFmpeg itself prints then. None of
+them encodes. The stub's ``ffmpeg`` is a program whose NVENC seems to work: it encodes with x264.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ LIBRARIES = ("libcuda", "libnvidia-encode", "libnvidia-ml")
 
 @dataclass(frozen=True)
 class Driver:
-    """A folder of compiled libraries."""
+    """The folder of the compiled libraries."""
 
     folder: Path
 
     @classmethod
     def build(cls, folder: Path) -> Driver:
-        """Compile the stand-ins."""
+        """Compile the libraries into ``folder``."""
         for name in LIBRARIES:
             target = folder / name / f"{name}.so.1"
             target.parent.mkdir()
@@ -31,7 +31,10 @@ class Driver:
         return cls(folder)
 
     def env(self, *libraries: str, program: bool = False, **behaviour: str) -> dict[str, str]:
-        """Give variables that put the libraries (all by default), and perhaps the program, in the way."""
+        """Return variables with which a process finds the libraries (default: all) and, if wanted, the stub's ffmpeg.
+
+        ``behaviour`` are the STUB_… variables that the libraries read.
+        """
         paths = [str(self.folder / name) for name in libraries or LIBRARIES]
         path = f"{SOURCES}{os.pathsep}{os.environ['PATH']}" if program else os.environ["PATH"]
         return {"LD_LIBRARY_PATH": os.pathsep.join(paths), "PATH": path, **behaviour}

@@ -57,7 +57,7 @@ def decoding_times(video: Path) -> list[int]:
 def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_stand_in_for_nvenc(
     mode: str, driver: Driver, tmp_path: Path
 ) -> None:
-    old = driver.env(program=True, STANDIN_NVENC_API="12.2")
+    old = driver.env(program=True, STUB_NVENC_API="12.2")
     more = ["--renderer", "opengl"] if mode == "serial" else []
     video, result = render(tmp_path / "gpu", *more, env=old)
     reference, plain = render(tmp_path / "cpu", "--encoder", "x264", *more, env={})

@@ -48,15 +48,15 @@ REFUSALS = {
     "no video": ("libcuda", {}, "libnvidia-encode is not in this container", "NVIDIA_DRIVER_CAPABILITIES=.*video"),
     "old": (
         "",
-        {"STANDIN_NVENC_API": "8.0"},
+        {"STUB_NVENC_API": "8.0"},
         r"driver 535\.183\.01 is too old: it has NVENC API 8\.0, and 1\d\.\d is required .driver (470|57)",
         "update",
     ),
-    "full": ("", {"STANDIN_NVENC_SESSION": "10"}, "cannot open another encoding session", "fewer jobs"),
-    "GeForce": ("", {"STANDIN_NVENC_SESSION": "21"}, "cannot open another encoding session", "fewer jobs"),
-    "A100": ("", {"STANDIN_NVENC_SESSION": "2"}, "this GPU has no video encoder", "T4, L4"),
-    "mismatch": ("", {"STANDIN_CUDA": "mismatch"}, "SYSTEM_DRIVER_MISMATCH", "nvidia-smi"),
-    "hidden": ("", {"STANDIN_CUDA": "no-device"}, "is installed, but this process has no GPU", "CUDA_VISIBLE_DEVICES"),
+    "full": ("", {"STUB_NVENC_SESSION": "10"}, "cannot open another encoding session", "fewer jobs"),
+    "GeForce": ("", {"STUB_NVENC_SESSION": "21"}, "cannot open another encoding session", "fewer jobs"),
+    "A100": ("", {"STUB_NVENC_SESSION": "2"}, "this GPU has no video encoder", "T4, L4"),
+    "mismatch": ("", {"STUB_CUDA": "mismatch"}, "SYSTEM_DRIVER_MISMATCH", "nvidia-smi"),
+    "hidden": ("", {"STUB_CUDA": "no-device"}, "is installed, but this process has no GPU", "CUDA_VISIBLE_DEVICES"),
 }
 
 
@@ -81,7 +81,7 @@ def test_nvenc_asked_for_is_never_replaced_and_the_remedy_is_named(case: str, dr
 
 
 def test_an_older_driver_is_served_by_the_ffmpeg_program_stand_in_for_its_nvenc(driver: Driver) -> None:
-    found = choose(**driver.env(program=True, STANDIN_NVENC_API="12.2"))
+    found = choose(**driver.env(program=True, STUB_NVENC_API="12.2"))
     assert (found["choice"]["codec"], found["choice"]["via"], found["sessions"]) == ("h264_nvenc", "ffmpeg", 4)
     (why,) = found["why"]
     assert re.fullmatch(r"NVENC through PyAV: .* has NVENC API 12\.2, and 13\.\d is required \(driver 57\d.*", why)
@@ -90,7 +90,7 @@ def test_an_older_driver_is_served_by_the_ffmpeg_program_stand_in_for_its_nvenc(
 
 
 def test_files_that_nvenc_cannot_make_are_left_to_manims_own_encoder(driver: Driver) -> None:
-    found = choose("auto", "webm", **driver.env(program=True, STANDIN_NVENC_API="12.2"))
+    found = choose("auto", "webm", **driver.env(program=True, STUB_NVENC_API="12.2"))
     assert found["choice"] is None
     assert found["why"] == ["NVENC cannot make webm files, only mp4 and mov"]
 
@@ -118,7 +118,7 @@ def probe(codec: str, via: str, options: dict[str, str]) -> str:
 
 
 def test_av1_needs_a_new_driver_and_the_remedy_says_so(driver: Driver) -> None:
-    found = choose("av1_nvenc", **driver.env(STANDIN_NVENC_API="12.2"))
+    found = choose("av1_nvenc", **driver.env(STUB_NVENC_API="12.2"))
     assert found["exit_code"] == 12
     assert "driver 535.183.01 is too old" in found["error"]
     assert "this FFmpeg was built without av1_nvenc" in found["error"]

@@ -1,9 +1,10 @@
-/* A stand-in for the driver's libcuda.so.1: enough for FFmpeg to find one GPU. STANDIN_CUDA chooses what it does. */
+/* A stub of the driver's libcuda.so.1 in which FFmpeg finds one GPU.
+ * STUB_CUDA=mismatch: the driver does not start. STUB_CUDA=no-device: there is no GPU. */
 #include <stdlib.h>
 #include <string.h>
 
 static int is(const char *what) {
-  const char *wanted = getenv("STANDIN_CUDA");
+  const char *wanted = getenv("STUB_CUDA");
   return wanted && !strcmp(wanted, what);
 }
 
@@ -11,7 +12,7 @@ int cuInit(unsigned flags) { return is("mismatch") ? 803 : 0; }
 int cuDriverGetVersion(int *version) { *version = 12020; return 0; }
 int cuDeviceGetCount(int *count) { *count = !is("no-device"); return 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
-int cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Stand-in GPU", length); return 0; }
+int cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Stub GPU", length); return 0; }
 int cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 7; *minor = 5; return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) { *value = 1; return 0; }
 int cuGetErrorName(int error, const char **name) {
