@@ -1,4 +1,4 @@
-"""What is to be rendered, and how: the document that the client sends to the worker. Imports nothing slow."""
+"""The document that the client sends to the worker: what to render, and how. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -7,37 +7,45 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from backends.debug_log import LogLevel
 from backends.errors import InputError
 
 Kind = Literal["manim", "script"]
+Quality = Literal["l", "m", "h", "p", "k"]
+FileFormat = Literal["mp4", "webm", "mov", "gif", "png"]  # png is the last frame, as with `manim -s`
+RendererName = Literal["cairo", "opengl"]
+EncoderPreset = Literal["fast", "manim"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
-    """Manim's own settings. ``None`` leaves them to the scene folder's manim.cfg and to Manim's defaults."""
+    """Manim's own settings. ``None`` leaves the choice to manim.cfg in the scene's folder and to Manim's defaults.
 
-    quality: Literal["l", "m", "h", "p", "k"] | None = None
-    resolution: tuple[int, int] | None = None  # width, height in pixels
+    ``resolution`` is width and height in pixels, ``fps`` frames per second. Settings has fields of the same names.
+    """
+
+    quality: Quality | None = None
+    resolution: tuple[int, int] | None = None
     fps: float | None = None
-    format: Literal["mp4", "webm", "mov", "gif", "png"] | None = None  # png is the last frame, as with `manim -s`
+    format: FileFormat | None = None
     transparent: bool = False
-    renderer: Literal["cairo", "opengl"] | None = None
+    renderer: RendererName | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
-    """How frames become video."""
+    """How frames become video: an encoder by its name in renderer.video.catalog, and whose settings it gets."""
 
     encoder: str = "auto"
-    preset: Literal["fast", "manim"] = "fast"
+    preset: EncoderPreset = "fast"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderChoice:
-    """One video encoder, chosen. ``auto`` is Manim's own for the container; ``via`` is the program that runs it.
+    """The encoder that a worker has chosen. ``codec`` and ``pixel_format`` are FFmpeg's names, ``auto`` is Manim's own.
 
-    ``options`` are FFmpeg's private options of the codec. Each segment is encoded by one thread, so that the same
-    frames give the same bytes on any machine.
+    ``options`` are FFmpeg's private options of the codec. ``via`` is what runs it: PyAV in the process, or the ffmpeg
+    program. One thread encodes each segment, so that the same frames give the same bytes on any machine.
     """
 
     codec: str = "auto"
@@ -48,9 +56,11 @@ class EncoderChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPayload:
-    """The job as the worker reads it: JSON in ``JobSpec.payload``.
+    """The job as the worker reads it: the JSON in ``JobSpec.payload``.
 
-    ``file`` is relative to the bundle's root; ``units`` are scenes, or the script's name; ``timeout`` in seconds.
+    ``file`` is relative to the bundle's root. ``units`` are names of scenes, or the script's name. ``bundle`` is the
+    bundle's digest. ``timeout`` is in seconds, for each attempt of a unit. ``log`` is the level of the worker's log
+    lines; the JSON has it only where it is set, so that it does not change the names of other jobs.
     """
 
     kind: Kind
@@ -62,14 +72,18 @@ class WorkerPayload:
     settings: RenderSettings = field(default_factory=RenderSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     schema: Literal[1] = 1
+    log: LogLevel | None = None
 
     def to_json(self) -> str:
-        """Write it as JSON; the same task gives the same text."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        """Return the JSON document; equal payloads give equal text."""
+        content = asdict(self)
+        if self.log is None:
+            del content["log"]
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkerPayload:
-        """Read it. Raises InputError for anything that this version did not write."""
+        """Read the JSON document. Raises InputError for one that this version cannot have written."""
         try:
             content: dict[str, Any] = json.loads(text)
             for key in ("units", "arguments"):
@@ -80,5 +94,6 @@ class WorkerPayload:
             return cls(**content)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                "the task is not one that this version understands", hint="use the same renderer version on both sides"
+                "the worker cannot read the job: another version of renderer wrote it",
+                hint="use the same version of renderer on both sides",
             ) from error

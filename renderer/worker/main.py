@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from backends import debug_log
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
 from renderer.bundle.archive import unpack
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 def _job(options: argparse.Namespace, scratch: Path) -> Job:
     try:
         payload = WorkerPayload.from_json(options.task.read_bytes())
+        debug_log.configure(payload.log)
         source = scratch / "source"
         unpack(options.bundle.read_bytes(), payload.bundle, source)
     except OSError as error:

@@ -1,0 +1,50 @@
+"""Log lines for debugging, on stderr: how the command line, the worker and a pod's runner switch them on.
+
+Every module logs to ``logging.getLogger(__name__)``. Nothing is printed until ``configure`` is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from backends.errors import SpecError
+
+LogLevel = Literal["debug", "info"]
+VARIABLE = "RENDERER_LOG"
+_ROOTS = ("backends", "renderer")  # the loggers of other packages stay as they are
+
+
+def level_from_environment(environ: Mapping[str, str] = os.environ) -> LogLevel | None:
+    """Return the level that RENDERER_LOG names, None where it is not set. Raises SpecError for another word."""
+    text = environ.get(VARIABLE, "").lower()
+    for level in get_args(LogLevel):
+        if text == level:
+            found: LogLevel = level
+            return found
+    if text:
+        raise SpecError(f"{VARIABLE} cannot be {text!r}", hint=f"write {VARIABLE}=debug or {VARIABLE}=info")
+    return None
+
+
+def configure(level: LogLevel | None) -> None:
+    """Print the log lines of renderer from ``level`` on to stderr; None leaves logging as it is."""
+    if level is None:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(name)s: %(message)s", "%H:%M:%S"))
+    for name in _ROOTS:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level.upper())
+        logger.propagate = False
+
+
+def active_level() -> LogLevel | None:
+    """Return the level that is switched on in this process, for a process that this one starts elsewhere."""
+    level = logging.getLogger(_ROOTS[1]).level
+    if not level:
+        return None
+    return "debug" if level <= logging.DEBUG else "info" if level <= logging.INFO else None
