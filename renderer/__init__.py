@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backends import JobHandle, JobState, JobStatus, LogLine, UnitStatus
@@ -34,7 +34,7 @@ __all__ = [
     "submit",
 ]
 
-_HOMES = {
+_MODULES = {
     "backends": {"JobHandle", "JobState", "JobStatus", "LogLine", "UnitStatus"},
     "backends.errors": {"RendererError"},
     "renderer.api": {"Job", "jobs", "open_job", "submit"},
@@ -42,9 +42,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `renderer --help` needs none of them."""
-    for module, names in _HOMES.items():
+def __dir__() -> list[str]:
+    """Return the public names, so that an interactive Python completes them."""
+    return __all__
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name, imported when it is first used: `renderer --help` needs none of them."""
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

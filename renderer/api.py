@@ -1,9 +1,11 @@
-"""The library's verbs; the command line calls these and nothing else."""
+"""The functions of the library: submit jobs; find, watch, download and remove them. The command line calls these."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,30 +15,33 @@ from backends.errors import TransientError
 from renderer import config, fetch, spec
 from renderer.settings import Settings
 
-PATIENCE_S = 60.0  # how long a backend may not answer before waiting for a job is given up
+ANSWER_TIMEOUT_S = 60.0  # how long a backend may fail to answer before `wait` gives up
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A submitted job. The handle finds it again from any later shell or program."""
+    """A submitted job. Its handle finds it again from any later shell or program."""
 
     handle: JobHandle
     backend: Backend[Any]
 
     def status(self) -> JobStatus:
-        """Tell the state now."""
-        return self.backend.status(self.handle)
+        """Return the job's state now, and each unit's."""
+        with _timed("status", self.handle):
+            return self.backend.status(self.handle)
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
-        """Yield the lines that the job printed; with ``follow`` until it has ended."""
+        """Yield the lines that the job has printed; with ``follow`` also new ones, until the job has ended."""
         return self.backend.logs(self.handle, follow=follow)
 
     def wait(
         self, timeout: float | None = None, *, on_status: Callable[[JobStatus], object] | None = None
     ) -> JobStatus:
-        """Wait until the job has ended, and tell how; a failed job is no exception here.
+        """Wait until the job has ended and return its last status, whether it succeeded or failed.
 
-        ``on_status`` sees every status on the way. Raises TimeoutError after ``timeout`` seconds.
+        ``on_status`` is called with each status on the way. Raises TimeoutError after ``timeout`` seconds.
         """
         end = None if timeout is None else time.monotonic() + timeout
         answered = time.monotonic()
@@ -45,12 +50,14 @@ class Job:
             try:
                 status = next(statuses)
                 answered = time.monotonic()
-            except TransientError:
-                if time.monotonic() - answered > PATIENCE_S:
+            except TransientError as error:
+                if time.monotonic() - answered > ANSWER_TIMEOUT_S:
                     raise
+                _log.info("asking again for the status of %s: %s", self.handle, error)
                 time.sleep(self.backend.poll_s)
                 statuses = self.backend.statuses(self.handle, until=end)
             else:
+                _log.debug("%s is %s", self.handle, status.state)
                 if on_status:
                     on_status(status)
                 if status.state.terminal:
@@ -59,29 +66,36 @@ class Job:
                 raise TimeoutError(f"{self.handle} has not ended after {timeout:g} s")
 
     def fetch(self, into: str | Path = "renders") -> list[Path]:
-        """Bring the outputs into the folder, verified, and name them; a failed job's too, as far as they go."""
-        return fetch.collect(self.backend, self.handle, Path(into))
+        """Download the outputs into the folder, verify them and return their paths.
+
+        A job that has failed may have outputs as well. Raises OutputError for a file that is missing or damaged.
+        """
+        with _timed("fetch", self.handle):
+            return fetch.download(self.backend, self.handle, Path(into))
 
     def cancel(self) -> None:
-        """Stop the job. No error when it has ended."""
-        self.backend.cancel(self.handle)
+        """Stop the job; a job that has ended stays as it is."""
+        with _timed("cancel", self.handle):
+            self.backend.cancel(self.handle)
 
     def delete(self) -> None:
-        """Remove the job and what it stored; outputs that were fetched stay."""
-        self.backend.delete(self.handle)
+        """Remove the job and all that it stored; downloaded files stay."""
+        with _timed("delete", self.handle):
+            self.backend.delete(self.handle)
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A job that could be submitted: what was packed, and what the backend would send."""
+class PlannedJob:
+    """A job that can be submitted: the files that were packed, and what the backend would send."""
 
-    prepared: spec.Prepared
+    prepared: spec.PreparedJob
     plan: Plan[Any]
     backend: Backend[Any]
 
     def submit(self) -> Job:
-        """Send it."""
-        return Job(self.backend.submit(self.plan), self.backend)
+        """Send the inputs and start the job."""
+        with _timed("submit", self.prepared.job.name):
+            return Job(self.backend.submit(self.plan), self.backend)
 
 
 def submit(
@@ -96,9 +110,9 @@ def submit(
 ) -> Job:
     """Submit scenes of a Manim file, or a Python script with its ``arguments``.
 
-    ``settings`` are those of renderer.settings.Settings by name (``backend="k8s"``, ``quality="h"``,
-    ``timeout="10m"``), over those of the configuration. Raises SpecError for a wrong request, before anything is sent,
-    and BackendError when the backend refuses.
+    ``settings`` are the fields of renderer.settings.Settings by name (``backend="k8s"``, ``quality="h"``,
+    ``timeout="10m"``); they win over the configuration. Raises SpecError for a wrong request, before anything is sent,
+    and BackendError when the backend refuses the job.
     """
     wanted = spec.RenderSpec(
         path=Path(path),
@@ -112,24 +126,36 @@ def submit(
     return plan(wanted, config.load(settings, source="argument").settings).submit()
 
 
-def plan(wanted: spec.RenderSpec, settings: Settings) -> Planned:
-    """Do all of submit that needs no sending."""
-    backend = _backend(settings.backend, settings)
-    prepared = spec.prepare(wanted, settings)
-    return Planned(prepared, backend.plan(prepared.job), backend)
+def plan(wanted: spec.RenderSpec, settings: Settings) -> PlannedJob:
+    """Prepare a job without sending anything. Raises SpecError for a wrong request."""
+    backend = open_backend(settings.backend, settings)
+    with _timed("plan", wanted.path):
+        prepared = spec.prepare(wanted, settings)
+        return PlannedJob(prepared, backend.plan(prepared.job), backend)
 
 
 def open_job(handle: str | JobHandle, settings: Settings | None = None) -> Job:
-    """Find a job again by its handle. Raises SpecError for what is no handle."""
+    """Return the job with that handle. Raises SpecError for a text that is not a handle."""
     parsed = JobHandle.parse(handle) if isinstance(handle, str) else handle
-    return Job(parsed, _backend(parsed.backend, settings or config.load({}).settings))
+    return Job(parsed, open_backend(parsed.backend, settings or config.load({}).settings))
 
 
 def jobs(backend: str | None = None, settings: Settings | None = None) -> Iterator[JobStatus]:
-    """List the jobs that a backend knows, newest first."""
+    """Yield the jobs that a backend knows, newest first."""
     known = settings or config.load({}).settings
-    return _backend(backend or known.backend, known).list()
+    return open_backend(backend or known.backend, known).list()
 
 
-def _backend(name: str, settings: Settings) -> Backend[Any]:
-    return get_backend(name, getattr(settings, name, None))
+def open_backend(name: str, settings: Settings) -> Backend[Any]:
+    """Return the backend with its options. Raises SpecError for an unknown name."""
+    return get_backend(name, settings.backend_options(name))
+
+
+@contextmanager
+def _timed(verb: str, subject: object) -> Iterator[None]:
+    """Log how long the body took."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        _log.debug("%s of %s took %.3f s", verb, subject, time.monotonic() - started)

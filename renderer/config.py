@@ -1,8 +1,9 @@
-"""Reads the settings: defaults, then renderer.toml or [tool.renderer], then RENDERER_*, then flags."""
+"""Loads the settings. Later sources win: defaults, renderer.toml or [tool.renderer], RENDERER_… variables, flags."""
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,16 +12,29 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from backends.debug_log import VARIABLE
 from backends.errors import SpecError
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
-NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR"})  # what a job's own environment has
+NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR", VARIABLE})  # the first one is set in a job's own environment
+
+_log = logging.getLogger(__name__)
+_MESSAGES = {  # pydantic's type of an error: how a user says it
+    "literal_error": "it can be {expected}",
+    "greater_than": "it must be more than {gt:g}",
+    "greater_than_equal": "it must be at least {ge:g}",
+    "less_than_equal": "it must be at most {le:g}",
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_parsing": "write a number",
+    "bool_parsing": "write true or false",
+}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting as it is in force: ``key`` dotted, ``origin`` the place that decided."""
+    """A setting in force: its dotted ``key``, and ``origin``, the source that decided its value."""
 
     key: str
     value: Any
@@ -36,7 +50,7 @@ class _Given:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force and where each came from."""
+    """The settings in force, and the source of each. Iterating yields every setting."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -55,9 +69,9 @@ def load(
     environ: Mapping[str, str] | None = None,
     source: str = "flag",
 ) -> Config:
-    """Lay the sources over each other; ``flags`` holds dotted keys, ``source`` is what they are called.
+    """Load the settings, with ``flags`` (dotted key: value, None where it was not given) over all other sources.
 
-    Raises SpecError naming key and source.
+    ``source`` is what messages call the flags. Raises SpecError that names the key and its source.
     """
     given = dict(_from_file(folder or Path.cwd()))
     given |= dict(_from_environment(os.environ if environ is None else environ))
@@ -66,17 +80,18 @@ def load(
         _check_known(key, item.origin)
     nested: dict[str, Any] = {}
     for key, item in given.items():
+        _log.debug("setting %s comes from %s", key, item.origin)
         table, _, name = key.rpartition(".")
         (nested.setdefault(table, {}) if table else nested)[name] = item.value
     try:
         settings = Settings.model_validate(nested)
     except ValidationError as error:
-        raise _in_words(error, given) from error
+        raise _translate_error(error, given) from error
     return Config(settings, {key: item.origin for key, item in given.items()})
 
 
 def _keys() -> dict[str, tuple[type[BaseModel], str]]:
-    """Give every dotted key with the model and field that declare it."""
+    """Return every dotted key with the model and the field that declare it."""
     keys: dict[str, tuple[type[BaseModel], str]] = {}
     for name, info in Settings.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
@@ -95,15 +110,18 @@ def _check_known(key: str, origin: str) -> None:
 
 
 def _from_file(folder: Path) -> Iterator[tuple[str, _Given]]:
-    for place in (folder, *folder.parents):
-        for path in (place / "renderer.toml", place / "pyproject.toml"):
-            table = _table(path)
+    """Yield the settings of the nearest configuration file, in the folder or above it."""
+    for parent in (folder, *folder.parents):
+        for path in (parent / "renderer.toml", parent / "pyproject.toml"):
+            table = _read_table(path)
             if table is not None:
-                yield from _flat(table, path)
+                _log.debug("read the configuration file %s", path)
+                yield from _flatten(table, path)
                 return
 
 
-def _table(path: Path) -> dict[str, Any] | None:
+def _read_table(path: Path) -> dict[str, Any] | None:
+    """Return renderer's table of a configuration file, None where there is none."""
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -125,20 +143,21 @@ def _table(path: Path) -> dict[str, Any] | None:
     raise SpecError(f"[tool.renderer] in {path} is not a table")
 
 
-def _flat(table: dict[str, Any], path: Path) -> Iterator[tuple[str, _Given]]:
+def _flatten(table: dict[str, Any], path: Path) -> Iterator[tuple[str, _Given]]:
+    """Yield the table's settings by dotted key."""
     tables = {key.partition(".")[0] for key in _keys() if "." in key}
     for key, value in table.items():
         inner = value if key in tables and isinstance(value, dict) else None
         items = {f"{key}.{name}": item for name, item in inner.items()} if inner is not None else {key: value}
         for name, item in items.items():
-            yield name, _Given(_beside(path, name, item), str(path))
+            yield name, _Given(_resolve_path(path, name, item), str(path))
 
 
-def _beside(path: Path, key: str, value: Any) -> Any:
-    """Read a relative path of a configuration file from that file's folder."""
+def _resolve_path(file: Path, key: str, value: Any) -> Any:
+    """Return the value; a relative path in a configuration file counts from that file's folder."""
     model, name = _keys().get(key, (None, ""))
     if model and "Path" in str(model.model_fields[name].annotation) and isinstance(value, str):
-        return path.parent / Path(value).expanduser()
+        return file.parent / Path(value).expanduser()
     return value
 
 
@@ -150,15 +169,20 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, _Given]
             yield key, _Given(value, f"environment variable {variable}")
 
 
-def _in_words(error: ValidationError, given: Mapping[str, _Given]) -> SpecError:
+def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> SpecError:
+    """Return pydantic's first complaint as an error that names the setting, its value and its source."""
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = next((k for k in (".".join(parts[:2]), *parts[:1]) if k in given), "")
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "literal_error":
-        message = f"it can be {first['ctx']['expected'].replace(chr(39), '')}"
+    if first["type"] in _MESSAGES:
+        context = first.get("ctx", {})
+        if "expected" in context:
+            context["expected"] = context["expected"].replace("'", "")
+        message = _MESSAGES[first["type"]].format(**context)
     if not key:
         return SpecError(message)
     item = given[key]
-    value = [str(text).partition("=")[0] for text in item.value] if key == "env" else item.value  # never its secrets
+    # the values of environment variables may be secrets: only their names are shown
+    value = [str(text).partition("=")[0] for text in item.value] if key == "env" else item.value
     return SpecError(f"{key} cannot be {value!r} ({item.origin}): {message}")

@@ -1,10 +1,12 @@
-"""Brings a job's outputs to their final names, once each has been verified."""
+"""Downloads a job's outputs: verifies each file, then moves it to its final name."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,11 +18,22 @@ from renderer.bundle.ignore import STAGING
 
 IGNORE = ".rendererignore"
 
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Download:
+    """A verified file: ``path`` is where it is now, ``name`` its path in the output folder."""
+
+    unit: str
+    name: str
+    path: Path
+
 
 def check_writable(folder: Path) -> None:
-    """Write to the folder, or to where it will be made. Raises OutputError before any work is done for nothing."""
+    """Raise OutputError if the folder cannot be made or written to. Called before a job starts."""
     try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
+        with tempfile.TemporaryFile(dir=_existing_parent(folder)):
             pass
     except OSError as error:
         raise OutputError(
@@ -28,17 +41,17 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def collect(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
-    """Fetch what the job made, verify every file by size and sha256, then move it to its name in ``into``.
+def download(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
+    """Download the job's outputs, verify each by size and sha256, then move them all into ``into``.
 
-    The folder is made for the first file. Raises OutputError when a file is missing or differs; files of that name that
-    were there are then untouched.
+    The folder is made with its first file. Raises OutputError when a file is missing or damaged; then ``into`` is as it
+    was before.
     """
     check_writable(into)
     try:
-        with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing(into)) as staging:
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as staging:
             folders = backend.fetch(handle, Path(staging))
-            found = [item for folder in folders for item in _verified(folder)]
+            found = [item for folder in folders for item in _verify(folder)]
             return _move(found, into)
     except OSError as error:
         raise OutputError(
@@ -46,22 +59,25 @@ def collect(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
         ) from error
 
 
-def _existing(folder: Path) -> Path:
-    """Give the folder, or the nearest one above it that is there: on the same disk, so that files can be moved."""
+def _existing_parent(folder: Path) -> Path:
+    """Return the folder, or the nearest existing one above it: files can be moved from there, on the same disk."""
     return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
 
 
-def _verified(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield unit, name and place of every output that result.json promises."""
+def _verify(folder: Path) -> Iterator[_Download]:
+    """Yield every output that the unit's result.json lists. Raises OutputError for one that differs."""
     try:
         result = UnitResult.read(folder / RESULT)
     except InputError as error:
         raise OutputError(str(error), hint="fetch again") from error
-    for output in result.outputs if result else ():
+    if result is None:
+        return
+    for output in result.outputs:
         path = folder / FILES / _safe(output.path)
         if not path.is_file() or path.stat().st_size != output.size or sha256(path) != output.sha256:
-            raise OutputError(f"{output.path} did not arrive as it was made", hint="fetch again")
-        yield (result.unit if result else "", output.path, path)
+            raise OutputError(f"{output.path} was damaged on its way here", hint="fetch again")
+        _log.debug("%s is verified: %d bytes, sha256 %s", output.path, output.size, output.sha256)
+        yield _Download(result.unit, output.path, path)
 
 
 def _safe(name: str) -> PurePosixPath:
@@ -71,16 +87,17 @@ def _safe(name: str) -> PurePosixPath:
     return path
 
 
-def _move(found: list[tuple[str, str, Path]], into: Path) -> list[Path]:
+def _move(found: list[_Download], into: Path) -> list[Path]:
+    """Move the files to their names in ``into`` and return their paths."""
     moved: list[Path] = []
     if found and not into.is_dir():
-        into.mkdir(parents=True, exist_ok=True)  # another fetch may be making it
-        (into / IGNORE).write_text("*\n")  # what is rendered here is no input of the next job
-    for unit, name, path in found:
-        target = into / name
+        into.mkdir(parents=True, exist_ok=True)  # another fetch may make it at the same time
+        (into / IGNORE).write_text("*\n")  # the next job's bundle leaves out what was rendered here
+    for item in found:
+        target = into / item.name
         if target in moved:  # two units made a file of the same name
-            target = into / unit / name
+            target = into / item.unit / item.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+        item.path.replace(target)
         moved.append(target)
     return moved

@@ -1,4 +1,4 @@
-"""Finds the scenes of a Python file by reading it; the file is never imported or run."""
+"""Finds the scenes of a Python file by parsing it; the file is never imported or run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from backends.errors import SpecError
 
-# Scenes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are told by their name.
+# Base classes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are known by name.
 SCENE_ENDINGS = ("Scene", "Slide")
 MAX_DEPTH = 10  # of imports followed from file to file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A class that Manim would offer to render: its first line and the first line of its docstring."""
+    """A class that Manim would offer to render, with its line number and the first line of its docstring."""
 
     name: str
     line: int
@@ -34,7 +34,7 @@ class _Module:
 
 
 def find_scenes(path: Path) -> list[Scene]:
-    """List the scenes that the file defines, in its order. Raises SpecError for what is not readable Python."""
+    """Return the scenes that the file defines, in its order. Raises SpecError for a file that is not valid Python."""
     tree = parse(path)
     finder = _Finder(path)
     module = _read(tree)
@@ -46,7 +46,10 @@ def find_scenes(path: Path) -> list[Scene]:
 
 
 def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
-    """Pick the scenes to render: those named, all, or the only one. Raises SpecError with the way out."""
+    """Return the scenes to render: the ``wanted`` ones, or ``every`` one, or the only one.
+
+    Raises SpecError for an unknown scene, and where there are several and none is wanted.
+    """
     names = [scene.name for scene in found]
     for name in wanted:
         if name not in names:
@@ -70,10 +73,10 @@ def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, ev
 
 
 def parse(path: Path) -> ast.Module:
-    """Read a Python file. Raises SpecError with line and caret where it is not valid Python."""
+    """Parse a Python file. Raises SpecError that shows the line with a syntax error."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the user's invalid escapes are not ours to report
+            warnings.simplefilter("ignore")  # such as invalid escapes: Python reports them when the job runs
             return ast.parse(path.read_bytes(), filename=path.name)
     except SyntaxError as error:
         if not error.lineno:  # null bytes, or an unknown encoding
@@ -95,7 +98,7 @@ class _Finder:
         self._path = path
 
     def is_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
-        """Tell whether the dotted ``name``, seen in ``module``, is a scene class."""
+        """Return whether the dotted ``name``, used in ``module``, is a scene class."""
         if depth == 0:
             return False
         head, _, rest = name.partition(".")

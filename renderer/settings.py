@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backends import BACKENDS
 from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from backends.option_types import Duration, KeyValues, OptionInfo, Size, longest, option
+from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
+from renderer.video import catalog
 
 
 def _resolution(value: object) -> object:
@@ -21,101 +24,74 @@ def _resolution(value: object) -> object:
         return value
     match = re.fullmatch(r"(\d+)[x,](\d+)", value.strip())
     if not match:
-        raise ValueError("it is written WIDTHxHEIGHT, for example 1920x1080")
+        raise ValueError("write it as WIDTHxHEIGHT, for example 1920x1080")
     return int(match[1]), int(match[2])
-
-
-def _seconds(value: object) -> object:
-    if not isinstance(value, str) or re.fullmatch(r"[\d.]+", value):
-        return value
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", value)
-    if not parts or "".join(number + unit for number, unit in parts) != value:
-        raise ValueError("it is written like 90s, 10m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def _mib(value: object) -> object:
-    if not isinstance(value, str) or value.isdigit():
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(Mi|Gi)B?", value)
-    if not match:
-        raise ValueError("it is written like 512Mi or 4Gi")
-    return int(float(match[1]) * (1024 if match[2] == "Gi" else 1))
-
-
-def _pairs(value: object) -> object:
-    if not isinstance(value, (list, tuple)):
-        return value
-    pairs = [str(item).partition("=") for item in value]
-    if any(not separator or not key for key, separator, _ in pairs):
-        raise ValueError("it is written KEY=VALUE")
-    return {key: text for key, _, text in pairs}
 
 
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(_resolution)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
-Mebibytes = Annotated[int, BeforeValidator(_mib), Field(gt=0)]
-Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
+AttemptDuration = Annotated[Duration, longest(days=7)]
+
+_TABLE: Any = Field({}, validate_default=True)  # the tables then need no validators of their own, which start slowly
 
 
-def _setting(default: Any, description: str, group: str, *flags: str, metavar: str = "TEXT") -> Any:
-    extra: dict[str, Any] = {"group": group, "flags": list(flags), "metavar": metavar}
-    return Field(default, description=description, json_schema_extra=extra)
+def _job(default: Any, description: str, *flags: str, **info: Any) -> Any:
+    return option(default, description, OptionInfo(group="Job", flags=flags, **info))
 
 
-_TABLE: Any = Field({}, validate_default=True)  # so the tables need no validators of their own, whose making takes time
+def _video(default: Any, description: str, *flags: str, **info: Any) -> Any:
+    return option(default, description, OptionInfo(group="Video", flags=flags, **info))
+
+
+def _resource(default: Any, description: str, **info: Any) -> Any:
+    return option(default, description, OptionInfo(group="Resources", **info))
 
 
 class Settings(BaseModel):
-    """The settings of one submit. Tables (``local`` …) hold a backend's own options."""
+    """The settings of one submit. The tables (``local``, ``docker``, ``k8s``, ``modal``) hold a backend's options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str = _setting(
-        "local", "where the job runs: local, docker, k8s, modal", "Job", "--backend", "-b", metavar="NAME"
+    backend: str = _job(
+        "local",
+        "backend that runs the job: local, docker, k8s or modal",
+        *("--backend", "-b"),
+        value="NAME",
+        choices=tuple(BACKENDS),
     )
-    output: Path = _setting(Path("renders"), "folder for the finished files", "Job", "--output", "-o", metavar="DIR")
-    env: Pairs = _setting(
-        {}, "environment variable KEY=VALUE for the user's code; may be repeated", "Job", metavar="KEY=VALUE"
+    output: Path = _job(Path("renders"), "folder for the finished files", "--output", "-o", value="DIR")
+    env: KeyValues = _job({}, "environment variable for your code: KEY=VALUE; may be repeated", value="KEY=VALUE")
+    timeout: AttemptDuration = _job(3600.0, "time limit for each attempt: 90s, 10m, 1h30m", value="TIME")
+    retries: Annotated[int, Field(ge=0, le=100)] = _job(
+        0, "retries after infrastructure failures; errors in your code are not retried", value="N"
     )
-    timeout: Seconds = _setting(3600.0, "bound on one try of one scene: 90s, 10m, 1h30m", "Job", metavar="TIME")
-    retries: int = Field(
-        0,
-        ge=0,
-        le=100,
-        description="further tries after a failure that is not the user's",
-        json_schema_extra={"group": "Job", "metavar": "N"},
-    )
-    bundle_limit_mib: Mebibytes = _setting(256, "largest folder that is sent along: 512Mi, 2Gi", "Job", metavar="SIZE")
+    bundle_limit_mib: Size = _job(256, "largest folder that is uploaded: 512Mi, 2Gi", value="SIZE")
 
-    quality: Literal["l", "m", "h", "p", "k"] | None = _setting(
-        None, "Manim's letters: l 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60", "Picture", "--quality", "-q"
+    quality: Quality | None = _video(
+        None, "Manim's letters: l 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60", "--quality", "-q"
     )
-    resolution: Resolution | None = _setting(
-        None, "width and height in pixels: 1920x1080", "Picture", "--resolution", "-r", metavar="WxH"
+    resolution: Resolution | None = _video(
+        None, "width and height in pixels: 1920x1080", "--resolution", "-r", value="WxH"
     )
-    fps: Annotated[float, Field(gt=0, le=1000)] | None = _setting(None, "frames per second", "Picture", metavar="N")
-    format: Literal["mp4", "webm", "mov", "gif", "png"] | None = _setting(
-        None, "kind of file; png gives the last frame alone", "Picture"
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = _video(None, "frames per second", value="N")
+    format: FileFormat | None = _video(None, "kind of file; png is the last frame alone")
+    transparent: bool = _video(False, "transparent background (mov, webm, gif or png)")
+    renderer: RendererName | None = _video(None, "Manim's renderer")
+    encoder: str = _video(
+        "auto", "video encoder: auto, x264, nvenc, hevc_nvenc or av1_nvenc", value="NAME", choices=catalog.NAMES
     )
-    transparent: bool = _setting(False, "transparent background (mov, webm, gif or png)", "Picture")
-    renderer: Literal["cairo", "opengl"] | None = _setting(None, "Manim's renderer", "Picture")
-    encoder: str = _setting(
-        "auto", "video encoder: auto, x264, nvenc, hevc_nvenc, av1_nvenc", "Picture", metavar="NAME"
-    )
-    encoder_preset: Literal["fast", "manim"] = _setting(
-        "fast", "fast is quicker and looks the same; manim gives Manim's own encoder settings", "Picture"
+    encoder_preset: EncoderPreset = _video(
+        "fast", "encoder settings: fast (quicker, nearly the same quality) or manim (Manim's own)"
     )
 
-    gpu: str | None = _setting(
-        None, "GPU by name: A10G, L4:2, L4,T4 (in this order), 1 (any), none", "Resources", metavar="GPU"
+    gpu: str | None = _resource(
+        None, "GPU: A10G, L4:2 (two), L4,T4 (the first that is free), 1 (any) or none", value="GPU"
     )
-    cpu: Annotated[float, Field(gt=0)] | None = _setting(None, "CPU cores", "Resources", metavar="N")
-    memory: Mebibytes | None = _setting(None, "memory: 512Mi, 4Gi", "Resources", metavar="SIZE")
-    image: str | None = _setting(None, "container image", "Resources", metavar="NAME")
-    store: str | None = _setting(
-        None, "where inputs and outputs lie: s3://…, gs://…, pvc://claim/path", "Resources", metavar="URI"
+    cpu: Annotated[float, Field(gt=0)] | None = _resource(None, "CPU cores of each unit: 4, 0.5", value="N")
+    memory: Size | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
+    image: str | None = _resource(None, "container image", value="NAME")
+    store: str | None = _resource(
+        None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"
     )
 
     local: LocalOptions = _TABLE
@@ -128,3 +104,17 @@ class Settings(BaseModel):
         if self.resolution and self.format != "png" and any(side % 2 for side in self.resolution):
             raise ValueError("resolution: width and height must be even numbers for video")
         return self
+
+    def render_settings(self) -> RenderSettings:
+        """Return the settings that are Manim's own."""
+        return RenderSettings(**{item.name: getattr(self, item.name) for item in fields(RenderSettings)})
+
+    def backend_options(self, backend: str) -> BaseModel | None:
+        """Return the options of a backend; None for a name that is not a backend's."""
+        tables: dict[str, BaseModel] = {
+            "local": self.local,
+            "docker": self.docker,
+            "k8s": self.k8s,
+            "modal": self.modal,
+        }
+        return tables.get(backend)

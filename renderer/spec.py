@@ -1,8 +1,9 @@
-"""From what a user names to the job that a backend receives."""
+"""Turns what a user names (a file, scenes, settings) into the job that a backend receives."""
 
 from __future__ import annotations
 
 import ast
+import logging
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from backends import JobSpec, Resources
+from backends.debug_log import active_level
 from backends.errors import SpecError
 from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
@@ -20,10 +22,16 @@ from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.settings import Settings
 from renderer.video import catalog as encoders
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSpec:
-    """What to run: ``path`` a Python file, ``scenes`` of it (or ``every`` one), ``arguments`` for a script."""
+    """What to run: the Python file ``path`` with some ``scenes`` of it or ``every`` one, or with script ``arguments``.
+
+    ``root`` is the folder to upload, the file's own by default. ``foreground`` says that a client waits for the job and
+    downloads its outputs.
+    """
 
     path: Path
     scenes: tuple[str, ...] = ()
@@ -32,30 +40,23 @@ class RenderSpec:
     kind: Literal["auto", "manim", "script"] = "auto"
     root: Path | None = None
     name: str | None = None
-    attached: bool = True
+    foreground: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A job ready for a backend, and what was packed for it."""
+class PreparedJob:
+    """A job that a backend can plan, and the files that were packed for it."""
 
     job: JobSpec
     packed: pack.Packed
 
 
-def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
-    """Check the request, pack the folder and describe the job. Raises SpecError; reads files and changes nothing."""
+def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
+    """Check the request, pack the folder and describe the job. Reads files and writes none. Raises SpecError."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path)
-    picture = RenderSettings(
-        quality=settings.quality,
-        resolution=settings.resolution,
-        fps=settings.fps,
-        format=settings.format,
-        transparent=settings.transparent,
-        renderer=settings.renderer,
-    )
-    _check_encoder(settings, picture if kind == "manim" else None)
+    render = settings.render_settings()
+    _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
     packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
     payload = WorkerPayload(
@@ -65,8 +66,9 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
         arguments=spec.arguments,
-        settings=picture,
+        settings=render,
         encoder=EncoderSettings(encoder=settings.encoder, preset=settings.encoder_preset),
+        log=active_level(),
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
@@ -79,33 +81,34 @@ def prepare(spec: RenderSpec, settings: Settings) -> Prepared:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
-        attached=spec.attached,
+        attached=spec.foreground,
     )
-    return Prepared(job=job, packed=packed)
+    _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
+    return PreparedJob(job=job, packed=packed)
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:
-    """Refuse bytes that are no text: they could not be sent."""
+    """Raise SpecError for arguments and variables that are not UTF-8: JSON cannot hold them."""
     texts = {f"the argument {text!a}": text for text in spec.arguments}
     texts |= {f"the variable {key!a}": key + value for key, value in settings.env.items()}
     for what, text in texts.items():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise SpecError(f"{what} is not UTF-8", hint="write it in a file of the folder") from error
+            raise SpecError(f"{what} is not UTF-8", hint="write it in a file that is uploaded") from error
 
 
 def job_name(text: str) -> str:
-    """Make a DNS label of any text: lower case, ASCII, at most NAME_MAX characters."""
+    """Return a DNS label made of any text: lower case, ASCII, at most NAME_MAX characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
 
 
-def _check_encoder(settings: Settings, picture: RenderSettings | None) -> None:
-    """Refuse a GPU that there is not, and an encoder that cannot make the picture or that the GPU does not have."""
+def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) -> None:
+    """Raise SpecError for an unknown GPU, and for an encoder that cannot make the file or that the GPU lacks."""
     request = gpu_request.parse(settings.gpu) if settings.gpu is not None else None
-    if picture is not None:
-        encoders.check_encoder(settings.encoder, picture)
+    if render is not None:
+        encoders.check_encoder(settings.encoder, render)
         if request is not None:
             gpu_request.require_encoder(request, settings.encoder)
 
@@ -124,7 +127,7 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
     if not root.is_dir():
         raise SpecError(f"--root {root} is not a folder")
     if path.is_symlink() and spec.root is None and not path.resolve().is_relative_to(root.resolve()):
-        raise SpecError(f"{path} is a link out of its folder, to {path.readlink()}", hint="name the file itself")
+        raise SpecError(f"{path} is a link to {path.readlink()}, outside its folder", hint="name the file itself")
     if not path.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"{path} is not inside --root {root}", hint="choose a folder that holds the file")
     return path, root
@@ -140,7 +143,7 @@ def _kind_and_units(spec: RenderSpec, path: Path) -> tuple[Kind, tuple[str, ...]
     if spec.arguments:
         raise SpecError("a Manim job takes no arguments after --", hint="for a script use --kind script")
     if spec.kind == "manim" and spec.scenes:
-        return "manim", spec.scenes  # named with care: the file may make its classes as it runs
+        return "manim", spec.scenes  # unchecked: the file may make its classes as it runs
     return "manim", scenes.choose_scenes(path, found, spec.scenes, every=spec.every)
 
 
@@ -151,7 +154,7 @@ def _script(spec: RenderSpec, path: Path) -> tuple[Kind, tuple[str, ...]]:
 
 
 def _is_bare_manim(tree: ast.Module) -> bool:
-    """Tell a scene file without scenes from a script: it imports Manim and does nothing when it is run."""
+    """Return whether the file imports Manim and does nothing when it runs: a scene file that has no scene yet."""
     modules = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
     acts = any(isinstance(node, (ast.Expr, ast.If, ast.For, ast.While, ast.With, ast.Try)) for node in tree.body[1:])

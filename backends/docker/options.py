@@ -1,16 +1,13 @@
-"""What the configuration's ``[docker]`` table may say."""
+"""The configuration's ``[docker]`` table."""
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-
-def _words(value: object) -> object:
-    return tuple(shlex.split(value)) if isinstance(value, str) else value
+from backends.option_types import ShellWords
 
 
 class DockerOptions(BaseModel):
@@ -18,11 +15,11 @@ class DockerOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    engine: Literal["docker", "podman"] = Field("docker", description="the program that runs the container")
-    options: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
-        (), description="further options of `docker run`, as a shell would split them: --network none"
-    )
+    engine: Literal["docker", "podman"] = Field("docker", description="program that runs the container")
+    options: ShellWords = Field((), description="more options for `docker run`, written as in a shell: --network none")
     state_dir: Path | None = Field(
-        None, description="where jobs live; default: manim-renderer/docker in XDG_STATE_HOME"
+        None, description="folder that holds the jobs; default: manim-renderer/docker in XDG_STATE_HOME"
     )
-    keep_days: float = Field(7.0, ge=0, description="finished jobs older than this are removed at the next submit")
+    keep_days: float = Field(
+        7.0, ge=0, description="the next submit removes jobs that ended more than this many days ago"
+    )

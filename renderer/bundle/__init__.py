@@ -1,1 +1,1 @@
-"""Packs the files of a job into one archive, the same bytes for the same content."""
+"""The bundle: the files of a job in one archive. Equal content gives equal bytes."""

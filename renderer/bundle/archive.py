@@ -1,4 +1,4 @@
-"""The format of a bundle: a zstd-compressed tar, the same for the same content on any machine."""
+"""The format of a bundle: a zstd-compressed tar. Equal content gives equal bytes on any machine."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ import zstandard
 from backends import Bundle
 from backends.errors import InputError, SpecError
 
-MTIME = 315619200  # the second day of 1980, for zip files know no time before that year
+MTIME = 315619200  # the second day of 1980: zip files, which a job may write, cannot hold an earlier time
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or link of a folder: ``name`` is its posix path in the bundle."""
+    """One file or symbolic link: ``name`` is its path in the bundle, with slashes, ``path`` where it is now."""
 
     name: str
     path: Path
     info: os.stat_result
 
 
-def make(entries: Iterable[Entry]) -> Bundle:
-    """Pack the entries, in the order of their names. Raises SpecError for a file that cannot be read."""
+def make_bundle(entries: Iterable[Entry]) -> Bundle:
+    """Return a bundle of the entries, whatever their order. Raises SpecError for a file that cannot be read."""
     tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
     return Bundle(digest=hashlib.sha256(tar).hexdigest(), data=zstandard.compress(tar, 3))
 
 
 def unpack(data: bytes, digest: str, into: Path) -> None:
-    """Unpack a bundle into an empty folder. Raises InputError when its content is not what ``digest`` says."""
+    """Unpack a bundle into an empty folder. Raises InputError if its content does not match ``digest``."""
     try:
         tar = zstandard.ZstdDecompressor().stream_reader(data).read()
     except zstandard.ZstdError as error:
@@ -43,7 +43,7 @@ def unpack(data: bytes, digest: str, into: Path) -> None:
     if hashlib.sha256(tar).hexdigest() != digest:
         raise InputError("the bundle is not the one that was submitted", hint="submit the job again")
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        # Debian 12's Python 3.11.2 has no filters yet; the digest says that the content is the submitter's own
+        # Python 3.11.2 (Debian 12) has no filters yet; the digest proves that the content is the submitter's own
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
         archive.extractall(into)  # noqa: S202
 
@@ -71,5 +71,5 @@ def _read(entry: Entry) -> bytes:
         return entry.path.read_bytes()
     except OSError as error:
         raise SpecError(
-            f"cannot read {entry.name}: {error.strerror}", hint="or leave it out in .rendererignore"
+            f"cannot read {entry.name}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"
         ) from error

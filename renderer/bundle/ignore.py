@@ -1,4 +1,4 @@
-"""What stays out of a bundle: ignored files, leftovers of tools, and whatever looks like a credential."""
+"""Which files a bundle leaves out: ignored ones, what tools left behind, and files that look like credentials."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one decides, wherever it lies
-STAGING = ".renderer-"  # how folders begin in which outputs arrive
+IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one wins, in whichever folder it is
+STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({
     "__pycache__", ".venv", "venv", "node_modules", "media", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache",
@@ -34,7 +34,7 @@ _HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
 
 
 def looks_like_credential(path: Path) -> bool:
-    """Judge by the name alone, below the bundle's root; the comparison knows no case."""
+    """Return whether the path, relative to the bundle's root, has a name that credentials have; case is ignored."""
     name, whole = path.name.lower(), f"/{path.as_posix().lower()}"
     if name in _HARMLESS or name.endswith(".pub"):
         return False
@@ -57,20 +57,20 @@ class _Level:
 
 @dataclass(frozen=True)
 class IgnoreRules:
-    """The ignore files that hold in a folder: its own, those of the folders above it, up to the git checkout's top."""
+    """The ignore files that apply in a folder: its own and those above it, up to the top of the git checkout."""
 
     root: Path
     levels: tuple[_Level, ...] = ()
 
     def enter(self, folder: Path) -> IgnoreRules:
-        """Give the rules inside ``folder``, a folder that lies directly in this one, or the root itself."""
+        """Return the rules inside ``folder``, which is directly in this folder or is the root itself."""
         folders = _down_from_checkout(folder) if folder == self.root else [folder]
         found = [level for inner in folders for level in _levels(inner)]
         ordered = sorted([*self.levels, *found], key=lambda level: IGNORE_FILES.index(level.file))
         return replace(self, levels=tuple(ordered))
 
     def ignores(self, path: Path, *, is_folder: bool) -> bool:
-        """Tell whether the path stays out; the last match decides, the deepest file's, as in git."""
+        """Return whether the path is left out. The last match in the deepest ignore file decides, as in git."""
         if _is_leftover(path, is_folder=is_folder):
             return True
         slash = "/" if is_folder else ""
@@ -86,12 +86,12 @@ def _levels(folder: Path) -> list[_Level]:
 
 
 def _read(file: Path) -> _Level:
-    from pathspec import GitIgnoreSpec  # where there is no such file a start is quicker without it
+    from pathspec import GitIgnoreSpec  # slow to import, and most folders have no ignore file
 
     lines = file.read_text("utf-8", "replace").splitlines()
     try:
         spec = GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error):  # git passes over a line that it does not understand
+    except (ValueError, re.error):  # git skips a line that it does not understand
         spec = GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
     return _Level(file.parent, file.name, spec)
 
@@ -107,6 +107,7 @@ def _is_pattern(line: str) -> bool:
 
 
 def _down_from_checkout(root: Path) -> list[Path]:
+    """Return the folders from the top of the git checkout down to ``root``; only ``root`` outside a checkout."""
     for parent in (root, *root.parents):
         if (parent / ".git").exists():
             between = [folder for folder in root.parents if folder.is_relative_to(parent)]

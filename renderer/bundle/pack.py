@@ -1,7 +1,8 @@
-"""Which files of a folder go along with a job."""
+"""Packs a folder: chooses the files that the bundle includes."""
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -16,10 +17,16 @@ from renderer.bundle.ignore import IgnoreRules, looks_like_credential
 
 LARGEST_SHOWN = 5
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A bundle and what is in it: ``files`` and ``credentials`` (left out) are posix paths relative to the root."""
+    """A bundle, the ``files`` in it, and those that were left out: ``credentials`` and ``ignored`` ones.
+
+    All are paths relative to the root, with slashes; ``ignored`` names folders as well. ``size`` is the sum of the
+    included files, in bytes.
+    """
 
     bundle: Bundle
     files: tuple[str, ...]
@@ -29,10 +36,10 @@ class Packed:
 
 
 def pack(root: Path, *, main: Path, limit: int) -> Packed:
-    """Pack the folder ``root``; ``main`` (below it) goes along whatever the ignore files say.
+    """Pack the folder ``root``. ``main``, a file in it, is always included, even if an ignore file names it.
 
-    ``limit`` bounds the sum of the files' sizes in bytes.
-    Raises SpecError for a link that leaves the root, an unreadable file, or too large a sum.
+    Raises SpecError for a link that leaves the root, for a file that cannot be read, and for files of more than
+    ``limit`` bytes in all.
     """
     root = root.resolve()
     walk = _Walk(root)
@@ -41,8 +48,10 @@ def pack(root: Path, *, main: Path, limit: int) -> Packed:
     if main_name not in entries:
         entries[main_name] = Entry(main_name, main.resolve(), main.stat())
     size = _checked_size(list(entries.values()), limit)
+    bundle = archive.make_bundle(entries.values())
+    _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
-        bundle=archive.make(entries.values()),
+        bundle=bundle,
         files=tuple(sorted(entries)),
         credentials=tuple(sorted(set(walk.credentials) - {main_name})),
         ignored=tuple(sorted(walk.ignored)),
@@ -51,7 +60,7 @@ def pack(root: Path, *, main: Path, limit: int) -> Packed:
 
 
 class _Walk:
-    """Finds the files of a folder that go along, and remembers what did not and why."""
+    """Finds the files that the bundle includes, and remembers which it left out and why."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -64,7 +73,7 @@ class _Walk:
             found = list(os.scandir(folder))
         except OSError as error:
             raise SpecError(
-                f"cannot read {folder}: {error.strerror}", hint="or leave it out in .rendererignore"
+                f"cannot read {folder}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"
             ) from error
         for item in found:
             path = Path(item.path)
@@ -72,11 +81,14 @@ class _Walk:
             is_folder = item.is_dir(follow_symlinks=False)
             if rules.ignores(path, is_folder=is_folder):
                 self.ignored.append(name)
+                _log.debug("left out %s: it is ignored", name)
             elif is_folder:
                 yield from self.entries(path, rules)
             elif looks_like_credential(Path(name)):
                 self.credentials.append(name)
+                _log.debug("left out %s: it looks like a credential", name)
             else:
+                _log.debug("included %s", name)
                 yield from self._file(name, path, item.stat(follow_symlinks=False))
 
     def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[Entry]:
@@ -86,7 +98,7 @@ class _Walk:
         elif stat.S_ISREG(info.st_mode):
             yield Entry(name, path, info)
         else:
-            self.ignored.append(name)  # a socket, pipe or device holds nothing to send
+            self.ignored.append(name)  # a socket, pipe or device has no content to upload
 
     def _check_link(self, name: str, path: Path) -> None:
         target = path.readlink()
@@ -94,12 +106,12 @@ class _Walk:
             leaves = target.is_absolute() or not path.resolve().is_relative_to(self.root)
         except (OSError, RuntimeError) as error:  # what Python raises for a loop changed with 3.13
             raise SpecError(
-                f"the link {name} leads to itself", hint="remove it, or name it in .rendererignore"
+                f"the link {name} leads to itself", hint="remove it, or exclude it in .rendererignore"
             ) from error
         if leaves:
             raise SpecError(
                 f"the link {name} points out of the folder, to {target}",
-                hint="replace it by a relative link or a copy, choose a wider --root, or name it in .rendererignore",
+                hint="use a relative link or a copy, choose a higher folder (--root), or exclude it in .rendererignore",
             )
 
 
@@ -110,7 +122,7 @@ def _checked_size(entries: list[Entry], limit: int) -> int:
         listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
         raise SpecError(
             f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
-            hint="name what the job does not need in .rendererignore, or raise bundle_limit_mib",
+            hint="exclude what the job does not need in .rendererignore, or raise --bundle-limit-mib",
         )
     return size
 

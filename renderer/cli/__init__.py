@@ -1,19 +1,21 @@
-"""The command line: one file for each verb, imported when it is called.
+"""The command line: one file for each command, imported when it is called.
 
-A verb's file ``cmd_<verb>.py`` has a function ``command`` with Typer's annotations. It parses, calls renderer.api and
-prints; errors are left to the boundary here.
+``cmd_NAME.py`` has a function ``command`` with Typer's annotations. It parses, calls renderer.api and prints;
+renderer.cli.boundary turns errors into messages and exit codes.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
+COMPLETION_VARIABLE = "_RENDERER_COMPLETE"  # set by the script that --install-completion installs
 FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "admin"}
-VERBS: Mapping[str, Mapping[str, str]] = {
+COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Render": {
         "submit": "Render scenes of a Manim file, or run a Python script",
         "scenes": "List the scenes of a file without running it",
@@ -21,17 +23,17 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     },
     "Jobs": {
         "list": "List the jobs",
-        "status": "Show the state of a job, and why it is so",
-        "logs": "Print what a job printed",
+        "status": "Show a job's state, and why it waits or failed",
+        "logs": "Print a job's log",
         "wait": "Wait until a job has ended",
-        "fetch": "Bring a job's outputs here",
-        "cancel": "Stop a job",
-        "delete": "Remove a job and what it stored",
+        "fetch": "Download a job's outputs",
+        "cancel": "Stop jobs",
+        "delete": "Remove jobs and what they stored",
     },
     "Set-up": {
-        "doctor": "Look at this machine: what renders and encodes here, what is missing",
-        "gc": "Remove what old jobs left at a backend",
-        "gpus": "Show the GPUs that can be asked for",
+        "doctor": "Check what works on this machine or a backend, and what is missing",
+        "gc": "Remove old files that jobs left at a backend",
+        "gpus": "List the GPUs that --gpu can name",
         "image": "Build, push and name the container image",
         "setup": "Prepare a namespace of a Kubernetes cluster",
         "config": "Show every setting and where it comes from",
@@ -46,41 +48,56 @@ def main() -> NoReturn:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup lets SIGHUP be ignored
             signal.signal(number, _interrupt)
     try:
-        sys.exit(run(sys.argv[1:]))
-    except KeyboardInterrupt:  # before the boundary was there to see it
+        sys.exit(_complete() if COMPLETION_VARIABLE in os.environ else run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the boundary could see it
         sys.exit(130)
+    except BrokenPipeError:  # nobody reads the overview any more: Python's last flush must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    """Let a command that is told to end do so as at Ctrl-C: nothing half done is left behind."""
+    """End the command as at Ctrl-C, so that it leaves nothing half done."""
     raise KeyboardInterrupt
 
 
+def _complete() -> int:
+    """Answer a shell that completes a command line, which is in the environment."""
+    from renderer.cli.commands import command_group
+
+    command_group().main([], prog_name="renderer")
+    return 1  # it has ended the process already
+
+
 def run(arguments: list[str]) -> int:
-    """Run one command; give its exit code."""
-    verb, *rest = arguments or ["--help"]
-    if verb in {"--help", "-h", "help"} and not rest:
+    """Run one command and return its exit code."""
+    if arguments in ([], ["--help"], ["-h"], ["help"]):
         print(overview())
         return 0
-    if verb == "--version":
+    if arguments[:1] == ["--version"]:
         import importlib.metadata
 
         print(importlib.metadata.version("manim-renderer"))
         return 0
     from renderer.cli import boundary
 
-    return boundary.run(verb, rest)
+    return boundary.run(arguments)
 
 
 def overview() -> str:
-    """Give what `renderer --help` prints."""
+    """Return what `renderer --help` prints."""
     lines = [
         "Usage: renderer COMMAND [OPTIONS] …",
         "",
         "Render Manim scenes and Python scripts on this machine, on Kubernetes or on Modal.",
     ]
-    for group, verbs in VERBS.items():
-        lines += ["", f"{group}:", *(f"  {verb:<9} {text}" for verb, text in verbs.items())]
-    lines += ["", "`renderer COMMAND --help` shows a command's options. Every command takes --debug (tracebacks)."]
-    lines += ["A first video: renderer submit scene.py MyScene"]
+    for group, commands in COMMANDS.items():
+        lines += ["", f"{group}:", *(f"  {name:<9} {text}" for name, text in commands.items())]
+    lines += [
+        "",
+        "`renderer COMMAND --help` shows the options of a command.",
+        "Every command takes --verbose (print what happens, on stderr) and --debug (print tracebacks).",
+        "Shell completion: renderer --install-completion (or --show-completion), for bash, zsh and fish.",
+        "A first video: renderer submit scene.py MyScene",
+    ]
     return "\n".join(lines)

@@ -1,31 +1,28 @@
-"""The one place where errors become words and exit codes."""
+"""The one place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import json
 import os
 import sys
 import traceback
 
-import typer
 from typer.exceptions import TyperException
 
+from backends import debug_log
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import ExitCode
-from renderer.cli import FOLDERS, VERBS
+from renderer.cli.commands import command_group
 
 
-def run(verb: str, arguments: list[str]) -> int:
-    """Run the verb's command. Whatever it raises is printed as one sentence and what to do."""
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code. Any error is printed as one sentence and what to do about it."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug, as_json = "--debug" in own, "--json" in own
-    if debug:
-        arguments = [argument for argument in own if argument != "--debug"] + arguments[len(own) :]
     try:
+        debug_log.configure("debug" if "--verbose" in own else debug_log.level_from_environment())
         _check_current_folder()
-        return _call(verb, arguments)
+        return _call(arguments)
     except (RendererError, TyperException, KeyboardInterrupt, OSError) as error:
         if debug:
             traceback.print_exc()
@@ -34,63 +31,58 @@ def run(verb: str, arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         hint = None if debug else "run it again with --debug and report what it prints"
-        return _say(f"{type(error).__name__}: {error}", hint, ExitCode.INTERNAL, as_json=as_json)
+        return _print_error(f"{type(error).__name__}: {error}", hint, ExitCode.INTERNAL, as_json=as_json)
     finally:
         _drop_unread_errors()
 
 
-def _call(verb: str, arguments: list[str]) -> int:
-    known = {name: FOLDERS[group] for group, names in VERBS.items() for name in names}
-    if verb not in known:
-        near = difflib.get_close_matches(verb, known, 1)
-        hint = f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
-        return _say(f"there is no command {verb!r}", hint, ExitCode.USAGE, as_json=False)
-    module = importlib.import_module(f"renderer.cli.{known[verb]}.cmd_{verb}")
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(no_args_is_help=False)(module.command)
+def _call(arguments: list[str]) -> int:
     try:
-        code = app(arguments, prog_name=f"renderer {verb}", standalone_mode=False)
+        code = command_group().main(arguments, prog_name="renderer", standalone_mode=False)
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # Typer makes an end with code 1 of it
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer ends with code 1 then
             raise ended.__context__ from None
         raise
-    if sys.stdout:  # closed by who called
+    if sys.stdout:  # None if the caller closed it
         sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def _check_current_folder() -> None:
     try:
-        os.getcwd()  # noqa: PTH109  # asked for its error alone
+        os.getcwd()  # noqa: PTH109  # called only for its error
     except FileNotFoundError as error:
-        raise SpecError("the current folder is no longer there", hint="cd to one that is") from error
+        raise SpecError("the current folder does not exist any more", hint="cd to another folder") from error
 
 
 def _report(error: BaseException, *, as_json: bool) -> int:
+    """Print an error that a command may raise, and return its exit code."""
     if isinstance(error, RendererError):
-        return _say(str(error), error.hint, error.exit_code, as_json=as_json)
+        return _print_error(str(error), error.hint, error.exit_code, as_json=as_json)
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; so has the need to flush
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nobody reads: Python's last flush must not fail
         return ExitCode.OK
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        return _say(what, None, ExitCode.OUTPUT, as_json=as_json)
-    message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return _say(message, "--help shows what the command takes", ExitCode.USAGE, as_json=as_json)
+        return _print_error(what, None, ExitCode.OUTPUT, as_json=as_json)
+    message = error.format_message() if isinstance(error, TyperException) else str(error)
+    return _print_error(message, "--help shows the arguments and options", ExitCode.USAGE, as_json=as_json)
 
 
 def _drop_unread_errors() -> None:
-    """Drop what is left for a reader of stderr who has gone: Python's own flush at the end would fail with code 120."""
+    """Drop what nobody reads on stderr any more: otherwise Python's last flush fails, with exit code 120."""
     try:
-        if sys.stderr:  # closed by who called
+        if sys.stderr:  # None if the caller closed it
             sys.stderr.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def _say(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:
+def _print_error(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"error": message, "hint": hint, "exit_code": int(code)}, ensure_ascii=False))
     else:

@@ -1,10 +1,9 @@
-"""How statuses look: for people on stderr and stdout, for programs as JSON."""
+"""Writes statuses: as lines for people, as JSON for programs."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
 
 from backends import JobState, JobStatus, UnitStatus
 
@@ -17,13 +16,13 @@ _MARKS = {
 }
 
 
-def print_json(content: Any) -> None:
-    """Print one JSON document on one line."""
+def print_json(content: object) -> None:
+    """Print a JSON document on one line."""
     print(json.dumps(content, ensure_ascii=False))
 
 
-def status_json(status: JobStatus) -> dict[str, Any]:
-    """Give a status as programs read it; times are ISO 8601 in UTC, progress in percent."""
+def status_json(status: JobStatus) -> dict[str, object]:
+    """Return a status as a JSON object; times are ISO 8601 in UTC, progress is in percent."""
     return {
         "handle": str(status.handle),
         "name": status.name,
@@ -39,7 +38,7 @@ def status_json(status: JobStatus) -> dict[str, Any]:
 
 
 def status_lines(status: JobStatus) -> list[str]:
-    """Give a status as people read it: the job, why, and each unit."""
+    """Return a status as lines of text: the job, why it waits or failed, and each unit."""
     lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
     if status.reason and not any(status.reason in (unit.message or "") for unit in status.units):
         lines.append(f"  {status.reason}")
@@ -52,7 +51,7 @@ def status_lines(status: JobStatus) -> list[str]:
 
 
 def unit_lines(unit: UnitStatus) -> list[str]:
-    """Give one unit as people read it, its error with the user's own lines."""
+    """Return a unit as lines of text; an error with the lines of the user's own code."""
     percent = f"  {unit.progress:.0f} %" if unit.progress is not None and not unit.state.terminal else ""
     lines = [f"{_MARKS[unit.state]} {unit.name}  {unit.state}{percent}"]
     if unit.message and unit.state is JobState.RUNNING:
@@ -65,7 +64,7 @@ def unit_lines(unit: UnitStatus) -> list[str]:
     return lines
 
 
-def _unit_json(unit: UnitStatus) -> dict[str, Any]:
+def _unit_json(unit: UnitStatus) -> dict[str, object]:
     return {
         "name": unit.name,
         "state": unit.state.value,

@@ -1,4 +1,4 @@
-"""Runs the engines: builds an image, pushes it, says in words what went wrong."""
+"""Builds and pushes an image with a container engine, and finds the cause when that fails."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from backends.errors import BackendError
+from renderer.image.build_log import BuildLog, Step
 from renderer.image.engines import Engine
-from renderer.image.progress import BuildLog, Step
 from renderer.image.spec import ImageSpec
 
-STOP_SECONDS = 10
+STOP_TIMEOUT_S = 10
 Show = Callable[[str], None]
-_CAUSES = (
+_CAUSES = (  # in the engine's last lines: pattern, cause, hint
     (
         re.compile(r"the base image has no CUDA"),
         "the base image has no CUDA, which scripts on a GPU need",
-        "take NVIDIA's, or say that none is wanted (--cuda none): scenes and NVENC need only the node's driver",
+        "leave --base out to use NVIDIA's, or pass --cuda none: scenes and NVENC need only the node's driver",
     ),
     (
         re.compile(r"no space left on device", re.IGNORECASE),
         "there is no space left for the image",
-        "free some: `docker system prune`, `podman system prune` or `buildah rmi --prune`",
+        "free space: `docker system prune`, `podman system prune` or `buildah rmi --prune`",
     ),
     (
         re.compile(
@@ -32,20 +32,20 @@ _CAUSES = (
             r"initializing source|failed to resolve source metadata",
             re.IGNORECASE,
         ),
-        "a base image cannot be had",
-        "check --base, --runtime (podman wants full names: docker.io/library/debian:12) and the way to the registry",
+        "the base image cannot be pulled",
+        "check --base, --runtime (podman needs full names: docker.io/library/debian:12) and the network",
     ),
     (
         re.compile(r"unauthorized|authentication required|access to the resource is denied", re.IGNORECASE),
-        "the registry wants a login",
-        "run `docker login REGISTRY` (or podman, buildah) first",
+        "the registry requires a login",
+        "run `docker login REGISTRY` first (or podman login, buildah login)",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """An image that is now in the engine's store. ``cuda`` is its toolkit's version, None when it has none."""
+    """An image that was built. ``cuda`` is the version of its CUDA toolkit, None if it has none."""
 
     reference: str
     size: str
@@ -54,9 +54,9 @@ class Built:
 
 
 def build(spec: ImageSpec, engine: Engine, options: Sequence[str], show: Show, *, verbose: bool = False) -> Built:
-    """Build the image; ``show`` is given a line for each step, and with ``verbose`` all that the engine prints.
+    """Build the image. ``show`` is called with a line for each step, with ``verbose`` also with all engine output.
 
-    Raises BackendError with the failing step; its last lines were shown before.
+    Raises BackendError that names the failed step, after its last lines were shown.
     """
     log = BuildLog()
     with spec.staged() as (folder, reference):
@@ -69,10 +69,11 @@ def build(spec: ImageSpec, engine: Engine, options: Sequence[str], show: Show, *
 
 
 def push(reference: str, engine: Engine, options: Sequence[str], show: Show) -> None:
-    """Send an image to its registry. Raises BackendError when it is not here, or the registry refuses it."""
+    """Push an image. Raises BackendError if the engine does not have it, or the registry refuses it."""
     if not engine.has(reference):
         raise BackendError(
-            f"{engine.name} has no image {reference}", hint="`renderer image build` with the same options makes it"
+            f"{engine.name} has no image {reference}",
+            hint="build it first: `renderer image build` with the same options",
         )
     log = BuildLog()
     code = _run(engine.push_command(reference, options), log, show, verbose=True)
@@ -87,16 +88,16 @@ def _run(command: list[str], log: BuildLog, show: Show, *, verbose: bool) -> int
     try:
         for raw in process.stdout or ():
             line = raw.rstrip("\n")
-            _tell(log.feed(line), show)
+            _show_steps(log.feed(line), show)
             if verbose:
                 show(line)
-        _tell(log.end(), show)
+        _show_steps(log.end(), show)
         return process.wait()
     finally:
         _stop(process)
 
 
-def _tell(steps: Iterator[Step], show: Show) -> None:
+def _show_steps(steps: Iterator[Step], show: Show) -> None:
     for step in steps:
         if step.seconds is None:
             show(str(step))
@@ -105,13 +106,13 @@ def _tell(steps: Iterator[Step], show: Show) -> None:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the engine when the command is interrupted: first politely, so that it removes its containers."""
+    """End the engine when the command is interrupted: first with SIGTERM, so that it removes its containers."""
     if process.stdout:
         process.stdout.close()
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+            process.wait(STOP_TIMEOUT_S)
     if process.poll() is None:
         process.kill()
         process.wait()
@@ -120,10 +121,10 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _failure(what: str, code: int, log: BuildLog, show: Show) -> BackendError:
     for line in log.tail:
         show(f"  | {line}")
-    said = "\n".join(log.tail)
+    output = "\n".join(log.tail)
     step = log.failed or log.last
     where = f" at step {step}" if step else ""
     for pattern, cause, hint in _CAUSES:
-        if pattern.search(said):
+        if pattern.search(output):
             return BackendError(f"{what}{where}: {cause}", hint=hint)
     return BackendError(f"{what}{where} (exit code {code})", hint="the lines above are the last that it printed")

@@ -1,4 +1,4 @@
-"""The programs that build images: docker buildx, podman, buildah. One is chosen that really answers."""
+"""The container engines that build images: docker buildx, podman, buildah. One that answers is chosen."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from backends.errors import BackendError, SpecError
 from backends.image.context import DOCKERFILE
 
-ANSWER_SECONDS = 20
+ANSWER_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A program, its words for building, and calls that succeed when it can build."""
+    """A program: its command that builds, calls that succeed if it can build, and one that reads an image's env."""
 
     name: str
     build: tuple[str, ...]
@@ -25,35 +25,35 @@ class Engine:
     def build_command(
         self, folder: Path, reference: str, arguments: Mapping[str, str], options: Sequence[str]
     ) -> list[str]:
-        """Write the command that builds ``folder`` as ``reference``; ``options`` go to the engine as they are."""
+        """Return the command that builds ``folder`` as ``reference``; ``options`` are passed on unchanged."""
         pairs = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         return [*self.build, *options, *pairs, "--tag", reference, "--file", str(folder / DOCKERFILE), str(folder)]
 
     def push_command(self, reference: str, options: Sequence[str]) -> list[str]:
-        """Write the command that sends the image to its registry."""
+        """Return the command that pushes the image to its registry."""
         return [self.name, "push", *options, reference]
 
     def size(self, reference: str) -> str:
-        """Give the size of an image that is here, as the engine writes it."""
-        return self._ask("images", "--format", "{{.Size}}", reference)
+        """Return the size of an image that the engine has, as the engine prints it."""
+        return self._read("images", "--format", "{{.Size}}", reference)
 
     def variables(self, reference: str) -> dict[str, str]:
-        """Give the environment variables that are set in an image that is here."""
-        lines = self._ask(*self.environment, reference).splitlines()
+        """Return the environment variables of an image that the engine has."""
+        lines = self._read(*self.environment, reference).splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def has(self, reference: str) -> bool:
-        """Tell whether the image is here."""
-        return _answer([self.name, *self.environment, reference]) is None
+        """Return whether the engine has the image."""
+        return _find_error([self.name, *self.environment, reference]) is None
 
-    def refusal(self) -> str | None:
-        """Say why it cannot build here; None when it can."""
+    def find_obstacle(self) -> str | None:
+        """Return why it cannot build on this machine, None if it can."""
         for probe in self.probes:
-            if (reason := _answer([self.name, *probe])) is not None:
+            if (reason := _find_error([self.name, *probe])) is not None:
                 return f"{self.name}: {reason}"
         return None
 
-    def _ask(self, *words: str) -> str:
+    def _read(self, *words: str) -> str:
         done = subprocess.run([self.name, *words], capture_output=True, text=True, check=False, timeout=60)
         return done.stdout.strip()
 
@@ -86,29 +86,33 @@ ENGINES: Mapping[str, Engine] = {
 
 
 def find_engine(name: str | None = None) -> Engine:
-    """Give the engine of that name, or the first that answers. BackendError says why each one does not."""
+    """Return the engine of that name, or the first one that can build.
+
+    Raises SpecError for an unknown name, and BackendError that says why each engine cannot build.
+    """
     if name is not None and name not in ENGINES:
         raise SpecError(f"there is no container engine {name!r}", hint=f"--engine {', '.join(ENGINES)}")
     candidates = [ENGINES[name]] if name else list(ENGINES.values())
     reasons = []
     for engine in candidates:
-        reason = engine.refusal()
+        reason = engine.find_obstacle()
         if reason is None:
             return engine
         reasons.append(reason)
     raise BackendError(
         f"no container engine can build here ({'; '.join(reasons)})",
-        hint="install docker with buildx, podman or buildah, or start the one that is there",
+        hint="install docker with buildx, podman or buildah, or start the one that is installed",
     )
 
 
-def _answer(command: list[str]) -> str | None:
+def _find_error(command: list[str]) -> str | None:
+    """Return why the command fails, None if it succeeds."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_TIMEOUT_S)
     except FileNotFoundError:
         return "not installed"
     except subprocess.TimeoutExpired:
-        return f"no answer in {ANSWER_SECONDS} s"
+        return f"no answer in {ANSWER_TIMEOUT_S} s"
     if done.returncode == 0:
         return None
     lines = (done.stderr or done.stdout).strip().splitlines()

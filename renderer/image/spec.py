@@ -1,4 +1,4 @@
-"""What goes into an image, checked before anything is built."""
+"""What an image contains, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """One image. ``base`` and ``runtime`` replace NVIDIA's; ``extra`` are lines of a requirements file.
+    """One image. ``base`` (of the build stages) and ``runtime`` (of the last stage) replace NVIDIA's base images.
 
-    ``cuda`` chooses among NVIDIA's; "none" says that the image needs none. ``runtime`` is the base of the image itself.
+    ``cuda`` is the version of NVIDIA's base images, or "none" for base images without CUDA. ``extra`` are lines of a
+    requirements file.
     """
 
     name: str = REPOSITORY
@@ -40,12 +41,12 @@ class ImageSpec:
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built. Raises SpecError."""
+        """Raise SpecError for an image that cannot be built."""
         if not _REFERENCE.fullmatch(self.name):
-            raise SpecError(f"{self.name!r} is not a name of an image", hint="for example ghcr.io/me/manim-renderer")
+            raise SpecError(f"{self.name!r} is not the name of an image", hint="for example ghcr.io/me/manim-renderer")
         self._check_cuda()
         if not re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", self.python):
-            raise SpecError(f"Python {self.python!r} cannot run Manim", hint="--python 3.11 or newer, as 3.12")
+            raise SpecError(f"Python {self.python!r} cannot run Manim", hint="use --python 3.11 or newer")
         if self.tz not in zoneinfo.available_timezones():
             raise SpecError(f"there is no time zone {self.tz!r}", hint="for example Asia/Shanghai or UTC")
         for line in self.extra:
@@ -55,14 +56,14 @@ class ImageSpec:
         if self.cuda not in {*CUDA, NO_CUDA, None}:
             raise SpecError(f"there is no image for CUDA {self.cuda!r}", hint=f"--cuda {' or '.join(CUDA)}, or --base")
         if self.cuda in CUDA and self.base:
-            raise SpecError("--cuda chooses NVIDIA's base, and --base another one", hint="leave one of them out")
+            raise SpecError("--cuda and --base both choose the base image", hint="leave one of them out")
         if self.cuda == NO_CUDA and not (self.base or self.runtime):
             raise SpecError(
-                "--cuda none needs a base image that has none", hint="for example --base docker.io/library/ubuntu:24.04"
+                "--cuda none needs a base image without CUDA", hint="for example --base docker.io/library/ubuntu:24.04"
             )
 
     def arguments(self) -> dict[str, str]:
-        """Give the Dockerfile's build arguments."""
+        """Return the Dockerfile's build arguments."""
         nvidia = f"docker.io/nvidia/cuda:{CUDA.get(self.cuda or '', CUDA[USUAL_CUDA])}"
         return image_context.build_arguments() | {
             "BASE_IMAGE": self.base or f"{nvidia}-devel-ubuntu22.04",
@@ -75,13 +76,13 @@ class ImageSpec:
 
     @contextmanager
     def staged(self) -> Iterator[tuple[Path, str]]:
-        """Give the folder to build from, for a while, and the image's name with a tag of its content."""
+        """Yield a temporary folder to build from, and the image's name with a tag made of its content."""
         with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
             image_context.stage(Path(folder), self.extra)
             yield Path(folder), self._reference(image_context.digest(Path(folder), self.arguments()))
 
     def reference(self) -> str:
-        """Give the image's name with a tag of its content."""
+        """Return the image's name with a tag made of its content."""
         with self.staged() as (_, reference):
             return reference
 
@@ -92,7 +93,7 @@ class ImageSpec:
 
 
 def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]:
-    """Join --with and the lines of --requirements. Raises SpecError when the file cannot be read."""
+    """Return the lines of --requirements and --with together. Raises SpecError if the file cannot be read."""
     lines: list[str] = []
     if file is not None:
         try:
@@ -103,12 +104,12 @@ def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]
 
 
 def _check_requirement(line: str) -> None:
-    """Refuse what would need files of this machine; pip checks the rest."""
+    """Raise SpecError for a line that needs files of this machine; pip checks the rest."""
     text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
     if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
         return
     if not is_package(text):
         raise SpecError(
             f"{line!r} is not a package that can be installed into the image",
-            hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files and folders of this machine are not sent",
+            hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files of this machine cannot be installed",
         )

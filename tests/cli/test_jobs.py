@@ -387,7 +387,7 @@ def test_credentials_stay_here_and_are_named(project: Path, run: Run) -> None:
     for name in (".env", "key.pem", ".modal.toml", "kubeconfig"):
         (project / name).write_text("secret")
     done = run("submit", "list.py")
-    assert "left out, for they look like credentials: .env, .modal.toml, key.pem, kubeconfig" in done.stderr
+    assert "left out, because they look like credentials: .env, .modal.toml, key.pem, kubeconfig" in done.stderr
     (job,) = output(run("list", "--json"))
     assert run("logs", job["handle"]).stdout == "['list.py']\n"
 

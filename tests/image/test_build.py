@@ -103,7 +103,7 @@ def test_a_base_without_cuda_is_refused_before_anything_is_built_unless_it_is_wa
 def test_a_base_image_that_cannot_be_had_is_named(options: list[str]) -> None:
     done = image_command(*BUILD[:3], "--base", "localhost/none:1", "--engine", "buildah", *options)
     assert done.returncode == 4
-    assert "a base image cannot be had" in done.stderr
+    assert "the base image cannot be pulled" in done.stderr
     assert "full names" in done.stderr
 
 

@@ -15,7 +15,7 @@ from support.containers import image_command
 from backends.data_files import data_dir
 from backends.errors import SpecError
 from backends.modal.deploy.dockerfile_rules import lint
-from renderer.image.progress import BuildLog
+from renderer.image.build_log import BuildLog
 from renderer.image.spec import ImageSpec, read_requirements
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,10 +66,10 @@ def test_an_installed_wheel_builds_the_image_of_the_checkout(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--name", "Not A Name"], "is not a name of an image"),
+        (["--name", "Not A Name"], "is not the name of an image"),
         (["--cuda", "11.8"], "no image for CUDA '11.8'"),
-        (["--cuda", "12.4", "--base", "debian:12"], "--cuda chooses NVIDIA's base, and --base another one"),
-        (["--cuda", "none"], "--cuda none needs a base image that has none"),
+        (["--cuda", "12.4", "--base", "debian:12"], "--cuda and --base both choose the base image"),
+        (["--cuda", "none"], "--cuda none needs a base image without CUDA"),
         (["--python", "3.10"], "cannot run Manim"),
         (["--tz", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
         (["--with", "./my-package"], "is not a package that can be installed"),

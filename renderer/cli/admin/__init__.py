@@ -1,1 +1,1 @@
-"""Commands for set-up, diagnosis and housekeeping."""
+"""Commands that set up, check and clean up."""

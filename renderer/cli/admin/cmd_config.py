@@ -7,16 +7,17 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from renderer import config
-from renderer.cli.options import Json, takes_settings
+from renderer.cli.options import Json
 from renderer.cli.output import print_json
+from renderer.cli.setting_options import takes_settings
 
 
 @takes_settings
 def command(json: Json = False, *, flags: dict[str, Any]) -> None:
-    """Show every setting, its value and where it comes from.
+    r"""Show every setting, its value and where it comes from.
 
-    Sources, later over earlier: defaults; renderer.toml, or [tool.renderer] in pyproject.toml, of this folder or the
-    nearest one above; environment variables RENDERER_…; flags.
+    Sources, from the weakest to the strongest: the default; renderer.toml, or \[tool.renderer] in pyproject.toml, in
+    this folder or the nearest one above it; environment variables RENDERER_…; flags.
     """
     found = list(config.load(flags))
     if json:

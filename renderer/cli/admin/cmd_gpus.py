@@ -1,4 +1,4 @@
-"""Show the GPUs that can be asked for."""
+"""List the GPUs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COLUMNS = "{:<13}{:>7}  {:>7}  {:<22}{:<16}{}"
 
 
 def command(json: Json = False) -> None:
-    """Show the GPUs that --gpu can name, what they encode, and which to choose for rendering."""
+    """List the GPUs that --gpu can name, the video codecs they encode, and which to choose for rendering."""
     if json:
         print_json([_as_json(gpu) for gpu in GPUS.values()])
         return
@@ -20,8 +20,9 @@ def command(json: Json = False) -> None:
         modal = f"{gpu.modal}:{gpu.modal_max}"
         print(_COLUMNS.format(gpu.name, f"{gpu.memory} GB", gpu.compute, encoders, modal, gpu.advice))
     print()
-    print("A10G:2 takes two; L4,T4 the first that is free, in that order; 1 any; none no GPU; H100! no H200 instead.")
-    print("Manim paints on the CPU; a GPU encodes the video (NVENC), draws --renderer opengl, and runs your own CUDA.")
+    print("How to write --gpu: A10G:2 is two GPUs; L4,T4 the first of these that is free; 1 any GPU; none no GPU;")
+    print("H100! an H100 that Modal never replaces by an H200.")
+    print("Manim draws on the CPU; a GPU encodes the video (NVENC), draws --renderer opengl, and runs your own CUDA.")
     print("MIG slices (Kubernetes):")
     for gpu in GPUS.values():
         if gpu.mig and gpu.name != "A100":

@@ -13,62 +13,89 @@ from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.image.context import DOCKERFILE
 from backends.modal.deploy.dockerfile_rules import lint
-from renderer.cli.options import Json
+from renderer.cli.options import Json, complete_from
 from renderer.cli.output import print_json
 from renderer.image import build as building
-from renderer.image.engines import find_engine
+from renderer.image.engines import ENGINES, find_engine
 from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec, read_requirements
 
-_CONTENT = "What goes in"
+_CONTENT = "Content of the image"
 
 
 def command(
-    action: Annotated[Literal["build", "push", "tag", "lint"], typer.Argument(show_default=False)],
+    action: Annotated[
+        Literal["build", "push", "tag", "lint"],
+        typer.Argument(show_default=False, help="lint checks a Dockerfile for Modal."),
+    ],
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- OPTION …]", help="Options for the engine, after --; for lint, a Dockerfile."),
+        typer.Argument(
+            metavar="[-- OPTION …]", help="Options for the container engine, after --; for lint: Dockerfiles."
+        ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help="Repository, with a registry to push to; a tag replaces ours.")
+        str, typer.Option(metavar="NAME", help="Repository, with its registry for push; a tag in it is used as it is.")
     ] = REPOSITORY,
     cuda: Annotated[
         str | None,
         typer.Option(
-            help=f"CUDA of NVIDIA's base images: {', '.join(CUDA)}; none: --base has none, on purpose.",
+            metavar="VERSION",
+            help=f"CUDA version of NVIDIA's base image: {', '.join(CUDA)}; none for a --base without CUDA.",
             show_default=USUAL_CUDA,
         ),
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Base image instead of NVIDIA's.", rich_help_panel=_CONTENT)] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Base image instead of NVIDIA's.", rich_help_panel=_CONTENT)
+    ] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="Base of the final stage; default: --base.", rich_help_panel=_CONTENT)
+        str | None,
+        typer.Option(metavar="IMAGE", help="Base image of the last stage; default: --base.", rich_help_panel=_CONTENT),
     ] = None,
     tex: Annotated[
-        Literal["small", "full"], typer.Option(help="full is all of TeX Live, 7 GB.", rich_help_panel=_CONTENT)
+        Literal["small", "full"],
+        typer.Option(help="TeX packages: small, or full for all of TeX Live (7 GB).", rich_help_panel=_CONTENT),
     ] = "small",
     python: Annotated[
-        str, typer.Option(help="Least Python; the base's own is used if it will do.", rich_help_panel=_CONTENT)
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="Lowest Python version; the base image's own Python is used if it is new enough.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = "3.11",
-    tz: Annotated[str, typer.Option(help="Time zone.", rich_help_panel=_CONTENT)] = "UTC",
+    tz: Annotated[
+        str, typer.Option(metavar="ZONE", help="Time zone: UTC, Asia/Shanghai.", rich_help_panel=_CONTENT)
+    ] = "UTC",
     packages: Annotated[
         list[str] | None,
-        typer.Option("--with", help="A Python package to add; may be repeated.", rich_help_panel=_CONTENT),
+        typer.Option(
+            "--with", metavar="PACKAGE", help="Python package to add; may be repeated.", rich_help_panel=_CONTENT
+        ),
     ] = None,
     requirements: Annotated[
-        Path | None, typer.Option(help="A file of Python packages to add.", rich_help_panel=_CONTENT)
+        Path | None,
+        typer.Option(metavar="FILE", help="File that lists Python packages to add.", rich_help_panel=_CONTENT),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="docker, podman or buildah; default: the first that works.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Container engine: docker, podman or buildah; default: the first that works.",
+            autocompletion=complete_from(ENGINES),
+        ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the engine prints.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all that the container engine prints, and what happens.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Build the image of every backend, push it, print its name, or check a Dockerfile for Modal.
+    """Build the image that all backends use, push it, print its name (tag), or check a Dockerfile for Modal (lint).
 
     renderer image build --name ghcr.io/me/manim-renderer --with cupy-cuda12x
 
     renderer image push --name ghcr.io/me/manim-renderer --with cupy-cuda12x
 
-    The tag names the content: the same options give the same name, and a change gives another.
+    The tag is made of the content: the same options give the same name, and a change gives another one.
     """
     if action == "lint":
         return _lint(arguments or [], json=json)

@@ -1,4 +1,4 @@
-"""Prepare a place where jobs can run."""
+"""Prepare a namespace of a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from typing import Annotated, Literal
 
 import typer
 
+from backends.errors import SpecError
+from backends.option_types import parse_size
+from renderer.cli.options import Context
+
 
 def command(
-    place: Annotated[  # noqa: ARG001 - the only one that needs a set-up
-        Literal["k8s"], typer.Argument(help="k8s: a namespace of a Kubernetes cluster.")
+    backend: Annotated[  # noqa: ARG001  # the only one that needs a set-up
+        Literal["k8s"], typer.Argument(metavar="k8s", help="The backend to set up.", show_default=False)
     ],
-    namespace: Annotated[str, typer.Option(help="The namespace to set up.", metavar="NAME")] = "renderer",
+    namespace: Annotated[str, typer.Option(help="Namespace to set up.", metavar="NAME")] = "renderer",
     claim: Annotated[
-        str | None, typer.Option(help="Also a claim, for --store pvc://NAME.", metavar="NAME", show_default=False)
+        str | None,
+        typer.Option(
+            help="Add a PersistentVolumeClaim of this name, for --store pvc://NAME.", metavar="NAME", show_default=False
+        ),
     ] = None,
-    size: Annotated[str, typer.Option(help="Size of that claim.")] = "50Gi",
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Size of that PersistentVolumeClaim: 50Gi, 1Ti.")] = "50Gi",
     storage_class: Annotated[
-        str | None, typer.Option(help="Its StorageClass; default: the cluster's.", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="Its StorageClass; default: the cluster's default.", show_default=False),
     ] = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Also what an administrator makes once: RuntimeClass, right to see nodes.")
+        bool,
+        typer.Option(
+            "--cluster", help="Add what an administrator creates once: a RuntimeClass, and the right to list nodes."
+        ),
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Create it, instead of printing it.")] = False,
-    context: Annotated[
-        str | None, typer.Option(help="Context of the kubeconfig; default: the current one.", show_default=False)
-    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Create the objects instead of printing them.")] = False,
+    context: Context = None,
 ) -> None:
     """Print the objects that a namespace needs, or create them with --apply.
 
-    They are: a ServiceAccount with the smallest Role that submits jobs, Pod Security "restricted", network policies,
+    They are a ServiceAccount with the smallest Role that can submit jobs, Pod Security "restricted", network policies
     and an example of a ResourceQuota.
 
     renderer setup k8s --namespace renderer | kubectl apply -f -
@@ -39,7 +48,9 @@ def command(
     from backends.kubernetes.manifests import setup
     from backends.kubernetes.manifests.templates import dump
 
-    wanted = setup.Wanted(namespace=namespace, claim=claim, size=size, storage_class=storage_class, cluster=cluster)
+    wanted = setup.Wanted(
+        namespace=namespace, claim=claim, size=_quantity(size), storage_class=storage_class, cluster=cluster
+    )
     objects = setup.manifests(wanted)
     if not apply:
         print(dump(objects), end="")
@@ -47,3 +58,12 @@ def command(
     setup.apply(Api(context), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)
+
+
+def _quantity(size: str) -> str:
+    """Return the size as Kubernetes writes it; a plain number is bytes there."""
+    try:
+        parse_size(size)
+    except ValueError as error:
+        raise SpecError(f"--size cannot be {size!r}: {error}") from error
+    return size.replace(" ", "").removesuffix("B")

@@ -1,1 +1,1 @@
-"""Commands for jobs that were submitted."""
+"""Commands for submitted jobs."""

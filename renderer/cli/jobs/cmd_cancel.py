@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from renderer import api
-from renderer.cli.jobs.each import for_each
+from renderer.cli.jobs.batch import for_each_job
 from renderer.cli.options import Handles, Json
 from renderer.cli.output import print_json
 
 
 def command(handles: Handles, json: Json = False) -> None:
-    """Stop jobs. Scenes that are done stay done; a job that has ended is left as it is."""
+    """Stop jobs. Finished scenes keep their outputs; a job that has ended stays as it is."""
     states: dict[str, str] = {}
 
     def cancel(job: api.Job) -> None:
@@ -18,6 +18,6 @@ def command(handles: Handles, json: Json = False) -> None:
         if not json:
             print(f"{job.handle}  {states[str(job.handle)]}")
 
-    for_each(handles, cancel)
+    for_each_job(handles, cancel)
     if json:
         print_json(states)

@@ -1,4 +1,4 @@
-"""Bring a job's outputs."""
+"""Download a job's outputs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from renderer.cli.output import print_json
 def command(
     handle: Handle,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the files; default: the configured one.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; default: the configured one."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Bring a job's outputs here. Every file is verified before it gets its name."""
+    """Download a job's outputs. Every file is verified before it gets its final name."""
     settings = config.load({"output": output}).settings
     job = api.open_job(handle, settings)
     files = job.fetch(settings.output)
@@ -30,4 +31,4 @@ def command(
     for file in files:
         print(file)
     if not files:
-        print(f"{job.handle} has no outputs (yet): it is {job.status().state}", file=sys.stderr)
+        print(f"{job.handle} has no outputs yet: it is {job.status().state}", file=sys.stderr)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from renderer import api, config
-from renderer.cli.options import Json
+from renderer.cli.options import BackendName, Context, Json, Namespace
 from renderer.cli.output import print_json, status_json
 
 
 def command(
-    backend: Annotated[
-        str | None, typer.Option("--backend", "-b", help="Whose jobs; default: the configured backend.")
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="k8s: context of the kubeconfig.", show_default=False)] = None,
-    namespace: Annotated[str | None, typer.Option(help="k8s: namespace.", show_default=False)] = None,
+    backend: BackendName = None,
+    context: Context = None,
+    namespace: Namespace = None,
     json: Json = False,
 ) -> None:
     """List the jobs that a backend knows, newest first."""

@@ -1,4 +1,4 @@
-"""Print what a job printed."""
+"""Print a job's log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from renderer.cli.output import print_json
 
 def command(
     handle: Handle,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until the job has ended.")] = False,
     json: Json = False,
 ) -> None:
-    """Print what a job printed. With several scenes each line begins with its scene.
+    """Print a job's log. If the job has several units, each line begins with the unit's name.
 
-    With --json, one object a line, progress directives (openjd_…) included.
+    With --json, each line is an object; progress lines (openjd_…) are included.
     """
     job = api.open_job(handle)
     names = [unit.name for unit in job.status().units]

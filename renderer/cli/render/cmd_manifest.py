@@ -8,16 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from renderer import api, config
-from renderer.cli.options import takes_render, takes_settings
+from renderer.cli.options import takes_render
+from renderer.cli.setting_options import takes_settings
 from renderer.spec import RenderSpec
 
-LAST_APPLIED_LIMIT = 262144  # bytes: what client-side apply keeps of an object, in an annotation
+LAST_APPLIED_LIMIT = 262144  # bytes: `kubectl apply` keeps a copy of each object in an annotation of that size
 
 
 @takes_settings
 @takes_render
 def command(
-    upload: Annotated[bool, typer.Option("--upload", help="With --store: put the inputs there too.")] = False,
+    upload: Annotated[bool, typer.Option("--upload", help="With --store: upload the inputs as well.")] = False,
     *,
     wanted: RenderSpec,
     flags: dict[str, Any],
@@ -30,7 +31,7 @@ def command(
     kubernetes: Any = planned.backend
     text = str(kubernetes.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
-        print("the inputs are not in the store yet: --upload puts them there", file=sys.stderr)
+        print("the inputs are not in the store yet: upload them with --upload", file=sys.stderr)
     if len(text) > LAST_APPLIED_LIMIT:
         print("too large for `kubectl apply`: use `kubectl create` or `kubectl apply --server-side`", file=sys.stderr)
     print(text, end="")

@@ -14,10 +14,10 @@ from renderer.scenes import find_scenes
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A Python file with Manim scenes.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Python file with Manim scenes.")],
     json: Json = False,
 ) -> None:
-    """List the scenes of a file, in its order. The file is read, never imported or run."""
+    """List the scenes of a file, in its order. The file is parsed, never imported or run."""
     found = find_scenes(path)
     if json:
         print_json([asdict(scene) for scene in found])

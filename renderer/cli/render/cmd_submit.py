@@ -1,4 +1,4 @@
-"""Submit a job; by default watch it and bring its outputs."""
+"""Submit a job; unless --detach is given, wait for it and download its outputs."""
 
 from __future__ import annotations
 
@@ -13,52 +13,55 @@ import typer
 from backends import JobState
 from backends.exit_codes import ExitCode
 from renderer import api, config, fetch
-from renderer.cli.options import Json, takes_render, takes_settings
+from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
-from renderer.cli.progress import Progress
+from renderer.cli.setting_options import takes_settings
+from renderer.cli.status_display import StatusDisplay
 from renderer.spec import RenderSpec
 
 
 @takes_settings
 @takes_render
 def command(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the handle and return at once.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")] = False,
     json: Json = False,
     *,
     wanted: RenderSpec,
     flags: dict[str, Any],
 ) -> int:
-    """Render scenes of a Manim file, or run a Python script, and bring the results into --output.
+    """Render scenes of a Manim file, or run a Python script, and download the results into --output.
 
     renderer submit scene.py MyScene --quality h
 
     renderer submit script.py -- --frames 100
     """
     settings = config.load(flags).settings
-    planned = api.plan(replace(wanted, attached=not detach), settings)
+    planned = api.plan(replace(wanted, foreground=not detach), settings)
     if not json:
-        _tell(planned)
+        _print_notes(planned)
     if dry_run:
-        return _show(planned, json=json)
+        return _print_plan(planned, json=json)
     if not detach:
         fetch.check_writable(settings.output)
     job = planned.submit()
     if detach:
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
-    return _watch(job, settings.output, json=json)
+    return _wait_and_fetch(job, settings.output, json=json)
 
 
-def _tell(planned: api.Planned) -> None:
+def _print_notes(planned: api.PlannedJob) -> None:
     for note in planned.plan.notes:
         print(f"note: {note}", file=sys.stderr)
     credentials = planned.prepared.packed.credentials
     if credentials:
-        print(f"left out, for they look like credentials: {', '.join(credentials)}", file=sys.stderr)
+        print(f"left out, because they look like credentials: {', '.join(credentials)}", file=sys.stderr)
 
 
-def _show(planned: api.Planned, *, json: bool) -> int:
+def _print_plan(planned: api.PlannedJob, *, json: bool) -> int:
     packed = planned.prepared.packed
     content = {
         "bundle": packed.bundle.digest,
@@ -81,16 +84,16 @@ def _show(planned: api.Planned, *, json: bool) -> int:
     return ExitCode.OK
 
 
-def _watch(job: api.Job, output: Path, *, json: bool) -> int:
+def _wait_and_fetch(job: api.Job, output: Path, *, json: bool) -> int:
     with suppress(BrokenPipeError):
         print(f"submitted {job.handle}", file=sys.stderr)
     try:
-        with Progress(quiet=json) as progress:
-            status = job.wait(on_status=progress.show)
+        with StatusDisplay(quiet=json) as display:
+            status = job.wait(on_status=display.show)
         files = job.fetch(output)
     except KeyboardInterrupt:
-        print(f"\nstopped watching; the job goes on\n  → come back: renderer wait {job.handle}", file=sys.stderr)
-        print(f"  → stop it:   renderer cancel {job.handle}", file=sys.stderr)
+        print(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}", file=sys.stderr)
+        print(f"  → stop it:    renderer cancel {job.handle}", file=sys.stderr)
         return ExitCode.INTERRUPTED
     if json:
         print_json({**status_json(status), "outputs": [str(file.absolute()) for file in files]})
@@ -98,7 +101,7 @@ def _watch(job: api.Job, output: Path, *, json: bool) -> int:
         for file in files:
             print(file)
         if not files and status.state is JobState.SUCCEEDED:
-            print("it made no files", file=sys.stderr)
+            print("the job made no files", file=sys.stderr)
         if status.state is not JobState.SUCCEEDED:
             print("\n".join(status_lines(status)), file=sys.stderr)
     return status.exit_code or ExitCode.OK

@@ -230,7 +230,7 @@ def test_somebody_elses_job_is_none_of_ours(rig: Rig, namespace: str) -> None:
 def test_a_detached_job_without_a_store_is_refused(rig: Rig, namespace: str) -> None:
     before = everything(namespace)
     settings = rig.loaded()
-    prepared = spec.prepare(spec.RenderSpec(path=Path(__file__), kind="script", attached=False), settings)
+    prepared = spec.prepare(spec.RenderSpec(path=Path(__file__), kind="script", foreground=False), settings)
     with pytest.raises(SpecError, match="nobody would collect") as caught:
         get_backend("k8s", settings.k8s).plan(prepared.job)
     assert "--store" in str(caught.value.hint)

@@ -154,7 +154,7 @@ def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, 
     assert "needs.txt" in done.stdout
     done = run(*SUBMIT, "--with", "./mine")
     assert done.returncode == ExitCode.USAGE
-    assert "'./mine' is no package" in done.stderr
+    assert "'./mine' is not a package" in done.stderr
     assert double.rpcs() == []
 
 

@@ -68,7 +68,7 @@ def exit_codes() -> str:
 def commands() -> str:
     """Return the table of commands, by group."""
     rows = ["| command | what it does |", "|---|---|"]
-    for group, verbs in cli.VERBS.items():
+    for group, verbs in cli.COMMANDS.items():
         rows.append(f"| **{group}** | |")
         rows += [f"| `renderer {verb}` | {text} |" for verb, text in verbs.items()]
     return "\n".join(rows)
@@ -139,7 +139,7 @@ def _flag(key: str, info: FieldInfo) -> str:
 def _type(info: FieldInfo) -> str:
     """Return how the value is written, by the words of "Values" on the page."""
     choices = " \\| ".join(f"`{choice}`" for choice in _choices(info.annotation))
-    metavar, text = str(_extra(info).get("metavar", "")), str(info.annotation)
+    metavar, text = str(_extra(info).get("value", "")), str(info.annotation)
     by_metavar = {"TIME": "time", "SIZE": "size", "WxH": "WxH in pixels"}.get(metavar)
     return choices or by_metavar or next(shown for pattern, shown in KINDS if re.search(pattern, text))
 

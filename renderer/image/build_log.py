@@ -1,4 +1,4 @@
-"""Reads what an engine prints while it builds: which step runs, how long each took, what was said last."""
+"""Reads what a container engine prints while it builds: the steps, how long each took, and the last lines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TAIL_LINES = 20
 _BUILDAH = re.compile(r"(?:\[(\d+/\d+)\] )?STEP (\d+/\d+): (.*)")
 _BUILDKIT = re.compile(r"#(\d+) \[(.+?)\] (.*)")
 _BUILDKIT_END = re.compile(r"#(\d+) (DONE|CACHED|CANCELED|ERROR)\b")
-_BUILDKIT_FAILED = re.compile(r" > \[(.+?)\] ?(.*?):?")  # its last lines follow, then a piece of the Dockerfile
+_BUILDKIT_FAILED = re.compile(r" > \[(.+?)\] ?(.*?):?")  # the step's last lines follow, then lines of the Dockerfile
 _BUILDKIT_QUOTED = re.compile(r"-+|\S+:\d+| *\d+ \|.*")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its place such as ``stage-3 4/9`` or ``3/3 4/19``, the instruction, seconds (None while it runs)."""
+    """One step: ``place`` such as ``stage-3 4/9``, the instruction, and its duration in seconds, None while it runs."""
 
     place: str
     text: str
@@ -30,7 +30,10 @@ class Step:
 
 
 class BuildLog:
-    """Takes the lines in order. ``now`` gives seconds; ``steps`` are those that ended; ``tail`` the last lines."""
+    """The steps of one build. ``steps`` have ended, ``failed`` is the one that failed, ``tail`` the last lines.
+
+    ``now`` is a clock in seconds.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -41,7 +44,7 @@ class BuildLog:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def feed(self, line: str) -> Iterator[Step]:
-        """Take one line; give the steps that it ends (with seconds) and then the one that it begins."""
+        """Read the next line. Yield the steps that it ends, with their seconds, then the step that it begins."""
         if found := _BUILDAH.fullmatch(line):
             yield from self.end()
             yield self._begin("", Step(f"{found[1] or '1/1'} {found[2]}", found[3]))
@@ -50,15 +53,15 @@ class BuildLog:
         elif (found := _BUILDKIT.fullmatch(line)) and found[1] not in self._running:
             yield self._begin(found[1], Step(found[2], found[3]))
         else:
-            self._say(line)
+            self._keep(line)
 
     def end(self) -> Iterator[Step]:
-        """End the steps that still run, as the build has."""
+        """Yield the steps that still run, as ended: call it when the build has ended."""
         for key in list(self._running):
             yield from self._end(key)
 
-    def _say(self, line: str) -> None:
-        """Keep what may say why the build fails."""
+    def _keep(self, line: str) -> None:
+        """Keep a line that may show why the build fails."""
         if found := _BUILDKIT_FAILED.fullmatch(line):
             self.failed = Step(found[1], found[2])
             self.tail.clear()
@@ -69,7 +72,7 @@ class BuildLog:
         self._running[key] = (step, self._now())
         self.last = step
         if not key:
-            self.tail.clear()  # one step at a time: what the earlier ones said explains nothing
+            self.tail.clear()  # steps run one at a time: earlier lines do not explain a failure of this one
         return step
 
     def _end(self, key: str) -> Iterator[Step]:

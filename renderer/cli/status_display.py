@@ -1,52 +1,44 @@
-"""Shows a job while somebody watches: bars on a terminal, a line for each change elsewhere."""
+"""Shows a job that somebody waits for: progress bars on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from backends import JobState, JobStatus
 
 BARS = 20  # more units than this share one bar
 
 
-class Watcher(Protocol):
-    """What shows statuses."""
-
-    def show(self, status: JobStatus) -> None:
-        """Take the newest status."""
-
-
-class Progress(AbstractContextManager["Progress"]):
-    """Bars if stderr is a terminal, otherwise lines; nothing at all if ``quiet``."""
+class StatusDisplay(AbstractContextManager["StatusDisplay"]):
+    """Bars on stderr if it is a terminal, otherwise lines; nothing if ``quiet``."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._watcher: _Bars | _Lines | None = None
+        self._shown: _Bars | _Lines | None = None
         if not quiet:
-            self._watcher = _Bars() if sys.stderr.isatty() else _Lines()
+            self._shown = _Bars() if sys.stderr.isatty() else _Lines()
 
     def __enter__(self) -> Self:
         return self
 
     def show(self, status: JobStatus) -> None:
         """Show the newest status."""
-        if self._watcher:
-            self._watcher.show(status)
+        if self._shown:
+            self._shown.show(status)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watcher:
-            self._watcher.close()
+        if self._shown:
+            self._shown.close()
 
 
 class _Bars:
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
+        from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -54,9 +46,7 @@ class _Bars:
             TaskProgressColumn(),
             TimeElapsedColumn(),
         )
-        self.bars = RichProgress(
-            *columns, TextColumn("{task.fields[state]}", markup=False), console=Console(stderr=True)
-        )
+        self.bars = Progress(*columns, TextColumn("{task.fields[state]}", markup=False), console=Console(stderr=True))
         self.tasks: dict[int, TaskID] = {}
         self.bars.start()
 
@@ -87,16 +77,16 @@ class _Lines:
 
     def show(self, status: JobStatus) -> None:
         if status.reason and not status.state.terminal:
-            self._say("", status.reason)
+            self._print("", status.reason)
         for unit in status.units:
             if unit.state is not JobState.PENDING:
-                self._say(unit.name, unit.state.value)
+                self._print(unit.name, unit.state.value)
 
-    def _say(self, name: str, text: str) -> None:
+    def _print(self, name: str, text: str) -> None:
         if self.seen.get(name) != text:
             self.seen[name] = text
-            with suppress(BrokenPipeError):  # nobody reads any more; the outputs are brought all the same
+            with suppress(BrokenPipeError):  # nobody reads any more; the outputs are still downloaded
                 print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: lines need no end."""

@@ -1,4 +1,4 @@
-"""One thing for several jobs."""
+"""Runs an action for several jobs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from backends.errors import RendererError
 from renderer import api
 
 
-def for_each(handles: Iterable[str], action: Callable[[api.Job], None]) -> None:
-    """Do it for each job, whatever becomes of the others. Raises the last error; those before it are printed."""
+def for_each_job(handles: Iterable[str], action: Callable[[api.Job], None]) -> None:
+    """Run the action for each job, even if it fails for another. Print all errors but the last, and raise that one."""
     last: RendererError | None = None
     for handle in handles:
         try:

@@ -1,0 +1,127 @@
+"""How times, sizes and lists are written in every setting, and how a setting is declared for the command line."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.fields import FieldInfo
+
+DURATION_FORM = "write a time like 90s, 10m, 1h30m or 2d"
+SIZE_FORM = "write a size like 512Mi, 1.5Gi or 10G"
+PAIR_FORM = "write it as KEY=VALUE"
+
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_BYTES = {
+    **{letter + "i": 1024**power for power, letter in enumerate("KMGTP", 1)},
+    **{letter: 1000**power for power, letter in enumerate("KMGTP", 1)},
+    "k": 1000,
+}
+_MIB = 2**20
+_NUMBER = r"\d+(?:\.\d+)?"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that ``text`` stands for; a plain number is seconds. Raises ValueError."""
+    compact = text.replace(" ", "")
+    if re.fullmatch(_NUMBER, compact):
+        return float(compact)
+    if not re.fullmatch(rf"(?:{_NUMBER}[dhms])+", compact):
+        raise ValueError(DURATION_FORM)
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(rf"({_NUMBER})([dhms])", compact))
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest way to write a time: 90 is ``1m30s``."""
+    text, rest = "", seconds
+    for unit, length in _SECONDS.items():
+        count, rest = divmod(rest, length) if unit != "s" else (rest, 0)
+        text += f"{count:g}{unit}" if count else ""
+    return text or "0s"
+
+
+def parse_size(text: str) -> int:
+    """Return the MiB that ``text`` stands for, rounded up; a plain number is MiB. Raises ValueError."""
+    match = re.fullmatch(rf"({_NUMBER}) ?(?:([KMGTP]i?|k)B?)?", text.strip())
+    if not match:
+        raise ValueError(SIZE_FORM)
+    return math.ceil(float(match[1]) * (_BYTES[match[2]] if match[2] else _MIB) / _MIB)
+
+
+def format_size(mib: int) -> str:
+    """Return the shortest way to write a size: 10240 is ``10Gi``."""
+    return f"{mib // 1024}Gi" if mib and mib % 1024 == 0 else f"{mib}Mi"
+
+
+def parse_pairs(value: object) -> object:
+    """Return a dict from ``KEY=VALUE`` texts, a list of them or one with commas; a dict stays. Raises ValueError."""
+    items = _split_commas(value)
+    if not isinstance(items, (list, tuple)):
+        return value
+    pairs = [str(item).partition("=") for item in items]
+    if any(not separator or not key for key, separator, _ in pairs):
+        raise ValueError(PAIR_FORM)
+    return {key: text for key, _, text in pairs}
+
+
+def _split_commas(value: object) -> object:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _split_words(value: object) -> object:
+    return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
+def _text(parse: Callable[[str], object]) -> BeforeValidator:
+    """Return a validator that reads texts, and leaves the numbers of a configuration file as they are."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+def longest(days: int) -> AfterValidator:
+    """Return a validator that refuses a time of more than so many days."""
+
+    def check(seconds: float) -> float:
+        if seconds > days * _SECONDS["d"]:
+            raise ValueError(f"the longest time is {days}d")
+        return seconds
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[float, _text(parse_duration), Field(gt=0)]  # in seconds
+WholeDuration = Annotated[int, _text(lambda text: math.ceil(parse_duration(text))), Field(gt=0)]  # in seconds
+Size = Annotated[int, _text(parse_size), Field(gt=0)]  # in MiB
+KeyValues = Annotated[dict[str, str], BeforeValidator(parse_pairs)]
+CommaWords = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # a,b,c
+ShellWords = Annotated[tuple[str, ...], BeforeValidator(_split_words)]  # as a shell splits a line
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionInfo:
+    """How the command line shows a setting: ``group`` is its heading in the help, ``flags`` its names.
+
+    Without ``flags`` the flag is made of the setting's name. ``value`` is the form of its value in the help.
+    ``repeated`` says that the flag may be given several times. ``choices`` are suggestions of shell completion.
+    """
+
+    group: str = "Other"
+    flags: tuple[str, ...] = ()
+    value: str = "TEXT"
+    repeated: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def option(default: Any, description: str, info: OptionInfo, **limits: Any) -> Any:
+    """Return the pydantic field of a setting. ``limits`` are pydantic's, such as ``ge`` and ``le``."""
+    return Field(default, description=description, json_schema_extra=asdict(info), **limits)
+
+
+def option_info(field: FieldInfo) -> OptionInfo | None:
+    """Return what ``option`` was given; None for a field that was declared without it."""
+    extra = field.json_schema_extra
+    return OptionInfo(**extra) if isinstance(extra, dict) else None  # type: ignore[arg-type]  # written by `option`

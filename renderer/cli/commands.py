@@ -1,0 +1,71 @@
+"""The one Typer command with all others below it; each is imported when it is called or its options are completed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Annotated, Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+from backends.errors import SpecError
+from renderer.cli import COMMANDS, FOLDERS, overview
+from renderer.cli.signature import add_parameters
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Print what happens, on stderr; the job's log gets more lines, too.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
+
+
+class LazyCommand(TyperCommand):
+    """A command by name and first sentence: enough for a list. Its module is imported when it gets arguments."""
+
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self._module = module
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+        """Return the context of the imported command; its ``obj`` is the number of arguments after ``--``."""
+        after = len(args) - args.index("--") - 1 if "--" in args else 0
+        context = self._load().make_context(info_name, args, *rest, **extra)
+        context.obj = after
+        return context
+
+    def _load(self) -> Any:
+        app = typer.Typer(add_completion=False)
+        app.command(self.name)(add_parameters(importlib.import_module(self._module).command, _common_options))
+        return typer.main.get_command(app)
+
+
+class CommandGroup(TyperGroup):
+    """`renderer` itself."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name. Raises SpecError for an unknown one."""
+        if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            hint = f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
+            raise SpecError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the width of the terminal changes nothing
+        """Print the same as the quick `renderer --help`."""
+        formatter.write(overview() + "\n")
+
+
+def command_group() -> CommandGroup:
+    """Return `renderer` with all its commands and the options that install shell completion."""
+    commands = [
+        LazyCommand(name, f"renderer.cli.{FOLDERS[group]}.cmd_{name}", summary)
+        for group, summaries in COMMANDS.items()
+        for name, summary in summaries.items()
+    ]
+    parameters = list(typer.main.get_install_completion_arguments())
+    return CommandGroup(name="renderer", commands=commands, params=parameters, no_args_is_help=True)
+
+
+def _common_options(verbose: Verbose = False, debug: Debug = False) -> None:
+    """Declare the options of every command. renderer.cli.boundary reads them, before anything can fail."""

@@ -1,0 +1,85 @@
+"""Makes the command line's options from the settings, so that each setting is declared once."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from backends.option_types import OptionInfo, format_duration, format_size, option_info
+from renderer.cli.options import complete_from
+from renderer.cli.signature import Command, add_parameters
+from renderer.settings import Settings
+
+# how a default is written, by the form of the value
+_FORMATS: Mapping[str, Callable[[Any], str]] = {"TIME": format_duration, "SIZE": format_size}
+
+
+def takes_settings(command: Command) -> Command:
+    """Add one option for each setting. The settings that were given arrive as ``flags``, by dotted key."""
+    options = dict(_options())
+    parameters = [_parameter(name, field, info) for name, (_, field, info) in options.items()]
+
+    def read(**values: Any) -> dict[str, Any]:
+        return {options[name][0]: value for name, value in values.items() if value not in (None, [])}
+
+    return add_parameters(command, read, argument="flags", parameters=parameters)
+
+
+def _options() -> Iterator[tuple[str, tuple[str, FieldInfo, OptionInfo]]]:
+    """Yield the parameter's name of every setting with a flag, and its dotted key and declaration."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            for inner, inner_field in field.annotation.model_fields.items():
+                info = option_info(inner_field)
+                if info and info.flags:
+                    yield f"{name}_{inner}", (f"{name}.{inner}", inner_field, info)
+        elif info := option_info(field):
+            yield name, (name, field, info)
+
+
+def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Parameter:
+    """Return one option. Its value stays text: the settings' own model checks it and says what is wrong."""
+    flags = info.flags or ("--" + name.replace("_", "-"),)
+    choices = _literals(field.annotation) or info.choices
+    kind: Any = str | None
+    default: Any = None
+    metavar: str | None = "|".join(_literals(field.annotation)) or info.value
+    if field.annotation is bool:
+        kind, metavar = bool | None, None
+        flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}",)
+    elif "dict" in str(field.annotation) or info.repeated:
+        kind, default = list[str], []
+    shown = typer.Option(
+        *flags,
+        help=_help(field, info),
+        metavar=metavar,
+        rich_help_panel=info.group,
+        show_default=False,
+        autocompletion=complete_from(choices) if choices else None,
+    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
+
+
+def _help(field: FieldInfo, info: OptionInfo) -> str:
+    """Return the description as a sentence, with the default."""
+    text = field.description or ""
+    text = text[:1].upper() + text[1:]
+    default = field.default
+    if default in (None, False, {}, ()):
+        return f"{text}."
+    write = _FORMATS.get(info.value, str)
+    return f"{text}; default: {write(default)}."
+
+
+def _literals(annotation: Any) -> tuple[str, ...]:
+    """Return the choices of a Literal, also inside a union."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return tuple(str(choice) for choice in arguments)
+    return tuple(choice for argument in arguments for choice in _literals(argument))
