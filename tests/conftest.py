@@ -1,28 +1,31 @@
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.nvidia_driver import Driver
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored, and so its children
-settings.register_profile("busy", deadline=None)  # an example may wait for what the other process runs
-settings.load_profile("busy")
+# A shell's background job ignores SIGINT, and so do its children: the tests of Ctrl-C would fail.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# Each run has the same examples, and a slow machine is no failure.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
-NEEDS = {"cluster": "cluster", "s3": "cluster", "image": "containers"}  # what a test with such a fixture needs
-# There is one cluster, one store of podman's images and one fake Modal server a session: with -n, the tests of each run
-# in one process. What waits most comes first, so that another process works beside it.
-ORDER = ["cluster", "slow", "containers", "modal"]
+MARKER_OF_FIXTURE = {"cluster": "cluster", "s3": "cluster", "image": "containers"}
+# A session has one cluster, one image store of podman and one fake Modal server: with `-n`, the tests of each run in
+# one process. So do the other tests of a file, because they share its fixtures.
+SHARED = ("cluster", "containers", "modal")
+# What waits most comes first, because another process can work meanwhile.
+ORDER = ("cluster", "slow", "containers", "modal")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for fixture, marker in NEEDS.items():
+    for fixture, marker in MARKER_OF_FIXTURE.items():
         if fixture in getattr(item, "fixturenames", ()):
             item.add_marker(marker)
-    shared = [name for name in ("cluster", "containers", "modal") if item.get_closest_marker(name)]
-    item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
+    file = item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(next((name for name in SHARED if item.get_closest_marker(name)), file)))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,13 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if hasattr(session.config, "workerinput"):  # a process of pytest-xdist
         assert all("@" in item.nodeid for item in session.items), "pytest-xdist does not know the groups of the tests"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remove the group, which xdist adds to the names of tests, so that the summary's names can be run again."""
+    """Remove the group that pytest-xdist appends to a test's name, so that names from the summary can be run again."""
     name, at, group = report.nodeid.rpartition("@")
     if hasattr(report, "node") and at and "]" not in group:
         report.nodeid = name

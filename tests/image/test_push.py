@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from support.containers import BASE, image_command
 from support.processes import until
 
 CONFIG = """version: 0.1
 storage: {{filesystem: {{rootdirectory: "{folder}"}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "127.0.0.1:0"}}
 """
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def listening_ports(pid: int) -> list[int]:
+    connections = psutil.Process(pid).net_connections()
+    return [found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN]
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
+    (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path / "registry"))
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(["docker-registry", "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
         try:
-            until(lambda: answers(port))
+            until(lambda: bool(listening_ports(server.pid)))
+            (port,) = listening_ports(server.pid)
             yield f"127.0.0.1:{port}"
         finally:
             server.terminate()
