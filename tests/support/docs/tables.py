@@ -98,11 +98,20 @@ def modal_cost() -> str:
     return "\n".join(rows)
 
 
+def make_targets() -> str:
+    """Return the table of make's targets, as ``make help`` lists them."""
+    found = re.findall(r"^([a-z-]+):.*?## (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    return "\n".join(
+        ["| target | what it does |", "|---|---|", *(f"| `make {name}` | {text} |" for name, text in found)]
+    )
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/reference/settings.md", settings),
     "exit-codes": ("docs/reference/exit-codes.md", exit_codes),
     "commands": ("docs/reference/cli.md", commands),
     "gpus": ("docs/reference/gpus-and-encoders.md", gpus),
+    "make-targets": ("CONTRIBUTING.md", make_targets),
     "modal-cost": ("docs/how-to/modal.md", modal_cost),
 }
 
