@@ -24,7 +24,7 @@ class LazyCommand(TyperCommand):
     """A command by name and first sentence: enough for a list. Its module is imported when it gets arguments."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
-        super().__init__(name, help=summary)
+        super().__init__(name, short_help=summary)
         self._module = module
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
