@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from renderer import engine
+from renderer.model import EncoderSettings, RenderSettings
 
 
 def render(file: Path, scene: str, folder: Path, slots: engine.ProcessSlots) -> None:
@@ -17,8 +18,8 @@ def render(file: Path, scene: str, folder: Path, slots: engine.ProcessSlots) -> 
         scene=scene,
         output=folder / "out",
         scratch=folder / "scratch" / scene,
-        settings=engine.RenderSettings(quality=quality),
-        encoder=engine.EncoderSettings(preset=preset),
+        settings=RenderSettings(quality=quality),
+        encoder=EncoderSettings(preset=preset),
         cache=engine.ChunkCache(Path(sys.argv[6]), 1024) if sys.argv[6:] else None,
     )
     report = engine.render(request, slots=slots)

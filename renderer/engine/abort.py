@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
 from backends.errors import RendererError
 
 
 class Stop(BaseException):
-    """Ends the stepping of a scene. Not an Exception: a scene's own ``except Exception`` must not swallow it.
+    """Ends the stepping of a scene. Not an Exception: a scene's own ``except Exception`` must not catch it."""
 
-    One that a scene's bare ``except`` did swallow is ``swallowed`` still, and is raised again.
-    """
 
-    swallowed: ClassVar[Stop | None] = None
+class Unfit(Stop):
+    """The scene cannot be rendered in parallel with identical frames; the text is the reason, in one clause."""
 
-    def __init__(self, said: object) -> None:
-        super().__init__(said)
-        Stop.swallowed = self
 
-    @staticmethod
-    def again() -> None:
-        """Raise what was swallowed."""
-        if Stop.swallowed:
-            raise Stop.swallowed
+class ProcessFailed(Stop):
+    """A chunk renderer or a play encoder failed with one of our errors."""
+
+    def __init__(self, error: RendererError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class ProcessKilled(Stop):
+    """A chunk renderer or a play encoder was killed, most likely by the kernel because memory ran out."""
+
+    def __init__(self, play: int) -> None:
+        super().__init__(play)
+        self.play = play
 
 
 class StopRecord:
-    """Remembers the Stop that one render raised: a scene's bare ``except`` may have swallowed it.
+    """Remembers the Stop that one render raised: a scene's bare ``except`` may have caught it.
 
-    Every Stop that can reach the scene's own code is raised by ``raise_stop``. One record belongs to one render and is
-    passed to whatever raises: guards, renderer, scheduler.
+    One record belongs to one attempt to render a scene, and is passed to everything that raises a Stop from inside the
+    scene's code.
     """
 
     def __init__(self) -> None:
@@ -42,28 +48,16 @@ class StopRecord:
         self._stop = stop
         raise stop
 
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Remember each Stop that the block raises."""
+        try:
+            yield
+        except Stop as stop:
+            self._stop = stop
+            raise
+
     def raise_again(self) -> None:
         """Raise the stop that was raised before, if there was one."""
         if self._stop:
             raise self._stop
-
-
-class Unfit(Stop):
-    """The scene cannot be rendered in parallel with identical frames; the text says why, in one clause."""
-
-
-class Failed(Stop):
-    """A painter failed with one of our errors."""
-
-    def __init__(self, error: RendererError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class Killed(Stop):
-    """A painter was killed, most likely by the kernel for memory; ``painted`` are the plays that need no second try."""
-
-    def __init__(self, play: int) -> None:
-        super().__init__(play)
-        self.play = play
-        self.painted: Mapping[int, Any] = {}

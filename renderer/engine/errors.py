@@ -1,4 +1,4 @@
-"""Errors of rendering a scene in processes of our own. What the scene itself raises comes through as it is."""
+"""Errors of rendering a scene in several processes. What the scene itself raises is passed on as it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from backends.exit_codes import ExitCode
 
 
 class SceneError(RendererError):
-    """The scene raised an error in a process of its own; ``lines`` is its traceback as text."""
+    """The scene raised an error in a process of the engine; ``lines`` is its traceback as text."""
 
     exit_code = ExitCode.USER_CODE
 
@@ -17,6 +17,6 @@ class SceneError(RendererError):
 
 
 class OutOfMemoryError(RendererError):
-    """The kernel ended a child because memory ran out."""
+    """The kernel killed a process of the engine because memory ran out."""
 
     exit_code = ExitCode.OUT_OF_MEMORY

@@ -1,75 +1,80 @@
-"""Puts our stand-ins in the place of a scene's renderer, file writer and camera."""
+"""Instruments a scene: replaces its renderer and file writer, guards its camera, installs quicker functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
-from renderer.engine.abort import Stop, Unfit
-from renderer.engine.adapter.encoder_presets import MANIM, PART_S, longest_part, one_encoder
-from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
+from renderer.engine.abort import Unfit
+from renderer.engine.adapter.encoder_presets import CHUNK_S, MANIM, choose_chunk_frames, needs_single_encoder
+from renderer.engine.adapter.renderer import install_delegate
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards
-from renderer.engine.parallel.plan import Plan, Progress
-from renderer.engine.parallel.play import Painted
-from renderer.engine.parallel.scheduler import Stepper
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.forker import ParallelOptions
+from renderer.engine.parallel.play import RenderedPlay
+from renderer.engine.parallel.scheduler import Scheduler
 from renderer.engine.patches import installer
 from renderer.engine.process.file_lock import lock_file_makers
 from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
-from renderer.engine.request import SceneRequest
+from renderer.engine.request import Progress, SceneRequest
 from renderer.video.pyav_encoder import select_encoder_class
 
 
-def take_over(
-    scene: Any,
-    request: SceneRequest,
-    process: SceneProcess,
-    slots: ProcessSlots,
-    limit: int,
-    painted: Mapping[int, Painted],
-    progress: Progress | None,
-) -> Stepper:
-    """Make the scene step without painting. Unfit where it has parts of its own that we do not know."""
+def refuse_own_classes(scene: Scene) -> None:
+    """Raise Unfit where the scene has a renderer, file writer or camera that is not Manim's."""
     renderer = scene.renderer
     writer, camera = renderer.file_writer, renderer.camera
-    for what, thing, known in (
+    for what, thing, is_known in (
         ("renderer", renderer, type(renderer) is CairoRenderer),
         ("file writer", writer, type(writer) is SceneFileWriter),
         ("camera", camera, type(camera).__module__.startswith("manim.camera.")),
     ):
-        if not known:
+        if not is_known:
             raise Unfit(f"it brings a {what} of its own, {type(thing).__name__}")
     if renderer.num_plays:
         raise Unfit("it plays before it is rendered")
-    Stop.swallowed = None
-    tqdm.monitor_interval = 0  # its thread would outlive no fork
-    installer.install()
-    lock_file_makers(request.scratch / "files.lock", process.side_effects)
-    opened = select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder)
-    crew = Stepper(
-        scene,
-        Plan(
-            process,
-            slots,
-            limit,
-            longest=longest_part(request, camera.frame_rate),
-            one_encoder=one_encoder(request),
-            whole=request.part_frames or round(PART_S * camera.frame_rate),
-            progress=progress,
-            hashes=request.frame_hashes,
-            opened=opened,
-            cache=None if request.frame_hashes else request.cache,
-            painted=painted,
-        ),
+
+
+def make_options(
+    scene: Scene,
+    request: SceneRequest,
+    process: SceneProcess,
+    slots: ProcessSlots,
+    limit: int,
+    rendered: Mapping[int, RenderedPlay],
+    progress: Progress | None,
+) -> ParallelOptions:
+    """Return how to render the scene: what the request leaves open is chosen by its preset."""
+    frame_rate = scene.renderer.camera.frame_rate
+    return ParallelOptions(
+        process=process,
+        slots=slots,
+        limit=limit,
+        max_chunk_frames=choose_chunk_frames(request, frame_rate),
+        single_encoder=needs_single_encoder(request),
+        whole_play_frames=request.chunk_frames or round(CHUNK_S * frame_rate),
+        progress=progress,
+        frame_hashes=request.frame_hashes,
+        open_encoder=select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder),
+        cache=None if request.frame_hashes else request.cache,
+        rendered=rendered,
     )
-    process.side_effects.wait_for_chunks = crew.wait
-    renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
-    renderer.crew = writer.crew = crew
-    renderer.side_effects = process.side_effects
+
+
+def instrument_scene(scene: Scene, scratch: Path, options: ParallelOptions) -> Scheduler:
+    """Make the scene step without drawing, and return what has its frames drawn."""
+    tqdm.monitor_interval = 0  # Manim's progress bars would start a thread, and forks need a process without threads
+    installer.install()
+    process = options.process
+    lock_file_makers(scratch / "files.lock", process.side_effects)
+    scheduler = Scheduler(scene, options)
+    process.side_effects.wait_for_chunks = scheduler.wait_for_processes
+    install_delegate(scene, scheduler, process.stops, process.side_effects)
     install_pixel_guards(process.stops)
-    guard_pixels(camera)
-    return crew
+    guard_pixels(scene.renderer.camera)
+    return scheduler

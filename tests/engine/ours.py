@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from renderer import engine
+from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 
 def request(order: dict[str, Any]) -> engine.SceneRequest:
@@ -22,10 +23,10 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
         scene=order["scene"],
         output=folder / "out",
         scratch=folder / "scratch",
-        settings=engine.RenderSettings(**order["settings"]),
-        encoder=engine.EncoderSettings(preset=order["preset"]),
-        choice=engine.EncoderChoice(**order["choice"]) if order.get("choice") else None,
-        part_frames=order.get("part_frames"),
+        settings=RenderSettings(**order["settings"]),
+        encoder=EncoderSettings(preset=order["preset"]),
+        choice=EncoderChoice(**order["choice"]) if order.get("choice") else None,
+        chunk_frames=order.get("chunk_frames"),
         frame_hashes=None if order.get("cache") else folder / "hashes",
         cache=engine.ChunkCache(Path(order["cache"]), order.get("cache_mib", 100)) if order.get("cache") else None,
     )

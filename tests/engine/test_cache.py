@@ -73,8 +73,8 @@ def test_what_is_painted_in_a_way_of_its_own_is_never_taken(renders: Renders) ->
     scenes = ["Own", "Instance", "Patched", "Picture", "Space", "Still", "Counter", "Joints", "Depths", "Wider"]
     for scene in scenes:
         for change in ("", "", "yes"):
-            renders.add(scene, change=change, part_frames=7)
-        renders.add(scene, change="yes", cached=False, part_frames=7)
+            renders.add(scene, change=change, chunk_frames=7)
+        renders.add(scene, change="yes", cached=False, chunk_frames=7)
     found = renders.run()
     taken = set()
     for at, scene in enumerate(scenes):

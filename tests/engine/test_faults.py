@@ -25,7 +25,7 @@ def parts(request: pytest.FixtureRequest) -> int | None:
 
 
 def test_a_killed_painter_is_replaced(tmp_path: Path, parts: int | None) -> None:
-    found = one(tmp_path, "KilledOnce", children=4, part_frames=parts)
+    found = one(tmp_path, "KilledOnce", children=4, chunk_frames=parts)
     assert found.said["mode"] == "parallel", found.said
     assert found.said["frames"] == 12
     assert len(rig.decoded(found.find("KilledOnce.mp4"))) == 12
@@ -33,7 +33,7 @@ def test_a_killed_painter_is_replaced(tmp_path: Path, parts: int | None) -> None
 
 
 def test_what_was_painted_before_a_painter_was_killed_is_not_painted_again(tmp_path: Path, parts: int | None) -> None:
-    found = one(tmp_path, "KilledLater", children=4, part_frames=parts)
+    found = one(tmp_path, "KilledLater", children=4, chunk_frames=parts)
     assert found.said["mode"] == "parallel", found.said
     assert len(rig.decoded(found.find("KilledLater.mp4"))) == found.said["frames"] == 24
     (painters,) = tmp_path.rglob("painters")
@@ -43,7 +43,7 @@ def test_what_was_painted_before_a_painter_was_killed_is_not_painted_again(tmp_p
 
 @pytest.mark.parametrize("preset", ["manim", "fast"])
 def test_plays_that_are_over_hold_nothing(tmp_path: Path, preset: str) -> None:
-    cache = {"cache": str(tmp_path / "cache"), "preset": preset, "part_frames": 10}
+    cache = {"cache": str(tmp_path / "cache"), "preset": preset, "chunk_frames": 10}
     orders = [rig.order(tmp_path, FILE, "LongPlays", folder=str(tmp_path / name), **cache) for name in ("one", "two")]
     for found in rig.ours(tmp_path, FILE, orders):
         holds = [line.split()[1:] for line in found.log.splitlines() if line.startswith("holds")]
@@ -60,7 +60,7 @@ def test_painters_that_are_always_killed_ran_out_of_memory(tmp_path: Path) -> No
 
 
 def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path, parts: int | None) -> None:
-    found = one(tmp_path, "Crashes", part_frames=parts)
+    found = one(tmp_path, "Crashes", chunk_frames=parts)
     assert found.said["mode"] == "serial"
     assert len(rig.decoded(found.find("Crashes.mp4"))) == 12
 
@@ -70,7 +70,7 @@ def test_a_crashed_painter_makes_the_render_serial(tmp_path: Path, parts: int | 
     [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}],
 )
 def test_an_encoder_that_refuses_its_options(tmp_path: Path, choice: dict[str, object], parts: int | None) -> None:
-    found = one(tmp_path, "Noise", choice=choice, part_frames=parts)
+    found = one(tmp_path, "Noise", choice=choice, chunk_frames=parts)
     assert found.said["error"] == "EncoderError"
     assert "libx264" in found.said["text"]
 
@@ -79,7 +79,7 @@ def test_a_full_disk(tmp_path: Path, parts: int | None) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        found = one(tmp_path, "Noise", part_frames=parts)
+        found = one(tmp_path, "Noise", chunk_frames=parts)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert found.said["error"] == "OutputError", found.said
@@ -87,7 +87,7 @@ def test_a_full_disk(tmp_path: Path, parts: int | None) -> None:
 
 
 def test_sigterm_ends_the_whole_group_within_a_second(tmp_path: Path) -> None:
-    process = rig.start(tmp_path, FILE, [rig.order(tmp_path, FILE, "Endless", part_frames=5)])
+    process = rig.start(tmp_path, FILE, [rig.order(tmp_path, FILE, "Endless", chunk_frames=5)])
     painted = tmp_path / "Endless" / "scratch" / "media" / "segments"
     deadline = time.monotonic() + 60
     while not painted.is_dir() and time.monotonic() < deadline:

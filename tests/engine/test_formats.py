@@ -15,7 +15,7 @@ FACTS = "codec_type,codec_name,pix_fmt,width,height,r_frame_rate,time_base,start
 CHOSEN = {
     "config.format = 'webm'": "parallel",
     "config.format = 'png'": "images are made by one process",
-    "config.dry_run = True": "a dry run paints nothing",
+    "config.dry_run = True": "a dry run draws nothing",
 }
 
 
@@ -26,7 +26,7 @@ def both(work: Path, file: Path, scene: str, **settings: Any) -> tuple[rig.Plain
     options += ["--format", settings["format"]] if "format" in settings else []
     options += ["--transparent"] if settings.get("transparent") else []
     want = rig.plain(work / "plain", file, [scene], options)[scene]
-    orders = [rig.order(work / "ours", file, scene, preset="fast", part_frames=7, settings=settings)]
+    orders = [rig.order(work / "ours", file, scene, preset="fast", chunk_frames=7, settings=settings)]
     return want, rig.ours(work / "ours", file, orders)[0]
 
 

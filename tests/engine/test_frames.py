@@ -24,7 +24,7 @@ def test_same_frames(references: dict[str, rig.Plain], tmp_path: Path, children:
     file = references["file"].folder
     names = [name for name in references if name != "file"]
     orders = [
-        rig.order(tmp_path, file, name, children=children, preset=preset, part_frames=7 if children == 5 else None)
+        rig.order(tmp_path, file, name, children=children, preset=preset, chunk_frames=7 if children == 5 else None)
         for name in names
     ]
     for name, found in zip(names, rig.ours(tmp_path, file, orders), strict=True):

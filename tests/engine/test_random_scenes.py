@@ -64,7 +64,7 @@ def test_random_scenes(scenes: list[list[tuple[str, float, bool]]]) -> None:
         file.write_text(source(scenes))
         names = rig.scene_names(file)
         wanted = rig.plain(work / "plain", file, names)
-        orders = [rig.order(work / "ours", file, scene, preset="fast", part_frames=6) for scene in names]
+        orders = [rig.order(work / "ours", file, scene, preset="fast", chunk_frames=6) for scene in names]
         for scene, found in zip(names, rig.ours(work / "ours", file, orders), strict=True):
             assert "error" not in found.said or wanted[scene].exit_code, (found.said, file.read_text())
             if not wanted[scene].exit_code:

@@ -14,7 +14,7 @@ from support.disks import mount_small_disk
 
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
-from renderer.engine import EncoderError
+from renderer.video.errors import EncoderError
 from renderer.video.ffmpeg_encoder import FfmpegEncoder
 from renderer.video.frame import Pixels
 

@@ -1,1 +1,1 @@
-"""Everything that reads or replaces Manim's own objects."""
+"""Everything that reads or replaces Manim's own objects: configuration, renderer, camera, keys, encoder settings."""

@@ -1,17 +1,18 @@
-"""Leaves behind what painting a frame would leave behind, apart from the pixels."""
+"""Changes a camera as drawing a frame would, apart from the pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from manim import MultiCamera, ThreeDCamera, VMobject
 from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 from manim.utils.family import extract_mobject_family_members
 
+from renderer.engine.manim_types import Camera, Mobject
 
-def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # a Manim camera
-    """Do to the camera what ``capture_mobjects`` does, without painting."""
+
+def update_camera(camera: Camera, mobjects: Iterable[Mobject]) -> None:
+    """Do to the camera what its ``capture_mobjects`` does, without drawing."""
     if isinstance(camera, ThreeDCamera):
         camera.reset_rotation_matrix()
     if isinstance(camera, MultiCamera) and camera.image_mobjects_from_cameras:
@@ -21,11 +22,11 @@ def paint_nothing(camera: Any, mobjects: Iterable[Any]) -> None:  # a Manim came
                 shown.get_pixel_array()
     _read_textures(camera, mobjects)
     if "display_funcs" not in vars(camera) or not camera.pixel_array_to_cairo_context:
-        _first_time(camera, camera.get_mobjects_to_display(mobjects))
+        _make_first_context(camera, camera.get_mobjects_to_display(mobjects))
 
 
-def _read_textures(camera: Any, mobjects: Iterable[Any]) -> None:
-    """Have the camera read the images by which shapes are coloured: it does so once, when it first paints one."""
+def _read_textures(camera: Camera, mobjects: Iterable[Mobject]) -> None:
+    """Have the camera read the images by which shapes are coloured: it does so once, when it first draws one."""
     for shown in mobjects:
         for member in shown.get_family():
             if (image := vars(member).get("background_image")) is not None and len(member.points):
@@ -34,8 +35,8 @@ def _read_textures(camera: Any, mobjects: Iterable[Any]) -> None:
                 camera.get_cairo_context(displayer.pixel_array)
 
 
-def _first_time(camera: Any, displayed: list[Any]) -> None:
-    """Make the camera's table of types, and the cairo context that keeps its scale from then on."""
+def _make_first_context(camera: Camera, displayed: list[Mobject]) -> None:
+    """Make the camera's table of types, and the Cairo context whose scale stays as it is at this moment."""
     if displayed:
         camera.type_or_raise(displayed[-1])
     if any(isinstance(mobject, VMobject) and not mobject.get_background_image() for mobject in displayed):

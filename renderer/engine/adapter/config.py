@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from renderer.engine.adapter.encoder_presets import chosen_encoder, steady, uses_x264
+from renderer.engine.adapter.encoder_presets import choose_encoder, make_deterministic, uses_x264
 from renderer.engine.request import SceneRequest
 
 _FOLDERS = {
@@ -26,20 +27,20 @@ _FOLDERS = {
 
 @contextmanager
 def configured(request: SceneRequest) -> Iterator[None]:
-    """Read the folder's manim.cfg and the request as Manim would; everything Manim writes goes into the scratch."""
+    """Read the folder's manim.cfg and the request as Manim would; everything that Manim writes goes to the scratch."""
     from manim import config, tempconfig
     from manim._config.utils import make_config_parser
     from manim.cli.render.commands import ClickArgs
     from manim.cli.render.commands import render as command
 
-    _keep_classes()
+    _keep_mobject_classes()
     with tempconfig({}):
         before = (config.frame_width, config.frame_height)
         config.digest_parser(make_config_parser())
         if (config.frame_width, config.frame_height) != before:
             _refresh_defaults()
         config.input_file = ""
-        config.digest_args(ClickArgs(command.make_context("render", _command_line(request)).params))
+        config.digest_args(ClickArgs(command.make_context("render", _list_arguments(request)).params))
         for key, template in _FOLDERS.items():
             config[key] = template
         if config.output_file:
@@ -48,25 +49,25 @@ def configured(request: SceneRequest) -> Iterator[None]:
         yield
 
 
-def _keep_classes() -> None:
-    """Let a renderer that is set already not rebuild all classes of mobjects, as Manim does each time it is named."""
+def _keep_mobject_classes() -> None:
+    """Have Manim rebuild the classes of all mobjects only when its renderer changes, not each time that it is set."""
     from manim._config.utils import ManimConfig
 
-    change = ManimConfig.renderer.fset
-    if change.__module__ != __name__:
+    set_renderer = ManimConfig.renderer.fset
+    if set_renderer.__module__ != __name__:
 
         def renderer(self: Any, value: Any) -> None:
             if self.renderer.value != str(getattr(value, "value", value)).lower():
-                change(self, value)
+                set_renderer(self, value)
 
         ManimConfig.renderer = ManimConfig.renderer.setter(renderer)
 
 
 def apply_encoder(request: SceneRequest) -> None:
-    """Set the encoder: what manim.cfg or the scene's file says about it comes first, then the request's choice."""
+    """Configure the encoder: what manim.cfg or the scene's file sets has priority over the request's choice."""
     from manim import config
 
-    choice = chosen_encoder(request)
+    choice = choose_encoder(request)
     options = {**choice.options, **config.video_encoder_options}
     if config.video_codec == "auto":
         config.video_codec = choice.codec
@@ -75,58 +76,60 @@ def apply_encoder(request: SceneRequest) -> None:
     else:
         options = config.video_encoder_options
     if uses_x264():
-        options = steady(options)
+        options = make_deterministic(options)
     config.video_encoder_options = {**options, "threads": "1"}
 
 
-def _command_line(request: SceneRequest) -> list[str]:
+def _list_arguments(request: SceneRequest) -> list[str]:
+    """Return the command line of `manim render` that the request amounts to."""
     settings = request.settings
-    words = ["--media_dir", str(request.scratch / "media"), "--progress_bar", "none"]
+    arguments = ["--media_dir", str(request.scratch / "media"), "--progress_bar", "none"]
     if settings.quality:
-        words += ["--quality", settings.quality]
+        arguments += ["--quality", settings.quality]
     if settings.resolution:
-        words += ["--resolution", "{},{}".format(*settings.resolution)]
+        arguments += ["--resolution", "{},{}".format(*settings.resolution)]
     if settings.fps:
-        words += ["--fps", str(settings.fps)]
+        arguments += ["--fps", str(settings.fps)]
     if settings.transparent:
-        words += ["--transparent"]
+        arguments += ["--transparent"]
     if settings.renderer:
-        words += ["--renderer", settings.renderer]
+        arguments += ["--renderer", settings.renderer]
     if settings.format:
-        words += ["--format", settings.format]
-    return [*words, "--", str(request.file), request.scene]
+        arguments += ["--format", settings.format]
+    return [*arguments, "--", str(request.file), request.scene]
 
 
 def _refresh_defaults() -> None:
-    """Evaluate again the default arguments that coordinate systems took from the configuration on import."""
+    """Evaluate again the default arguments of coordinate systems, which Manim took from the configuration on import."""
     from manim.mobject.graphing import coordinate_systems
 
     for _, system in inspect.getmembers(coordinate_systems, inspect.isclass):
         function = system.__dict__.get("__init__")
         if system.__module__ == coordinate_systems.__name__ and inspect.isfunction(function):
-            function.__defaults__, function.__kwdefaults__ = _defaults(function)
+            function.__defaults__, function.__kwdefaults__ = _evaluate_defaults(function)
 
 
-def _defaults(function: Any) -> tuple[Any, Any]:  # any function of Manim
+def _evaluate_defaults(function: FunctionType) -> tuple[tuple[object, ...] | None, dict[str, object] | None]:
+    """Return the defaults of a function of Manim's, positional and keyword-only, as they are evaluated now."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)  # noqa: S101  # for the type checker
     definition.body, definition.decorator_list = [ast.Pass()], []
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, FunctionType] = {}
     code = compile(
         ast.fix_missing_locations(tree),
         function.__code__.co_filename,
         "exec",
-        flags=annotations_flag(),
+        flags=_annotations_flag(),
         dont_inherit=True,
     )
     exec(code, function.__globals__, namespace)  # noqa: S102  # Manim's own signature
-    again = namespace[definition.name]
-    return again.__defaults__, again.__kwdefaults__
+    evaluated = namespace[definition.name]
+    return evaluated.__defaults__, evaluated.__kwdefaults__
 
 
-def annotations_flag() -> int:
-    """Give the compiler flag of ``from __future__ import annotations``, which Manim's modules use."""
+def _annotations_flag() -> int:
+    """Return the compiler flag of ``from __future__ import annotations``, which Manim's modules use."""
     import __future__
 
     return __future__.annotations.compiler_flag

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from backends.errors import SpecError
+from renderer.engine.manim_types import Scene
 
 
-def load_scene_class(scene: str) -> Any:  # a class of the user's file
-    """Run the configured input file and give its scene of that name. SpecError; what the file raises comes through."""
+def load_scene_class(scene: str) -> Callable[[], Scene]:
+    """Run the configured input file, and return its scene class of that name.
+
+    Raises SpecError where there is no such file or scene, and whatever the file raises.
+    """
     from manim import config
     from manim.utils.module_ops import get_module, get_scene_classes_from_module
 
@@ -17,9 +21,9 @@ def load_scene_class(scene: str) -> Any:  # a class of the user's file
     if not file.is_file():
         raise SpecError(f"there is no file {file.name}", hint="check the path")
     if file.suffix != ".py":
-        raise SpecError(f"{file.name} is no Python file", hint="Manim scenes stand in files that end in .py")
+        raise SpecError(f"{file.name} is not a Python file", hint="put Manim scenes into a file that ends in .py")
     classes = {found.__name__: found for found in reversed(get_scene_classes_from_module(get_module(file)))}
     if scene not in classes:
         names = ", ".join(sorted(classes)) or "none"
         raise SpecError(f"{file.name} has no scene {scene!r}", hint=f"scenes in it: {names}")
-    return classes[scene]
+    return classes[scene]  # type: ignore[no-any-return]

@@ -1,34 +1,36 @@
-"""Moves what Manim made to where it was asked for, under Manim's own names."""
+"""Moves what Manim made to the requested folder, under Manim's own names."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+
+from renderer.engine.manim_types import OutputPlan
 
 
-def collect(plan: Any, scratch: Path, folder: Path) -> tuple[Path, ...]:  # Manim's OutputPlan
-    """Move the video or image, subtitles and sections of one scene into ``folder``; give their relative paths.
+def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, ...]:
+    """Move the video or image, subtitles and sections of one scene to ``folder``; return their relative paths.
 
-    With them goes what scenes that it rendered itself have left in Manim's folders within ``scratch``.
+    Videos and images of scenes that the scene itself rendered, into Manim's folders within ``scratch``, are moved, too.
     """
     made = [path for path in (plan.primary_artifact, plan.fallback_image, plan.subcaption_file) if path]
     if plan.sections_dir:
         made.append(plan.sections_dir)
     moved = [_move(Path(path), folder) for path in made if Path(path).exists()]
-    moved += [_move(path, (folder / path.relative_to(root)).parent) for root, path in _left(scratch)]
-    return tuple(sorted({path for found in moved for path in _files(found, folder)}))
+    moved += [_move(path, (folder / path.relative_to(root)).parent) for root, path in _find_others(scratch)]
+    return tuple(sorted({path for found in moved for path in _list_files(found, folder)}))
 
 
-def _left(scratch: Path) -> list[tuple[Path, Path]]:
+def _find_others(scratch: Path) -> list[tuple[Path, Path]]:
+    """Return the files in Manim's output folders, each with the folder that its name is relative to."""
     from manim import config
 
     media = Path(config.media_dir).resolve()
     if not media.is_relative_to(scratch.resolve()):
-        return []  # a folder that the scene's file has chosen may hold what is older
+        return []  # a folder that the scene's file has chosen may hold older files
     roots = [media / "videos", media / "images"]
     found = [(root, path) for root in roots for path in root.rglob("*") if path.is_file()]
-    return [(root, path) for root, path in found if path.suffix != ".wav"]  # a sound is in its video
+    return [(root, path) for root, path in found if path.suffix != ".wav"]  # the video contains the sound
 
 
 def _move(path: Path, folder: Path) -> Path:
@@ -40,6 +42,6 @@ def _move(path: Path, folder: Path) -> Path:
     return target
 
 
-def _files(path: Path, folder: Path) -> list[Path]:
+def _list_files(path: Path, folder: Path) -> list[Path]:
     found = [path] if path.is_file() else [child for child in path.rglob("*") if child.is_file()]
     return [child.relative_to(folder) for child in found]

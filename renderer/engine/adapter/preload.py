@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 
-_USED_BY_EACH_SCENE = (
+_MODULES = (  # what each scene imports
     "manim.cli.render.commands", "manim.manager", "manim.utils.module_ops",
     "renderer.engine.adapter.config", "renderer.engine.adapter.loader", "renderer.engine.adapter.outputs",
     "renderer.engine.instrument", "renderer.engine.process.fallback",
@@ -14,10 +14,10 @@ _USED_BY_EACH_SCENE = (
 
 
 def warm_up() -> None:
-    """Import Manim and all that a render needs. A process that has done it forks one process for each scene."""
-    gc.disable()  # importing makes much and drops nothing
+    """Import Manim and everything that a render needs. A worker does it once, and forks a process for each scene."""
+    gc.disable()  # importing makes many objects and frees few
     try:
-        for name in _USED_BY_EACH_SCENE:
+        for name in _MODULES:
             importlib.import_module(name)
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""Stands in for Manim's renderer and file writer: the same steps, with the painting left to a crew."""
+"""Replaces Manim's renderer and file writer: the same steps, with everything about pixels left to a RenderDelegate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from manim.utils.iterables import list_update
 
-from renderer.engine.abort import Stop, Unfit
-from renderer.engine.adapter.camera_state import paint_nothing
+from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.adapter.camera_state import update_camera
 from renderer.engine.guards.overrides import find_overridden_getter, find_overridden_method, has_own_label_positions
 from renderer.engine.guards.pixel_access import (
     CHANGES_PIXELS,
@@ -21,102 +21,111 @@ from renderer.engine.guards.pixel_access import (
     released_pixels,
 )
 from renderer.engine.guards.side_effects import SideEffectGuard
+from renderer.engine.manim_types import Mobject, Scene
 from renderer.video.concat import Clip, join_clips
 from renderer.video.frame import Pixels
 
 
-class Crew(Protocol):
-    """Does what has to do with pixels. The stepping parent's crew forks painters; a painter is its own crew."""
+class RenderDelegate(Protocol):
+    """Does everything about pixels. That of the stepping process forks chunk renderers; each of those has its own.
 
-    paints: bool
+    ``draws`` tells whether frames are drawn in this process.
+    """
+
+    draws: bool
 
     def begin_play(self) -> tuple[str, bool]:
-        """Give the play's segment a name; True with it if Manim would take it from its cache and skip the play."""
+        """Return the name of the play's segment, and whether Manim would skip the play for its own cache."""
 
-    def static_image(self, painted: Pixels | None) -> Pixels | None:
-        """Keep the image of what stands still during the play, or give it."""
+    def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
+        """Take the image of what stands still during the play, if it is drawn; return the copy to use."""
 
     def before_frame(self) -> None:
-        """Take note that the scene has been stepped to a frame."""
+        """Note that the scene has been stepped to a frame, which is not drawn yet."""
 
-    def frame(self, pixels: Pixels | None, repeat: int) -> None:
-        """Take a frame that has been painted, or would have been."""
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
+        """Take a frame that is shown ``repeat`` times; its pixels where it is drawn."""
 
     def end_play(self) -> None:
-        """Take note that the play has ended."""
+        """Note that the play has ended."""
 
-    def failed(self, error: BaseException) -> None:
-        """Take note that the play raised an error."""
+    def report_failure(self, error: BaseException) -> None:
+        """Note that the play raised an error."""
 
-    def finish(self) -> dict[str, list[Clip]]:
-        """Wait until all is painted; return the clips of each segment in order."""
+    def finish(self) -> dict[str, tuple[Clip, ...]]:
+        """Wait until all is drawn; return the clips of each segment, by the segment's path."""
 
     def abort(self) -> None:
-        """End all painting."""
+        """End all drawing."""
 
 
 class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
-    """Manim's renderer with every painted frame handed to the crew."""
+    """Manim's renderer, which hands every drawn frame to its delegate.
 
-    crew: Crew
+    ``shown`` are the mobjects that the last frame shows. Its methods raise Unfit, by ``stops``, where the scene does
+    what cannot be rendered in parallel.
+    """
+
+    delegate: RenderDelegate
+    stops: StopRecord
     side_effects: SideEffectGuard
-    shown: list[Any]  # what the last frame shows
+    shown: list[Mobject]
     _inside_play = False
 
     @property
     def static_image(self) -> Pixels | None:
-        """What stands still during the play; None where it is not painted."""
+        """The image of what stands still during the play; None where it is not drawn."""
         if is_called_by_scene():
-            raise Unfit(READS_PIXELS)
+            self.stops.raise_stop(Unfit(READS_PIXELS))
         return vars(self)["static_image"]  # type: ignore[no-any-return]
 
     @static_image.setter
     def static_image(self, image: Pixels | None) -> None:
         if self._inside_play and is_called_by_scene():
-            raise Unfit(CHANGES_PIXELS)
+            self.stops.raise_stop(Unfit(CHANGES_PIXELS))
         self.__dict__["static_image"] = image
 
-    def play(self, scene: Any, *args: Any, **kwargs: Any) -> None:
+    def play(self, scene: Scene, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
-        Stop.again()
+        self.stops.raise_again()
         if self._inside_play:
-            raise Unfit("a play starts while another one runs or after it failed")
-        if not self.crew.paints:
-            self._refuse_hooks(scene)
+            self.stops.raise_stop(Unfit("a play starts while another one runs or after it failed"))
+        if not self.delegate.draws:
+            self._refuse_overrides(scene)
         self.skip_animations = self._original_skipping_status
         self.update_skipping_status()
         scene.compile_animation_data(*args, **kwargs)
         self._inside_play = True
         try:
-            with self.side_effects.stepping():
+            with self.stops.recording(), self.side_effects.stepping():
                 self._play_compiled(scene)
         except BaseException as error:
-            self.crew.failed(error)
+            self.delegate.report_failure(error)
             raise
         self._inside_play = False
         self.num_plays += 1
 
-    def _refuse_hooks(self, scene: Any) -> None:
-        """Refuse, by Unfit, what the scene has put in the place of Manim's: only painting would call it."""
+    def _refuse_overrides(self, scene: Scene) -> None:
+        """Raise Unfit where the scene has replaced something of Manim's that only drawing calls."""
         if not has_guarded_pixels(self.camera):
-            raise Unfit("it changes its camera for another one")
+            self.stops.raise_stop(Unfit("it changes its camera for another one"))
         for what, thing, kind in (
             ("renderer", self, CairoRenderer),
             ("file writer", self.file_writer, SceneFileWriter),
             ("camera", self.camera, type(self.camera)),
         ):
             if name := find_overridden_method(thing, kind):
-                raise Unfit(f"it replaces {name} of its {what}")
+                self.stops.raise_stop(Unfit(f"it replaces {name} of its {what}"))
         if name := find_overridden_getter(scene.mobjects):
-            raise Unfit(f"it replaces {name} of a mobject")
+            self.stops.raise_stop(Unfit(f"it replaces {name} of a mobject"))
         if has_own_label_positions(self.camera):
-            raise Unfit("it places labels in space by a function of its own")
+            self.stops.raise_stop(Unfit("it places labels in space by a function of its own"))
 
-    def _play_compiled(self, scene: Any) -> None:
+    def _play_compiled(self, scene: Scene) -> None:
         name = None
         if not self.skip_animations:
             with self.side_effects.allowed():
-                name, self.skip_animations = self.crew.begin_play()
+                name, self.skip_animations = self.delegate.begin_play()
         if self.skip_animations:
             self.time += scene.duration
         self.file_writer.add_partial_movie_file(name)
@@ -130,90 +139,108 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             scene.play_internal()
         if not self.skip_animations:
             with self.side_effects.allowed():
-                self.crew.end_play()
+                self.delegate.end_play()
 
     def update_frame(
         self,
-        scene: Any,
-        mobjects: Iterable[Any] | None = None,
+        scene: Scene,
+        mobjects: Iterable[Mobject] | None = None,
         include_submobjects: bool = True,
         ignore_skipping: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Paint, or do to the camera what painting does."""
+        """Draw a frame, or do to the camera what drawing does."""
         self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
-        if self.crew.paints and not self.skip_animations:
+        if self.delegate.draws and not self.skip_animations:
             super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
         else:
             with released_pixels(self.camera):
-                paint_nothing(self.camera, self.shown)
+                update_camera(self.camera, self.shown)
 
-    def render(self, scene: Any, time: float, moving_mobjects: Iterable[Any] | None = None) -> None:  # noqa: ARG002
-        """Paint a frame of the running play."""
+    def render(self, scene: Scene, time: float, moving_mobjects: Iterable[Mobject] | None = None) -> None:  # noqa: ARG002
+        """Make a frame of the running play."""
         if not self._inside_play:
-            raise Unfit("it has a frame made outside of any play")
+            self.stops.raise_stop(Unfit("it has a frame made outside of any play"))
         if not self.skip_animations:
             with self.side_effects.allowed():
-                self.crew.before_frame()
+                self.delegate.before_frame()
         self.update_frame(scene, moving_mobjects)
-        self._add(1)
+        self._hand_over(1)
 
     def freeze_current_frame(self, duration: float) -> None:
         """Show the frame for so many seconds."""
-        self._add(int(duration / (1 / self.camera.frame_rate)))
+        self._hand_over(int(duration / (1 / self.camera.frame_rate)))
 
-    def _add(self, repeat: int) -> None:
+    def _hand_over(self, repeat: int) -> None:
         if not self.skip_animations:
             self.time += repeat * (1 / self.camera.frame_rate)
             with self.side_effects.allowed():
-                self.crew.frame(self.camera.pixel_array if self.crew.paints else None, repeat)
+                self.delegate.take_frame(self.camera.pixel_array if self.delegate.draws else None, repeat)
 
-    def save_static_frame_data(self, scene: Any, static_mobjects: Iterable[Any]) -> Pixels | None:
-        """Paint what stands still during the play, for each frame to start from."""
+    def save_static_frame_data(self, scene: Scene, static_mobjects: Iterable[Mobject]) -> Pixels | None:
+        """Draw what stands still during the play: each frame begins with this image."""
         if is_called_by_scene():
-            raise Unfit(CHANGES_PIXELS)
+            self.stops.raise_stop(Unfit(CHANGES_PIXELS))
         self.static_image = None
         if static_mobjects:
             self.update_frame(scene, mobjects=static_mobjects)
-            painting = self.crew.paints and not self.skip_animations
-            self.static_image = self.crew.static_image(self.camera.pixel_array if painting else None)
+            is_drawn = self.delegate.draws and not self.skip_animations
+            self.static_image = self.delegate.share_static_image(self.camera.pixel_array if is_drawn else None)
         return self.static_image
 
-    def scene_finished(self, scene: Any) -> None:
-        """Assemble the video. A scene without a play becomes an image, which is painted here."""
-        Stop.again()
-        if not self.num_plays:
-            self.skip_animations, self.crew.paints = False, True
+    def scene_finished(self, scene: Scene) -> None:
+        """Assemble the video. A scene without a play becomes an image, which is drawn here."""
+        self.stops.raise_again()
+        with self.stops.recording():
+            if self.num_plays:
+                super().scene_finished(scene)
+                return
+            self.skip_animations, self.delegate.draws = False, True
             with released_pixels(self.camera):
                 super().scene_finished(scene)
-        else:
-            super().scene_finished(scene)
 
 
 class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
-    """Manim's file writer, which finds the segments painted when it comes to join them."""
+    """Manim's file writer, which finds the segments complete when it joins them."""
 
-    crew: Crew
+    delegate: RenderDelegate
+    stops: StopRecord
 
     def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:  # noqa: ARG002
-        """Refuse: frames come from painters."""
-        raise Unfit("it writes frames itself")
+        """Raise Unfit: frames come from chunk renderers, so this call is the scene's own."""
+        self.stops.raise_stop(Unfit("it writes frames itself"))
 
     def open_partial_movie_stream(self, **_: Any) -> None:
-        """Refuse: segments come from painters."""
-        raise Unfit("it opens video segments itself")
+        """Raise Unfit: segments come from chunk renderers, so this call is the scene's own."""
+        self.stops.raise_stop(Unfit("it opens video segments itself"))
 
     def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:
-        """Leave it to who called the scene: painters may have something to say of its error."""
+        """Do nothing: the caller of the scene ends the chunk renderers, which may explain the scene's error."""
 
     def finish(self) -> None:
-        """Wait for the painters, then join their segments."""
-        for segment, clips in self.crew.finish().items():
-            self._make(Path(segment), clips)
+        """Wait for the chunk renderers, then join their segments."""
+        for segment, clips in self.delegate.finish().items():
+            self._write_segment(Path(segment), clips)
         super().finish()
 
-    def _make(self, segment: Path, clips: list[Clip]) -> None:
+    def _write_segment(self, segment: Path, clips: tuple[Clip, ...]) -> None:
         if len(clips) == 1:
             clips[0].path.rename(segment)
         else:
             join_clips(clips, segment, self.video_encoder)
+
+
+def install_delegate(scene: Scene, delegate: RenderDelegate, stops: StopRecord, side_effects: SideEffectGuard) -> None:
+    """Replace the classes of the scene's renderer and file writer, which hand over to the delegate from then on."""
+    renderer: Any = scene.renderer
+    writer: Any = scene.renderer.file_writer
+    renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
+    renderer.delegate = writer.delegate = delegate
+    renderer.stops = writer.stops = stops
+    renderer.side_effects = side_effects
+
+
+def replace_delegate(scene: Scene, delegate: RenderDelegate) -> None:
+    """Have another delegate go on with the scene, in a process that has just been forked."""
+    renderer: Any = scene.renderer
+    renderer.delegate = delegate

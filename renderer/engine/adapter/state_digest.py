@@ -1,102 +1,115 @@
-"""A digest of everything that the next frames depend on, to tell whether parent and child went the same way."""
+"""A digest of everything that the next frames depend on, to verify that two processes went the same way.
+
+Where two digests differ, and debug logging is on, the log names the first mobject that differs.
+"""
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, zip_longest
 from types import FunctionType
-from typing import Any
 
 import numpy as np
-from manim import ManimColor, Mobject
+from manim import ManimColor
+from manim import Mobject as ManimMobject
+
+from renderer.engine.adapter.play_key import iterate_family
+from renderer.engine.manim_types import Mobject, Scene
 
 _SCALARS = (int, float, str, complex, bytes, np.generic)
-_DEEPEST = 4  # containers within containers that are looked into
-_own_hash: Any = object.__hash__
+_MAX_DEPTH = 4  # containers within containers that are read
 _LEFT_OUT = {"original_id"}  # an address
-_LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # nothing plain in them
+_LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
+
+_log = logging.getLogger(__name__)
 
 
-def state_digest(scene: Any) -> str:  # a Manim scene
+@dataclass(frozen=True)
+class SceneState:
+    """The digest of a scene's state; ``parts`` are labels and digests of its parts, only while debug logging is on."""
+
+    digest: str
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+def digest_state(scene: Scene) -> SceneState:
     """Digest points, colours and plain attributes of all mobjects in reach, the random states and the time."""
-    hasher = blake2b(digest_size=16)
+    hasher, parts = blake2b(digest_size=16), []
+    is_debug = _log.isEnabledFor(logging.DEBUG)
+    for label, content in _read_parts(scene):
+        hasher.update(content)
+        if is_debug:
+            parts.append((label, blake2b(content, digest_size=8).hexdigest()))
+    return SceneState(hasher.hexdigest(), tuple(parts))
+
+
+def describe_difference(expected: SceneState, reached: SceneState) -> str:
+    """Return a sentence that names the first part, most often a mobject, in which two states differ."""
+    for one, other in zip_longest(expected.parts, reached.parts, fillvalue=("nothing", "")):
+        if one[0] != other[0]:
+            return f"the stepped scene has {one[0]} where the drawn scene has {other[0]}"
+        if one != other:
+            return f"the first difference between the stepped and the drawn scene is in {one[0]}"
+    return "the states differ; debug logging was not on when they were read, so the part is not known"
+
+
+def _read_parts(scene: Scene) -> Iterator[tuple[str, bytes]]:
+    """Yield each part of the scene's state: a label and the bytes that describe it."""
     seen: set[int] = set()
     kinds: dict[type, None] = {}  # in the order of their first mobjects
-    for mobject in _reachable(scene):
+    for mobject in _find_mobjects(scene):
         if id(mobject) not in seen:
             seen.add(id(mobject))
             kinds[type(mobject)] = None
-            hasher.update(_mobject_bytes(mobject))
+            yield f"mobject {len(seen)}, a {type(mobject).__name__}", _describe_mobject(mobject)
     for base in dict.fromkeys(base for kind in kinds for base in kind.__mro__):
         if not base.__module__.startswith("manim.") and base is not object:
-            hasher.update(_class_bytes(base))
-    hasher.update(_plain_bytes(vars(scene)))
-    hasher.update(repr((random.getstate(), scene.renderer.time, scene.renderer.num_plays)).encode())
+            yield f"the class {base.__name__} or a global that it uses", _describe_class(base)
+    yield "an attribute of the scene", _describe_values(vars(scene))
+    yield "the state of random", repr(random.getstate()).encode()
+    yield "the time or the number of plays", repr((scene.renderer.time, scene.renderer.num_plays)).encode()
     _, keys, *rest = np.random.get_state()  # noqa: NPY002  # the state that scenes use
-    hasher.update(np.asarray(keys).tobytes() + repr(rest).encode())
-    return hasher.hexdigest()
+    yield "the state of numpy.random", np.asarray(keys).tobytes() + repr(rest).encode()
 
 
-def points_fingerprint(mobjects: Iterable[Any]) -> int:
-    """Sum hashes of the points of all mobjects and their submobjects, in whatever order they stand.
-
-    Zero where Manim's own key of a play does not have the points of all: it leaves out an attribute ``background``, and
-    the second of two mobjects that are equal.
-    """
-    total = 0
-    for mobject in mobjects:
-        for member in _family(mobject):
-            if isinstance(vars(member).get("background"), Mobject) or type(member).__hash__ is not _own_hash:
-                return 0
-            total += hash(member.points.tobytes())
-    return total
-
-
-def _reachable(scene: Any) -> Iterator[Any]:
-    from manim import Mobject
-
-    roots = [*scene.mobjects, *scene.foreground_mobjects, *scene.moving_mobjects]
+def _find_mobjects(scene: Scene) -> Iterator[Mobject]:
+    """Yield the mobjects that the scene shows or keeps in attributes of its own or of its camera."""
+    roots: list[object] = [*scene.mobjects, *scene.foreground_mobjects, *scene.moving_mobjects]
     roots += [value for holder in (scene, scene.renderer.camera) for value in vars(holder).values()]
     for root in roots:
-        if isinstance(root, Mobject):
-            yield from _family(root)
+        if isinstance(root, ManimMobject):
+            yield from iterate_family(root)
 
 
-def _family(mobject: Any) -> Iterator[Any]:
-    stack = [mobject]
-    while stack:
-        member = stack.pop()
-        yield member
-        stack.extend(reversed(member.submobjects))
-
-
-def _mobject_bytes(mobject: Any) -> bytes:
+def _describe_mobject(mobject: Mobject) -> bytes:
     values = vars(mobject)
-    if "camera" in values:  # what an ImageMobjectFromCamera shows is painted, and the parent does not paint
+    if "camera" in values:  # what an ImageMobjectFromCamera shows is drawn, and the stepping process does not draw
         values = {key: value for key, value in values.items() if key != "pixel_array"}
-    return type(mobject).__name__.encode() + _plain_bytes(values)
+    return type(mobject).__name__.encode() + _describe_values(values)
 
 
-def _class_bytes(kind: type) -> bytes:
-    """Write down a scene's own class and the global names in its methods: it may note there that it is painted."""
+def _describe_class(kind: type) -> bytes:
+    """Describe a class of the scene's file and the global names in its methods: drawing may change them."""
     functions = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
     names = ((function.__globals__, name) for function in functions for name in function.__code__.co_names)
-    return _plain_bytes({**vars(kind), **{name: held[name] for held, name in names if name in held}})
+    return _describe_values({**vars(kind), **{name: held[name] for held, name in names if name in held}})
 
 
-def _plain_bytes(values: dict[str, Any]) -> bytes:
+def _describe_values(values: Mapping[str, object]) -> bytes:
     return b";".join(
-        key.encode("utf-8", "surrogatepass") + b"=" + plain
+        key.encode("utf-8", "surrogatepass") + b"=" + described
         for key, value in values.items()
-        if key not in _LEFT_OUT and (plain := _plain(value, _DEEPEST)) is not None
+        if key not in _LEFT_OUT and (described := _describe(value, _MAX_DEPTH)) is not None
     )
 
 
-def _plain(value: Any, depth: int) -> bytes | None:
-    """Write down plain values and containers of them; None for all else."""
+def _describe(value: object, depth: int) -> bytes | None:
+    """Return bytes that describe a plain value or a container of them; None for everything else."""
     if type(value) is int:
         return b"%x" % value  # repr refuses a number of thousands of digits
     if value is None or isinstance(value, _SCALARS):
@@ -107,5 +120,5 @@ def _plain(value: Any, depth: int) -> bytes | None:
         return value._internal_value.tobytes()  # type: ignore[no-any-return]  # noqa: SLF001
     if not depth or not isinstance(value, list | tuple | deque | dict):
         return None
-    parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
-    return b"[" + b",".join(_plain(part, depth - 1) or b"" for part in parts) + b"]"
+    items: Iterable[object] = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+    return b"[" + b",".join(_describe(item, depth - 1) or b"" for item in items) + b"]"

@@ -1,1 +1,5 @@
-"""Renders one scene in parallel: plans the chunks of each play, forks their processes, and checks what they report."""
+"""Renders one scene with many processes: one steps the scene, and forks one for each chunk of each play.
+
+``scheduler`` divides plays into chunks, ``forker`` forks the processes, ``monitor`` reads their ``messages``;
+``chunk_renderer`` and ``play_encoder`` run in the forked processes.
+"""

@@ -1,87 +1,96 @@
-"""A forked child: paints and encodes one part of a play, or finds it painted, tells its parent, and ends."""
+"""The forked process of one chunk: draws and encodes it, or finds it in the chunk cache, reports, and ends."""
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Any, NoReturn
+import time
+from typing import NoReturn
 
-from renderer.engine.adapter.frame_hashes import frame_hash
-from renderer.engine.adapter.state_digest import state_digest
+from renderer.engine.adapter.frame_hashes import hash_frame
+from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import Keeping, static_picture
-from renderer.engine.parallel.child import Child
-from renderer.engine.parallel.play import Part, Play
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.forked_delegate import ForkedDelegate
+from renderer.engine.parallel.messages import ChunkDone, FramesDrawn
+from renderer.engine.parallel.play import Chunk, ChunkedPlay, SingleEncoderPlay
 from renderer.engine.process.scene_process import SceneProcess
 from renderer.video.frame import Pixels
 from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
-TOLD_EVERY = 8  # frames
+REPORT_FRAMES = 8  # frames between two reports of progress
+
+_log = logging.getLogger(__name__)
 
 
-class Painter(Child):
-    """The crew of that child.
+class ChunkRenderer(ForkedDelegate):
+    """The RenderDelegate of that process.
 
-    ``paints`` is false in a fork of the painter that only steps to the end of the part, to look it up in the cache.
+    ``draws`` is false in a second fork, which only steps to the end of the chunk to look it up in the cache.
     """
 
     def __init__(
         self,
-        scene: Any,
+        scene: Scene,
         process: SceneProcess,
-        play: Play,
-        part: Part,
+        play: ChunkedPlay | SingleEncoderPlay,
+        chunk: Chunk,
         pipe: int,
-        opened: OpenEncoder,
-        keeping: Keeping | None,
+        open_encoder: OpenEncoder,
+        entry: Keeping | None,
     ) -> None:
         super().__init__(scene, play, pipe)
-        self._process, self._part, self._opened, self._keeping = process, part, opened, keeping
-        self.paints = True
-        self._taken = self._begun = False
+        self._process, self._drawn_play, self._chunk = process, play, chunk
+        self._open_encoder, self._entry = open_encoder, entry
+        self.draws = True
+        self._found = self._has_frame = False
         self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
-        self._untold = 0
+        self._unreported = 0  # frames
+        self._started, self._encode_s = time.perf_counter(), 0.0
 
-    def static_image(self, painted: Pixels | None) -> Pixels | None:
-        """Share the image with the children that paint the rest of the play."""
-        if painted is None:
+    def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
+        """Share the image with the chunk renderers of the rest of the play."""
+        if drawn is None:
             return None
-        if self._keeping:
-            self._keeping.start_from(static_picture(self._scene))
-        return self._play.static.publish(painted) if self._play.static else painted.copy()
+        if self._entry:
+            self._entry.start_from(static_picture(self._scene))
+        return self._drawn_play.static_image.publish(drawn) if self._drawn_play.static_image else drawn.copy()
 
-    def take_over(self) -> None:
-        """Start inside the play: what stands still has been painted by the child of the first part."""
-        if self._play.static and self._scene.static_mobjects:
-            self._scene.renderer.static_image = self._play.static.wait()
-            if self._keeping:
-                self._keeping.start_from(self._play.static_picture)
+    def start_inside_play(self) -> None:
+        """Take the image of what stands still, which the chunk renderer of the play's first chunk draws."""
+        if self._drawn_play.static_image and self._scene.static_mobjects:
+            self._scene.renderer.static_image = self._drawn_play.static_image.wait()
+            if self._entry and isinstance(self._drawn_play, ChunkedPlay):
+                self._entry.start_from(self._drawn_play.static_digest)
 
-    def frame(self, pixels: Pixels | None, repeat: int) -> None:
-        """Encode."""
-        if self._keeping:
-            self._keeping.add(repeat)
-            if not self._begun:
-                self._look(self._keeping)
-        self._begun = True
-        if self.paints:
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
+        """Encode the frame; look the chunk up in the cache when its first frame is known."""
+        if self._entry:
+            self._entry.add(repeat)
+            if not self._has_frame:
+                self._look_up(self._entry)
+        self._has_frame = True
+        if self.draws:
             self._encode(pixels, repeat)
         self._count(repeat)
-        if not self._part.final and self._play.frame == self._part.last:
+        if not self._chunk.final and self._drawn_play.frame == self._chunk.last:
             self._finish()
 
-    def _look(self, keeping: Keeping) -> None:
-        """Find out whether the part was painted before. Only who has stepped to its end knows its key: a fork."""
-        if not keeping.likely():
+    def _look_up(self, entry: Keeping) -> None:
+        """Find out whether the chunk is in the cache. Only a process that has stepped to its end knows its key."""
+        if not entry.likely():
             return
-        if self._part.last - self._part.first == 1:
-            self._taken = keeping.take()
-            self.paints = not self._taken
+        if self._chunk.last - self._chunk.first == 1:
+            self._found = entry.take()
+            self.draws = not self._found
             return
         read, write = self._process.create_pipe()
         pid = self._process.fork()
         if not pid:
-            self.paints, self._pipe = False, write
+            self.draws, self._pipe = False, write
             return
+        _log.debug("forked process %d to look up chunk %d in the cache", pid, self._chunk.index)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             answer = stream.read()
@@ -91,43 +100,52 @@ class Painter(Child):
             os._exit(0)
 
     def _encode(self, pixels: Pixels | None, repeat: int) -> None:
-        assert pixels is not None  # noqa: S101  # for the type checker
+        spec = self._scene.session_spec.video_encoder
+        assert spec and pixels is not None  # noqa: PT018, S101  # for the type checker
+        started = time.perf_counter()
         if self._encoder is None:
-            self._encoder = self._opened(self._part.path, self._scene.session_spec.video_encoder)
-        if self._part.hashes:
-            self._hashes += [frame_hash(pixels)] * repeat
+            self._encoder = self._open_encoder(self._chunk.path, spec)
+        if self._chunk.hashes:
+            self._hashes += [hash_frame(pixels)] * repeat
         self._encoder.write(pixels, repeat)
+        self._encode_s += time.perf_counter() - started
 
     def _count(self, frames: int) -> None:
-        self._play.frame += frames
-        self._untold += frames
-        if self.paints and self._untold >= TOLD_EVERY:
-            self._tell(frames=self._untold)
-            self._untold = 0
+        self._drawn_play.frame += frames
+        self._unreported += frames
+        if self.draws and self._unreported >= REPORT_FRAMES:
+            self._send(FramesDrawn(self._unreported))
+            self._unreported = 0
 
     def end_play(self) -> None:
-        """End with the play."""
+        """End the process with the play."""
         self._finish()
 
     def _finish(self) -> NoReturn:
-        digest = state_digest(self._scene)
-        if self.paints:
+        state = digest_state(self._scene)
+        if self.draws:
             self._close_file()
-            self._tell(frames=self._untold, digest=digest)
-        elif self._taken or (self._keeping and self._keeping.take()):
-            self._tell(frames=self._untold, cached=self._untold, digest=digest)
+            draw_s = time.perf_counter() - self._started - self._encode_s
+            self._report_done(0, state.digest, state.parts, draw_s)
+        elif self._found or (self._entry and self._entry.take()):
+            self._report_done(self._unreported, state.digest, state.parts, 0.0)
         os._exit(0)
+
+    def _report_done(self, cached: int, digest: str, parts: tuple[tuple[str, str], ...], draw_s: float) -> None:
+        self._send(ChunkDone(self._unreported, cached, digest, [list(part) for part in parts], draw_s, self._encode_s))
 
     def _close_file(self) -> None:
         assert self._encoder is not None  # noqa: S101  # a play has a frame
+        started = time.perf_counter()
         self._encoder.finish()
-        if self._part.hashes:
-            self._part.hashes.write_text("".join(f"{line}\n" for line in self._hashes))
-        if self._keeping:
-            self._keeping.keep()
+        self._encode_s += time.perf_counter() - started
+        if self._chunk.hashes:
+            self._chunk.hashes.write_text("".join(f"{line}\n" for line in self._hashes))
+        if self._entry:
+            self._entry.keep()
 
-    def failed(self, error: BaseException) -> NoReturn:
-        """Tell what went wrong, and end. Who only looks for the part leaves that to who paints it."""
-        if not self.paints:
+    def report_failure(self, error: BaseException) -> NoReturn:
+        """Report what went wrong, and end. A process that only looks the chunk up leaves that to the one that draws."""
+        if not self.draws:
             os._exit(1)
-        super().failed(error)
+        super().report_failure(error)

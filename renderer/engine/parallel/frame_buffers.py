@@ -1,7 +1,7 @@
-"""Several painters and one encoder for a long play, where that encoder has to see all frames, as Manim's does.
+"""Memory between several chunk renderers and the one encoder of a play, where that has to see all frames, as Manim's.
 
-The painters put their frames, converted already, into buffers that they share with the encoder, which takes them in
-order. A buffer holds one part, and is used again when the encoder is through with it.
+The chunk renderers put converted frames into buffers that they share with the encoder, which takes them in order. A
+buffer holds one chunk; it is used again when the encoder has taken all of it.
 """
 
 from __future__ import annotations
@@ -9,82 +9,95 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from typing import Any
+import time
+from collections.abc import Callable
 
 import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
+from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.frame import Pixels
 from renderer.video.pixel_format import BandConverter, can_convert_bands, get_planes
+from renderer.video.pyav_encoder import PyAVEncoder
 
 BUFFER_BYTES = 64 * 2**20
-FEWEST, MOST = 8, 60  # frames of a part
-_MESSAGE = struct.Struct("<?i")  # a part's index; or, with True, the number of parts
-_HEADER = 4 * (MOST + 1)
+MIN_CHUNK_FRAMES, MAX_CHUNK_FRAMES = 8, 60
+_MESSAGE = struct.Struct("<?i")  # False and the index of a drawn chunk, or True and the number of chunks
+_HEADER_BYTES = 4 * (MAX_CHUNK_FRAMES + 1)
 
 
-def part_length(spec: Any, frames: int, painters: int) -> int | None:  # Manim's VideoEncoderSpec
-    """Give the most frames of a part, so that all painters have some; None where one painter must do the play."""
-    if painters == 1 or not can_convert_bands(spec):
+def choose_chunk_length(spec: VideoEncoderSpec, frames: int, processes: int) -> int | None:
+    """Return the most frames of a chunk, so that all processes have some; None where one process must draw the play."""
+    if processes == 1 or not can_convert_bands(spec):
         return None
-    fitting = min(MOST, int(BUFFER_BYTES // (spec.width * spec.height * 3 // 2)))
-    return max(FEWEST, min(fitting, -(-frames // (2 * painters))))
+    fitting = min(MAX_CHUNK_FRAMES, int(BUFFER_BYTES // (spec.width * spec.height * 3 // 2)))
+    return max(MIN_CHUNK_FRAMES, min(fitting, -(-frames // (2 * processes))))
 
 
-class Joining:
-    """Made by the parent before it forks the play's painters and its encoder; ``buffers`` are there at once."""
+class FrameBuffers:
+    """``count`` buffers of a chunk each. Made by the parent before it forks the play's encoder and chunk renderers.
 
-    def __init__(self, spec: Any, longest: int, buffers: int, pipe: tuple[int, int]) -> None:
-        self.buffers = buffers
-        self.encoded = 0  # parts, as the parent was told
+    A buffer begins with numbers: how many different frames it holds, and how often each of them is shown.
+    """
+
+    def __init__(self, spec: VideoEncoderSpec, max_chunk_frames: int, count: int, pipe: tuple[int, int]) -> None:
+        self.count = count
         self._size = (spec.width, spec.height)
         self._frame = VideoFrame(*self._size, "yuv420p")
         shapes = [plane.shape for plane in get_planes(self._frame)]
-        picture = sum(height * width for height, width in shapes)
-        self._slots, self._notes = [], []
-        for _ in range(buffers):
-            memory = mmap.mmap(-1, _HEADER + longest * picture)
-            self._notes.append(np.frombuffer(memory, np.int32, MOST + 1))
-            pixels = np.frombuffer(memory, np.uint8, offset=_HEADER).reshape(longest, picture)
-            self._slots.append([_split(row, shapes) for row in pixels])
+        frame_bytes = sum(height * width for height, width in shapes)
+        self._frames: list[list[list[Pixels]]] = []  # of each buffer, of each frame: the planes
+        self._numbers: list[NDArray[np.int32]] = []
+        for _ in range(count):
+            memory = mmap.mmap(-1, _HEADER_BYTES + max_chunk_frames * frame_bytes)
+            self._numbers.append(np.frombuffer(memory, np.int32, MAX_CHUNK_FRAMES + 1))
+            pixels = np.frombuffer(memory, np.uint8, offset=_HEADER_BYTES).reshape(max_chunk_frames, frame_bytes)
+            self._frames.append([_split_planes(row, shapes) for row in pixels])
         self._read, self._write = pipe
 
-    def writer(self, index: int) -> BufferWriter:
-        """Give a painter what takes the frames of its part."""
-        at = index % self.buffers
-        return BufferWriter(self._size, self._slots[at], self._notes[at], lambda: self._send(False, index))
+    def open_writer(self, index: int) -> BufferWriter:
+        """Return what takes the frames of the chunk, in its chunk renderer."""
+        at = index % self.count
+        return BufferWriter(self._size, self._frames[at], self._numbers[at], lambda: self._send(False, index))
 
-    def end(self, parts: int) -> None:
-        """Tell the encoder how many parts there are."""
-        self._send(True, parts)
+    def close(self, chunks: int) -> None:
+        """Send the encoder the number of chunks, and free what the parent holds; the others have the memory as well."""
+        self._send(True, chunks)
         os.close(self._write)
         os.close(self._read)
-        self._slots, self._notes = [], []  # of the parent: the painters and the encoder have the memory as well
+        self._frames, self._numbers = [], []
 
-    def _send(self, total: bool, number: int) -> None:
-        os.write(self._write, _MESSAGE.pack(total, number))
+    def _send(self, is_total: bool, number: int) -> None:
+        os.write(self._write, _MESSAGE.pack(is_total, number))
 
-    def encode(self, encoder: Any, told: Any) -> None:
-        """Encode part after part as they are painted; ``told`` is called after each with the number so far."""
-        painted: set[int] = set()
-        index, parts = 0, -1
-        while index != parts:
-            if index in painted:
-                self._encode_part(encoder, index % self.buffers)
+    def encode_chunks(self, encoder: PyAVEncoder, report: Callable[[int], None]) -> float:
+        """Encode chunk after chunk as they are drawn; return the seconds that encoding took, without waiting.
+
+        ``report`` is called after each chunk with the number of chunks so far.
+        """
+        drawn: set[int] = set()
+        index, chunks, encode_s = 0, -1, 0.0
+        while index != chunks:
+            if index in drawn:
+                started = time.perf_counter()
+                self._encode_chunk(encoder, index % self.count)
+                encode_s += time.perf_counter() - started
                 index += 1
-                told(index)
+                report(index)
                 continue
-            total, number = _MESSAGE.unpack(os.read(self._read, _MESSAGE.size))
-            if total:
-                parts = number
+            is_total, number = _MESSAGE.unpack(os.read(self._read, _MESSAGE.size))
+            if is_total:
+                chunks = number
             else:
-                painted.add(number)
+                drawn.add(number)
+        started = time.perf_counter()
         encoder.finish()
+        return encode_s + time.perf_counter() - started
 
-    def _encode_part(self, encoder: Any, at: int) -> None:
-        count, *repeats = self._notes[at].tolist()
-        for planes, repeat in zip(self._slots[at][:count], repeats, strict=False):
+    def _encode_chunk(self, encoder: PyAVEncoder, at: int) -> None:
+        count, *repeats = self._numbers[at].tolist()
+        for planes, repeat in zip(self._frames[at][:count], repeats, strict=False):
             self._frame.make_writable()
             for target, plane in zip(get_planes(self._frame), planes, strict=True):
                 target[:] = plane
@@ -92,30 +105,34 @@ class Joining:
 
 
 class BufferWriter:
-    """A painter's end: a VideoWriter that puts frames into a buffer. Frames that equal the last one are counted."""
+    """A VideoWriter that puts the frames of one chunk into a buffer. A frame that equals the last one is counted."""
 
     def __init__(
-        self, size: tuple[int, int], slots: list[list[Pixels]], notes: NDArray[np.int32], finished: Any
+        self,
+        size: tuple[int, int],
+        frames: list[list[Pixels]],
+        numbers: NDArray[np.int32],
+        report_drawn: Callable[[], None],
     ) -> None:
         self._converter = BandConverter(*size)
-        self._slots, self._notes, self._finished = slots, notes, finished
-        self._notes[0] = 0
+        self._frames, self._numbers, self._report_drawn = frames, numbers, report_drawn
+        self._numbers[0] = 0
 
     def write(self, pixels: Pixels, repeat: int) -> None:
         """Take a frame ``repeat`` times."""
         if planes := self._converter.update(pixels):
-            for target, plane in zip(self._slots[self._notes[0]], planes, strict=True):
+            for target, plane in zip(self._frames[self._numbers[0]], planes, strict=True):
                 target[:] = plane
-            self._notes[0] += 1
-            self._notes[self._notes[0]] = 0
-        self._notes[self._notes[0]] += repeat
+            self._numbers[0] += 1
+            self._numbers[self._numbers[0]] = 0
+        self._numbers[self._numbers[0]] += repeat
 
     def finish(self) -> None:
-        """Tell the encoder that the part is painted."""
-        self._finished()
+        """Report to the encoder that the chunk is drawn."""
+        self._report_drawn()
 
 
-def _split(row: Pixels, shapes: list[tuple[int, ...]]) -> list[Pixels]:
-    """Give a picture's planes, which lie one after the other."""
+def _split_planes(row: Pixels, shapes: list[tuple[int, ...]]) -> list[Pixels]:
+    """Return the planes of a frame, which lie one after the other."""
     edges = np.cumsum([height * width for height, width in shapes])[:-1]
-    return [part.reshape(shape) for part, shape in zip(np.split(row, edges), shapes, strict=True)]
+    return [plane.reshape(shape) for plane, shape in zip(np.split(row, edges), shapes, strict=True)]

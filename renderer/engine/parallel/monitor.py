@@ -1,71 +1,87 @@
-"""The parent's view of its painters: what they tell, how they end, and when there is room for another."""
+"""Watches the forked processes of one scene: reads their messages, sees how they end, waits for a free slot."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import selectors
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from backends.errors import OutputError, RendererError
-from renderer.engine.abort import Failed, Killed, Unfit
-from renderer.engine.parallel.play import Part, Play
+from renderer.engine.abort import ProcessFailed, ProcessKilled, Stop, Unfit
+from renderer.engine.adapter.state_digest import describe_difference
+from renderer.engine.parallel import messages
+from renderer.engine.parallel.forked_delegate import log_forwarded
+from renderer.engine.parallel.messages import ErrorRaised, Message, scene_state
+from renderer.engine.parallel.play import CacheAnswer, Chunk, Play, RenderedPlay, SingleEncoderPlay
 from renderer.engine.process.slots import ProcessSlots
+from renderer.engine.request import Progress
+from renderer.video.concat import Clip
 from renderer.video.errors import EncoderError
 
-POLL_S = 0.005
+POLL_INTERVAL_S = 0.005
+READ_BYTES = 65536
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Child:
+class _Process:
+    """A chunk renderer, or with no chunk a play's encoder; ``unread`` is the beginning of a message."""
+
     pid: int
-    part: Part | None  # None: the encoder of a play
     play: Play
-    rest: bytes = b""
+    chunk: Chunk | None
+    unread: bytes = b""
 
 
-class Watch:
-    """All children of one scene: painters, and encoders that several painters paint for."""
+class Monitor:
+    """All forked processes of one scene. Its methods raise Unfit, ProcessFailed and ProcessKilled for what they meet.
 
-    def __init__(self, progress: Callable[[int, int | None], None] | None) -> None:
+    ``total`` is the number of frames of the scene, None until it is known; ``cached`` counts frames from the cache.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
         self._selector = selectors.DefaultSelector()
         self._progress = progress
-        self._done = 0
+        self._done = 0  # frames
         self.cached = 0
         self.total: int | None = None
 
     @property
     def encoders(self) -> int:
-        """Count the encoders that several painters paint for."""
-        return sum(key.data.part is None for key in self._selector.get_map().values())
+        """How many play encoders run."""
+        return sum(key.data.chunk is None for key in self._selector.get_map().values())
 
-    def add(self, pid: int, pipe: int, part: Part | None, play: Play) -> None:
-        """Watch a new child."""
+    def add(self, pid: int, pipe: int, play: Play, chunk: Chunk | None) -> None:
+        """Watch a new process: a chunk renderer, or without a chunk the play's encoder."""
         os.set_blocking(pipe, False)
-        self._selector.register(pipe, selectors.EVENT_READ, _Child(pid, part, play))
+        self._selector.register(pipe, selectors.EVENT_READ, _Process(pid, play, chunk))
 
-    def slot(self, children: ProcessSlots, limit: int) -> int:
-        """Wait for room for one more painter; give the descriptor that it must hold."""
-        while (slot := children.take(limit)) is None:
-            self._listen(POLL_S)
-        self._listen(0)
+    def wait_for_slot(self, slots: ProcessSlots, limit: int) -> int:
+        """Wait until one of the first ``limit`` slots is free; return the descriptor that the new process must hold."""
+        started = time.monotonic()
+        while (slot := slots.take(limit)) is None:
+            self._read_messages(POLL_INTERVAL_S)
+        self._read_messages(0)
+        _log.debug("waited %.3f s for a slot", time.monotonic() - started)
         return slot
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Listen until it holds, or until all have ended."""
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Read messages until the condition holds, or until all processes have ended."""
         while not condition() and self._selector.get_map():
-            self._listen(None)
+            self._read_messages(None)
 
-    def finish(self) -> None:
-        """Wait until all have ended."""
-        self.until(lambda: False)
+    def wait_for_all(self) -> None:
+        """Wait until all processes have ended."""
+        self.wait_until(lambda: False)
 
-    def abort(self, play: Play | None = None) -> None:
-        """Kill all, or those of one play, and wait for their end."""
+    def kill(self, play: Play | None = None) -> None:
+        """Kill all processes, or those of one play, and wait for their end."""
         for key in list(self._selector.get_map().values()):
             if play and key.data.play is not play:
                 continue
@@ -73,43 +89,50 @@ class Watch:
                 os.kill(key.data.pid, signal.SIGKILL)
             self._reap(key)
 
-    def check(self, part: Part) -> None:
-        """Compare the states of parent and child at the end of a part, once both are known."""
-        if part.expected and part.reached and part.expected != part.reached:
-            raise Unfit(f"painting play {part.play} led to another state than stepping it")
+    def verify(self, play: Play, chunk: Chunk) -> None:
+        """Compare the states of both processes at the end of a chunk, once both are known."""
+        if chunk.expected and chunk.reached and not chunk.is_verified:
+            _log.debug("play %d: %s", play.identity.number, describe_difference(chunk.expected, chunk.reached))
+            raise Unfit(f"play {play.identity.number} leads to another state when it is drawn than when it is stepped")
 
-    def _listen(self, timeout: float | None) -> None:
-        for key, _ in self._selector.select(timeout):
-            data = os.read(key.fd, 65536)
-            lines = (key.data.rest + data).split(b"\n")
-            key.data.rest = lines.pop()
-            for line in lines:
-                self._hear(key.data, json.loads(line))
-            if not data:
-                self._ended(key.data, self._reap(key))
-
-    def _hear(self, child: _Child, message: dict[str, Any]) -> None:
-        if "error" in message:
-            raise _error(message)
-        play, part = child.play, child.part
-        play.cache_key = message.get("cache_key", play.cache_key)
-        play.likely = message.get("likely", play.likely)
-        if "taken" in message:
-            play.take(message["taken"])
-        if play.joining and "joined" in message:
-            play.joining.encoded = message["joined"]
-        self.cached += message.get("cached", 0)
-        if "frames" in message:
-            self.count(message["frames"])
-        if part and "digest" in message:
-            part.reached = message["digest"]
-            self.check(part)
-
-    def count(self, frames: int) -> None:
-        """Count frames that are painted."""
+    def count_frames(self, frames: int, *, cached: int = 0) -> None:
+        """Count frames that are done; of them ``cached`` come from the chunk cache."""
         self._done += frames
+        self.cached += cached
         if self._progress:
             self._progress(self._done, self.total)
+
+    def _read_messages(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            process: _Process = key.data
+            data = os.read(key.fd, READ_BYTES)
+            *lines, process.unread = (process.unread + data).split(b"\n")
+            for line in lines:
+                self._handle(process, _decode(process, line))
+            if not data:
+                self._handle_end(process, self._reap(key))
+
+    def _handle(self, process: _Process, message: Message) -> None:
+        match message:
+            case messages.LogLine():
+                log_forwarded(message)
+            case messages.ErrorRaised():
+                raise _error(message)
+            case messages.ManimKeyComputed(key):
+                process.play.identity.manim_key = key
+            case messages.FramesDrawn(frames):
+                self.count_frames(frames)
+            case messages.ChunkDone():
+                self._handle_chunk(process, message)
+            case _:
+                _handle_encoder(process.play, message)
+
+    def _handle_chunk(self, process: _Process, message: messages.ChunkDone) -> None:
+        if chunk := process.chunk:
+            chunk.cached, chunk.draw_s, chunk.encode_s = message.cached, message.draw_s, message.encode_s
+            chunk.reached = scene_state(message)
+            self.verify(process.play, chunk)
+        self.count_frames(message.frames, cached=message.cached)
 
     def _reap(self, key: selectors.SelectorKey) -> int:
         self._selector.unregister(key.fd)
@@ -117,21 +140,50 @@ class Watch:
         _, status = os.waitpid(key.data.pid, 0)
         return os.waitstatus_to_exitcode(status)
 
-    def _ended(self, child: _Child, code: int) -> None:
+    def _handle_end(self, process: _Process, code: int) -> None:
+        number = process.play.identity.number
+        _log.debug("process %d of play %d ended with %d", process.pid, number, code)
         if code == -signal.SIGKILL:
-            raise Killed(child.play.number)
-        if code or (child.part and child.part.reached is None):
-            raise Unfit(f"a painter of play {child.play.number} ended with {code}")
-        child.play.encoded |= child.part is None
+            raise ProcessKilled(number)
+        if code or process.unread or (process.chunk and process.chunk.reached is None):
+            raise Unfit(f"a process that renders play {number} ended with {code}")
+        if isinstance(process.play, SingleEncoderPlay) and process.chunk is None:
+            process.play.encoder_ended = True
 
 
-def _error(message: dict[str, Any]) -> BaseException:
-    text, hint = message["text"], message["hint"]
+def _decode(process: _Process, line: bytes) -> Message:
+    try:
+        return messages.decode(line)
+    except messages.DamagedMessageError as error:
+        raise Unfit(f"a process that renders play {process.play.identity.number} sent {error}") from error
+
+
+def _handle_encoder(play: Play, message: Message) -> None:
+    """Note what the encoder of a play reports."""
+    if not isinstance(play, SingleEncoderPlay):
+        return
+    match message:
+        case messages.PlayMayBeCached(possible):
+            play.cache_answer = CacheAnswer.POSSIBLE if possible else CacheAnswer.MISS
+        case messages.PlayMissed():
+            play.cache_answer = CacheAnswer.MISS
+        case messages.PlayFound(frames):
+            identity = play.identity
+            clips = (Clip(identity.path, frames),)
+            play.found = RenderedPlay(identity.fingerprint, identity.manim_key, clips, scene_state(message))
+            play.cache_answer = CacheAnswer.HIT
+        case messages.ChunksEncoded(chunks):
+            play.chunks_encoded = chunks
+        case messages.PlayEncoded(encode_s):
+            play.encode_s = encode_s
+
+
+def _error(message: ErrorRaised) -> Stop:
     kinds: dict[str, type[RendererError]] = {"encoder": EncoderError, "output": OutputError}
-    if message["error"] in kinds:
-        return Failed(kinds[message["error"]](text, hint=hint))
-    if message["error"] == "memory":
-        return Killed(-1)
-    if message["error"] == "unfit":
-        return Unfit(text)
-    return Unfit(f"painting raised {text}, where stepping did not")
+    if message.kind in kinds:
+        return ProcessFailed(kinds[message.kind](message.text, hint=message.hint))
+    if message.kind == "memory":
+        return ProcessKilled(-1)
+    if message.kind == "unfit":
+        return Unfit(message.text)
+    return Unfit(f"drawing raised {message.text}, and stepping did not")

@@ -1,141 +1,210 @@
-"""One play of a scene, and the parts of it that children paint."""
+"""The plays of a scene as the scheduler sees them, and the chunks of frames that chunk renderers draw.
+
+A play is one of three: chunks with a file each (``ChunkedPlay``), chunks that one encoder joins into one file
+(``SingleEncoderPlay``), or a play that is already rendered (``ReusedPlay``).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
-
-from renderer.engine.adapter.state_digest import points_fingerprint
-from renderer.engine.parallel.frame_buffers import Joining
+from renderer.engine.adapter.play_key import Fingerprint
+from renderer.engine.adapter.state_digest import SceneState
+from renderer.engine.parallel.frame_buffers import FrameBuffers
 from renderer.engine.parallel.shared_image import SharedImage
+from renderer.engine.request import PlayReport
+from renderer.video.concat import Clip
 
 
 @dataclass
-class Part:
-    """Frames ``first`` to ``last`` (exclusive) of a play, painted by one child: its part number ``index``."""
+class PlayIdentity:
+    """What a play is known by. ``name`` is that of its segment, ``path`` the segment's file.
 
-    play: int
+    ``fingerprint`` differs where Manim's own cache key differs; it is empty where Manim's caching is off. Manim's key
+    is slow to compute: None as long as no process has needed it.
+    """
+
+    number: int
+    name: str
+    path: Path
+    fingerprint: Fingerprint = ()
+    manim_key: str | None = None
+
+
+@dataclass
+class Chunk:
+    """Frames ``first`` to ``last`` (exclusive) of a play, which one chunk renderer draws into the file ``path``.
+
+    ``expected`` is the scene's state after the last frame in the stepping process, ``reached`` in the chunk renderer;
+    None as long as it is not known. ``frames`` counts the frames that were stepped; of them ``cached`` were found.
+    """
+
     index: int
     first: int
     last: int
     path: Path
     final: bool
     hashes: Path | None = None  # where to write a hash of each frame
-    expected: str | None = None  # the parent's state after its last frame
-    reached: str | None = None  # the child's
+    expected: SceneState | None = None
+    reached: SceneState | None = None
     frames: int = 0
+    cached: int = 0
+    draw_s: float = 0.0
+    encode_s: float = 0.0
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the chunk is drawn, and both processes ended in the same state."""
+        return bool(self.expected and self.reached and self.expected.digest == self.reached.digest)
 
 
 @dataclass(frozen=True)
-class Painted:
-    """A play that was painted whole, for a second try of the scene: its files and the ``state`` after it."""
+class RenderedPlay:
+    """A play that is rendered: its files, in order, and the scene's state after it."""
 
-    fingerprint: tuple[Any, ...]
-    cache_key: str | None
-    files: list[Part]
-    state: str
+    fingerprint: Fingerprint
+    manim_key: str | None
+    clips: tuple[Clip, ...]
+    state: SceneState
 
 
-@dataclass
-class Play:
-    """A play as the parent sees it. ``fingerprint`` differs where Manim's own cache key would differ.
+@dataclass(kw_only=True)
+class _SteppedPlay:
+    """What all plays have: ``start`` is the scene's time in seconds, ``frame`` the next frame that is stepped to."""
 
-    ``joining`` is there where several painters paint for one encoder, which finds out whether the play is ``likely``
-    to be in the cache, and whether it was ``taken`` from it; None while the parent does not know. ``encoded`` is true
-    when that encoder has ended. ``before`` is there where an earlier try painted the play.
+    identity: PlayIdentity
+    start: float
+    chunks: list[Chunk]
+    frame: int = 0
+    ended: bool = False  # the stepping; chunk renderers may still draw
+
+    @property
+    def current_chunk(self) -> Chunk:
+        """The chunk that the next frame belongs to."""
+        return next(chunk for chunk in self.chunks if chunk.final or self.frame < chunk.last)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether all chunks are."""
+        return bool(self.chunks) and all(chunk.is_verified for chunk in self.chunks)
+
+    def _rendered_as(self, clips: tuple[Clip, ...]) -> RenderedPlay:
+        state = self.chunks[-1].reached
+        assert state  # noqa: S101  # for the type checker; asked of verified plays only
+        return RenderedPlay(self.identity.fingerprint, self.identity.manim_key, clips, state)
+
+
+@dataclass(kw_only=True)
+class ChunkedPlay(_SteppedPlay):
+    """A play whose chunks have a file each.
+
+    ``static_image`` is shared by several chunk renderers; ``static_digest`` is a digest of what it shows.
     """
 
-    number: int
-    name: str
-    path: Path
-    fingerprint: tuple[Any, ...] = ()
-    parts: list[Part] = field(default_factory=list)
-    frame: int = 0
-    cache_key: str | None = None
-    static: SharedImage | None = None
-    static_picture: bytes | None = None  # a digest of what it shows
-    joining: Joining | None = None
-    likely: bool | None = None
-    taken: bool | None = None
-    encoded: bool = False
-    before: Painted | None = None
-    ended: bool = False  # the stepping, not the painting
+    static_image: SharedImage | None = None
+    static_digest: bytes | None = None
 
     @property
-    def part(self) -> Part:
-        """The part that the next frame belongs to."""
-        return next(part for part in self.parts if part.final or self.frame < part.last)
+    def clips(self) -> tuple[Clip, ...]:
+        """The files of the play, in order."""
+        return tuple(Clip(chunk.path, chunk.frames) for chunk in self.chunks)
 
     @property
-    def files(self) -> list[Part]:
-        """The parts, or where they have one encoder the one that they became."""
-        if self.before:
-            return self.before.files
-        if not self.joining:
-            return self.parts
-        return [Part(self.number, 0, 0, self.frame, self.path, final=True, frames=self.frame)]
+    def rendered(self) -> RenderedPlay | None:
+        """The play's files; None until all are complete."""
+        return self._rendered_as(self.clips) if self.is_verified else None
+
+
+class CacheAnswer(Enum):
+    """Whether the chunk cache has a play, as far as its encoder has reported."""
+
+    PENDING = auto()
+    POSSIBLE = auto()  # a cached play begins with the same frame
+    MISS = auto()
+    HIT = auto()
+
+
+@dataclass(kw_only=True)
+class SingleEncoderPlay(_SteppedPlay):
+    """A play that several chunk renderers draw for one encoder, which also looks it up in the chunk cache."""
+
+    buffers: FrameBuffers
+    static_image: SharedImage | None = None
+    cache_answer: CacheAnswer = CacheAnswer.PENDING
+    found: RenderedPlay | None = None  # with HIT
+    chunks_encoded: int = 0
+    encoder_ended: bool = False
+    encode_s: float = 0.0
 
     @property
-    def painted(self) -> Painted | None:
-        """The play's files, where it has come to its end and all of it is painted."""
-        ended = bool(self.parts) and all(part.expected and part.expected == part.reached for part in self.parts)
-        if not ended or (self.joining and not self.encoded):
-            return None
-        return Painted(self.fingerprint, self.cache_key, self.files, str(self.parts[-1].reached))
+    def clips(self) -> tuple[Clip, ...]:
+        """The one file of the play."""
+        return (Clip(self.identity.path, self.frame),)
 
-    def take(self, state: str | None) -> None:
-        """Take note of what the cache had: nothing, or the whole play; ``state`` is the scene's after it."""
-        self.taken = state is not None
-        if state:
-            self._whole(self.parts[-1].last, state)
-
-    def take_painted(self, painted: Painted, frames: int) -> None:
-        """Take what an earlier try of the scene painted."""
-        self.before, self.cache_key = painted, painted.cache_key
-        self._whole(frames, painted.state)
-
-    def _whole(self, frames: int, state: str) -> None:
-        self.parts = [Part(self.number, 0, 0, frames, self.path, final=True, reached=state)]
+    @property
+    def rendered(self) -> RenderedPlay | None:
+        """The play's file; None until it is complete."""
+        return self._rendered_as(self.clips) if self.is_verified and self.encoder_ended else None
 
 
-def cut(frames: int, longest: int) -> list[tuple[int, int]]:
-    """Cut a play into equal parts of at most ``longest`` frames; the same on every machine."""
+@dataclass(kw_only=True)
+class ReusedPlay(_SteppedPlay):
+    """A play that was rendered before. It is stepped, as one chunk, to verify the state after it."""
+
+    source: Literal["chunk cache", "earlier attempt"]
+    files: RenderedPlay
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The files of the play, in order."""
+        return self.files.clips
+
+    @property
+    def rendered(self) -> RenderedPlay | None:
+        """The play's files; None until the state after it is verified."""
+        return self.files if self.is_verified else None
+
+
+Play = ChunkedPlay | SingleEncoderPlay | ReusedPlay
+
+
+def reuse_play(
+    identity: PlayIdentity,
+    start: float,
+    frames: int,
+    files: RenderedPlay,
+    source: Literal["chunk cache", "earlier attempt"],
+) -> ReusedPlay:
+    """Return the play of at most so many frames, rendered already."""
+    identity.manim_key = identity.manim_key or files.manim_key
+    chunk = Chunk(0, 0, frames, identity.path, final=True, reached=files.state)
+    return ReusedPlay(identity=identity, start=start, chunks=[chunk], source=source, files=files)
+
+
+def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:
+    """Divide a play into equal chunks of at most ``longest`` frames; the same on every machine."""
     pieces = max(1, -(-frames // longest))
     edges = [frames * piece // pieces for piece in range(pieces + 1)]
     return list(pairwise(edges))
 
 
-def frame_count(scene: Any) -> int:
-    """Count the frames that the compiled play will have at most; one for a frozen wait."""
-    from manim import config
-
-    if scene.is_current_animation_frozen_frame():
-        return 1
-    return len(np.arange(0, scene.get_run_time(scene.animations), 1 / config["frame_rate"]))
-
-
-def fingerprint(scene: Any) -> tuple[Any, ...]:
-    """Describe the compiled play by facts that Manim's cache key contains: other facts, another key."""
-    run_times = sorted(animation.run_time for animation in scene.animations)
-    return (*run_times, len(scene.mobjects), points_fingerprint(scene.mobjects))
-
-
-def manim_cache_key(scene: Any) -> str:
-    """Compute Manim's cache key of the compiled play."""
-    from manim._config.video_encoder import video_encoder_fingerprint
-    from manim.utils.hashing import get_hash_from_play_call
-
-    key: str = get_hash_from_play_call(
-        scene,
-        scene.renderer.camera,
-        scene.animations,
-        scene.mobjects,
-        backend="cairo",
-        encoder_fingerprint=video_encoder_fingerprint(scene.session_spec.video_encoder),
-        renderer_state=(),
+def describe_play(play: Play) -> PlayReport:
+    """Return what ``result.json`` says of the play."""
+    drawn = [] if isinstance(play, ReusedPlay) else play.chunks
+    cached = play.frame if isinstance(play, ReusedPlay) and play.source == "chunk cache" else 0
+    encoder = [play.encode_s] if isinstance(play, SingleEncoderPlay) else []
+    return PlayReport(
+        number=play.identity.number,
+        start_s=round(play.start, 3),
+        frames=play.frame,
+        cached=cached + sum(chunk.cached for chunk in drawn),
+        source=play.source if isinstance(play, ReusedPlay) else "drawn",
+        chunks=len(drawn),
+        processes=len(drawn) + len(encoder),
+        draw_s=round(sum(chunk.draw_s for chunk in drawn), 3),
+        encode_s=round(sum(chunk.encode_s for chunk in drawn) + sum(encoder), 3),
     )
-    return key

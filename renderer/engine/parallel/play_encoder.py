@@ -1,62 +1,67 @@
-"""A forked child: encodes a long play that several painters paint, or finds it in the cache."""
+"""The forked process that encodes a play which several chunk renderers draw, or finds the play in the chunk cache."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from renderer.engine.adapter.state_digest import state_digest
+from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import Keeping, static_picture
-from renderer.engine.parallel.child import Child
-from renderer.engine.parallel.frame_buffers import Joining
-from renderer.engine.parallel.play import Play
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.forked_delegate import ForkedDelegate
+from renderer.engine.parallel.messages import ChunksEncoded, PlayEncoded, PlayFound, PlayMayBeCached, PlayMissed
+from renderer.engine.parallel.play import SingleEncoderPlay
 from renderer.video.frame import Pixels
 from renderer.video.pyav_encoder import PyAVEncoder
 
 
-class PlayEncoder(Child):
-    """The crew of that child. Where there is a cache it steps to the end of the play first, to learn the key."""
+class PlayEncoder(ForkedDelegate):
+    """The RenderDelegate of that process. With a cache it first steps to the end of the play, to learn its key."""
 
-    paints = False
+    draws = False
 
-    def __init__(self, scene: Any, play: Play, pipe: int, joining: Joining, keeping: Keeping | None) -> None:
+    def __init__(self, scene: Scene, play: SingleEncoderPlay, pipe: int, entry: Keeping | None) -> None:
         super().__init__(scene, play, pipe)
-        self._joining, self._keeping = joining, keeping
+        self._buffers, self._entry = play.buffers, entry
         self._frames = 0
 
     def begin(self) -> None:
-        """Encode at once, where there is no key to learn; otherwise go on with the scene."""
-        if not self._keeping:
+        """Encode at once where there is no key to learn; otherwise go on with the scene."""
+        if not self._entry:
             self._encode()
         self.begin_play()
 
-    def static_image(self, painted: Pixels | None) -> None:  # noqa: ARG002
-        """Take note of what stands still."""
-        if self._keeping:
-            self._keeping.start_from(static_picture(self._scene))
+    def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
+        """Add what stands still to the key."""
+        if self._entry:
+            self._entry.start_from(static_picture(self._scene))
 
-    def frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
-        """Take note of what the frame shows; after the first, tell whether the play may be there."""
-        if self._keeping:
-            self._keeping.add(repeat)
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
+        """Add what the frame shows to the key; after the first one report whether the cache may have the play."""
+        if self._entry:
+            self._entry.add(repeat)
             if not self._frames:
-                self._tell(likely=self._keeping.likely())
+                self._send(PlayMayBeCached(self._entry.likely()))
         self._frames += repeat
 
     def end_play(self) -> None:
-        """Take the play from the cache, or encode what the painters paint."""
-        if self._keeping and self._keeping.take():
-            self._tell(taken=state_digest(self._scene), frames=self._frames, cached=self._frames)
+        """Take the play from the cache, or encode what the chunk renderers draw."""
+        if self._entry and self._entry.take():
+            state = digest_state(self._scene)
+            self._send(PlayFound(self._frames, state.digest, [list(part) for part in state.parts]))
             os._exit(0)
-        self._tell(taken=None)
+        self._send(PlayMissed())
         self._encode()
 
     def _encode(self) -> NoReturn:
         try:
-            encoder = PyAVEncoder(self._play.path, self._scene.session_spec.video_encoder)
-            self._joining.encode(encoder, lambda parts: self._tell(joined=parts))
-            if self._keeping:
-                self._keeping.keep()
-        except BaseException as error:  # noqa: BLE001  # the parent says it
-            self.failed(error)
+            spec = self._scene.session_spec.video_encoder
+            assert spec  # noqa: S101  # for the type checker: a video is made
+            encoder = PyAVEncoder(self._play.identity.path, spec)
+            encode_s = self._buffers.encode_chunks(encoder, lambda chunks: self._send(ChunksEncoded(chunks)))
+            if self._entry:
+                self._entry.keep()
+            self._send(PlayEncoded(encode_s))
+        except BaseException as error:  # noqa: BLE001  # the parent raises it
+            self.report_failure(error)
         os._exit(0)

@@ -1,187 +1,238 @@
-"""The crew of the stepping parent: forks a painter at each part of each play, and checks that it went the same way."""
+"""Steps a scene, divides its plays into chunks, and has a process forked for each where it begins."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
 from renderer.engine.abort import Unfit
-from renderer.engine.adapter.state_digest import state_digest
+from renderer.engine.adapter.play_key import Fingerprint, compute_fingerprint, compute_manim_key, count_frames
+from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import static_picture
 from renderer.engine.guards.pixel_access import released_pixels
-from renderer.engine.parallel.frame_buffers import Joining, part_length
-from renderer.engine.parallel.monitor import Watch
-from renderer.engine.parallel.plan import Forks, Plan
-from renderer.engine.parallel.play import Painted, Part, Play, cut, fingerprint, frame_count, manim_cache_key
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.forker import Forker, ParallelOptions
+from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
+from renderer.engine.parallel.monitor import Monitor
+from renderer.engine.parallel.play import (
+    Chunk,
+    ChunkedPlay,
+    Play,
+    PlayIdentity,
+    RenderedPlay,
+    ReusedPlay,
+    SingleEncoderPlay,
+    describe_play,
+    divide_frames,
+    reuse_play,
+)
 from renderer.engine.parallel.shared_image import SharedImage
+from renderer.engine.request import PlayReport
 from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
 
+_log = logging.getLogger(__name__)
 
-class Stepper:
-    """Steps the scene through every frame as Manim does; children forked on the way paint."""
 
-    paints = False
+class Scheduler:
+    """The RenderDelegate of the stepping process: the scene goes through every frame as in Manim, and draws none."""
 
-    def __init__(self, scene: Any, plan: Plan) -> None:
-        self._scene, self._plan = scene, plan
-        self._watch = Watch(plan.progress)
-        self._forks = Forks(scene, plan, self._watch)
+    draws = False
+
+    def __init__(self, scene: Scene, options: ParallelOptions) -> None:
+        self._scene, self._options = scene, options
+        self._monitor = Monitor(options.progress)
+        self._forker = Forker(scene, options, self._monitor)
         self._plays: list[Play] = []
-        self._known: dict[tuple[Any, ...], list[Play]] = {}
+        self._known: dict[Fingerprint, list[PlayIdentity]] = {}
 
     @property
     def _play(self) -> Play:
         return self._plays[-1]
 
     def begin_play(self) -> tuple[str, bool]:
-        """Name the segment; fork the painter of its first part, unless Manim would find the play in its cache."""
+        """Return the name of the play's segment, and whether Manim would take it from its own cache.
+
+        Otherwise fork the chunk renderer of the play's first chunk.
+        """
         number = self._scene.renderer.num_plays
         name = f"{number:05}"
-        play = Play(number, name, self._scene.output_plan.segment_path(f"{name}-000"))
-        if repeated := self._repeated(play):
+        identity = PlayIdentity(number, name, self._scene.output_plan.segment_path(f"{name}-000"))
+        if repeated := self._find_repeated(identity):
+            _log.debug("play %d repeats play %d", number, repeated.number)
             return repeated.name, True
+        play = self._divide(identity)
         self._plays.append(play)
-        total = frame_count(self._scene)
-        painted = self._plan.painted.get(number)
-        if painted and painted.fingerprint == play.fingerprint:
-            play.take_painted(painted, total)
-            return play.name, False
-        self._cut(play, total)
-        if play.joining and self._forks.encoder(play):
-            return play.name, False
-        if not play.taken:
-            self._forks.painter(play, play.parts[0])
-        return play.name, False
+        if isinstance(play, SingleEncoderPlay):
+            if self._forker.fork_play_encoder(play):
+                return name, False  # this process is the encoder
+            if play.found:
+                play = self._take_from_cache(play, play.found)
+        if not isinstance(play, ReusedPlay):
+            self._forker.fork_chunk_renderer(play, play.chunks[0])
+        return name, False
 
-    def _cut(self, play: Play, total: int) -> None:
-        """Divide the play among painters."""
-        longest = self._plan.longest or total
-        if (self._plan.one_encoder or total <= longest) and self._is_long(total):
-            longest = self._joined(play, total)
-        for old in self._plan.hashes.glob(f"{play.name}-*") if self._plan.hashes else ():
-            old.unlink()  # of an earlier try, which may have had other parts
-        for index, (first, last) in enumerate(cut(total, longest)):
-            path = play.path if play.joining else play.path.with_stem(f"{play.name}-{index:03}")
-            hashes = self._plan.hashes and self._plan.hashes / f"{play.name}-{index:03}"
-            play.parts.append(Part(play.number, index, first, last, path, final=last == total, hashes=hashes))
-        if len(play.parts) > 1:
-            camera = self._scene.renderer.camera
-            play.static = SharedImage((camera.pixel_height, camera.pixel_width, 4), self._plan.process.create_pipe())
+    def _divide(self, identity: PlayIdentity) -> Play:
+        """Return the play, divided into chunks unless an earlier attempt has rendered it."""
+        frames, start = count_frames(self._scene), self._scene.renderer.time
+        rendered = self._options.rendered.get(identity.number)
+        if rendered and rendered.fingerprint == identity.fingerprint:
+            return reuse_play(identity, start, frames, rendered, "earlier attempt")
+        buffers, max_frames = None, self._options.max_chunk_frames or frames
+        if (self._options.single_encoder or frames <= max_frames) and self._is_long(frames):
+            buffers, max_frames = self._make_buffers(frames)
+        chunks = self._make_chunks(identity, divide_frames(frames, max_frames), one_file=buffers is not None)
+        image = self._make_shared_image() if len(chunks) > 1 else None
+        _log.debug(
+            "play %d: at most %d frames from %.3f s, %d chunks%s",
+            *(identity.number, frames, start, len(chunks), " for one encoder" if buffers else ""),
+        )
+        if buffers:
+            return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
+        return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
 
-    def _is_long(self, total: int) -> bool:
-        """Tell whether several painters are worth their forks: the more are idle, the sooner, down to a third."""
-        idle = self._plan.slots.count_free(self._plan.limit)
-        return total > self._plan.whole * 2 / min(max(2, idle), 6)
+    def _is_long(self, frames: int) -> bool:
+        """Return whether several processes are worth their forks: the more slots are free, the sooner."""
+        free = self._options.slots.count_free(self._options.limit)
+        return frames > self._options.whole_play_frames * 2 / min(max(2, free), 6)
 
-    def _joined(self, play: Play, total: int) -> int:
-        """Have several painters paint for the play's one encoder, where they can; give the most frames of a part."""
-        spec = self._scene.session_spec.video_encoder
-        longest = min(self._plan.longest or total, part_length(spec, total, self._plan.limit) or total)
-        if longest == total:
-            return total
-        buffers = min(self._plan.limit + 1, -(-total // longest))
-        play.joining = Joining(spec, longest, buffers, self._plan.process.create_pipe())
-        return longest
+    def _make_buffers(self, frames: int) -> tuple[FrameBuffers | None, int]:
+        """Return buffers for one encoder of the play, where several processes can draw it, and the most frames."""
+        spec, limit = self._scene.session_spec.video_encoder, self._options.limit
+        assert spec  # noqa: S101  # for the type checker: a video is made
+        length = choose_chunk_length(spec, frames, limit) or frames
+        length = min(self._options.max_chunk_frames or frames, length)
+        if length == frames:
+            return None, frames
+        count = min(limit + 1, -(-frames // length))
+        return FrameBuffers(spec, length, count, self._options.process.create_pipe()), length
 
-    def _repeated(self, play: Play) -> Play | None:
-        """Find the earlier play whose segment Manim would take again. Only equal fingerprints need its slow key."""
+    def _make_shared_image(self) -> SharedImage:
+        camera = self._scene.renderer.camera
+        return SharedImage((camera.pixel_height, camera.pixel_width, 4), self._options.process.create_pipe())
+
+    def _make_chunks(self, identity: PlayIdentity, ranges: list[tuple[int, int]], *, one_file: bool) -> list[Chunk]:
+        folder, chunks = self._options.frame_hashes, []
+        for old in folder.glob(f"{identity.name}-*") if folder else ():
+            old.unlink()  # of an earlier attempt, which may have had other chunks
+        for index, (first, last) in enumerate(ranges):
+            name = f"{identity.name}-{index:03}"
+            path = identity.path if one_file else identity.path.with_stem(name)
+            final = index == len(ranges) - 1
+            chunks.append(Chunk(index, first, last, path, final=final, hashes=folder / name if folder else None))
+        return chunks
+
+    def _take_from_cache(self, play: SingleEncoderPlay, found: RenderedPlay) -> ReusedPlay:
+        """Put the found play in the place of the one that would have been drawn."""
+        play.buffers.close(0)
+        if play.static_image:
+            play.static_image.close()
+        reused = reuse_play(play.identity, play.start, play.chunks[-1].last, found, "chunk cache")
+        self._plays[-1] = reused
+        return reused
+
+    def _find_repeated(self, identity: PlayIdentity) -> PlayIdentity | None:
+        """Find the earlier play whose segment Manim would use again. Only equal fingerprints need its slow key."""
         from manim import config
 
         if config["disable_caching"]:
             return None
-        play.fingerprint = fingerprint(self._scene)
-        alike = self._known.setdefault(play.fingerprint, [])
+        identity.fingerprint = compute_fingerprint(self._scene)
+        alike = self._known.setdefault(identity.fingerprint, [])
         if alike:
-            play.cache_key = manim_cache_key(self._scene)
+            identity.manim_key = compute_manim_key(self._scene)
             for earlier in alike:
-                self._watch.until(lambda earlier=earlier: earlier.cache_key is not None)  # type: ignore[misc]
-                if earlier.cache_key == play.cache_key:
-                    _refuse_painted_keys(self._scene)
+                self._monitor.wait_until(lambda earlier=earlier: earlier.manim_key is not None)  # type: ignore[misc]
+                if earlier.manim_key == identity.manim_key:
+                    _refuse_drawn_keys(self._scene)
                     return earlier
-        alike.append(play)
+        alike.append(identity)
         return None
 
-    def static_image(self, painted: Pixels | None) -> Pixels | None:  # noqa: ARG002
-        """Nothing is painted here; take note of what the painter of the play's first part paints."""
-        if self._plan.cache and self._play.static and not self._play.joining:
+    def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
+        """Digest what stands still: chunks after the first one need it for their cache keys."""
+        play = self._play
+        if self._options.cache and isinstance(play, ChunkedPlay) and play.static_image:
             with released_pixels(self._scene.renderer.camera):
-                self._play.static_picture = static_picture(self._scene)
-        return None
+                play.static_digest = static_picture(self._scene)
 
     def before_frame(self) -> None:
-        """Fork where a part begins."""
-        part = self._play.part
-        if part.first and part.first == self._play.frame:
-            self._forks.painter(self._play, part)
+        """Fork a chunk renderer where a chunk begins within the play."""
+        play, chunk = self._play, self._play.current_chunk
+        if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay):
+            self._forker.fork_chunk_renderer(play, chunk)
 
-    def frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
-        """Count; note the state at the end of a part."""
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
+        """Count the frame; digest the scene's state at the end of a chunk."""
         if repeat < 1:
-            raise Unfit("a wait is too short for one frame")
-        play, part = self._play, self._play.part
+            raise Unfit("a wait is shorter than one frame")
+        play, chunk = self._play, self._play.current_chunk
         play.frame += repeat
-        part.frames += repeat
-        if not part.final and play.frame == part.last:
-            self._expect(part)
+        chunk.frames += repeat
+        if not chunk.final and play.frame == chunk.last:
+            self._expect(chunk)
 
     def end_play(self) -> None:
-        """Note the state at the end of the play; forget the parts that a stop condition left out."""
+        """Digest the scene's state at the end of the play; drop the chunks that a stop condition left out."""
         play = self._play
-        play.parts = [part for part in play.parts if part.frames]
-        if play.parts[-1].expected is None:
-            self._expect(play.parts[-1])
-        if play.static:
-            play.static.close()
-            play.static = None
-        if play.joining:
-            play.joining.end(len(play.parts))
+        play.chunks = [chunk for chunk in play.chunks if chunk.frames]
+        if play.chunks[-1].expected is None:
+            self._expect(play.chunks[-1])
+        if isinstance(play, ReusedPlay):
+            self._monitor.count_frames(play.frame, cached=play.frame if play.source == "chunk cache" else 0)
+        elif play.static_image:
+            play.static_image.close()
+            play.static_image = None
+        if isinstance(play, SingleEncoderPlay):
+            play.buffers.close(len(play.chunks))
         play.ended = True
-        if play.before:
-            self._watch.count(play.frame)
 
-    def failed(self, error: BaseException) -> None:
-        """Nothing to do: the file writer is told to abort."""
+    def report_failure(self, error: BaseException) -> None:
+        """Do nothing: Manim asks the file writer to abort."""
 
-    def finish(self) -> dict[str, list[Clip]]:
-        """Wait for all painters; return the clips of each segment in order."""
-        self._watch.total = sum(play.frame for play in self._plays)
-        self._watch.finish()
+    def finish(self) -> dict[str, tuple[Clip, ...]]:
+        """Wait for all processes; return the clips of each segment, by the segment's path."""
+        self._monitor.total = sum(play.frame for play in self._plays)
+        self._monitor.wait_for_all()
         segment_path = self._scene.output_plan.segment_path
-        return {
-            str(segment_path(play.name)): [Clip(part.path, part.frames) for part in play.files] for play in self._plays
-        }
+        return {str(segment_path(play.identity.name)): play.clips for play in self._plays}
 
     @property
-    def painted(self) -> dict[int, Painted]:
-        """The plays that are painted whole, by number."""
-        return {play.number: painted for play in self._plays if (painted := play.painted)}
+    def rendered_plays(self) -> dict[int, RenderedPlay]:
+        """The plays that are rendered completely, by number."""
+        return {play.identity.number: rendered for play in self._plays if (rendered := play.rendered)}
+
+    @property
+    def play_reports(self) -> list[PlayReport]:
+        """What result.json says of the plays, in order."""
+        return [describe_play(play) for play in self._plays]
 
     @property
     def cached(self) -> int:
-        """Count the frames that were not painted, but found in the cache."""
-        return self._watch.cached
+        """How many frames were found in the chunk cache."""
+        return self._monitor.cached
 
-    def wait(self) -> None:
-        """Wait for what is being painted."""
-        self._watch.finish()
+    def wait_for_processes(self) -> None:
+        """Wait for what is being drawn, between two plays."""
+        with self._options.process.stops.recording():
+            self._monitor.wait_for_all()
 
     def settle(self) -> None:
-        """After an error of the scene hear the painters of the plays before it: one may tell that the error is ours."""
+        """After an error of the scene, hear the processes of the plays before it: one may report an error of ours."""
         if self._plays and not self._play.ended:
-            self._watch.abort(self._play)
-        self._watch.finish()
+            self._monitor.kill(self._play)
+        self._monitor.wait_for_all()
 
     def abort(self) -> None:
-        """End all painters."""
-        self._watch.abort()
+        """Kill all processes."""
+        self._monitor.kill()
 
-    def _expect(self, part: Part) -> None:
-        part.expected = state_digest(self._scene)
-        self._watch.check(part)
+    def _expect(self, chunk: Chunk) -> None:
+        chunk.expected = digest_state(self._scene)
+        self._monitor.verify(self._play, chunk)
 
 
-def _refuse_painted_keys(scene: Any) -> None:
-    """Refuse to compare keys that contain painted pixels, which the parent does not have."""
+def _refuse_drawn_keys(scene: Scene) -> None:
+    """Raise Unfit where Manim's keys contain drawn pixels, which the stepping process does not have."""
     family = scene.get_mobject_family_members()
     if any("camera" in vars(member) or getattr(member, "background_image", None) is not None for member in family):
-        raise Unfit("only the painted pictures could tell whether two of its plays are the same")
+        raise Unfit("only its drawn frames show whether two of its plays are the same")

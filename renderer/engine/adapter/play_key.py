@@ -1,0 +1,69 @@
+"""What tells the compiled plays of a scene apart: Manim's own cache key, which is slow, and a quick fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from manim import Mobject as ManimMobject
+
+from renderer.engine.manim_types import Mobject, Scene
+
+Fingerprint = tuple[float, ...]
+
+
+def count_frames(scene: Scene) -> int:
+    """Return the most frames that the compiled play can have; one for a wait that stands still."""
+    from manim import config
+
+    if scene.is_current_animation_frozen_frame():
+        return 1
+    return len(np.arange(0, scene.get_run_time(scene.animations), 1 / config["frame_rate"]))
+
+
+def compute_fingerprint(scene: Scene) -> Fingerprint:
+    """Return facts about the compiled play that Manim's cache key contains: other facts, another key."""
+    run_times = sorted(animation.run_time for animation in scene.animations)
+    return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects))
+
+
+def _hash_points(mobjects: Iterable[Mobject]) -> int:
+    """Return the sum of hashes of the points of all mobjects and their submobjects, independent of their order.
+
+    It is zero where Manim's own key does not contain all points: Manim leaves out an attribute ``background``, and the
+    second of two mobjects that are equal.
+    """
+    total = 0
+    for mobject in mobjects:
+        for member in iterate_family(mobject):
+            has_own_hash = type(member).__hash__ is not object.__hash__
+            if isinstance(vars(member).get("background"), ManimMobject) or has_own_hash:
+                return 0
+            total += hash(member.points.tobytes())
+    return total
+
+
+def iterate_family(mobject: Mobject) -> Iterable[Mobject]:
+    """Yield the mobject and all below it, without Manim's removal of those that appear twice."""
+    stack = [mobject]
+    while stack:
+        member = stack.pop()
+        yield member
+        stack.extend(reversed(member.submobjects))
+
+
+def compute_manim_key(scene: Scene) -> str:
+    """Return Manim's cache key of the compiled play."""
+    from manim._config.video_encoder import video_encoder_fingerprint
+    from manim.utils.hashing import get_hash_from_play_call
+
+    key: str = get_hash_from_play_call(
+        scene,
+        scene.renderer.camera,
+        scene.animations,
+        scene.mobjects,
+        backend="cairo",
+        encoder_fingerprint=video_encoder_fingerprint(scene.session_spec.video_encoder),
+        renderer_state=(),
+    )
+    return key

@@ -1,0 +1,82 @@
+"""What chunk renderers and play encoders have in common: they report to the process that forked them, and end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import NoReturn
+
+from backends.errors import OutputError
+from renderer.engine.abort import Unfit
+from renderer.engine.adapter.play_key import compute_manim_key
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.messages import ErrorKind, ErrorRaised, LogLine, ManimKeyComputed, Message, send
+from renderer.engine.parallel.play import Play
+from renderer.video.errors import EncoderError
+
+MAX_TEXT = 2000  # characters of an error's or a log line's text
+_KINDS: dict[type[BaseException], ErrorKind] = {
+    EncoderError: "encoder",
+    OutputError: "output",
+    MemoryError: "memory",
+    Unfit: "unfit",
+}
+
+
+class ForkedDelegate:
+    """The RenderDelegate of a forked process, which reports by messages. It never returns to the scene's own code."""
+
+    def __init__(self, scene: Scene, play: Play, pipe: int) -> None:
+        self._scene, self._play, self._pipe = scene, play, pipe
+
+    def begin_play(self) -> tuple[str, bool]:
+        """Go on with the play that the parent has named; report Manim's cache key of it if the parent may need it."""
+        identity = self._play.identity
+        if identity.fingerprint and not identity.manim_key:
+            self._send(ManimKeyComputed(compute_manim_key(self._scene)))
+        return identity.name, False
+
+    def before_frame(self) -> None:
+        """Do nothing."""
+
+    def report_failure(self, error: BaseException) -> NoReturn:
+        """Report what went wrong, and end the process."""
+        kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "raised")
+        text = str(error) if kind != "raised" else f"{type(error).__name__}: {error}"
+        self._send(ErrorRaised(kind, text[:MAX_TEXT], getattr(error, "hint", None)))
+        os._exit(1)
+
+    def _send(self, message: Message) -> None:
+        send(self._pipe, message)
+
+    def finish(self) -> NoReturn:
+        """Never called: a forked process ends before the scene does."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Do nothing: a forked process has no processes to end."""
+
+
+class _PipeHandler(logging.Handler):
+    def __init__(self, pipe: int) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()[:MAX_TEXT]
+        send(self._pipe, LogLine(record.name, record.levelno, text, record.created, os.getpid()))
+
+
+def forward_logs(pipe: int) -> None:
+    """Send what this forked process logs to its parent, which logs it: its own output is dropped."""
+    logger = logging.getLogger("renderer")
+    logger.handlers, logger.propagate = [_PipeHandler(pipe)], False
+
+
+def log_forwarded(line: LogLine) -> None:
+    """Log a line that a forked process has sent."""
+    logger = logging.getLogger(line.logger)
+    if logger.isEnabledFor(line.level):
+        level = logging.getLevelName(line.level)
+        fields = {"name": line.logger, "levelno": line.level, "levelname": level, "msg": line.text}
+        logger.handle(logging.makeLogRecord({**fields, "created": line.created, "process": line.pid}))

@@ -1,0 +1,132 @@
+"""Forks the processes of one scene at the moment from which they go on with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from renderer.engine.abort import Unfit
+from renderer.engine.adapter.renderer import replace_delegate
+from renderer.engine.cache.entry import Keeping
+from renderer.engine.cache.store import ChunkCache
+from renderer.engine.guards.pixel_access import release_pixels
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.chunk_renderer import ChunkRenderer
+from renderer.engine.parallel.forked_delegate import forward_logs
+from renderer.engine.parallel.monitor import Monitor
+from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, RenderedPlay, SingleEncoderPlay
+from renderer.engine.parallel.play_encoder import PlayEncoder
+from renderer.engine.process.scene_process import SceneProcess, discard_output
+from renderer.engine.process.slots import ProcessSlots
+from renderer.engine.request import Progress
+from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelOptions:
+    """How to render one scene in parallel. ``process`` is the process that steps it.
+
+    At most ``limit`` of the ``slots``, which all scenes of a worker share, are used. A chunk has at most
+    ``max_chunk_frames``; None: a whole play. With ``single_encoder`` each play has one encoder for all its chunks; a
+    play of one chunk may have one, too. A play of up to ``whole_play_frames`` is drawn by one process then, or fewer
+    frames where slots are free. ``frame_hashes`` is a folder for a hash of each frame, ``open_encoder`` opens the
+    encoder of a chunk, and ``rendered`` are plays, by number, that an earlier attempt has rendered.
+    """
+
+    process: SceneProcess
+    slots: ProcessSlots
+    limit: int
+    max_chunk_frames: int | None
+    single_encoder: bool = False
+    whole_play_frames: int = 0
+    progress: Progress | None = None
+    frame_hashes: Path | None = None
+    open_encoder: OpenEncoder = PyAVEncoder
+    cache: ChunkCache | None = None
+    rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
+
+
+class Forker:
+    """Forks chunk renderers and play encoders, and has the monitor watch them.
+
+    In the new process each method returns to the scene's code, which goes on with another RenderDelegate.
+    """
+
+    def __init__(self, scene: Scene, options: ParallelOptions, monitor: Monitor) -> None:
+        self._scene, self._options, self._monitor = scene, options, monitor
+        cache = options.cache
+        self._cache_settings = repr((cache.versions, scene.session_spec.video_encoder)) if cache else ""
+
+    def fork_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
+        """Fork the process that draws the chunk, when a slot and a buffer are free."""
+        if isinstance(play, SingleEncoderPlay):
+            single = play
+            self._monitor.wait_until(lambda: chunk.index < single.chunks_encoded + single.buffers.count)
+        slot = self._monitor.wait_for_slot(self._options.slots, self._options.limit)
+        try:
+            pipe = self._fork(play, chunk)
+        except Unfit:
+            os.close(slot)  # other scenes may use it
+            raise
+        if pipe is not None:
+            self._become_chunk_renderer(play, chunk, pipe)
+            return
+        os.close(slot)
+        if not chunk.first and play.static_image:
+            play.static_image.leave_to_child()
+
+    def fork_play_encoder(self, play: SingleEncoderPlay) -> bool:
+        """Fork the play's encoder; return True in that process.
+
+        When this returns in the parent, ``play.cache_answer`` is known, if there is a cache.
+        """
+        self._monitor.wait_until(lambda: self._monitor.encoders < self._options.limit)
+        if (pipe := self._fork(play, None)) is not None:
+            self._become_play_encoder(play, pipe)
+            return True
+        if self._options.cache:
+            self._monitor.wait_until(lambda: play.cache_answer in {CacheAnswer.MISS, CacheAnswer.HIT})
+        return False
+
+    def _fork(self, play: Play, chunk: Chunk | None) -> int | None:
+        """Fork; return in the new process the pipe to its parent, and None in the parent."""
+        read, write = self._options.process.create_pipe()
+        pid = self._options.process.fork()
+        if not pid:
+            discard_output()
+            forward_logs(write)
+            release_pixels(self._scene.renderer.camera)
+            return write
+        os.close(write)
+        what = "the encoder" if chunk is None else f"chunk {chunk.index} (frames {chunk.first} to {chunk.last})"
+        _log.debug("forked process %d for %s of play %d", pid, what, play.identity.number)
+        self._monitor.add(pid, read, play, chunk)
+        return None
+
+    def _become_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk, pipe: int) -> None:
+        open_encoder, entry = self._options.open_encoder, None
+        if isinstance(play, SingleEncoderPlay):
+            buffers = play.buffers
+            open_encoder = lambda *_: buffers.open_writer(chunk.index)  # noqa: E731
+        else:
+            entry = self._cache_entry(chunk.path)
+        delegate = ChunkRenderer(self._scene, self._options.process, play, chunk, pipe, open_encoder, entry)
+        replace_delegate(self._scene, delegate)
+        if chunk.first:
+            delegate.start_inside_play()
+        else:
+            delegate.begin_play()
+
+    def _become_play_encoder(self, play: SingleEncoderPlay, pipe: int) -> None:
+        delegate = PlayEncoder(self._scene, play, pipe, self._cache_entry(play.identity.path))
+        replace_delegate(self._scene, delegate)
+        delegate.begin()
+
+    def _cache_entry(self, target: Path) -> Keeping | None:
+        cache = self._options.cache
+        return Keeping(self._scene, cache, self._cache_settings, target) if cache else None
