@@ -68,3 +68,19 @@ def test_pages_that_messages_name_exist() -> None:
             if path.suffix in {".py", ".j2"} or path.name == "Dockerfile":
                 for page in re.findall(r"(?<![\w./-])docs/[\w/-]+\.md", path.read_text("utf-8")):
                     assert (ROOT / page).exists(), f"{path} names {page}"
+
+
+def test_files_that_developer_pages_name_exist() -> None:
+    engine = ROOT / "renderer" / "engine"
+    for page in (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+        for name in re.findall(r"`((?:[\w-]+/)+(?:[\w-]+\.\w+)?)`", page.read_text("utf-8")):
+            assert (ROOT / name).exists() or (engine / name).exists(), f"{page.name} names {name}"
+
+
+def test_the_architecture_has_every_folder() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for top in ("backends", "renderer"):
+        for file in (ROOT / top).rglob("__init__.py"):
+            folder = file.parent.relative_to(ROOT).as_posix()
+            in_words = ("renderer/cli/",)  # its folders are named in the row above them
+            assert f"| `{folder}/` |" in page or folder.startswith(in_words), f"architecture.md lacks {folder}/"

@@ -16,11 +16,12 @@ from pydantic.fields import FieldInfo
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.gpus.catalog import GPUS
 from backends.modal.observe import prices
+from backends.option_types import format_duration, format_size, option_info
 from renderer import cli, config
 from renderer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-UNITS = {"time": ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")), "size": ((1024, "Gi"), (1, "Mi"))}
+FORMATS: Mapping[str, Callable[[Any], str]] = {"time": format_duration, "size": format_size}
 KINDS = (
     (r"\bdict\b", "KEY=VALUE"),
     (r"\btuple\b", "list"),
@@ -134,23 +135,19 @@ def _fields() -> dict[str, FieldInfo]:
     return found
 
 
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-
-
 def _flag(key: str, info: FieldInfo) -> str:
-    flags = _extra(info).get("flags")
-    if "." in key:
-        return f"`{flags[0]}`" if flags else "none"
-    return f"`{flags[0]}`" if flags else f"`--{key.replace('_', '-')}`"
+    option = option_info(info)
+    if option and option.flags:
+        return f"`{option.flags[0]}`"
+    return "none" if "." in key else f"`--{key.replace('_', '-')}`"
 
 
 def _type(info: FieldInfo) -> str:
     """Return how the value is written, by the words of "Values" on the page."""
     choices = " \\| ".join(f"`{choice}`" for choice in _choices(info.annotation))
-    metavar, text = str(_extra(info).get("value", "")), str(info.annotation)
-    by_metavar = {"TIME": "time", "SIZE": "size", "WxH": "WxH in pixels"}.get(metavar)
-    return choices or by_metavar or next(shown for pattern, shown in KINDS if re.search(pattern, text))
+    option, text = option_info(info), str(info.annotation)
+    by_form = {"TIME": "time", "SIZE": "size", "WxH": "WxH in pixels"}.get(option.value if option else "")
+    return choices or by_form or next(shown for pattern, shown in KINDS if re.search(pattern, text))
 
 
 def _choices(annotation: Any) -> list[Any]:
@@ -164,10 +161,8 @@ def _default(info: FieldInfo, kind: str) -> str:
     value = info.default
     if value is None or value is False or value in ({}, ()):
         return ""
-    if kind in UNITS:
-        factor, unit = next((factor, unit) for factor, unit in UNITS[kind] if value % factor == 0)
-        return f"`{value / factor:g}{unit}`"
-    return f"`{value:g}`" if isinstance(value, (int, float)) and not isinstance(value, bool) else f"`{value}`"
+    shown = FORMATS.get(kind, str)(value)
+    return f"`{shown.removesuffix('.0')}`"
 
 
 if __name__ == "__main__":
