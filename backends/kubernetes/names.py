@@ -1,4 +1,4 @@
-"""Names, labels and paths that the client, the templates and the pod agree on."""
+"""Names, labels and paths that the client, the templates and the pod share."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ ANNOTATION_DIGEST = "manim-renderer/digest"
 ANNOTATION_UNITS = "manim-renderer/units"
 ANNOTATION_STORE = "manim-renderer/store"
 ANNOTATION_CANCELLED = "manim-renderer/cancelled"
-INDEX = "batch.kubernetes.io/job-completion-index"
-FAILURES = "batch.kubernetes.io/job-index-failure-count"
+ANNOTATION_INDEX = "batch.kubernetes.io/job-completion-index"
+ANNOTATION_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 GPU_PRODUCT = "nvidia.com/gpu.product"
 MANAGER = "renderer"
 
 INPUTS = PurePosixPath("/inputs")  # the ConfigMap
 WORK = PurePosixPath("/work")  # scratch disk; outputs in /work/units/INDEX
-STORE = PurePosixPath("/store")  # the claim of pvc://
-READY = WORK / "ready"  # exists when outputs wait to be collected: the readiness probe
-NOT_YET = 75  # the exit code, EX_TEMPFAIL, of a command in the pod that comes too early
-UNITS = "units"  # the folder of outputs, in the pod as in a store
-HELPER = "files"  # the component of pods that mount a job's claim
+STORE = PurePosixPath("/store")  # the PVC of a pvc:// store
+READY = WORK / "ready"  # exists while outputs wait to be downloaded: the readiness probe looks for it
+NOT_READY_EXIT_CODE = 75  # EX_TEMPFAIL: a command in the pod was called too early
+UNITS = "units"  # the folder of outputs, in the pod and in a store
+TRANSFER_COMPONENT = "files"  # the component and the container of transfer pods
 TASK_KEY = "task.json"
 BUNDLE_KEY = "bundle.tar.zst"
 STORE_ENV_PREFIX = "RENDERER_STORE_"  # variables of the store's Secret, hidden from the render
 
 
 def inputs_name(job: str) -> str:
-    """Name the ConfigMap with a job's inputs."""
+    """Return the name of the ConfigMap with a job's inputs."""
     return f"{job}-inputs"
 
 
-def helpers(job: str) -> str:
-    """Select a job's helper pods; a client that was killed leaves them."""
-    return f"{LABEL_JOB}={job},{LABEL_COMPONENT}={HELPER}"
+def transfer_pod_selector(job: str) -> str:
+    """Return the label selector of a job's transfer pods; a client that was killed leaves them behind."""
+    return f"{LABEL_JOB}={job},{LABEL_COMPONENT}={TRANSFER_COMPONENT}"
 
 
-def labels(job: str, component: str = "render") -> dict[str, str]:
-    """Give the labels by which everything of a job is found."""
+def job_labels(job: str, component: str = "render") -> dict[str, str]:
+    """Return the labels of everything that belongs to a job."""
     return {LABEL_APP: APP, LABEL_JOB: job, LABEL_COMPONENT: component, LABEL_MANAGED: MANAGER}

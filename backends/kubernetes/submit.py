@@ -1,38 +1,41 @@
-"""Creates a job: asks first, creates then, and leaves nothing behind when something fails on the way."""
+"""Creates a job: the server validates it first, and after an error nothing is left behind."""
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from backends.errors import BackendError
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
-from backends.kubernetes.client.client import Api, Object
-from backends.kubernetes.client.errors import ApiError, allowing
-from backends.kubernetes.client.paths import RUNTIME_CLASSES, core, jobs
-from backends.kubernetes.manifests import store_uri
+from backends.kubernetes.client.client import Api
+from backends.kubernetes.client.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from backends.kubernetes.client.paths import RUNTIME_CLASSES, core_path, jobs_path
 from backends.kubernetes.manifests.job import KubernetesRequest
+from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.manifests.templates import Manifest
-from backends.kubernetes.observe import unit_pods
-from backends.kubernetes.observe.reflector import Pods
-from backends.kubernetes.observe.snapshot import JobView
-from backends.kubernetes.observe.status import read as read_status
-from backends.kubernetes.transfer import helper_pod
+from backends.kubernetes.observe.job import Job, parse_job
+from backends.kubernetes.observe.pod import select_latest
+from backends.kubernetes.observe.reflector import PodReflector
+from backends.kubernetes.observe.snapshot import JobSnapshot
+from backends.kubernetes.observe.status import read_status
+from backends.kubernetes.transfer.transfer_pod import run_transfer_pod, upload_file
 from backends.models import Bundle, JobHandle, JobState
 from backends.storage import Storage
 
+logger = logging.getLogger(__name__)
+
 NVIDIA_CLASS = "nvidia"
-GONE_S = 60.0
-PAUSE_S = 0.1
+DELETION_TIMEOUT_S = 60.0
+POLL_INTERVAL_S = 0.1
 
 
-def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
-    """Use the RuntimeClass nvidia where the cluster has it; without the right to look, the node's default is used."""
-    if not request.find_class:
+def resolve_runtime_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
+    """Return the request with the RuntimeClass nvidia, where the cluster has it and lets the user see it."""
+    if not request.detect_runtime_class:
         return request
     try:
         api.get(f"{RUNTIME_CLASSES}/{NVIDIA_CLASS}")
@@ -41,96 +44,89 @@ def find_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
     return request.with_runtime_class(NVIDIA_CLASS)
 
 
-def create(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Object:
-    """Create the Job and its inputs, or give the same job that is there already. Raises ApiError, BackendError."""
-    with_class = threads.start(lambda: find_class(api, request))
-    _ask(api, namespace, request.job)
-    request = with_class.result()
+def create_job(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Job:
+    """Create the Job and its inputs and return it, or the same Job if it exists. Raises ApiError, BackendError."""
+    resolved = threads.start_thread(lambda: resolve_runtime_class(api, request))
+    with suppress(AlreadyExistsError):  # it was valid once
+        api.create(jobs_path(namespace), request.job, dryRun="All")
+    request = resolved.result()
     if request.upload:
-        put_inputs(api, namespace, request, bundle)
-    job, new = _create_job(api, namespace, request.job)
+        upload_bundle(api, namespace, request, bundle)
+    job, is_new = _create_or_reuse_job(api, namespace, request.job)
     try:
-        _create_inputs(api, namespace, request.inputs, job, new=new)
+        _create_inputs(api, namespace, request.inputs, job, is_new=is_new)
     except BaseException:
-        if new:
+        if is_new:
             with suppress(ApiError, BackendError):
-                api.delete(jobs(namespace, job["metadata"]["name"]), propagationPolicy="Background")
+                api.delete(jobs_path(namespace, job.name), propagationPolicy="Background")
         raise
     return job
 
 
-def _ask(api: Api, namespace: str, manifest: Manifest) -> None:
-    """Let the API server check the Job without creating it. One that is there already passed once."""
-    with allowing("AlreadyExists"):
-        api.create(jobs(namespace), manifest, dryRun="All")
-
-
-def put_inputs(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> None:
-    """Put the bundle where the job will look for it, unless it is there."""
-    where = request.upload
-    if where is None:
+def upload_bundle(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> None:
+    """Upload the bundle to the job's store, if it has one. Raises ApiError, BackendError."""
+    if request.upload is None:
         return
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / names.BUNDLE_KEY
         source.write_bytes(bundle.data)
-        _put(api, namespace, request.job, where, source)
+        _upload(api, namespace, parse_job(request.job), request.upload, source)
 
 
-def _put(api: Api, namespace: str, job: Manifest, where: store_uri.Place, source: Path) -> None:
-    if where.claim:
-        with helper_pod.helper(api, namespace, job, where.claim) as pod:
-            helper_pod.upload(api, namespace, pod, source, f"{where.path}/{names.BUNDLE_KEY}")
+def _upload(api: Api, namespace: str, job: Job, store: StoreFolder, source: Path) -> None:
+    if store.claim:
+        with run_transfer_pod(api, namespace, job, store.claim) as pod:
+            upload_file(api, namespace, pod, source, f"{store.path}/{names.BUNDLE_KEY}")
         return
-    store = Storage(where.in_pod)
-    if store.size(names.BUNDLE_KEY) != source.stat().st_size:
-        store.put(names.BUNDLE_KEY, source)
+    storage, size = Storage(store.uri_in_pod), source.stat().st_size
+    if storage.size(names.BUNDLE_KEY) != size:
+        storage.put(names.BUNDLE_KEY, source)
+        logger.debug("uploaded the bundle, %d bytes", size)
 
 
-def _create_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Object, bool]:
-    """Create it, and tell whether it is new; one of the same name has the same content.
+def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Job, bool]:
+    """Return the Job, and whether it is new.
 
-    That stands for it unless it is over for nothing.
+    A Job of the same name has the same content: it is reused unless it failed, was cancelled or has lost its outputs.
     """
-    path = jobs(namespace, manifest["metadata"]["name"])
-    until = time.monotonic() + GONE_S
+    path = jobs_path(namespace, manifest["metadata"]["name"])
+    until = time.monotonic() + DELETION_TIMEOUT_S
     while time.monotonic() < until:
-        with allowing("AlreadyExists"):
-            return api.create(jobs(namespace), manifest), True
-        with allowing("NotFound", "Conflict"):  # another client may be doing the same
-            existing = api.get(path)
-            if "deletionTimestamp" not in existing["metadata"]:
-                if _worth_keeping(api, namespace, existing):
+        with suppress(AlreadyExistsError):
+            return parse_job(api.create(jobs_path(namespace), manifest)), True
+        with suppress(NotFoundError, ConflictError):  # another client may do the same at this moment
+            existing = parse_job(api.get(path))
+            if not existing.deleted:
+                if _is_reusable(api, namespace, existing):
                     return existing, False
-                only = {"uid": existing["metadata"]["uid"]}
-                api.delete(path, propagationPolicy="Foreground", preconditions=only)
-        time.sleep(PAUSE_S)
+                api.delete(path, propagationPolicy="Foreground", preconditions={"uid": existing.uid})
+        time.sleep(POLL_INTERVAL_S)
     raise BackendError(
-        "the earlier job of the same name does not go away", hint="`renderer delete` it, or give another --name"
+        f"the earlier job of the same name still exists after {DELETION_TIMEOUT_S:.0f} s",
+        hint="delete it with `renderer delete`, or choose another --name",
     )
 
 
-def _worth_keeping(api: Api, namespace: str, job: Object) -> bool:
-    """Whether the same job runs still and may end well, or has its outputs in a store."""
-    annotations: dict[str, Any] = job["metadata"].get("annotations") or {}
-    if names.ANNOTATION_CANCELLED in annotations:
+def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
+    """Return whether the Job may still succeed, or has its outputs in a store."""
+    if job.cancelled:
         return False
-    if unit_pods.condition(job, "Complete"):
-        return names.ANNOTATION_STORE in annotations
-    name = job["metadata"]["name"]
-    handle = JobHandle(names.BACKEND, (api.context.name, namespace, name))
-    view = JobView(job, unit_pods.latest(Pods(api, namespace, name).read()))
-    return read_status(api, namespace, handle, view).state is not JobState.FAILED
+    if job.succeeded:
+        return job.store is not None
+    handle = JobHandle(names.BACKEND, (api.context.name, namespace, job.name))
+    snapshot = JobSnapshot(job, select_latest(PodReflector(api, namespace, job.name).list_pods()))
+    return read_status(api, namespace, handle, snapshot).state is not JobState.FAILED
 
 
-def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Object, *, new: bool) -> None:
-    """Create the ConfigMap as the Job's own, so that it goes with it.
+def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Job, *, is_new: bool) -> None:
+    """Create the ConfigMap as a part of the Job, so that Kubernetes deletes it together with the Job.
 
-    One that is there beside a new Job was an earlier job's, and would go as soon as Kubernetes sees that.
+    One that exists beside a new Job belongs to an earlier Job, and Kubernetes will soon delete it: it is replaced.
     """
-    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [unit_pods.owner(job)]}}
-    with allowing("AlreadyExists"):
-        api.create(core(namespace, "configmaps"), owned)
+    owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [job.owner_reference]}}
+    with suppress(AlreadyExistsError):
+        api.create(core_path(namespace, "configmaps"), owned)
         return
-    if new:
-        api.delete(core(namespace, "configmaps", manifest["metadata"]["name"]))
-        api.create(core(namespace, "configmaps"), owned)
+    if is_new:
+        api.delete(core_path(namespace, "configmaps", manifest["metadata"]["name"]))
+        api.create(core_path(namespace, "configmaps"), owned)

@@ -1,1 +1,1 @@
-"""The connection to the API server."""
+"""The client of the API server."""

@@ -1,6 +1,6 @@
-"""Finds the cluster and the credentials as kubectl does: the official client reads them, the words are ours.
+"""Finds the cluster and the credentials of a context, as kubectl does; the official client reads the files.
 
-What the client says of a broken kubeconfig may quote a token of it: nothing of that is passed on, nor named as a cause.
+The client's messages about a broken kubeconfig may quote a token: ours never repeat them, nor chain them as a cause.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from backends.errors import BackendError, SpecError
 IN_CLUSTER = "in-cluster"
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError)
-_SETUP_HINT = "set KUBECONFIG or --context; `kubectl config get-contexts` lists what there is"
+_SETUP_HINT = "set KUBECONFIG or --context; `kubectl config get-contexts` lists the contexts"
 _LOGIN_HINT = "log in to the cluster again"
 
 
 @dataclass(frozen=True)
 class Context:
-    """One context; ``fill(configuration, folder)`` gives the client's configuration its server and credentials.
+    """One context of the kubeconfig.
 
-    The files that OpenSSL wants are written into the folder. It raises BackendError.
+    ``configure(configuration, folder)`` sets server and credentials of the client's configuration, and writes the files
+    that OpenSSL reads into the folder. It raises BackendError.
     """
 
     name: str
     namespace: str
-    fill: Callable[[Any, str], None]
+    configure: Callable[[Any, str], None]
 
 
 @dataclass(frozen=True)
 class _Kubeconfig:
-    """The files that KUBECONFIG names, laid together; what comes first counts. Tables by name."""
+    """The merged files of KUBECONFIG: the first definition of a name counts. The tables are keyed by name."""
 
     files: str
     merger: Any
@@ -48,12 +49,12 @@ class _Kubeconfig:
     users: dict[str, dict[str, Any]]
 
 
-def load(name: str | None) -> Context:
-    """Find a context, the current one by default. Raises SpecError, BackendError."""
-    found = _read(os.environ.get("KUBECONFIG") or "~/.kube/config")
+def load_context(name: str | None) -> Context:
+    """Return a context, the current one by default. Raises SpecError, BackendError."""
+    found = _read_files(os.environ.get("KUBECONFIG") or "~/.kube/config")
     if not found.contexts and name in {None, IN_CLUSTER} and "KUBERNETES_SERVICE_HOST" in os.environ:
         namespace = POD_NAMESPACE.read_text().strip() if POD_NAMESPACE.exists() else "default"
-        return Context(IN_CLUSTER, namespace, _fill_in_cluster)
+        return Context(IN_CLUSTER, namespace, _configure_in_cluster)
     chosen = name or found.current
     if not chosen:
         raise SpecError(f"no Kubernetes context is set (looked in {found.files})", hint=_SETUP_HINT)
@@ -65,10 +66,10 @@ def load(name: str | None) -> Context:
         wanted = str(context.get(kind) or "")
         if wanted not in known:
             raise SpecError(f"the Kubernetes context {chosen!r} lacks its {kind} {wanted!r}", hint=_SETUP_HINT)
-    return Context(chosen, context.get("namespace") or "default", lambda *into: _fill(found, chosen, *into))
+    return Context(chosen, context.get("namespace") or "default", lambda *target: _configure(found, chosen, *target))
 
 
-def _read(files: str) -> _Kubeconfig:
+def _read_files(files: str) -> _Kubeconfig:
     try:
         from kubernetes.config.config_exception import ConfigException
         from kubernetes.config.kube_config import KubeConfigMerger
@@ -81,9 +82,9 @@ def _read(files: str) -> _Kubeconfig:
         merger = KubeConfigMerger(files)
         if merger.config is None:
             return _Kubeconfig(files, merger, None, {}, {}, {})
-        # Not the client's choice: of several current contexts it takes the last, kubectl the first.
+        # Of several current contexts kubectl takes the first, and the client the last.
         current = next(filter(None, (content.get("current-context") for content in merger.config_files.values())), None)
-        tables = [_by_name(merger.config.value[f"{kind}s"], kind) for kind in ("context", "cluster", "user")]
+        tables = [_key_by_name(merger.config.value[f"{kind}s"], kind) for kind in ("context", "cluster", "user")]
         return _Kubeconfig(files, merger, current, *tables)
     except ConfigException:  # an empty file
         return _Kubeconfig(files, None, None, {}, {}, {})
@@ -91,20 +92,20 @@ def _read(files: str) -> _Kubeconfig:
         raise SpecError(f"cannot read the kubeconfig {files}", hint=_SETUP_HINT) from None
 
 
-def _by_name(nodes: list[Any], kind: str) -> dict[str, dict[str, Any]]:
+def _key_by_name(nodes: list[Any], kind: str) -> dict[str, dict[str, Any]]:
     return {node.value["name"]: node.value.get(kind) or {} for node in nodes}
 
 
-def _fill(found: _Kubeconfig, context: str, configuration: Any, folder: str) -> None:
+def _configure(found: _Kubeconfig, context: str, configuration: Any, folder: str) -> None:
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.kube_config import KubeConfigLoader
 
-    with _complaints() as heard:
+    with _capturing_log() as messages:
         try:
             loader = KubeConfigLoader(
                 found.merger.config,
                 context,
-                config_base_path=None,  # each file's own folder
+                config_base_path=None,  # relative paths start at each file's own folder
                 config_persister=found.merger.save_changes,
                 temp_file_path=folder,
             )
@@ -115,19 +116,19 @@ def _fill(found: _Kubeconfig, context: str, configuration: Any, folder: str) -> 
             ) from None
     plugin = found.users.get(found.contexts[context].get("user", ""), {}).get("exec")
     if plugin and not (configuration.api_key or configuration.cert_file):
-        raise _plugin_failed(plugin, context, heard)
+        raise _explain_plugin_failure(plugin, context, messages)
 
 
-def _plugin_failed(plugin: dict[str, Any], context: str, heard: list[str]) -> BackendError:
-    said = next((words.strip() for words in heard if words.startswith(("exec: ", "[Errno "))), "")
+def _explain_plugin_failure(plugin: dict[str, Any], context: str, messages: list[str]) -> BackendError:
+    reason = next((text.strip() for text in messages if text.startswith(("exec: ", "[Errno "))), "")
     return BackendError(
         f"the credential plugin {plugin.get('command')!r} of the Kubernetes context {context!r} failed"
-        + (f": {said.splitlines()[-1].removeprefix('exec: ')}" if said else ""),
+        + (f": {reason.splitlines()[-1].removeprefix('exec: ')}" if reason else ""),
         hint=str(plugin.get("installHint") or _LOGIN_HINT).strip().splitlines()[0],
     )
 
 
-def _fill_in_cluster(configuration: Any, _: str) -> None:
+def _configure_in_cluster(configuration: Any, _: str) -> None:
     from kubernetes.config import ConfigException, load_incluster_config
 
     try:
@@ -137,19 +138,20 @@ def _fill_in_cluster(configuration: Any, _: str) -> None:
 
 
 @contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Collect what the client logs instead of raising it: why a plugin failed. Nobody else sees it."""
-    heard: list[str] = []
+def _capturing_log() -> Iterator[list[str]]:
+    """Collect what the client logs while it calls a plugin, and hide it: only there it says why a plugin failed."""
+    messages: list[str] = []
 
-    def hear(record: logging.LogRecord) -> bool:
-        heard.append(record.getMessage())
+    def capture(record: logging.LogRecord) -> bool:
+        messages.append(record.getMessage())
         return False
 
-    root, silent = logging.getLogger(), logging.NullHandler()  # without any handler logging sets one up, for good
-    root.addHandler(silent)
-    root.addFilter(hear)
+    # Without any handler, the first message would set up logging for the whole process.
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    root.addFilter(capture)
     try:
-        yield heard
+        yield messages
     finally:
-        root.removeFilter(hear)
-        root.removeHandler(silent)
+        root.removeFilter(capture)
+        root.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Where the API server has what we read and write."""
+"""Paths of the API server for the objects that we read and write."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 NODES = "/api/v1/nodes"
 
 
-def jobs(namespace: str, name: str = "") -> str:
-    """Give the path of a namespace's Jobs, or of one."""
+def jobs_path(namespace: str, name: str = "") -> str:
+    """Return the path of a namespace's Jobs, or of one Job."""
     return f"/apis/batch/v1/namespaces/{quote(namespace)}/jobs" + (f"/{quote(name)}" if name else "")
 
 
-def core(namespace: str, kind: str, name: str = "", part: str = "") -> str:
-    """Give the path of a namespace's pods, configmaps, events …, of one, or of a part of one: log, exec."""
+def core_path(namespace: str, kind: str, name: str = "", subresource: str = "") -> str:
+    """Return the path of a namespace's pods, configmaps or events, of one of them, or of its log or exec."""
     path = f"/api/v1/namespaces/{quote(namespace)}/{kind}" + (f"/{quote(name)}" if name else "")
-    return f"{path}/{part}" if part else path
+    return f"{path}/{subresource}" if subresource else path

@@ -1,24 +1,58 @@
-"""Runs a command in a container, as ``kubectl exec`` does, over one websocket."""
+"""Runs a command in a container over one websocket, as ``kubectl exec`` does."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from backends.errors import BackendError, TransientError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import ApiError
-from backends.kubernetes.client.paths import core
+from backends.kubernetes.client.errors import make_error
+from backends.kubernetes.client.paths import core_path
 
-STDIN, STDOUT, STDERR, ERROR = range(4)
+if TYPE_CHECKING:
+    from websocket import WebSocket
+
+logger = logging.getLogger(__name__)
+
+STDIN, STDOUT, STDERR, ERROR = range(4)  # the channels of the protocol
 CHUNK = 2**16
-QUIET_S = 60.0  # a connection that says nothing for so long is gone
+SILENCE_TIMEOUT_S = 60.0  # a connection that is silent for so long is broken
+STDERR_LIMIT = 2000
 
 
-def run(
+class CommandError(BackendError):
+    """The command in the container failed."""
+
+
+class NotReadyError(CommandError):
+    """The command was called too early: what it should read is not there yet."""
+
+
+class _Cause(TypedDict):
+    reason: str
+    message: str
+
+
+class _Details(TypedDict, total=False):
+    causes: list[_Cause]
+
+
+class _Status(TypedDict, total=False):
+    """How a command ended: the message of the error channel."""
+
+    status: str
+    reason: str
+    message: str
+    code: int
+    details: _Details
+
+
+def run_command(
     api: Api,
     namespace: str,
     pod: str,
@@ -26,38 +60,38 @@ def run(
     output: Callable[[memoryview], object] = len,
     source: Path | None = None,
 ) -> None:
-    """Run it to its end; ``output`` gets stdout piece by piece, ``source`` is written to stdin.
+    """Run a command to its end: ``output`` gets its stdout in pieces, ``source`` is written to its stdin.
 
-    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, NotYetError
-    when the command says that it came too early, CommandError when it fails.
+    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, NotReadyError
+    when the command was called too early, CommandError when it fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []
-    socket = api.websocket(core(namespace, "pods", pod, "exec"), query)
+    socket = api.open_websocket(core_path(namespace, "pods", pod, "exec"), query)
     try:
-        socket.settimeout(QUIET_S)
+        socket.settimeout(SILENCE_TIMEOUT_S)
         if source:
-            _feed(socket, source)
-        _drain(socket, output)
+            _send_stdin(socket, source)
+        _receive_output(socket, output)
     finally:
         socket.close(timeout=1)
 
 
-def _feed(socket: Any, source: Path) -> None:
+def _send_stdin(socket: WebSocket, source: Path) -> None:
     import websocket
 
     try:
         with source.open("rb") as file:
-            while part := file.read(CHUNK):
-                socket.send_binary(bytes([STDIN]) + part)
+            while chunk := file.read(CHUNK):
+                socket.send_binary(bytes([STDIN]) + chunk)
     except (websocket.WebSocketException, OSError) as error:
         raise TransientError("the connection to the pod broke") from error
 
 
-def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
+def _receive_output(socket: WebSocket, output: Callable[[memoryview], object]) -> None:
     import websocket
 
-    complaints = b""
+    stderr, received = b"", 0
     while True:
         try:
             opcode, data = socket.recv_data()
@@ -68,26 +102,21 @@ def _drain(socket: Any, output: Callable[[memoryview], object]) -> None:
         channel, content = data[0] if data else ERROR, memoryview(data)[1:]
         if channel == STDOUT:
             output(content)
+            received += len(content)
         elif channel == STDERR:
-            complaints = (complaints + content)[-2000:]
+            stderr = (stderr + content)[-STDERR_LIMIT:]
         elif channel == ERROR and content:
-            return _judge(json.loads(bytes(content)), complaints)
+            logger.debug("the command wrote %d bytes", received)
+            return _check_status(json.loads(bytes(content)), stderr)
 
 
-class CommandError(BackendError):
-    """The command ended with an error of its own."""
-
-
-class NotYetError(CommandError):
-    """What was asked for will be there later."""
-
-
-def _judge(status: dict[str, Any], complaints: bytes) -> None:
+def _check_status(status: _Status, stderr: bytes) -> None:
     if status.get("status") == "Success":
         return
     if status.get("reason") != "NonZeroExitCode":
-        raise ApiError(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
-    if {"reason": "ExitCode", "message": str(names.NOT_YET)} in status.get("details", {}).get("causes", []):
-        raise NotYetError("the pod's outputs are not ready")
-    said = complaints.decode("utf-8", "replace").strip().splitlines()
-    raise CommandError(f"a command in the pod failed: {said[-1] if said else status.get('message', 'no reason given')}")
+        raise make_error(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
+    not_ready: _Cause = {"reason": "ExitCode", "message": str(names.NOT_READY_EXIT_CODE)}
+    if not_ready in status.get("details", {}).get("causes", []):
+        raise NotReadyError("the pod's outputs are not ready")
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    raise CommandError(f"a command in the pod failed: {lines[-1] if lines else status.get('message', 'unknown error')}")

@@ -1,4 +1,7 @@
-"""Things at the same time, in threads that do not hold the program up when it is interrupted."""
+"""Daemon threads for calls that run at the same time.
+
+The threads of concurrent.futures are joined when the program ends: after Ctrl-C it would wait for the network.
+"""
 
 from __future__ import annotations
 
@@ -11,47 +14,47 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def start(action: Callable[[], T]) -> Future[T]:
-    """Begin something in a thread of its own; an executor's threads would be waited for when the program ends."""
+def start_thread(action: Callable[[], T]) -> Future[T]:
+    """Start ``action`` in a thread of its own and return its future result."""
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(action())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - the caller of result() gets it
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
     return future
 
 
-def results(actions: Iterable[Callable[[], T]]) -> list[T]:
-    """Do all of them at the same time; gives the results in their order, or raises the first error."""
-    return [future.result() for future in [start(action) for action in actions]]
+def run_all(actions: Iterable[Callable[[], T]]) -> list[T]:
+    """Run all actions at the same time. Return the results in order, or raise the first error."""
+    return [future.result() for future in [start_thread(action) for action in actions]]
 
 
-class Crew:
-    """Up to ``most`` threads that do what is given to them, in that order."""
+class ThreadPool:
+    """Runs actions in the order in which they are submitted, in at most ``max_threads`` threads."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
+        self._actions: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def do(self, action: Callable[[], object]) -> None:
-        """Have it done when a thread is free."""
-        self._work.put(action)
-        if len(self._threads) < self._most:
+    def submit(self, action: Callable[[], object]) -> None:
+        """Run ``action`` as soon as a thread is free."""
+        self._actions.put(action)
+        if len(self._threads) < self._max_threads:
             self._threads.append(threading.Thread(target=self._run, daemon=True))
             self._threads[-1].start()
 
     def finish(self) -> None:
-        """Wait until everything is done."""
+        """Wait until all actions have been run."""
         for _ in self._threads:
-            self._work.put(None)
+            self._actions.put(None)
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
-        while (action := self._work.get()) is not None:
+        while (action := self._actions.get()) is not None:
             action()

@@ -1,30 +1,39 @@
-"""The way to an API server: kubeconfig, credentials, proxies and requests are the official client's.
+"""Requests to an API server; kubeconfig, credentials and proxies are read by the official Kubernetes client.
 
-Two things of it are not used. Its exec client, WSClient, keeps all that a command prints in memory and joins it piece
-by piece: 64 MiB take it a minute. And it leaves client keys among the temporary files as long as the process lives, for
-good when that is killed: here OpenSSL reads them at once, and they go.
+Two parts of that client are not used. Its exec client, WSClient, keeps all output of a command in memory and joins it
+piece by piece: 64 MiB take it a minute. And it leaves client keys in temporary files until the process ends, or for
+good where the process is killed: here OpenSSL reads them at once, and then they are deleted.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 import tempfile
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from backends.errors import BackendError, SpecError, TransientError
-from backends.kubernetes.client.errors import refusal
+from backends.kubernetes.client.errors import ApiError, read_error
 from backends.kubernetes.client.kubeconfig import Context
 
-CONNECT_S, READ_S = 5.0, 30.0
-CONNECTIONS = 32  # that are kept open for the next request
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+    from websocket import WebSocket
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
+MAX_CONNECTIONS = 32  # that are kept open for the next request
 SUBPROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
+FIRST_ERROR_STATUS = 400
 
 
 class Connection:
-    """Requests to one API server with the credentials as they are now; may be used from many threads."""
+    """Sends requests to one API server with the credentials of the context; many threads may use it."""
 
     def __init__(self, context: Context) -> None:
         from kubernetes.client.api_client import ApiClient
@@ -32,14 +41,13 @@ class Connection:
         from urllib3 import disable_warnings
         from urllib3.exceptions import InsecureRequestWarning
 
-        self._context = context
-        self._configuration = Configuration(retries=False, connection_pool_maxsize=CONNECTIONS)
+        self._configuration = Configuration(retries=False, connection_pool_maxsize=MAX_CONNECTIONS)
         with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
-            context.fill(self._configuration, folder)
-            self._tls = _tls(self._configuration, context.name)
-        _sign_in_to_proxy(self._configuration)
+            context.configure(self._configuration, folder)
+            self._tls = _create_tls_context(self._configuration, context.name)
+        _authenticate_to_proxy(self._configuration)
         self._configuration.ssl_ca_cert = self._configuration.cert_file = self._configuration.key_file = None
-        self._configuration.refresh_api_key_hook = None  # a refusal makes us read all credentials anew
+        self._configuration.refresh_api_key_hook = None  # Api loads all credentials again when they are refused
         if not self._configuration.verify_ssl:
             disable_warnings(InsecureRequestWarning)  # the kubeconfig asks for it
         self._client = ApiClient(self._configuration)
@@ -59,11 +67,11 @@ class Connection:
         query: Mapping[str, Any],
         body: Mapping[str, Any] | None = None,
         *,
-        kind: str = "application/json",
-        read_s: float = READ_S,
+        content_type: str = "application/json",
+        read_timeout_s: float = READ_TIMEOUT_S,
         streamed: bool = False,
-    ) -> Any:
-        """Give the response, urllib3's, read to its end unless ``streamed``. Raises ApiError, TransientError."""
+    ) -> BaseHTTPResponse:
+        """Return the response, with its body read unless ``streamed``. Raises ApiError, BackendError."""
         import urllib3
         from kubernetes.client.exceptions import ApiException
 
@@ -71,22 +79,29 @@ class Connection:
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", "Content-Type": kind},
+            header_params={"Accept": "application/json", "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )
+        began = time.monotonic()
         try:
-            answer = self._client.call_api(*request, _request_timeout=(CONNECT_S, read_s))
-            if answer.status >= 400:  # noqa: PLR2004 - HTTP's number
-                raise refusal(answer.status, answer.read())
+            answer = self._client.call_api(*request, _request_timeout=(CONNECT_TIMEOUT_S, read_timeout_s))
+            if answer.status >= FIRST_ERROR_STATUS:
+                raise read_error(answer.status, answer.read())
             if not streamed:
                 answer.read()
+            _log(method, path, answer.status, began)
+            response: BaseHTTPResponse = answer.response
+        except ApiError as error:
+            _log(method, path, error.code, began)
+            raise
         except (urllib3.exceptions.HTTPError, OSError, ApiException) as error:
-            raise self._away(error) from error
-        return answer.response
+            _log(method, path, type(error).__name__, began)
+            raise self._translate_error(error) from error
+        return response
 
-    def websocket(self, path: str, query: list[tuple[str, str]]) -> Any:
-        """Open a connection that carries exec's streams. Raises ApiError, TransientError."""
+    def open_websocket(self, path: str, query: list[tuple[str, str]]) -> WebSocket:
+        """Open a connection that carries the streams of exec. Raises ApiError, BackendError, TransientError."""
         import websocket
         from kubernetes.stream import ws_client
 
@@ -95,54 +110,65 @@ class Connection:
         options = {"header": [f"Authorization: {token}"] if token else []}
         options = ws_client.websocket_proxycare(options, self._configuration, url, {})
         tls = {"context": self._tls, "server_hostname": self._configuration.tls_server_name}
+        began = time.monotonic()
         try:
-            return websocket.create_connection(
-                url, timeout=READ_S, sslopt={key: value for key, value in tls.items() if value}, redirect_limit=0,
-                subprotocols=SUBPROTOCOLS, enable_multithread=False, skip_utf8_validation=True, **options,
+            opened = websocket.create_connection(
+                url, timeout=READ_TIMEOUT_S, sslopt={key: value for key, value in tls.items() if value},
+                redirect_limit=0, subprotocols=SUBPROTOCOLS, enable_multithread=False, skip_utf8_validation=True,
+                **options,
             )  # fmt: skip
         except websocket.WebSocketBadStatusException as error:
+            _log("WEBSOCKET", path, error.status_code, began)
             body = error.resp_body or b""
-            raise refusal(error.status_code, body if isinstance(body, bytes) else body.encode()) from error
+            raise read_error(error.status_code, body if isinstance(body, bytes) else body.encode()) from error
         except (websocket.WebSocketException, OSError) as error:
-            raise self._away(error) from error
+            _log("WEBSOCKET", path, type(error).__name__, began)
+            raise self._translate_error(error) from error
+        _log("WEBSOCKET", path, "open", began)
+        return opened
 
-    def _away(self, error: Exception) -> BackendError:
-        """Tell a server that is away from one that is not who it should be."""
+    def _translate_error(self, error: Exception) -> BackendError:
+        """Return the error for a wrong certificate, for a proxy that refuses, or for a server that is away."""
         if refused := re.search(r"certificate verify failed: (.+?) \(_ssl", str(error)):
             return BackendError(
-                f"the certificate of {self.server} is not what the kubeconfig lets it be: {refused[1].rstrip('.')}",
+                f"the certificate of {self.server} does not match the kubeconfig: {refused[1].rstrip('.')}",
                 hint="get a new kubeconfig from the cluster",
             )
         if refused := re.search(r"failed: (4\d\d)|failed CONNECT via proxy status: (4\d\d)", str(error)):
             return BackendError(
-                f"the proxy on the way to {self.server} refuses: HTTP {refused[1] or refused[2]}",
-                hint="its user and password belong into the kubeconfig's proxy-url, or into HTTPS_PROXY",
+                f"the proxy before {self.server} refuses the connection: HTTP {refused[1] or refused[2]}",
+                hint="write the proxy's user and password into proxy-url of the kubeconfig, or into HTTPS_PROXY",
             )
-        where = urlsplit(self.server).netloc
         return TransientError(
-            f"the Kubernetes API server {where} does not answer", hint="is the cluster up, and reachable from here?"
+            f"the Kubernetes API server {urlsplit(self.server).netloc} does not answer",
+            hint="check that the cluster is up and that this machine can reach it: `kubectl version`",
         )
 
 
-def _sign_in_to_proxy(configuration: Any) -> None:
+def _log(method: str, path: str, result: int | str, began: float) -> None:
+    """Log one request; never its query, its headers or its body."""
+    logger.debug("%s %s: %s in %.0f ms", method, path, result, 1000 * (time.monotonic() - began))
+
+
+def _authenticate_to_proxy(configuration: Any) -> None:
     """Let the client send the user and password of the proxy's URL. Raises SpecError for a SOCKS proxy."""
     from urllib3 import make_headers
 
     proxy = urlsplit(configuration.proxy or "")
     if proxy.scheme.startswith("socks"):
         raise SpecError(
-            f"the proxy {proxy.hostname}:{proxy.port} of the kubeconfig speaks SOCKS, which renderer does not",
-            hint="name an HTTP proxy there, or take another way: a tunnel, a VPN",
+            f"renderer does not support SOCKS proxies: the kubeconfig names {proxy.hostname}:{proxy.port}",
+            hint="name an HTTP proxy there, or use a tunnel or a VPN",
         )
     if proxy.username is not None:
         user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         configuration.proxy_headers = make_headers(proxy_basic_auth=user)
 
 
-def _tls(configuration: Any, context: str) -> ssl.SSLContext:
+def _create_tls_context(configuration: Any, context: str) -> ssl.SSLContext:
     try:
         tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # kubectl takes CAs that Python 3.13 would not, as Amazon's are
+        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # kubectl accepts CAs that Python 3.13 refuses, such as Amazon's
         if not configuration.verify_ssl:
             tls.check_hostname = False
             tls.verify_mode = ssl.CERT_NONE

@@ -1,1 +1,1 @@
-"""Turns a job into Kubernetes objects."""
+"""Builds the Kubernetes objects of a job, without network access."""

@@ -1,4 +1,4 @@
-"""From a job as every backend knows it to the objects of Kubernetes. Pure: no network, no disk but the templates."""
+"""Builds the Job and the ConfigMap of a job. It uses no network, and of the disk only the templates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
-from backends.kubernetes.manifests import pod_template, store_uri
-from backends.kubernetes.manifests.merge_patch import merge
-from backends.kubernetes.manifests.templates import Manifest, dump, render
+from backends.kubernetes.manifests import pod_template
+from backends.kubernetes.manifests.merge_patch import merge_patch
+from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
+from backends.kubernetes.manifests.templates import Manifest, dump_manifests, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
 
 CONFIG_MAP_LIMIT = 2**20  # bytes of all its values
-WAITING_S = 86400  # how long a job may wait for its GPUs, beyond the time to render
-# The same try again would end the same way. The others (lost, terminated, store unreachable …) are worth a retry.
+GPU_WAIT_TIMEOUT_S = 86400  # how long a job may wait for its GPUs, in addition to the time to render
+# Another attempt would fail in the same way. Other failures (lost, terminated, store unreachable …) may be retried.
 FINAL_EXIT_CODES = (
     ExitCode.USAGE,
     ExitCode.USER_CODE,
@@ -34,81 +35,91 @@ FINAL_EXIT_CODES = (
 
 @dataclass(frozen=True)
 class KubernetesRequest:
-    """The objects that submit creates. ``upload`` is where the bundle goes first when no ConfigMap carries it.
+    """The objects that submit creates.
 
-    ``find_class``: use the RuntimeClass nvidia if the cluster has it; only the cluster can tell.
+    ``upload`` is the store's folder for the bundle; None where the ConfigMap ``inputs`` holds the bundle.
+    ``detect_runtime_class`` asks for the RuntimeClass nvidia where the cluster has it.
     """
 
     job: Manifest
     inputs: Manifest
-    upload: store_uri.Place | None = None
-    find_class: bool = False
+    upload: StoreFolder | None = None
+    detect_runtime_class: bool = False
 
     def __str__(self) -> str:
-        return dump([self.inputs, self.job])
+        return dump_manifests([self.inputs, self.job])
 
     def with_runtime_class(self, name: str) -> KubernetesRequest:
-        """Give the same request with that RuntimeClass."""
-        job = merge(self.job, {"spec": {"template": {"spec": {"runtimeClassName": name}}}})
-        return replace(self, job=job, find_class=False)
+        """Return the same request with that RuntimeClass."""
+        job = merge_patch(self.job, {"spec": {"template": {"spec": {"runtimeClassName": name}}}})
+        return replace(self, job=job, detect_runtime_class=False)
 
 
-def build(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> KubernetesRequest:
-    """Describe the job. Raises SpecError for what cannot run on Kubernetes."""
+def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> KubernetesRequest:
+    """Return the objects of a job. Raises SpecError for a job that cannot run on Kubernetes."""
     request = gpu_request.parse(spec.resources.gpu or "1")
-    digest = _digest(spec, options, patch)
+    digest = _compute_digest(spec, options, patch)
     name = f"{spec.name}-{digest[:6]}"
-    where = store_uri.parse(spec.store, name) if spec.store else None
-    _check(spec, options, where)
+    store = parse_store_uri(spec.store, name) if spec.store else None
+    _validate(spec, options, store)
     values = {
-        **_identity(name, spec, options, digest),
-        **_schedule(spec, options, request),
-        **pod_template.of(spec, options, request, where),
-        **pod_template.files(name, options, where),
+        **_build_metadata(name, spec, options, digest),
+        **_build_schedule(spec, options, request),
+        **pod_template.build_container(spec, options, request, store),
+        **pod_template.build_volumes(name, options, store),
     }
-    bundle = {} if where else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
-    (inputs,) = render("inputs", {**values, "name": names.inputs_name(name), "task": spec.payload, "bundle": bundle})
-    (job,) = render("job", values)
-    find_class = bool(request) and options.runtime_class == "auto"
-    return KubernetesRequest(merge(job, patch), inputs, where, find_class)
+    bundle = {} if store else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
+    input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "bundle": bundle}
+    (inputs,) = render_template("inputs", input_values)
+    (job,) = render_template("job", values)
+    detect_runtime_class = bool(request) and options.runtime_class == "auto"
+    return KubernetesRequest(merge_patch(job, patch), inputs, store, detect_runtime_class)
 
 
-def _digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> str:
-    """Tell jobs of the same name apart: everything that is asked for goes in, the place where we stand does not."""
-    asked = [
+def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> str:
+    """Return a hash of everything that the user asks for, so that different jobs of one name differ.
+
+    Context and namespace are left out: the same job has the same name in every cluster.
+    """
+    content = [
         *(spec.name, spec.units, spec.payload, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
         *(spec.timeout.total_seconds(), spec.retries, spec.store, patch),
         options.model_dump(mode="json", exclude={"context", "namespace", "patch"}),
     ]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _check(spec: JobSpec, options: KubernetesOptions, where: store_uri.Place | None) -> None:
+def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | None) -> None:
     if not (spec.store or spec.attached):
         raise SpecError(
-            "nobody would collect the outputs of a detached job, and there is no store to keep them",
-            hint="--store s3://BUCKET/PREFIX or pvc://CLAIM keeps them; or stay attached",
+            "a detached job on Kubernetes needs a store that keeps its outputs",
+            hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, or leave --detach out",
         )
     if not spec.image:
         raise SpecError(
-            "a job on Kubernetes needs a container image", hint="--image REGISTRY/NAME:TAG, built from docker/"
+            "a job on Kubernetes needs a container image",
+            hint="`renderer image build --name REGISTRY/NAME` and `renderer image push --name REGISTRY/NAME` make one; "
+            "then add --image with the name that they print",
         )
-    size = len(spec.payload.encode()) + (0 if where else len(spec.bundle.data))
+    size = len(spec.payload.encode()) + (0 if store else len(spec.bundle.data))
     if size > CONFIG_MAP_LIMIT:
-        what = "the list of units is" if where else "the inputs are"
+        subject = "the list of units is" if store else "the inputs are"
         raise SpecError(
-            f"{what} {size / 2**20:.1f} MiB, and a ConfigMap holds 1 MiB",
-            hint="split the job"
-            if where
-            else "--store s3://BUCKET/PREFIX or pvc://CLAIM carries more; .rendererignore leaves files out",
+            f"{subject} {size / 2**20:.1f} MiB, and a ConfigMap holds at most 1 MiB",
+            hint="submit fewer units at a time"
+            if store
+            else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, or exclude files in .rendererignore",
         )
     memory = spec.resources.memory_mib or pod_template.DEFAULT_MEMORY_MIB
     if options.shm >= memory:
-        raise SpecError(f"--shm ({options.shm} MiB) is part of the memory ({memory} MiB)", hint="raise --memory")
+        raise SpecError(
+            f"--shm ({options.shm} MiB) must be smaller than --memory ({memory} MiB), which includes it",
+            hint="raise --memory, or lower --shm",
+        )
 
 
-def _identity(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, Any]:
-    labels = {**options.labels, **names.labels(name)}
+def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, Any]:
+    labels = {**options.labels, **names.job_labels(name)}
     if spec.store and not spec.store.startswith("pvc:"):
         labels[names.LABEL_NETWORK] = "store"
     annotations = {
@@ -128,27 +139,30 @@ def _identity(name: str, spec: JobSpec, options: KubernetesOptions, digest: str)
     }
 
 
-def _schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, Any]:
-    class_of_gpus = options.runtime_class if options.runtime_class not in {"auto", "none"} else None
-    longest = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
+def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, Any]:
+    gpu_runtime_class = options.runtime_class if options.runtime_class not in {"auto", "none"} else None
+    max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {
         "units": len(spec.units),
         "parallelism": min(options.parallelism or len(spec.units), len(spec.units)),
-        "deadline": options.deadline or WAITING_S + longest,
+        "deadline": options.deadline or GPU_WAIT_TIMEOUT_S + max_render_s,
         "ttl": options.ttl,
         "retries": spec.retries,
-        "final_exit_codes": _final_exit_codes(spec),
+        "final_exit_codes": _list_final_exit_codes(spec),
         "service_account": options.service_account,
         "priority_class": options.priority_class,
         "node_selector": options.node_selector,
-        "runtime_class": class_of_gpus if request else None,
-        "affinity": pod_template.affinity(request),
+        "runtime_class": gpu_runtime_class if request else None,
+        "affinity": pod_template.build_affinity(request),
         "tolerations": pod_template.GPU_TOLERATIONS if request else [],
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
     }
 
 
-def _final_exit_codes(spec: JobSpec) -> list[int]:
-    """Without a store OUTPUT means that nobody came for the outputs: rendering again would not bring anybody."""
+def _list_final_exit_codes(spec: JobSpec) -> list[int]:
+    """Return the exit codes that no retry can mend.
+
+    Without a store OUTPUT is one of them: it means that no client downloaded the outputs in time.
+    """
     extra = () if spec.store else (ExitCode.OUTPUT,)
     return sorted(int(code) for code in (*FINAL_EXIT_CODES, *extra))

@@ -1,4 +1,4 @@
-"""``--patch FILE``: merges what no option says into the Job."""
+"""``--patch FILE``: YAML that is merged into the Job."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import yaml
 from backends.errors import SpecError
 
 
-def merge(manifest: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``patch`` over a copy: mappings merge, null removes, lists of named things merge by name, others replace."""
+def merge_patch(manifest: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of ``manifest`` with ``patch`` merged into it.
+
+    Mappings are merged, null removes a key, lists of items with names are merged by name, other values are replaced.
+    """
     merged = dict(manifest)
     for key, value in patch.items():
         if value is None:
@@ -25,27 +28,31 @@ def merge(manifest: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
 
 def _merge_value(old: Any, new: Any) -> Any:
     if isinstance(new, Mapping):
-        return merge(old if isinstance(old, dict) else {}, new)
-    if _is_named(old) and _is_named(new):
+        return merge_patch(old if isinstance(old, dict) else {}, new)
+    if _has_named_items(old) and _has_named_items(new):
         by_name = {item["name"]: item for item in old}
         for item in new:
-            by_name[item["name"]] = merge(by_name.get(item["name"], {}), item)
+            by_name[item["name"]] = merge_patch(by_name.get(item["name"], {}), item)
         return list(by_name.values())
     return copy.deepcopy(new)
 
 
-def _is_named(value: Any) -> bool:
+def _has_named_items(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a patch. Raises SpecError for a file that is none."""
+def read_patch(path: Path) -> dict[str, Any]:
+    """Read a patch. Raises SpecError where the file is not a YAML mapping."""
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read the patch {path}: {error}", hint="--patch takes a YAML file") from error
     except yaml.YAMLError as error:
-        raise SpecError(f"the patch {path} is not YAML: {str(error).splitlines()[0]}") from error
+        raise SpecError(
+            f"the patch {path} is not YAML: {str(error).splitlines()[0]}", hint="correct the syntax of the file"
+        ) from error
     if not isinstance(content, dict):
-        raise SpecError(f"the patch {path} is not a part of a Job", hint="it begins like the Job itself: spec: …")
+        raise SpecError(
+            f"the patch {path} is not a part of a Job", hint="begin it as a Job's manifest begins, with `spec:`"
+        )
     return content

@@ -1,4 +1,4 @@
-"""The pod of a job in the templates' terms: the GPU's node, the container, its files. Pure, as job.py."""
+"""The values of the pod template in k8s/job.yaml.j2: node affinity, container, volumes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
-from backends.kubernetes.manifests import store_uri
+from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
 
@@ -15,8 +15,8 @@ DEFAULT_MEMORY_MIB = 4096
 GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def affinity(request: gpu_request.GpuRequest) -> dict[str, Any]:
-    """Any of the GPUs named, the first one preferred most."""
+def build_affinity(request: gpu_request.GpuRequest) -> dict[str, Any]:
+    """Return the affinity to nodes that have one of the requested GPUs; the first one is preferred most."""
     if not request.products:
         return {}
 
@@ -37,10 +37,10 @@ def affinity(request: gpu_request.GpuRequest) -> dict[str, Any]:
     }
 
 
-def of(
-    spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, where: store_uri.Place | None
+def build_container(
+    spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, store: StoreFolder | None
 ) -> dict[str, Any]:
-    """Give the container: image, command line, environment, resources."""
+    """Return the container's values: image, arguments, environment, resources, readiness."""
     amount = {
         "cpu": f"{spec.resources.cpu or DEFAULT_CPU:g}",
         "memory": f"{spec.resources.memory_mib or DEFAULT_MEMORY_MIB}Mi",
@@ -60,21 +60,21 @@ def of(
     return {
         "image": spec.image,
         "image_pull_policy": options.image_pull_policy,
-        "arguments": ["--store", _literal(where.in_pod)] if where else ["--collect", str(options.collect_timeout)],
-        "env": [{"name": key, "value": _literal(value)} for key, value in {**home, **nvidia, **spec.env}.items()],
+        "arguments": ["--store", _escape(store.uri_in_pod)] if store else ["--collect", str(options.collect_timeout)],
+        "env": [{"name": key, "value": _escape(value)} for key, value in {**home, **nvidia, **spec.env}.items()],
         "env_from": env_from,
         "resources": {"requests": amount, "limits": limits},
-        "readiness": {} if where else ready,
+        "readiness": {} if store else ready,
     }
 
 
-def _literal(value: str) -> str:
-    """Write a text that Kubernetes, which puts variables in for ``$(NAME)``, gives to the container as it is."""
+def _escape(value: str) -> str:
+    """Escape a text so that Kubernetes does not replace ``$(NAME)`` in it by a variable."""
     return value.replace("$", "$$")
 
 
-def files(name: str, options: KubernetesOptions, where: store_uri.Place | None) -> dict[str, Any]:
-    """Give the volumes and where they are mounted: inputs, scratch folders, Secrets, the claim."""
+def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | None) -> dict[str, Any]:
+    """Return the volumes and their mounts: inputs, scratch folders, Secrets, the PVC of a pvc:// store."""
     mounts: list[dict[str, Any]] = [
         {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
         {"name": "work", "mountPath": str(names.WORK)},
@@ -90,7 +90,7 @@ def files(name: str, options: KubernetesOptions, where: store_uri.Place | None) 
     for number, (secret, folder) in enumerate(options.secret_files.items()):
         mounts.append({"name": f"secret-{number}", "mountPath": folder, "readOnly": True})
         volumes.append({"name": f"secret-{number}", "secret": {"secretName": secret}})
-    if where and where.claim:
+    if store and store.claim:
         mounts.append({"name": "store", "mountPath": str(names.STORE)})
-        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": where.claim}})
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": store.claim}})
     return {"mounts": mounts, "volumes": volumes}

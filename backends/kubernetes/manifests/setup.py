@@ -1,4 +1,4 @@
-"""The set-up of a namespace, and what a cluster needs once: the objects of k8s/ to print or to apply."""
+"""The objects that prepare a namespace, and those that a cluster needs once, for `renderer setup k8s`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from backends.errors import BackendError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import ApiError, explained
+from backends.kubernetes.client.errors import ConflictError, translating_errors
 from backends.kubernetes.client.paths import RUNTIME_CLASSES
-from backends.kubernetes.manifests.templates import Manifest, render
+from backends.kubernetes.manifests.templates import Manifest, render_template
 
 QUOTA = {"requests.nvidia.com/gpu": "8", "requests.cpu": "64", "requests.memory": "256Gi", "count/jobs.batch": "200"}
 DEFAULT_NAMESPACE = "renderer"
@@ -30,8 +30,8 @@ _PATHS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What to set up: always the namespace; a claim for outputs; with ``cluster`` what belongs to no namespace."""
+class SetupOptions:
+    """What to set up: the namespace, a PVC if ``claim`` names one, and with ``cluster`` the cluster-wide objects."""
 
     namespace: str = DEFAULT_NAMESPACE
     claim: str | None = None
@@ -40,33 +40,31 @@ class Wanted:
     cluster: bool = False
 
 
-def manifests(wanted: Wanted) -> list[Manifest]:
-    """Give the objects, in the order in which they are created."""
+def build_manifests(options: SetupOptions) -> list[Manifest]:
+    """Return the objects in the order in which they must be created."""
     values: dict[str, Any] = {
-        "namespace": wanted.namespace,
+        "namespace": options.namespace,
         "labels": _LABELS,
         "quota": QUOTA,
-        "claim": wanted.claim,
-        "size": wanted.size,
-        "storage_class": wanted.storage_class,
-        "binding": f"renderer-{wanted.namespace}",
+        "claim": options.claim,
+        "size": options.size,
+        "storage_class": options.storage_class,
+        "binding": f"renderer-{options.namespace}",
     }
-    chosen = ["namespace", *(["claim"] if wanted.claim else []), *(["cluster"] if wanted.cluster else [])]
-    return [manifest for template in chosen for manifest in render(template, values)]
+    templates = ["namespace", *(["claim"] if options.claim else []), *(["cluster"] if options.cluster else [])]
+    return [manifest for template in templates for manifest in render_template(template, values)]
 
 
-def apply(api: Api, objects: list[Manifest]) -> None:
-    """Create the objects, or bring them to this state. Raises BackendError for what may not be done."""
-    for item in objects:
-        metadata = item["metadata"]
-        path = f"{_PATHS[item['kind']].format(metadata.get('namespace', ''))}/{metadata['name']}"
-        with explained(f"set up the {item['kind']} {metadata['name']!r}"):
+def apply_manifests(api: Api, manifests: list[Manifest]) -> None:
+    """Create the objects, or update them to this state. Raises BackendError where that is refused."""
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        path = f"{_PATHS[manifest['kind']].format(metadata.get('namespace', ''))}/{metadata['name']}"
+        with translating_errors(f"set up the {manifest['kind']} {metadata['name']!r}"):
             try:
-                api.apply(path, item)
-            except ApiError as error:
-                if error.code != 409:  # noqa: PLR2004 - HTTP's number
-                    raise
+                api.apply(path, manifest)
+            except ConflictError as error:
                 raise BackendError(
-                    f"the {item['kind']} {metadata['name']!r} is there already, and somebody else's: {error}",
-                    hint="print the set-up without --apply and merge it by hand",
+                    f"the {manifest['kind']} {metadata['name']!r} exists and is managed by another tool: {error}",
+                    hint="print the objects without --apply, and merge them by hand",
                 ) from error

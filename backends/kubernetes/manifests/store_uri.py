@@ -1,4 +1,4 @@
-"""Where a job's inputs and outputs lie: ``--store``, as the client and as the pod see it."""
+"""The store of a job's inputs and outputs: ``--store`` as the client and as the pod use it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from backends.kubernetes import names
 
 
 @dataclass(frozen=True)
-class Place:
-    """One job's folder in a store. ``claim`` is set for pvc://, ``uri`` for an object store."""
+class StoreFolder:
+    """One job's folder in a store: ``claim`` is the PVC of a pvc:// store, ``uri`` the root of an object store."""
 
     path: str
     claim: str | None = None
     uri: str | None = None
 
     @property
-    def in_pod(self) -> str:
-        """The folder's URI for the pod, which has a claim mounted."""
+    def uri_in_pod(self) -> str:
+        """The folder's URI in the pod, which has the PVC mounted. For an object store it is valid everywhere."""
         return f"{self.uri}/{self.path}" if self.uri else f"file://{names.STORE}/{self.path}"
 
 
-def parse(store: str, job: str) -> Place:
-    """Read ``s3://bucket/prefix``, ``gs://…`` or ``pvc://claim/path``; the job's own folder is jobs/JOB. SpecError."""
+def parse_store_uri(store: str, job: str) -> StoreFolder:
+    """Parse ``s3://bucket/prefix``, ``gs://…`` or ``pvc://claim/path``; the job's folder is jobs/JOB in it.
+
+    Raises SpecError.
+    """
     match = re.fullmatch(r"(s3|gs|pvc)://([A-Za-z0-9][A-Za-z0-9._-]*)((?:/[^/?#]+)*)/?", store)
     if not match or ".." in match[3].split("/"):
         raise SpecError(
-            f"the store {store!r} is none that a Kubernetes job can use",
+            f"a job on Kubernetes cannot use the store {store!r}",
             hint="write s3://bucket/prefix, gs://bucket/prefix or pvc://claim/path",
         )
     scheme, root, path = match.groups()
     folder = f"{path.strip('/')}/jobs/{job}".lstrip("/")
-    return Place(folder, claim=root) if scheme == "pvc" else Place(folder, uri=f"{scheme}://{root}")
+    return StoreFolder(folder, claim=root) if scheme == "pvc" else StoreFolder(folder, uri=f"{scheme}://{root}")

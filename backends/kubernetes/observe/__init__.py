@@ -1,1 +1,1 @@
-"""Reads the state and the logs of a Job, and explains them."""
+"""Reads jobs and their pods: states, reasons, logs."""

@@ -1,14 +1,13 @@
-"""Why something waits or failed, in words; the words themselves stand in the tables of rules.py."""
+"""Explains why a job waits or failed; diagnosis_rules.py has the sentences."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.kubernetes import names
+from backends.kubernetes.client.client import JsonObject
 from backends.kubernetes.observe.diagnosis_rules import (
     CREATE,
     DISRUPTIONS,
@@ -16,120 +15,120 @@ from backends.kubernetes.observe.diagnosis_rules import (
     SCHEDULE,
     WAITING,
     WAITING_ALIASES,
-    Rule,
-    Why,
+    apply_first,
 )
-from backends.kubernetes.observe.unit_pods import Pod
-from backends.worker_protocol import directive
+from backends.kubernetes.observe.pod import Pod, Termination, Waiting
+from backends.kubernetes.observe.termination import parse_report
+from backends.problem import Problem
 
 NO_GPUS = "no NVIDIA GPUs"
+KILLED = 128 + 9
+SEGMENTATION_FAULT = 128 + 11
+TEXT_LIMIT = 600
 
 
-def cannot_create(text: str) -> Why:
-    """Say why the Job has no pods."""
-    return _first(CREATE, text)
+def explain_failed_create(text: str) -> Problem:
+    """Return why the Job does not have any pods; ``text`` is the message of the FailedCreate event."""
+    return apply_first(CREATE, text)
 
 
-def cannot_schedule(text: str, nodes: str | None) -> Why:
-    """Say why no node takes a pod; ``nodes`` is what the nodes have."""
-    return _first(
-        SCHEDULE, text.split(" preemption:", maxsplit=1)[0].strip() + (f" The nodes have {nodes}." if nodes else "")
-    )
+def explain_unschedulable(text: str, gpus: str | None) -> Problem:
+    """Return why no node accepts a pod; ``gpus`` is what ``describe_gpus`` returned for the nodes."""
+    reason = text.split(" preemption:", maxsplit=1)[0].strip()
+    return apply_first(SCHEDULE, f"{reason} The nodes have {gpus}." if gpus else reason)
 
 
-def cannot_start(waiting: Mapping[str, Any]) -> Why | None:
-    """Say why a container waits; None when it is only being made."""
-    reason = str(waiting.get("reason"))
-    rules = WAITING.get(WAITING_ALIASES.get(reason, reason))
-    return _first(rules, _tidy(str(waiting.get("message") or reason))) if rules else None
+def explain_waiting(waiting: Waiting | None) -> Problem | None:
+    """Return why a container does not start; None while it is only being created."""
+    if waiting is None:
+        return None
+    rules = WAITING.get(WAITING_ALIASES.get(waiting.reason, waiting.reason))
+    return apply_first(rules, _clean(waiting.message or waiting.reason)) if rules else None
 
 
-def warning(reason: str, text: str) -> Why | None:
-    """Say what a warning about a pod means; None for one that means little."""
-    return EVENTS[reason].apply(_tidy(text)) if reason in EVENTS else None
+def explain_warning(reason: str, text: str) -> Problem | None:
+    """Return what a Warning event about a pod means; None for an event that does not explain anything."""
+    return EVENTS[reason].apply(_clean(text)) if reason in EVENTS else None
 
 
-def failed(pod: Pod, memory: str | None) -> Why:
-    """Say why a unit's pod failed; ``memory`` is its limit."""
-    disruption = pod.conditions.get("DisruptionTarget", {})
-    code = pod.terminated.get("exitCode")
+def explain_failure(pod: Pod, memory_limit: str | None) -> Problem:
+    """Return why a unit's pod failed."""
     if pod.reason == "Evicted":
-        hint = "ask for more: --memory, --ephemeral-storage"
-        return Why(message=f"the node evicted the pod: {_tidy(pod.message or '')}", hint=hint, exit_code=ExitCode.LOST)
-    if disruption.get("status") == "True":
-        words = DISRUPTIONS.get(
-            str(disruption.get("reason")), _tidy(str(disruption.get("message") or "the pod was taken away"))
+        return Problem(
+            message=f"the node evicted the pod: {_clean(pod.message or '')}",
+            hint="ask for more: --memory, --ephemeral-storage",
+            exit_code=ExitCode.LOST,
         )
-        return Why(message=words, hint="submit again; --retries does so by itself", exit_code=ExitCode.LOST)
-    if pod.terminated.get("reason") == "OOMKilled":
-        return _out_of_memory(memory)
-    if code is None:
-        said = _tidy(pod.message or pod.reason or "its node does not answer")
-        return Why(message=f"the pod is gone: {said}", hint="submit again, or set --retries", exit_code=ExitCode.LOST)
-    return _by_exit_code(code, str(pod.terminated.get("message") or ""), memory)
-
-
-def _by_exit_code(code: int, said: str, memory: str | None) -> Why:
-    words = _own_words(said)
-    known = ExitCode(code) if code in set(ExitCode) else ExitCode.LOST
-    if code == 128 + 9:
-        message = "the container's first process was killed"
-        return Why(message=message, hint="submit again; if it comes back, raise --memory", exit_code=ExitCode.LOST)
-    if code == 128 + 11:
-        return Why(
-            message="the renderer crashed (segmentation fault)", details=words.get("details"), exit_code=ExitCode.LOST
+    disruption = pod.conditions.get("DisruptionTarget")
+    if disruption and disruption.holds:
+        cause = DISRUPTIONS.get(disruption.reason, _clean(disruption.message or "the cluster took the pod away"))
+        return Problem(message=cause, hint="submit again, or set --retries", exit_code=ExitCode.LOST)
+    if pod.terminated is None:
+        cause = _clean(pod.message or pod.reason or "its node does not answer")
+        return Problem(
+            message=f"the pod is gone: {cause}", hint="submit again, or set --retries", exit_code=ExitCode.LOST
         )
-    if known is ExitCode.OUT_OF_MEMORY and not words:
-        return _out_of_memory(memory)
-    meaning = MEANINGS[known] if known == code else f"the container ended with exit code {code}"
-    return Why(
-        message=str(words.get("message") or meaning),
-        hint=words.get("hint"),
-        details=words.get("details"),
-        exit_code=known,
-    )
+    return _explain_termination(pod.terminated, memory_limit)
 
 
-def _out_of_memory(memory: str | None) -> Why:
-    limit = f" of {memory}" if memory else ""
-    return Why(
+def _explain_termination(ended: Termination, memory_limit: str | None) -> Problem:
+    report = parse_report(ended.message)
+    if ended.reason == "OOMKilled" or (report and report.exit_code is ExitCode.OUT_OF_MEMORY):
+        return _explain_out_of_memory(memory_limit)
+    if ended.exit_code == KILLED:
+        return _explain_kill(memory_limit)
+    if ended.exit_code == SEGMENTATION_FAULT:
+        message = "the renderer crashed (segmentation fault)"
+        return Problem(message=message, details=report.details if report else None, exit_code=ExitCode.LOST)
+    code = ExitCode(ended.exit_code) if ended.exit_code in set(ExitCode) else None
+    if report:
+        return Problem(
+            message=report.message, hint=report.hint, details=report.details, exit_code=code or ExitCode.LOST
+        )
+    if code is ExitCode.OUT_OF_MEMORY:
+        return _explain_out_of_memory(memory_limit)
+    message = MEANINGS[code] if code else f"the container ended with exit code {ended.exit_code}"
+    return Problem(message=message, exit_code=code or ExitCode.LOST)
+
+
+def _explain_out_of_memory(memory_limit: str | None) -> Problem:
+    limit = f" of {memory_limit}" if memory_limit else ""
+    return Problem(
         message=f"the render needed more memory than its limit{limit}",
         hint="raise it with --memory, or lower the resolution",
         exit_code=ExitCode.OUT_OF_MEMORY,
     )
 
 
-def _own_words(said: str) -> dict[str, Any]:
-    """Read what the pod left as its last words: our JSON, or the end of its log."""
-    try:
-        content = json.loads(said)
-        return content if isinstance(content, dict) else {}
-    except ValueError:
-        pass
-    lines = [line for line in said.splitlines() if line.strip()]
-    failures = [found[1] for line in lines if (found := directive(line)) and found[0] == "fail"]
-    return {"message": failures[-1] if failures else lines[-1], "details": "\n".join(lines)} if lines else {}
+def _explain_kill(memory_limit: str | None) -> Problem:
+    """Return what is known when the container's first process got SIGKILL and the runtime did not report why.
+
+    A runtime can miss that the kernel did it for memory, but a node that fails or an administrator can kill, too.
+    """
+    limit = f" (limit {memory_limit})" if memory_limit else ""
+    return Problem(
+        message=f"the container was killed, most likely because it ran out of memory{limit}: "
+        "the cluster did not report the reason",
+        hint="raise --memory, or set --retries if it was another cause",
+        exit_code=ExitCode.LOST,
+    )
 
 
-def of_nodes(nodes: Iterable[Mapping[str, Any]]) -> str:
-    """Say which GPUs the nodes have: "2 of Tesla-T4, 8 of NVIDIA-L4"."""
-    found: dict[str, int] = {}
+def describe_gpus(nodes: Iterable[JsonObject]) -> str:
+    """Return which GPUs the nodes have, such as "2 of Tesla-T4, 8 of NVIDIA-L4"."""
+    counts: dict[str, int] = {}
     for node in nodes:
         labels = node["metadata"].get("labels") or {}
         for resource, count in (node.get("status", {}).get("allocatable") or {}).items():
             if resource.startswith("nvidia.com/") and int(count):
                 kind = resource.removeprefix("nvidia.com/")
                 product = labels.get(names.GPU_PRODUCT, "GPU of unknown product")
-                found_as = product if kind == "gpu" else f"{product} {kind}"
-                found[found_as] = found.get(found_as, 0) + int(count)
-    return ", ".join(f"{count} of {product}" for product, count in sorted(found.items())) or NO_GPUS
+                title = product if kind == "gpu" else f"{product} {kind}"
+                counts[title] = counts.get(title, 0) + int(count)
+    return ", ".join(f"{count} of {title}" for title, count in sorted(counts.items())) or NO_GPUS
 
 
-def _first(rules: Iterable[Rule], text: str) -> Why:
-    return next(rule for rule in rules if re.search(rule.pattern, text)).apply(text)
-
-
-def _tidy(text: str) -> str:
-    """Cut the wrapping that Kubernetes puts around what matters."""
+def _clean(text: str) -> str:
+    """Remove the phrases that Kubernetes puts around the message."""
     text = re.sub(r"(rpc error: code = \w+ desc = )|(Back-off pulling image \"[^\"]*\": ErrImagePull: )", "", text)
-    return re.sub(r"\s+", " ", text).strip()[:600]
+    return re.sub(r"\s+", " ", text).strip()[:TEXT_LIMIT]

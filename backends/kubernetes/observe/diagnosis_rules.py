@@ -1,44 +1,40 @@
-"""Tables from what Kubernetes says to a sentence and the next thing to do."""
+"""Tables that translate the messages of Kubernetes into a problem: a sentence and what to do about it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from backends.exit_codes import ExitCode
-
-
-@dataclass(frozen=True, kw_only=True)
-class Why:
-    """A sentence, what to do next, the code that the command ends with; ``final`` when waiting will not help."""
-
-    message: str
-    hint: str | None = None
-    details: str | None = None
-    exit_code: int | None = None
-    final: bool = False
+from backends.problem import Problem
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Text of Kubernetes that the pattern matches becomes ``message``, in which {0} is the text."""
+    """Translates the messages that ``pattern`` matches; ``{0}`` in ``message`` is Kubernetes' own text.
+
+    ``final`` means that waiting does not help. Then the problem has an exit code: it ends the job.
+    """
 
     pattern: str
     message: str
     hint: str | None = None
     final: bool = False
 
-    def apply(self, text: str) -> Why:
-        """Give the words for ``text``."""
-        return Why(
-            message=self.message.format(text),
-            hint=self.hint,
-            final=self.final,
-            exit_code=ExitCode.BACKEND if self.final else None,
+    def apply(self, text: str) -> Problem:
+        """Return the problem that ``text`` describes."""
+        return Problem(
+            message=self.message.format(text), hint=self.hint, exit_code=ExitCode.BACKEND if self.final else None
         )
 
 
-# What keeps the Job's controller from making pods: its FailedCreate event.
+def apply_first(rules: Iterable[Rule], text: str) -> Problem:
+    """Return the problem by the first rule that matches; the last rule of each table matches everything."""
+    return next(rule for rule in rules if re.search(rule.pattern, text)).apply(text)
+
+
+# Messages of FailedCreate events: why the Job's controller cannot create pods.
 CREATE = (
     Rule(
         r"exceeded quota",
@@ -47,59 +43,80 @@ CREATE = (
     ),
     Rule(
         r"violates PodSecurity",
-        "the namespace's Pod Security refuses the pod: {0}",
-        "take back what --patch or the image asks for",
+        "the namespace's Pod Security rejects the pod: {0}",
+        "remove what the message names from the --patch file",
         final=True,
     ),
     Rule(
         r"RuntimeClass.*not found",
-        "the cluster has no such RuntimeClass: {0}",
-        "--runtime-class none, or `renderer setup k8s` makes the class",
+        "the cluster does not have that RuntimeClass: {0}",
+        "use --runtime-class none, or let an administrator run `renderer setup k8s --cluster --apply`",
         final=True,
     ),
-    Rule(r"serviceaccount .*not found", "{0}", "create that ServiceAccount, or leave --service-account out"),
+    Rule(
+        r"serviceaccount .*not found",
+        "the namespace does not have that ServiceAccount: {0}",
+        "create it, or leave --service-account out",
+    ),
     Rule(
         r"PriorityClass",
-        "the cluster has no such PriorityClass: {0}",
-        "`kubectl get priorityclass` lists them",
+        "the cluster does not have that PriorityClass: {0}",
+        "`kubectl get priorityclass` lists those that exist; --priority-class chooses one",
         final=True,
     ),
-    Rule(r"", "no pod can be made: {0}", "ask who runs the cluster"),
+    Rule(r"", "the cluster cannot create the pod: {0}", "ask the cluster's administrator about this message"),
 )
-# What the scheduler says of a pod that it can place nowhere.
+# Messages of the condition PodScheduled: why the scheduler does not find a node.
 SCHEDULE = (
     Rule(
         r"persistentvolumeclaim .* not found",
-        "the claim is not there: {0}",
-        "`renderer setup k8s --claim NAME` prints one",
+        "the PVC does not exist: {0}",
+        "correct --store, or create the PVC: `renderer setup k8s --claim NAME --apply`",
     ),
     Rule(
         r"unbound immediate PersistentVolumeClaims",
-        "the claim has no volume yet: {0}",
-        "`kubectl describe pvc` tells why",
+        "the PVC does not have a volume yet: {0}",
+        "`kubectl describe pvc` says why",
     ),
     Rule(
         r"Insufficient (nvidia|amd|gpu)[^ ,.]*",
-        "no GPU is free: {0}",
-        "it starts when one is; another GPU: --gpu L4,T4",
+        "all GPUs are in use: {0}",
+        "the job starts when one is free; --gpu L4,T4 also accepts other models",
     ),
-    Rule(r"affinity/selector", "no node has that GPU or those labels: {0}", "choose a GPU that the nodes have: --gpu"),
-    Rule(r"untolerated taint", "nodes refuse the pod by a taint: {0}", "a toleration for it goes into --patch"),
-    Rule(r"Insufficient", "no node has that much to spare: {0}", "ask for less: --cpu, --memory, --ephemeral-storage"),
-    Rule(r"", "no node takes the pod: {0}", "`kubectl describe nodes` tells what they have"),
+    Rule(
+        r"affinity/selector",
+        "no node has that GPU or those labels: {0}",
+        "choose a GPU that the nodes have with --gpu, or change --node-selector",
+    ),
+    Rule(
+        r"untolerated taint",
+        "the nodes have a taint that the pod does not tolerate: {0}",
+        "add a toleration for it in the --patch file",
+    ),
+    Rule(
+        r"Insufficient",
+        "no node has enough free resources: {0}",
+        "ask for less: --cpu, --memory, --ephemeral-storage",
+    ),
+    Rule(r"", "no node accepts the pod: {0}", "`kubectl describe nodes` shows what the nodes offer"),
 )
-# Why a container does not start: its waiting reason, with the message behind.
+# Reasons why a container waits, with rules for the message.
 _PULL_REFUSED = r"(?i)not found|does not exist|unauthorized|denied|forbidden|authentication required"
-IMAGE_HINT = "has the image Python and renderer? build it from docker/"
-PULL_HINT = "check --image; a private registry needs --image-pull-secrets"
+IMAGE_HINT = "check that the image contains Python and renderer; `renderer image build` makes such an image"
+PULL_HINT = "check --image; a private registry needs --image-pull-secret"
 WAITING: Mapping[str, tuple[Rule, ...]] = {
     "ErrImagePull": (
         Rule(_PULL_REFUSED, "the image cannot be pulled: {0}", PULL_HINT, final=True),
-        Rule(r"", "the image cannot be pulled, and is tried again: {0}", PULL_HINT),
+        Rule(r"", "the image cannot be pulled, and the node tries again: {0}", PULL_HINT),
     ),
-    "InvalidImageName": (Rule(r"", "the image's name is wrong: {0}", PULL_HINT, final=True),),
+    "InvalidImageName": (Rule(r"", "the image's name is not valid: {0}", "correct --image", final=True),),
     "ErrImageNeverPull": (
-        Rule(r"", "the image is not on the node: {0}", "--image-pull-policy IfNotPresent pulls it", final=True),
+        Rule(
+            r"",
+            "the image is not on the node: {0}",
+            "--image-pull-policy IfNotPresent lets the node pull it",
+            final=True,
+        ),
     ),
     "CreateContainerConfigError": (
         Rule(r"", "the container cannot start: {0}", "create what is missing; the job then goes on by itself"),
@@ -108,18 +125,22 @@ WAITING: Mapping[str, tuple[Rule, ...]] = {
     "RunContainerError": (Rule(r"", "the container cannot start: {0}", IMAGE_HINT),),
 }
 WAITING_ALIASES = {"ImagePullBackOff": "ErrImagePull", "RegistryUnavailable": "ErrImagePull"}
-# Warnings about a pod that is placed and does not start.
+# Warning events about a pod that has a node and does not start.
 EVENTS: Mapping[str, Rule] = {
-    "FailedMount": Rule("", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows all of it"),
-    "FailedAttachVolume": Rule("", "a volume cannot be attached: {0}", "is another node using the claim?"),
-    "FailedCreatePodSandBox": Rule("", "the node cannot start the pod: {0}", "ask who runs the cluster"),
-    "UnexpectedAdmissionError": Rule("", "the node refused the pod: {0}", "it is tried again on --retries"),
+    "FailedMount": Rule("", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),
+    "FailedAttachVolume": Rule(
+        "", "a volume cannot be attached: {0}", "check whether another node uses the PVC: `kubectl describe pvc`"
+    ),
+    "FailedCreatePodSandBox": Rule(
+        "", "the node cannot start the pod: {0}", "ask the cluster's administrator about this message"
+    ),
+    "UnexpectedAdmissionError": Rule("", "the node rejected the pod: {0}", "the job is retried if --retries is set"),
 }
-# Who took the pod away: the reason of its DisruptionTarget condition.
+# Reasons of the condition DisruptionTarget: what took the pod away.
 DISRUPTIONS: Mapping[str, str] = {
-    "EvictionByEvictionAPI": "the pod was evicted, as when a node is drained",
-    "PreemptionByScheduler": "a job of higher priority took the pod's place",
-    "DeletionByTaintManager": "the node went away or was closed by a taint",
-    "DeletionByPodGC": "the pod's node is gone",
-    "TerminationByKubelet": "the node ended the pod: it ran out of a resource or shut down",
+    "EvictionByEvictionAPI": "the pod was evicted, for example because its node is drained",
+    "PreemptionByScheduler": "the cluster gave the pod's place to a job of higher priority",
+    "DeletionByTaintManager": "the pod's node went away, or got a taint",
+    "DeletionByPodGC": "the pod's node does not exist any more",
+    "TerminationByKubelet": "the node ended the pod: it ran out of a resource, or shut down",
 }

@@ -1,49 +1,71 @@
-"""A job for somebody who waits for its end: what did not change is not asked for again."""
+"""Keeps the pods of one Job up to date, for everybody who follows the job."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from backends.kubernetes.client.client import Api, Object
-from backends.kubernetes.observe import unit_pods
-from backends.kubernetes.observe.reflector import Pods
-from backends.kubernetes.observe.snapshot import JobView
+from backends.kubernetes.client.client import Api
+from backends.kubernetes.observe.job import Job
+from backends.kubernetes.observe.pod import Pod, select_latest
+from backends.kubernetes.observe.reflector import PodReflector
+from backends.kubernetes.observe.snapshot import JobSnapshot
 
-SHORTEST_S = 1.0
-PART = 4  # a pause lasts for this part of the time in which nothing has changed
+MIN_WATCH_S = 1.0
+QUIET_SHARE = 4  # a watch lasts at most for this part of the time in which nothing has changed
 
 
-class Watched:
-    """Keeps what was read of a job's pods up to date by a watch, which also ends the pauses between two looks."""
+class Informer:
+    """Knows the pods of one Job. Subscribers get each pod when it is listed, and again when it changes.
 
-    def __init__(self, api: Api, namespace: str, name: str) -> None:
-        self._pods = Pods(api, namespace, name)
-        self._known: dict[str, unit_pods.Pod] = {}
+    ``take_snapshot`` and ``wait_for_change`` are called in turn, by one thread, which also calls the subscribers.
+    """
+
+    def __init__(self, api: Api, namespace: str, job_name: str) -> None:
+        self._reflector = PodReflector(api, namespace, job_name)
+        self._pods: dict[str, Pod] = {}
+        self._subscribers: list[Callable[[Pod], object]] = []
         self._changed = time.monotonic()
 
-    def view(self, job: Object) -> JobView:
-        """Give the Job, as it is now, with its pods."""
-        if self._pods.lost or self._late(job):
-            self._known = {pod.name: pod for pod in self._pods.read()}
-        return JobView(job, unit_pods.latest(self._known.values()))
+    def subscribe(self, on_pod: Callable[[Pod], object]) -> None:
+        """Call ``on_pod`` with each pod that is listed or changes from now on."""
+        self._subscribers.append(on_pod)
 
-    def pause(self, longest: float) -> None:
-        """Wait until a pod changes, or for ``longest`` seconds; for a second where things change all the time."""
+    def take_snapshot(self, job: Job) -> JobSnapshot:
+        """Return the Job, which was just read, with its pods; list them where changes may have been missed."""
+        if self._reflector.must_list or self._is_behind(job):
+            listed = {pod.name: pod for pod in self._reflector.list_pods()}
+            if listed != self._pods:
+                self._changed = time.monotonic()
+            self._pods = listed
+            for pod in listed.values():
+                self._notify(pod)
+        return JobSnapshot(job, select_latest(self._pods.values()))
+
+    def wait_for_change(self, max_s: float) -> None:
+        """Watch until a pod changes, but for ``max_s`` at most.
+
+        After a change the watch lasts one second, because the Job may change soon; then longer and longer. So a job in
+        which nothing happens costs few requests, and one in which much happens is read once a second.
+        """
         began = time.monotonic()
-        seconds = max(SHORTEST_S, min(longest, (began - self._changed) / PART))
-        for pod, there in self._pods.changes(int(seconds)):
+        seconds = max(MIN_WATCH_S, min(max_s, (began - self._changed) / QUIET_SHARE))
+        for pod, exists in self._reflector.watch_pods(int(seconds)):
             self._changed = time.monotonic()
-            if there:
-                self._known[pod.name] = pod
+            if exists:
+                self._pods[pod.name] = pod
+                self._notify(pod)
             else:
-                self._known.pop(pod.name, None)
-            if seconds > SHORTEST_S:
+                self._pods.pop(pod.name, None)
+            if seconds > MIN_WATCH_S:
                 return
-        time.sleep(max(0.0, began + SHORTEST_S - time.monotonic()))  # the watch may have ended early
+        time.sleep(max(0.0, began + MIN_WATCH_S - time.monotonic()))  # the watch may have ended early
 
-    def _late(self, job: Object) -> bool:
-        """Tell whether the Job knows more than its pods do here: that it is over, or that one has failed."""
-        failed = set(unit_pods.indexes(job.get("status", {}).get("failedIndexes")))
-        return unit_pods.ended(job) is not None or any(
-            pod.unit in failed and not pod.ended for pod in unit_pods.latest(self._known.values()).values()
-        )
+    def _notify(self, pod: Pod) -> None:
+        for on_pod in self._subscribers:
+            on_pod(pod)
+
+    def _is_behind(self, job: Job) -> bool:
+        """Return whether the Job shows an end, its own or that of a failed unit, that its pods do not show yet."""
+        latest = select_latest(self._pods.values()).values()
+        return job.end is not None or any(pod.unit in job.failed and not pod.ended for pod in latest)

@@ -1,61 +1,67 @@
-"""Why a job or its units wait: asks for events and nodes, and only when something does."""
+"""Finds out why a job or its units wait. It reads events and nodes only when something waits."""
 
 from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
-from backends.kubernetes.client.client import Api, Object
+from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError
-from backends.kubernetes.client.paths import NODES, core
+from backends.kubernetes.client.paths import NODES, core_path
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.observe.diagnosis_rules import Why
-from backends.kubernetes.observe.snapshot import JobView
+from backends.kubernetes.observe.job import Job
+from backends.kubernetes.observe.pod import Pod
+from backends.kubernetes.observe.snapshot import JobSnapshot
+from backends.problem import Problem
 
-NODES_S = 300  # how long an answer about all nodes is good
+NODES_INTERVAL_S = 300  # how often the nodes are read: a large cluster has thousands of them
 
 
-def of_job(api: Api, namespace: str, view: JobView) -> Why | None:
-    """Say why the Job's controller makes no pods."""
-    for event in _warnings(api, namespace, f"uid={view.job['metadata']['uid']}"):  # an earlier job had the same name
+def explain_missing_pods(api: Api, namespace: str, job: Job) -> Problem | None:
+    """Return why the Job's controller does not create pods; None where it did not report a failure."""
+    for event in _list_warnings(api, namespace, f"uid={job.uid}"):  # the uid: an earlier Job may have had the name
         if event["reason"] == "FailedCreate":
-            return diagnosis.cannot_create(event["message"])
+            return diagnosis.explain_failed_create(event["message"])
     return None
 
 
-def of_pods(api: Api, namespace: str, view: JobView) -> dict[int, Why]:
-    """Say why each unit's pod waits; what only the cluster's events know is asked for the first one alone."""
-    waiting = {unit: pod for unit, pod in view.pods.items() if not pod.started and not pod.ended and not pod.deleted}
-    found: dict[int, Why] = {}
-    for unit, pod in waiting.items():
-        scheduled = pod.conditions.get("PodScheduled", {})
-        if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-            nodes = _nodes(api, int(time.monotonic() // NODES_S))
-            found[unit] = diagnosis.cannot_schedule(scheduled.get("message", ""), nodes)
-        elif why := diagnosis.cannot_start(pod.waiting):
-            found[unit] = why
+def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, Problem]:
+    """Return why pods wait, by unit. Where only events can explain it, those of the first pod are read."""
+    waiting = {
+        unit: pod for unit, pod in snapshot.pods.items() if not pod.started and not pod.ended and not pod.deleted
+    }
+    found = {unit: problem for unit, pod in waiting.items() if (problem := _explain_pod(api, pod))}
     if waiting and not found:
         unit, pod = next(iter(waiting.items()))
-        for event in _warnings(api, namespace, f"name={pod.name}"):
-            if why := diagnosis.warning(event["reason"], event["message"]):
-                found[unit] = why
+        for event in _list_warnings(api, namespace, f"name={pod.name}"):
+            if problem := diagnosis.explain_warning(event["reason"], event["message"]):
+                found[unit] = problem
     return found
 
 
-def _warnings(api: Api, namespace: str, which: str) -> list[Object]:
-    """Give the warnings about an object, the newest first; none where they may not be read."""
-    selector = f"type=Warning,involvedObject.{which}"
+def _explain_pod(api: Api, pod: Pod) -> Problem | None:
+    scheduled = pod.conditions.get("PodScheduled")
+    if scheduled and scheduled.holds is False and scheduled.reason == "Unschedulable":
+        gpus = _read_gpus(api, int(time.monotonic() // NODES_INTERVAL_S))
+        return diagnosis.explain_unschedulable(scheduled.message, gpus)
+    return diagnosis.explain_waiting(pod.waiting)
+
+
+def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
+    """Return the warnings about an object, the newest first; an empty list where events may not be read."""
+    selector = f"type=Warning,involvedObject.{selector}"
     try:
-        events = list(api.items(core(namespace, "events"), fieldSelector=selector))
+        events = list(api.list_items(core_path(namespace, "events"), fieldSelector=selector))
     except ApiError:
         return []
     return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), reverse=True)
 
 
 @functools.lru_cache(maxsize=1)
-def _nodes(api: Api, period: int) -> str:  # noqa: ARG001 - the answer holds for one period
-    """Say which GPUs the nodes have; nothing where nodes may not be read. A large cluster is not asked every second."""
+def _read_gpus(api: Api, period: int) -> str:  # noqa: ARG001 - the cached answer is valid for one period
+    """Return which GPUs the nodes have; an empty text where nodes may not be read."""
     with suppress(ApiError):
-        return diagnosis.of_nodes(api.items(NODES))
+        return diagnosis.describe_gpus(api.list_items(NODES))
     return ""

@@ -1,56 +1,63 @@
-"""A Job's pods: listed page by page, then watched for changes."""
+"""The pods of a Job: listed page by page, then watched for changes."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from backends.errors import TransientError
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import ApiError
-from backends.kubernetes.client.paths import core
-from backends.kubernetes.observe import unit_pods
-from backends.kubernetes.observe.unit_pods import Pod
+from backends.kubernetes.client.errors import ApiError, ForbiddenError
+from backends.kubernetes.client.paths import core_path
+from backends.kubernetes.observe.pod import Pod, parse_pod
 
-_FORBIDDEN = 403
+logger = logging.getLogger(__name__)
 
 
-class Pods:
-    """The pods of one Job. Raises ApiError, TransientError when they cannot be read."""
+class PodReflector:
+    """Lists and watches the pods of one Job. Raises ApiError, TransientError when they cannot be read."""
 
-    def __init__(self, api: Api, namespace: str, job: str) -> None:
+    def __init__(self, api: Api, namespace: str, job_name: str) -> None:
         self._api = api
-        self._path = core(namespace, "pods")
-        self._selector = {"labelSelector": f"batch.kubernetes.io/job-name={job}"}
+        self._path = core_path(namespace, "pods")
+        self._selector = {"labelSelector": f"batch.kubernetes.io/job-name={job_name}"}
+        self._job_name = job_name
         self._version: str | None = None
 
     @property
-    def lost(self) -> bool:
-        """Whether what has changed is not known: before they were read, and after a watch that was cut or came late."""
+    def must_list(self) -> bool:
+        """Whether changes may have been missed: before the first list, and after a watch that broke."""
         return self._version is None
 
-    def read(self) -> Iterator[Pod]:
-        """Give every pod."""
+    def list_pods(self) -> Iterator[Pod]:
+        """Yield every pod."""
         version = None
-        for page in self._api.pages(self._path, **self._selector):
+        for page in self._api.list_pages(self._path, **self._selector):
             version = version or page["metadata"]["resourceVersion"]
-            yield from map(unit_pods.pod, page.get("items") or [])
+            yield from map(parse_pod, page.get("items") or [])
         self._version = version
 
-    def changes(self, seconds: int) -> Iterator[tuple[Pod, bool]]:
-        """Give what changes within so many seconds after they were read: the pod, and whether it is still there."""
-        version, self._version = self._version or "", None
+    def watch_pods(self, seconds: int) -> Iterator[tuple[Pod, bool]]:
+        """Yield each pod that changes within ``seconds``, and whether it still exists. The caller may stop early."""
+        logger.debug("watch of the pods of %s opens for %d s", self._job_name, seconds)
         try:
-            for event in self._api.watch(self._path, version, seconds, **self._selector):
-                if event["type"] == "ERROR":  # most often: the version is too old by now
-                    return
-                version = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK":
-                    self._version = version  # should the caller stop here
-                    yield unit_pods.pod(event["object"]), event["type"] != "DELETED"
-                    self._version = None
-            self._version = version
+            yield from self._watch(seconds)
         except TransientError:
             return
         except ApiError as error:
-            if error.code == _FORBIDDEN:
+            if isinstance(error, ForbiddenError):
                 raise
+        finally:
+            logger.debug("watch of the pods of %s ends%s", self._job_name, "; list again" if self.must_list else "")
+
+    def _watch(self, seconds: int) -> Iterator[tuple[Pod, bool]]:
+        version, self._version = self._version or "", None
+        for event in self._api.watch(self._path, version, seconds, **self._selector):
+            if event["type"] == "ERROR":  # in most cases the version is too old by now
+                return
+            version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] != "BOOKMARK":
+                self._version = version  # the caller may stop here
+                yield parse_pod(event["object"]), event["type"] != "DELETED"
+                self._version = None
+        self._version = version

@@ -1,176 +1,175 @@
-"""The state of a Job and of its units, as every backend tells it."""
+"""The status of a job: its state, the state of its units, and why it waits or failed. Reading it changes nothing."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, field
 
 from backends.errors import BackendError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
-from backends.kubernetes.client.client import Api, Object
+from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError
-from backends.kubernetes.client.paths import core
-from backends.kubernetes.observe import diagnosis, pending, unit_pods
-from backends.kubernetes.observe.diagnosis_rules import Why
-from backends.kubernetes.observe.snapshot import JobView
-from backends.kubernetes.observe.unit_pods import Pod
+from backends.kubernetes.client.paths import core_path
+from backends.kubernetes.observe import pending
+from backends.kubernetes.observe.job import Job
+from backends.kubernetes.observe.pod import Pod
+from backends.kubernetes.observe.snapshot import JobSnapshot
+from backends.kubernetes.observe.unit_status import UnitView, read_unit
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+from backends.problem import Problem
 from backends.worker_protocol import last_progress
 
-MOST_PROGRESS = 16  # running units whose log is asked for their progress
-TAIL = {"tailLines": 40, "limitBytes": 16384}
+MAX_PROGRESS_LOGS = 16  # running units whose log is read for their progress
+LOG_END = {"container": names.CONTAINER, "tailLines": 40, "limitBytes": 16384}
 
 
-def summary(handle: JobHandle, job: Object) -> JobStatus:
-    """Tell what the Job alone says, without its pods: for a list."""
-    return _status(handle, JobView(job, {}), {}, None)
+@dataclass(frozen=True, kw_only=True)
+class _Waits:
+    """Why the Job does not have pods, and why pods do not start, by unit.
+
+    A problem with an exit code is one that waiting does not solve.
+    """
+
+    job: Problem | None = None
+    pods: Mapping[int, Problem] = field(default_factory=dict)
+
+    @property
+    def all(self) -> tuple[Problem, ...]:
+        return ((self.job,) if self.job else ()) + tuple(self.pods.values())
 
 
-def read(api: Api, namespace: str, handle: JobHandle, view: JobView) -> JobStatus:
-    """Tell everything; asks for events and nodes only when something waits."""
-    waits = {} if view.ended else pending.of_pods(api, namespace, view)
-    blocked = None if view.ended or view.pods else pending.of_job(api, namespace, view)
-    return _status(handle, view, waits, blocked, _progress(api, namespace, view))
+def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
+    """Return what the Job alone shows, without its pods: for a list of jobs."""
+    return _build_status(handle, JobSnapshot(job), _Waits(), {})
 
 
-def _status(
-    handle: JobHandle,
-    view: JobView,
-    waits: Mapping[int, Why],
-    blocked: Why | None,
-    progress: Mapping[int, float] | None = None,
-) -> JobStatus:
-    done = set(unit_pods.indexes(view.job.get("status", {}).get("completedIndexes")))
-    lost = set(unit_pods.indexes(view.job.get("status", {}).get("failedIndexes")))
-    known = {**dict.fromkeys(done, JobState.SUCCEEDED), **dict.fromkeys(lost, JobState.FAILED)}
-    states = tuple(
-        _unit(view, index, name, known.get(index), waits.get(index), (progress or {}).get(index))
-        for index, name in enumerate(unit_pods.unit_names(view.job))
+def read_status(api: Api, namespace: str, handle: JobHandle, snapshot: JobSnapshot) -> JobStatus:
+    """Return the whole status. It reads events and nodes if something waits, and the ends of logs for the progress."""
+    job = snapshot.job
+    waits = _Waits()
+    if not job.ended:
+        waits = _Waits(
+            job=None if snapshot.pods else pending.explain_missing_pods(api, namespace, job),
+            pods=pending.explain_waiting_pods(api, namespace, snapshot),
+        )
+    return _build_status(handle, snapshot, waits, _read_progress(api, namespace, snapshot))
+
+
+def _build_status(handle: JobHandle, snapshot: JobSnapshot, waits: _Waits, progress: Mapping[int, float]) -> JobStatus:
+    job = snapshot.job
+    units = tuple(
+        read_unit(
+            UnitView(
+                job=job,
+                index=index,
+                pod=snapshot.pods.get(index),
+                wait=waits.pods.get(index),
+                progress=progress.get(index),
+            )
+        )
+        for index in range(len(job.units))
     )
-    state = _job_state(view, states, (blocked, *waits.values()))
-    why = _reason(view, states, state, blocked or next(iter(waits.values()), None))
-    end = unit_pods.ended(view.job)
+    state = _derive_state(job, units, waits)
+    problem = _EXPLAIN[state](job, units, waits)
     return JobStatus(
         handle=handle,
-        name=(view.job["metadata"].get("annotations") or {}).get(names.ANNOTATION_NAME, view.name),
+        name=job.title,
         state=state,
-        units=states,
-        reason=why.message if why else None,
-        hint=why.hint if why else None,
-        exit_code=_exit_code(state, why),
-        created=unit_pods.time(view.job["metadata"]["creationTimestamp"]),
-        finished=unit_pods.time(end["lastTransitionTime"]) if end else None,
+        units=units,
+        reason=problem.message if problem else None,
+        hint=problem.hint if problem else None,
+        exit_code=_derive_exit_code(state, problem),
+        created=job.created,
+        finished=job.end.changed if job.end else None,
     )
 
 
-def _unit(
-    view: JobView, index: int, name: str, state: JobState | None, wait: Why | None, progress: float | None
-) -> UnitStatus:
-    pod = view.pods.get(index)
-    attempt = pod.attempt if pod else 1
-    if state is JobState.SUCCEEDED:
-        return UnitStatus(name=name, state=state, progress=100.0, exit_code=ExitCode.OK, attempt=attempt)
-    if state is JobState.FAILED or (view.ended and pod and pod.phase == "Failed"):
-        why = diagnosis.failed(pod, view.memory) if pod else Why(message="its pod is gone", exit_code=ExitCode.LOST)
-        return _worded(name, JobState.FAILED, why, attempt)
-    if view.ended:
-        if view.cancelled:
-            return UnitStatus(name=name, state=JobState.CANCELLED, exit_code=ExitCode.CANCELLED, attempt=attempt)
-        why = Why(message="it had not ended when the job did", exit_code=ExitCode.LOST)
-        if seconds := _exceeded(view):
-            why = Why(message=f"it had not ended within the job's deadline of {seconds} s", exit_code=ExitCode.TIMEOUT)
-        return _worded(name, JobState.FAILED, why, attempt)
-    if pod and pod.started and not pod.deleted:
-        words = "rendered; its outputs wait to be collected" if pod.collectable else None
-        return UnitStatus(name=name, state=JobState.RUNNING, progress=progress, message=words, attempt=attempt)
-    if pod and pod.ended and wait is None:
-        wait = Why(message=f"tried again after: {diagnosis.failed(pod, view.memory).message}")
-    return _worded(name, JobState.PENDING, wait, attempt)
-
-
-def _worded(name: str, state: JobState, why: Why | None, attempt: int) -> UnitStatus:
-    if why is None:
-        return UnitStatus(name=name, state=state, attempt=attempt)
-    return UnitStatus(
-        name=name,
-        state=state,
-        message=why.message,
-        hint=why.hint,
-        details=why.details,
-        exit_code=why.exit_code,
-        attempt=attempt,
-    )
-
-
-def _job_state(view: JobView, states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> JobState:
-    if unit_pods.condition(view.job, "Complete"):
+def _derive_state(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> JobState:
+    if job.succeeded:
         return JobState.SUCCEEDED
-    if view.ended:
-        return JobState.CANCELLED if view.cancelled else JobState.FAILED
-    if _hopeless(states, waits):
+    if job.ended:
+        return JobState.CANCELLED if job.cancelled else JobState.FAILED
+    if _is_hopeless(units, waits):
         return JobState.FAILED
-    begun = any(unit.state is JobState.RUNNING or unit.state.terminal for unit in states)
-    return JobState.RUNNING if begun or view.job.get("status", {}).get("ready") else JobState.PENDING
+    has_begun = any(unit.state is JobState.RUNNING or unit.state.terminal for unit in units)
+    return JobState.RUNNING if has_begun or job.has_ready_pods else JobState.PENDING
 
 
-def _hopeless(states: tuple[UnitStatus, ...], waits: tuple[Why | None, ...]) -> bool:
-    """Tell whether nothing runs and everything that was tried waits for what cannot come, as a missing image."""
-    found = [why for why in waits if why]
-    running = any(unit.state is JobState.RUNNING for unit in states)
-    return bool(found) and not running and all(why.final for why in found)
+def _is_hopeless(units: tuple[UnitStatus, ...], waits: _Waits) -> bool:
+    """Return whether no unit runs, and all problems are such that waiting does not help: a missing image, say."""
+    running = any(unit.state is JobState.RUNNING for unit in units)
+    return bool(waits.all) and not running and all(problem.exit_code is not None for problem in waits.all)
 
 
-def _reason(view: JobView, states: tuple[UnitStatus, ...], state: JobState, waiting: Why | None) -> Why | None:
-    if state is JobState.CANCELLED:
-        return Why(message="the job was cancelled", exit_code=ExitCode.CANCELLED)
-    if seconds := _exceeded(view):
-        return Why(
+def _explain_success(_job: Job, _units: tuple[UnitStatus, ...], _waits: _Waits) -> Problem | None:
+    return None
+
+
+def _explain_cancellation(_job: Job, _units: tuple[UnitStatus, ...], _waits: _Waits) -> Problem | None:
+    return Problem(message="the job was cancelled", exit_code=ExitCode.CANCELLED)
+
+
+def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> Problem | None:
+    if seconds := job.exceeded_deadline_s:
+        return Problem(
             message=f"the job did not end within its deadline of {seconds} s",
-            hint="--deadline gives it longer; `renderer status` tells what it waited for",
+            hint="raise --deadline; `renderer status` shows why a job waits, as long as it waits",
             exit_code=ExitCode.TIMEOUT,
         )
-    failed = [unit for unit in states if unit.state is JobState.FAILED]
-    if state is JobState.FAILED and failed:
-        first = failed[0]
-        more = f" ({len(failed)} of {len(states)} failed)" if len(states) > 1 else ""
-        return Why(message=f"{first.name}: {first.message}{more}", hint=first.hint, exit_code=first.exit_code)
-    if view.job["spec"].get("suspend") and not view.ended:
-        queue = (view.job["metadata"].get("labels") or {}).get(names.LABEL_QUEUE)
-        where = f"waits in the queue {queue!r}" if queue else "is suspended"
-        return Why(message=f"the job {where}", hint="it goes on when the queue lets it in" if queue else None)
-    return None if state is JobState.SUCCEEDED else waiting
+    failed = [unit for unit in units if unit.state is JobState.FAILED]
+    if not failed:
+        return _explain_wait(job, units, waits)
+    first, count = failed[0], f" ({len(failed)} of {len(units)} failed)" if len(units) > 1 else ""
+    return Problem(
+        message=f"{first.name}: {first.message}{count}",
+        hint=first.hint,
+        exit_code=None if first.exit_code is None else ExitCode(first.exit_code),
+    )
 
 
-def _exceeded(view: JobView) -> int | None:
-    """Give the deadline in seconds that the job did not keep."""
-    end = unit_pods.condition(view.job, "Failed")
-    return view.job["spec"]["activeDeadlineSeconds"] if end and end.get("reason") == "DeadlineExceeded" else None
+def _explain_wait(job: Job, _units: tuple[UnitStatus, ...], waits: _Waits) -> Problem | None:
+    if job.suspended and not job.ended:
+        if not job.queue:
+            hint = '`kubectl patch job NAME --type=merge -p \'{"spec": {"suspend": false}}\'` lets it go on'
+            return Problem(message="the job is suspended", hint=hint)
+        return Problem(
+            message=f"the job waits in the queue {job.queue!r}", hint="it starts as soon as the queue admits it"
+        )
+    return next(iter(waits.all), None)
 
 
-def _exit_code(state: JobState, why: Why | None) -> int | None:
+_EXPLAIN: Mapping[JobState, Callable[[Job, tuple[UnitStatus, ...], _Waits], Problem | None]] = {
+    JobState.PENDING: _explain_wait,
+    JobState.RUNNING: _explain_wait,
+    JobState.SUCCEEDED: _explain_success,
+    JobState.FAILED: _explain_failure,
+    JobState.CANCELLED: _explain_cancellation,
+}
+
+
+def _derive_exit_code(state: JobState, problem: Problem | None) -> int | None:
     if state is JobState.SUCCEEDED:
         return ExitCode.OK
     if not state.terminal:
         return None
-    return why.exit_code if why and why.exit_code is not None else ExitCode.LOST
+    return problem.exit_code if problem and problem.exit_code is not None else ExitCode.LOST
 
 
-def _progress(api: Api, namespace: str, view: JobView) -> dict[int, float]:
-    """Read how far the running units are from the ends of their logs."""
-    running = [pod for pod in view.pods.values() if pod.started and not pod.ended][:MOST_PROGRESS]
-    if view.ended or not running:
+def _read_progress(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, float]:
+    """Return the progress of running units in percent, from the ends of their logs."""
+    running = [pod for pod in snapshot.pods.values() if pod.started and not pod.ended][:MAX_PROGRESS_LOGS]
+    if snapshot.job.ended or not running:
         return {}
+    found = threads.run_all(functools.partial(_read_pod_progress, api, namespace, pod) for pod in running)
+    return {pod.unit: value for pod, value in zip(running, found, strict=True) if value is not None}
 
-    def of(pod: Pod) -> tuple[int, float | None]:
-        query: dict[str, Any] = {"container": names.CONTAINER, **TAIL}
-        with suppress(ApiError, BackendError):
-            lines = list(api.lines(core(namespace, "pods", pod.name, "log"), query))
-            return pod.unit, last_progress(line.decode("utf-8", "replace") for line in lines)
-        return pod.unit, None
 
-    found = threads.results(functools.partial(of, pod) for pod in running)
-    return {unit: value for unit, value in found if value is not None}
+def _read_pod_progress(api: Api, namespace: str, pod: Pod) -> float | None:
+    with suppress(ApiError, BackendError):
+        lines = list(api.stream_lines(core_path(namespace, "pods", pod.name, "log"), LOG_END))
+        return last_progress(line.decode("utf-8", "replace") for line in lines)
+    return None

@@ -1,1 +1,1 @@
-"""Moves inputs and outputs between this machine, pods, claims and object stores."""
+"""Moves inputs and outputs between this machine, pods, PVCs and object stores."""

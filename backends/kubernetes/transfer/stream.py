@@ -1,7 +1,7 @@
-"""A folder as one stream of bytes that can be taken up again at any byte.
+"""A folder as one stream of bytes that can be continued at any byte.
 
-It begins with a line of JSON that names the files; their contents follow, one after the other. The pod sends it, the
-client splits it and checks every file's sha256.
+The first line is JSON that lists the files; their contents follow in the same order. The pod sends the stream, and the
+client splits it and checks the sha256 of each file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 from backends.errors import OutputError
 from backends.files import sha256
@@ -19,21 +19,29 @@ from backends.files import sha256
 CHUNK = 2**20
 
 
-def header(folder: Path) -> bytes:
-    """Describe every file below ``folder``, in the order in which they follow."""
+class FileEntry(TypedDict):
+    """One file of the stream: ``path`` relative to the folder with slashes, ``size`` in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def build_header(folder: Path) -> bytes:
+    """Return the first line of the stream: every file below ``folder``, without links."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    listing = [
-        {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": sha256(path)}
+    entries = [
+        FileEntry(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=sha256(path))
         for path in files
     ]
-    return json.dumps(listing).encode() + b"\n"
+    return json.dumps(entries).encode() + b"\n"
 
 
-def send(folder: Path, head: bytes, offset: int) -> Iterator[bytes]:
-    """Give the stream from byte ``offset``; ``head`` is what ``header`` gave."""
-    yield head[offset:]
-    position = len(head)
-    for entry in json.loads(head):
+def send(folder: Path, header: bytes, offset: int) -> Iterator[bytes]:
+    """Yield the stream from byte ``offset`` on; ``header`` is what ``build_header`` returned."""
+    yield header[offset:]
+    position = len(header)
+    for entry in json.loads(header):
         skip = min(max(offset - position, 0), entry["size"])
         position += entry["size"]
         if skip < entry["size"]:
@@ -42,52 +50,56 @@ def send(folder: Path, head: bytes, offset: int) -> Iterator[bytes]:
                 yield from iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
 
 
-def length(file: BinaryIO) -> int | None:
-    """Tell how long the whole stream is; None as long as its first line is not there."""
+def read_length(file: BinaryIO) -> int | None:
+    """Return the length of the whole stream; None while its first line is not complete."""
     file.seek(0)
-    head = file.readline()
-    return len(head) + sum(entry["size"] for entry in _listing(head)) if head.endswith(b"\n") else None
+    header = file.readline()
+    return len(header) + sum(entry["size"] for entry in _parse_header(header)) if header.endswith(b"\n") else None
 
 
 def unpack(file: BinaryIO, folder: Path) -> None:
-    """Write the files of a whole stream into ``folder``. Raises OutputError for one that was damaged on the way."""
+    """Write the files of a complete stream into ``folder``. Raises OutputError where it is damaged."""
     file.seek(0)
-    for entry in _listing(file.readline()):
-        target = folder / _safe(entry["path"])
+    for entry in _parse_header(file.readline()):
+        target = folder / _check_path(entry["path"])
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
             _copy(file, out, entry["size"])
         if sha256(target) != entry["sha256"]:
-            raise OutputError(f"{entry['path']} was damaged on its way here", hint="fetch again")
+            raise OutputError(f"{entry['path']} was damaged during the download", hint="run `renderer fetch` again")
 
 
-def _listing(head: bytes) -> list[dict[str, Any]]:
+def _parse_header(header: bytes) -> list[FileEntry]:
     try:
-        content = json.loads(head)
+        content = json.loads(header)
         if not isinstance(content, list):
-            raise TypeError  # noqa: TRY301 - it is said below
-        return [{"path": str(e["path"]), "size": int(e["size"]), "sha256": str(e["sha256"])} for e in content]
+            raise TypeError  # noqa: TRY301 - it is translated below
+        return [FileEntry(path=str(e["path"]), size=int(e["size"]), sha256=str(e["sha256"])) for e in content]
     except (ValueError, TypeError, KeyError) as error:
         raise OutputError(
-            "the pod sent something else than outputs", hint="is the image of the same version?"
+            "the pod sent something else than outputs",
+            hint="use an image with the same version of renderer as this machine",
         ) from error
 
 
-def _safe(path: str) -> str:
-    """Refuse a path that leads out of the folder: what runs in the pod may be anybody's code."""
+def _check_path(path: str) -> str:
+    """Return the path, or raise OutputError where it leads out of the folder: the pod runs untrusted code."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\0" in path:
-        raise OutputError(f"the pod sent a file named {path!r}, which leads out of the folder")
+        raise OutputError(
+            f"the pod sent a file named {path!r}, which leads out of the folder",
+            hint="do not trust this job's outputs: delete it with `renderer delete`",
+        )
     return os.path.join(*parts)  # noqa: PTH118 - relative on purpose
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    while size > 0 and (part := source.read(min(CHUNK, size))):
-        target.write(part)
-        size -= len(part)
+    while size > 0 and (chunk := source.read(min(CHUNK, size))):
+        target.write(chunk)
+        size -= len(chunk)
 
 
-def empty(folder: Path) -> None:
-    """Make ``folder`` exist and empty."""
+def make_empty(folder: Path) -> None:
+    """Create ``folder``, or empty it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -46,16 +46,16 @@ def command(
     """
     from backends.kubernetes.client.client import Api
     from backends.kubernetes.manifests import setup
-    from backends.kubernetes.manifests.templates import dump
+    from backends.kubernetes.manifests.templates import dump_manifests
 
-    wanted = setup.Wanted(
+    wanted = setup.SetupOptions(
         namespace=namespace, claim=claim, size=_quantity(size), storage_class=storage_class, cluster=cluster
     )
-    objects = setup.manifests(wanted)
+    objects = setup.build_manifests(wanted)
     if not apply:
-        print(dump(objects), end="")
+        print(dump_manifests(objects), end="")
         return
-    setup.apply(Api(context), objects)
+    setup.apply_manifests(Api(context), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)
 

@@ -1,0 +1,108 @@
+"""A pod as the API server returns it, reduced to what the backend reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backends.kubernetes import names
+from backends.kubernetes.client.client import JsonObject
+from backends.kubernetes.observe.conditions import Condition, parse_conditions
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a container has not started: a word of Kubernetes, such as ErrImagePull, and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended: ``message`` is what it wrote to its termination log, or the end of its log."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod: attempt number ``attempt`` of the unit ``unit``. It is small, because a job may have a thousand pods."""
+
+    name: str
+    unit: int
+    phase: str
+    created: str
+    attempt: int
+    ready: bool
+    deleted: bool
+    reason: str | None
+    message: str | None
+    conditions: Mapping[str, Condition]
+    waiting: Waiting | None
+    terminated: Termination | None
+    started: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether its container has ended."""
+        return self.phase in {"Succeeded", "Failed"} or self.terminated is not None
+
+    @property
+    def has_log(self) -> bool:
+        """Whether its log can be read, now or in a moment."""
+        return self.started or self.terminated is not None
+
+    @property
+    def holds_outputs(self) -> bool:
+        """Whether it waits until its outputs are downloaded."""
+        return self.ready and not self.ended
+
+
+def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
+    """Return the pod that the API server sent; ``container`` is the name of the one whose state counts."""
+    metadata, status = item["metadata"], item.get("status", {})
+    found: JsonObject = next((each for each in status.get("containerStatuses") or [] if each["name"] == container), {})
+    state = found.get("state") or {}
+    annotations = metadata.get("annotations") or {}
+    return Pod(
+        name=metadata["name"],
+        unit=int(annotations.get(names.ANNOTATION_INDEX, 0)),
+        phase=status.get("phase", "Pending"),
+        created=metadata["creationTimestamp"],
+        attempt=int(annotations.get(names.ANNOTATION_FAILURES, 0)) + 1,
+        ready=bool(found.get("ready")),
+        deleted="deletionTimestamp" in metadata,
+        reason=status.get("reason"),
+        message=status.get("message"),
+        conditions=parse_conditions(status),
+        waiting=_parse_waiting(state.get("waiting")),
+        terminated=_parse_termination(state.get("terminated")),
+        started="running" in state,
+    )
+
+
+def _parse_waiting(state: JsonObject | None) -> Waiting | None:
+    return Waiting(str(state.get("reason") or ""), str(state.get("message") or "")) if state else None
+
+
+def _parse_termination(state: JsonObject | None) -> Termination | None:
+    if not state:
+        return None
+    return Termination(int(state["exitCode"]), str(state.get("reason") or ""), str(state.get("message") or ""))
+
+
+def select_latest(pods: Iterable[Pod]) -> Mapping[int, Pod]:
+    """Return the pod of each unit's last attempt by the unit's index."""
+    latest: dict[int, Pod] = {}
+    for pod in pods:
+        known = latest.get(pod.unit)
+        if known is None or _sort_key(pod) > _sort_key(known):
+            latest[pod.unit] = pod
+    return latest
+
+
+def _sort_key(pod: Pod) -> tuple[int, bool, str, str]:
+    return pod.attempt, not pod.ended, pod.created, pod.name

@@ -1,0 +1,25 @@
+"""Reports a problem where the user finds it: in the log, and in the pod's termination message."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from backends.kubernetes.observe.termination import dump_report
+from backends.problem import Problem
+
+TERMINATION_LOG = Path("/dev/termination-log")
+
+
+def write_report(problem: Problem) -> None:
+    """Write the problem as an ``openjd_fail`` line, and to the termination log that kubectl and renderer show."""
+    sys.stdout.write(f"openjd_fail: {problem.message}\n")
+    sys.stdout.flush()
+    write_termination_log(problem)
+
+
+def write_termination_log(problem: Problem | None) -> None:
+    """Write the problem to the termination log only; None empties it."""
+    with contextlib.suppress(OSError):
+        TERMINATION_LOG.write_bytes(dump_report(problem) if problem else b"")

@@ -1,0 +1,122 @@
+"""Renders one unit in a job's pod: get the inputs, run the worker, store the outputs or wait for their download."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from backends.exit_codes import ExitCode
+from backends.kubernetes import names
+from backends.kubernetes.pod.memory import MemoryWatch
+from backends.kubernetes.pod.paths import CONTACT, HEADER, INPUTS, OUTPUT, READY, RELEASED, WORK
+from backends.kubernetes.pod.report import write_report, write_termination_log
+from backends.kubernetes.transfer import stream
+from backends.problem import Problem
+from backends.storage import Storage
+from backends.worker_protocol import RESULT, UnitResult, worker_command
+
+POLL_INTERVAL_S = 0.05
+_PR_SET_DUMPABLE = 4  # prctl(2)
+
+
+def run(store_uri: str | None, collect_timeout_s: int) -> int:
+    """Render the unit of this pod's completion index and return the exit code.
+
+    With ``store_uri`` inputs and outputs are in a store, otherwise the pod waits ``collect_timeout_s`` for a download.
+    """
+    unit = int(os.environ["JOB_COMPLETION_INDEX"])
+    own, workers = _split_environment()
+    store = Storage(store_uri, own) if store_uri else None
+    bundle = INPUTS / names.BUNDLE_KEY
+    if store:
+        bundle = WORK / names.BUNDLE_KEY
+        store.get(names.BUNDLE_KEY, bundle)
+        _restore_outputs(store, unit)
+    code = _run_worker(bundle, unit, workers)
+    if store:
+        _store_outputs(store, unit)
+        return code
+    if not (OUTPUT / str(unit) / RESULT).exists():
+        return code  # the worker was killed: it did not leave outputs
+    return _wait_for_download(unit, collect_timeout_s, code)
+
+
+def _split_environment() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environments of this process and of the worker, which runs untrusted code.
+
+    The worker does not get the store's credentials, and cannot read them from this process either.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # /proc/1/environ now belongs to root
+    prefix = names.STORE_ENV_PREFIX
+    credentials = {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+    workers = {key: value for key, value in os.environ.items() if not key.startswith(prefix)}
+    return {**workers, **credentials}, workers
+
+
+def _restore_outputs(store: Storage, unit: int) -> None:
+    """Download the outputs that an earlier attempt has stored completely: the worker does not render them again."""
+    if store.size(f"{names.UNITS}/{unit}/{RESULT}") is not None:
+        for path in store.list(f"{names.UNITS}/{unit}"):
+            store.get(path, WORK / path)
+
+
+def _run_worker(bundle: Path, unit: int, environment: dict[str, str]) -> int:
+    command = worker_command(
+        sys.executable, task=str(INPUTS / names.TASK_KEY), bundle=str(bundle), output=str(OUTPUT), units=[unit]
+    )
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    memory = MemoryWatch()
+    with memory.reporting(), subprocess.Popen(command, env=environment, start_new_session=True) as worker:
+        try:
+            code = worker.wait()
+        except SystemExit:
+            worker.terminate()
+            worker.wait()
+            raise
+    if code == -signal.SIGKILL and memory.ran_out:
+        return ExitCode.OUT_OF_MEMORY  # the client adds the limit
+    _report_result(unit)
+    return 128 - code if code < 0 else code
+
+
+def _report_result(unit: int) -> None:
+    """Report the problem of the unit's result."""
+    result = UnitResult.read(OUTPUT / str(unit) / RESULT)
+    if result is None or result.error is None:
+        write_termination_log(None)
+        return
+    error = result.error
+    code = ExitCode(result.exit_code)
+    write_report(Problem(message=error.message, hint=error.hint, details=error.details, exit_code=code))
+
+
+def _store_outputs(store: Storage, unit: int) -> None:
+    """Store the unit's files; result.json comes last, as the sign that everything else is there."""
+    folder = OUTPUT / str(unit)
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    for path in sorted(files, key=lambda path: (path == folder / RESULT, path)):
+        store.put(path.relative_to(WORK).as_posix(), path)
+
+
+def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:
+    """Hold the outputs until a client has downloaded them: files of a pod that has ended cannot be read."""
+    HEADER.write_bytes(stream.build_header(OUTPUT / str(unit)))
+    CONTACT.touch()
+    READY.touch()
+    while not RELEASED.exists():
+        if time.time() - CONTACT.stat().st_mtime > timeout_s:
+            write_report(
+                Problem(
+                    message=f"no client downloaded the outputs within {timeout_s} s",
+                    hint="keep `renderer submit` running, raise --collect-timeout, or submit with --store",
+                    exit_code=ExitCode.OUTPUT,
+                )
+            )
+            return code or ExitCode.OUTPUT
+        time.sleep(POLL_INTERVAL_S)
+    return code

@@ -1,0 +1,98 @@
+"""Commands that the client calls in a pod to move files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+from backends.exit_codes import ExitCode
+from backends.kubernetes import names
+from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE
+from backends.kubernetes.transfer import stream
+from backends.storage import Storage
+
+KEEPALIVE_INTERVAL_S = 10.0
+
+
+def send(offset: int, folder: str | None) -> int:
+    """Write the unit's outputs, or a ``folder`` of the PVC, to stdout as a stream from byte ``offset`` on."""
+    if folder:
+        with _keeping_alive():
+            header = stream.build_header(STORE / folder)
+        _write(stream.send(STORE / folder, header, offset))
+        return ExitCode.OK
+    CONTACT.touch()
+    if not HEADER.exists():  # a kubelet that has just started calls every pod ready for a moment
+        return names.NOT_READY_EXIT_CODE
+    unit_folder = OUTPUT / os.environ["JOB_COMPLETION_INDEX"]
+    _write(_touching_contact(stream.send(unit_folder, HEADER.read_bytes(), offset)))
+    return ExitCode.OK
+
+
+def release() -> int:
+    """Let the command ``run`` of this pod end."""
+    RELEASED.touch()
+    return ExitCode.OK
+
+
+def hold() -> int:
+    """Wait for a signal."""
+    while True:
+        signal.pause()
+
+
+def receive(path: str, size: int) -> int:
+    """Write stdin to a file of the PVC; where it ends early, the file is not created."""
+    target = STORE / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    left = size
+    with partial.open("wb") as file:
+        while left > 0 and (chunk := os.read(0, min(left, stream.CHUNK))):
+            file.write(chunk)
+            left -= len(chunk)
+    if left:
+        return ExitCode.INPUT
+    partial.replace(target)
+    return ExitCode.OK
+
+
+def remove(folder: str) -> int:
+    """Remove a folder of the PVC."""
+    with _keeping_alive():
+        Storage(f"file://{STORE}").delete(folder)
+    return ExitCode.OK
+
+
+def _write(chunks: Iterator[bytes]) -> None:
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def _touching_contact(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, and show `run` after each that a client is still downloading."""
+    for chunk in chunks:
+        yield chunk
+        CONTACT.touch()
+
+
+@contextlib.contextmanager
+def _keeping_alive() -> Iterator[None]:
+    """Write an empty line to stderr now and then: the client gives a silent connection up."""
+    done = threading.Event()
+
+    def write_lines() -> None:
+        while not done.wait(KEEPALIVE_INTERVAL_S):
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+
+    threading.Thread(target=write_lines, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()

@@ -1,0 +1,58 @@
+"""The folder on this machine that keeps a job's downloaded outputs until they are fetched."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from backends.files import state_folder
+from backends.kubernetes import names
+from backends.kubernetes.observe.job import Job
+from backends.models import JobHandle
+
+KEEP_S = 7 * 86400
+
+
+class Spool:
+    """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
+
+    def __init__(self, handle: JobHandle, job: Job) -> None:
+        parts = (*handle.parts, job.uid)  # a Job that replaces another one of its name has outputs of its own
+        self.path = state_folder(names.BACKEND) / ",".join(quote(part, safe="") for part in parts)
+
+    @property
+    def exists(self) -> bool:
+        """Whether this machine downloads the outputs of the job."""
+        return self.path.is_dir()
+
+    def create(self) -> None:
+        """Let this machine download the outputs of the job. Folders of other jobs that are a week old are removed."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for other in self.path.parent.iterdir():
+            with suppress(OSError):
+                if other != self.path and time.time() - other.stat().st_mtime > KEEP_S:
+                    shutil.rmtree(other, ignore_errors=True)
+
+    def unit_folder(self, unit: int) -> Path:
+        """Return the folder of a unit's files; it exists once all of them are downloaded."""
+        return self.path / str(unit)
+
+    def delete(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, unit: int) -> Iterator[bool]:
+        """Lock a unit, so that one process at a time downloads it; yields False while another process does."""
+        with (self.path / f"{unit}.lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True

@@ -1,0 +1,57 @@
+"""Logs that were stored with the outputs: they outlive the pods."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from backends.errors import OutputError
+from backends.kubernetes import names
+from backends.kubernetes.client.client import Api
+from backends.kubernetes.client.pod_exec import CommandError, run_command
+from backends.kubernetes.observe.job import Job
+from backends.kubernetes.transfer.outputs import find_store_folder
+from backends.kubernetes.transfer.spool import Spool
+from backends.kubernetes.transfer.transfer_pod import run_transfer_pod
+from backends.models import JobHandle
+from backends.storage import Storage
+from backends.worker_protocol import LOG
+
+
+class StoredLogs(ExitStack):
+    """The stored logs of one job. For a PVC, one transfer pod reads all of them."""
+
+    def __init__(self, api: Api, handle: JobHandle, job: Job) -> None:
+        super().__init__()
+        self._api, self._namespace, self._job = api, handle.parts[1], job
+        self._spool = Spool(handle, job)
+        self._store = find_store_folder(job)
+        self._pod: str | None = None
+
+    def read_lines(self, unit: int) -> Iterator[str]:
+        """Yield the lines of a unit's log; nothing where none was stored."""
+        with tempfile.TemporaryDirectory() as folder:
+            log = self._locate(unit, Path(folder))
+            if log.is_file():
+                with log.open(encoding="utf-8", errors="replace") as lines:
+                    yield from (line.rstrip("\r\n") for line in lines)
+
+    def _locate(self, unit: int, scratch: Path) -> Path:
+        """Return the path of a unit's log on this machine, after downloading it if it is in a store."""
+        path, target = f"{names.UNITS}/{unit}/{LOG}", scratch / LOG
+        if self._store is None:
+            return self._spool.unit_folder(unit) / LOG
+        if self._store.claim:
+            self._read_from_claim(self._store.claim, f"{names.STORE}/{self._store.path}/{path}", target)
+        else:
+            with suppress(OutputError):
+                Storage(self._store.uri_in_pod).get(path, target)
+        return target
+
+    def _read_from_claim(self, claim: str, path: str, target: Path) -> None:
+        if self._pod is None:
+            self._pod = self.enter_context(run_transfer_pod(self._api, self._namespace, self._job, claim))
+        with target.open("wb") as file, suppress(CommandError):
+            run_command(self._api, self._namespace, self._pod, ["cat", path], output=file.write)

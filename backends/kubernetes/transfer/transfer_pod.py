@@ -1,0 +1,111 @@
+"""Transfer pods: short pods without a GPU, through which the client reads and writes a PVC from outside the cluster."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.errors import BackendError, StoreMissingError
+from backends.kubernetes import names
+from backends.kubernetes.client.client import Api, JsonObject
+from backends.kubernetes.client.paths import core_path
+from backends.kubernetes.client.pod_exec import run_command
+from backends.kubernetes.manifests.templates import render_template
+from backends.kubernetes.observe import diagnosis
+from backends.kubernetes.observe.job import Job
+from backends.kubernetes.observe.pod import Pod, parse_pod
+from backends.kubernetes.transfer.download import POD_COMMAND
+from backends.problem import Problem
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 900.0  # a node may have to be created first, and an image of gigabytes pulled
+POLL_INTERVAL_S = 0.2
+_NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
+
+
+@contextmanager
+def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator[str]:
+    """Run a pod that mounts the PVC of a job during the block; yields its name. Raises ApiError, BackendError."""
+    container = job.pod_spec["containers"][0]
+    values: dict[str, Any] = {
+        **_copy_placement(job.pod_spec),
+        "image": container["image"],
+        "image_pull_policy": container.get("imagePullPolicy"),
+        "owners": [job.owner_reference] if job.uid else [],
+        "mounts": [{"name": "store", "mountPath": str(names.STORE)}],
+        "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": claim}}],
+    }
+    with run_idle_pod(api, namespace, job.name, values) as name:
+        yield name
+
+
+def _copy_placement(pod_spec: JsonObject) -> dict[str, Any]:
+    """Return what lets a pod run on the nodes of the job's pods, and pull the same image there."""
+    return {
+        "image_pull_secrets": pod_spec.get("imagePullSecrets") or [],
+        "node_selector": pod_spec.get("nodeSelector"),
+        "service_account": pod_spec.get("serviceAccountName"),
+        "tolerations": pod_spec.get("tolerations"),
+    }
+
+
+@contextmanager
+def run_idle_pod(
+    api: Api, namespace: str, owner: str, values: dict[str, Any], timeout_s: float = START_TIMEOUT_S
+) -> Iterator[str]:
+    """Run a small pod that does nothing during the block; yields its name once it runs.
+
+    ``values`` are those of k8s/helper.yaml.j2. Raises ApiError, BackendError.
+    """
+    name = f"{owner}-files-{time.time_ns() % 10**8:08d}"
+    labels = names.job_labels(owner, names.TRANSFER_COMPONENT)
+    (manifest,) = render_template("helper", {"name": name, "namespace": namespace, "labels": labels, **values})
+    api.create(core_path(namespace, "pods"), manifest)
+    try:
+        _wait_until_running(api, core_path(namespace, "pods", name), timeout_s)
+        yield name
+    finally:
+        api.delete(core_path(namespace, "pods", name), gracePeriodSeconds=0)
+
+
+def _wait_until_running(api: Api, path: str, timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    problem = Problem(message=f"it has not started within {timeout_s:.0f} s")
+    while time.monotonic() < until:
+        pod = parse_pod(api.get(path), names.TRANSFER_COMPONENT)
+        if pod.phase == "Running":
+            return
+        problem = _explain_wait(pod) or problem
+        if pod.phase == "Failed" or problem.exit_code is not None or re.search(_NO_CLAIM, problem.message):
+            break
+        time.sleep(POLL_INTERVAL_S)
+    error_class = StoreMissingError if re.search(_NO_CLAIM, problem.message) else BackendError
+    raise error_class(
+        f"the transfer pod did not start: {problem.message}",
+        hint=problem.hint or "`kubectl get events` shows what happened to it",
+    )
+
+
+def _explain_wait(pod: Pod) -> Problem | None:
+    scheduled = pod.conditions.get("PodScheduled")
+    if scheduled and scheduled.holds is False:
+        return diagnosis.explain_unschedulable(scheduled.message, None)
+    return diagnosis.explain_waiting(pod.waiting)
+
+
+def upload_file(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:
+    """Upload a file into the PVC that a transfer pod has mounted; ``target`` is a path in it."""
+    size = source.stat().st_size
+    run_command(api, namespace, pod, [*POD_COMMAND, "receive", target, str(size)], source=source)
+    logger.debug("uploaded %d bytes through pod %s", size, pod)
+
+
+def remove_folder(api: Api, namespace: str, pod: str, folder: str) -> None:
+    """Remove a folder of the PVC that a transfer pod has mounted."""
+    run_command(api, namespace, pod, [*POD_COMMAND, "remove", folder])
