@@ -51,7 +51,7 @@ bench: setup  ## Compare with plain Manim on this machine: start-up, and renders
 	$(BIN)/python benchmarks/engine.py
 
 golden: setup  ## Write the golden files again, to look at them with git diff
-	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/test_plan.py tests/backends/modal/test_request.py
+	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py tests/backends/modal/test_request.py
 	@git diff --stat -- '*/golden/*'
 
 dist: setup  ## Build the wheel and the sdist of the last commit into dist/, the same bytes on every machine

@@ -347,7 +347,7 @@ def test_outputs_that_nobody_collects_do_not_hold_the_gpu(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     status = job.wait(120)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
-    assert "nobody collected" in str(status.reason)
+    assert "no client downloaded the outputs" in str(status.reason)
 
 
 def test_a_full_disk_here_is_told_and_the_outputs_wait(
@@ -356,7 +356,7 @@ def test_a_full_disk_here_is_told_and_the_outputs_wait(
     with mount_small_disk(tmp_path / "disk", "1m") as disk:
         monkeypatch.setenv("XDG_STATE_HOME", str(disk))
         job = run(noise(22) + "# no room\n")
-        with pytest.raises(BackendError, match=r"cannot keep the outputs in .*: No space left on device"):
+        with pytest.raises(BackendError, match=r"cannot store the outputs in .*: No space left on device"):
             job.wait(120)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "room"))
         assert [file.stat().st_size for file in job.fetch(tmp_path / "out")] == [2**22]

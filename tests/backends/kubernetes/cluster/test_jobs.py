@@ -204,7 +204,7 @@ def test_another_machine_is_told_that_the_outputs_were_collected(
     job = run(WRITES + "# elsewhere\n")
     assert job.wait(120).state is JobState.SUCCEEDED
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
-    with pytest.raises(OutputError, match="collected by another machine"):
+    with pytest.raises(OutputError, match="another machine has downloaded the outputs of 1 of 1 units"):
         job.fetch(tmp_path / "out")
     monkeypatch.undo()
     assert job.fetch(tmp_path / "out")
@@ -222,7 +222,7 @@ def test_somebody_elses_job_is_none_of_ours(rig: Rig, namespace: str) -> None:
     kubectl("create", "-n", namespace, "-f", "-", content=json.dumps(job))
     ours = rig.open(f"k8s://{kubectl('config', 'current-context').strip()}/{namespace}/foreign")
     for action in (ours.status, ours.cancel, ours.delete):
-        with pytest.raises(JobNotFoundError, match="of renderer"):
+        with pytest.raises(JobNotFoundError, match="no renderer job"):
             action()
     kubectl("delete", "job", "foreign", "-n", namespace)
 
@@ -231,7 +231,7 @@ def test_a_detached_job_without_a_store_is_refused(rig: Rig, namespace: str) -> 
     before = everything(namespace)
     settings = rig.loaded()
     prepared = spec.prepare(spec.RenderSpec(path=Path(__file__), kind="script", foreground=False), settings)
-    with pytest.raises(SpecError, match="nobody would collect") as caught:
+    with pytest.raises(SpecError, match="needs a store that keeps its outputs") as caught:
         get_backend("k8s", settings.k8s).plan(prepared.job)
     assert "--store" in str(caught.value.hint)
     assert everything(namespace) == before

@@ -13,7 +13,7 @@ from support.commands import BIN, environment
 from support.processes import until
 from support.rigs.kubernetes import get, kubectl
 
-README = Path(__file__).parents[3] / "k8s" / "README.md"
+README = Path(__file__).parents[4] / "k8s" / "README.md"
 SCENE = """\
 from manim import *
 

@@ -19,7 +19,7 @@ from support.rigs.kubernetes import kubectl
         ({"tls-server-name": "kubernetes.default.svc"}, 0, ""),
         ({"certificate-authority-data": None, "insecure-skip-tls-verify": True}, 0, ""),
         ({"tls-server-name": "another.example"}, 4, "another.example"),
-        ({"certificate-authority-data": None}, 4, "is not what the kubeconfig lets it be"),
+        ({"certificate-authority-data": None}, 4, "does not match the kubeconfig"),
     ],
 )
 def test_the_server_is_verified_as_the_kubeconfig_says(

@@ -118,16 +118,16 @@ def test_a_proxy_gets_its_own_password(server: str, tmp_path: Path, monkeypatch:
 def test_a_proxy_that_refuses_is_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(through(server, "https://api.example", tmp_path / "c")))
     api = Api(None)
-    with pytest.raises(BackendError, match=r"proxy on the way to https://api\.example refuses: HTTP 407"):
+    with pytest.raises(BackendError, match=r"proxy before https://api\.example refuses the connection: HTTP 407"):
         api.get("/version")
-    with pytest.raises(BackendError, match="refuses: HTTP 407"):
-        api.websocket("/exec", [])
+    with pytest.raises(BackendError, match="refuses the connection: HTTP 407"):
+        api.open_websocket("/exec", [])
 
 
 def test_a_socks_proxy_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = "socks5://me:secret@proxy.example:1080"
     monkeypatch.setenv("KUBECONFIG", str(through(proxy, "https://api.example", tmp_path / "c")))
-    with pytest.raises(SpecError, match=r"^the proxy proxy.example:1080 of the kubeconfig speaks SOCKS"):
+    with pytest.raises(SpecError, match=r"does not support SOCKS proxies: the kubeconfig names proxy.example:1080$"):
         Api(None).get("/version")
 
 
@@ -208,7 +208,7 @@ def test_a_wrong_file_is_told(
     path.write_text(content)
     monkeypatch.setenv("KUBECONFIG", str(path))
     with pytest.raises(SpecError, match=words) as caught:
-        kubeconfig.load(name)
+        kubeconfig.load_context(name)
     assert caught.value.hint
 
 
@@ -248,7 +248,7 @@ import logging, traceback
 logging.basicConfig(level=logging.DEBUG)
 try:
     api = Api(None)
-    with api.impatient():
+    with api.without_retries():
         api.get("/version")
 except RendererError as error:
     traceback.print_exc()

@@ -18,9 +18,9 @@ from backends import JobState
 from backends.errors import OutputError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.observe import unit_pods
-from backends.kubernetes.observe.logs import of_pod
-from backends.kubernetes.transfer import collector
+from backends.kubernetes.observe.logs import read_log
+from backends.kubernetes.observe.pod import parse_pod
+from backends.kubernetes.transfer.download import download_stream
 from renderer.api import open_job
 
 POD: dict[str, Any] = {
@@ -28,7 +28,7 @@ POD: dict[str, Any] = {
     "status": {"phase": "Running"},
 }
 JOB: dict[str, Any] = {
-    "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": names.labels("j")},
+    "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": names.job_labels("j")},
     "spec": {"completions": 1, "template": {"spec": {"containers": [{}]}}},
 }
 ENDED = {
@@ -76,7 +76,7 @@ def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: py
         return (200, json.dumps(POD).encode()) if len(asked) < 4 else (404, b'{"reason": "NotFound"}')
 
     with answering(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
-        collector.download(api, "n", "p", tmp_path / "stream")
+        download_stream(api, "n", "p", tmp_path / "stream")
     assert asked == ["exec", "p", "exec", "p"]
 
 
@@ -97,9 +97,9 @@ unable to retrieve container logs
         return 200, log
 
     with answering(answers, tmp_path, monkeypatch) as api:
-        lines = list(of_pod(api, "n", unit_pods.pod(POD)))
+        lines = list(read_log(api, "n", parse_pod(POD)))
         assert [text for _, text in lines] == ["before", "last", "next", "winter", "unable to retrieve container logs"]
-        rest = [text for _, text in of_pod(api, "n", unit_pods.pod(POD), since=lines[1][0])]
+        rest = [text for _, text in read_log(api, "n", parse_pod(POD), since=lines[1][0])]
     assert rest == ["next", "winter", "unable to retrieve container logs"]
     assert "sinceTime=2026-03-29T01%3A00%3A00%2B00%3A00" in asked[1]
 

@@ -26,7 +26,7 @@ def folder(at: Path) -> Path:
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
     made = folder(tmp_path_factory.mktemp("sent"))
-    head = stream.header(made)
+    head = stream.build_header(made)
     return made, head, b"".join(stream.send(made, head, 0))
 
 
@@ -39,8 +39,8 @@ def test_a_stream_goes_on_at_any_byte(sent: tuple[Path, bytes, bytes], data: st.
 
 def test_a_stream_becomes_the_same_files(sent: tuple[Path, bytes, bytes], tmp_path: Path) -> None:
     made, _, whole = sent
-    assert stream.length(io.BytesIO(whole)) == len(whole)
-    assert stream.length(io.BytesIO(whole[:10])) is None
+    assert stream.read_length(io.BytesIO(whole)) == len(whole)
+    assert stream.read_length(io.BytesIO(whole[:10])) is None
     stream.unpack(io.BytesIO(whole), tmp_path)
     files = {path.relative_to(made): path.read_bytes() for path in made.rglob("*") if path.is_file()}
     assert {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
