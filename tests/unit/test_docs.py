@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
 import re
 from pathlib import Path
 
 import pytest
 from support.docs import tables
-from support.docs.pages import PAGES, ROOT, anchors, links
+from support.docs.pages import PAGES, ROOT, anchors, blocks, links
 
+import renderer
 from backends.exit_codes import MEANINGS, ExitCode
+from backends.models import JobStatus, UnitStatus
+from backends.worker_protocol import Output, UnitResult
 from renderer import config
+from renderer.api import Job
+from renderer.engine.request import PlayReport, SceneReport
 
 WRITE = ".venv/bin/python tests/support/docs/tables.py"
 
@@ -84,3 +92,34 @@ def test_the_architecture_has_every_folder() -> None:
             folder = file.parent.relative_to(ROOT).as_posix()
             in_words = ("renderer/cli/",)  # its folders are named in the row above them
             assert f"| `{folder}/` |" in page or folder.startswith(in_words), f"architecture.md lacks {folder}/"
+
+
+def test_the_examples_of_json_have_the_keys_of_the_code() -> None:
+    page = ROOT / "docs" / "reference" / "jobs.md"
+    status, result = (json.loads(block.text) for block in blocks(page) if block.language == "json")
+    unit = status.pop("units")[0]
+    assert set(status) == _names(JobStatus) - {"units"}
+    assert set(unit) == _names(UnitStatus)
+    assert set(result) == _names(UnitResult)
+    assert set(result["outputs"][0]) == _names(Output)
+    assert set(result["render"]) == _names(SceneReport) - {"outputs", "encoder", "seconds"}
+    assert set(result["render"]["plays"][0]) == _names(PlayReport)
+
+
+def test_the_python_page_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    for name in renderer.__all__:
+        assert name in page, f"python.md lacks {name}"
+    for name, member in vars(Job).items():
+        if inspect.isfunction(member) and not name.startswith("_"):
+            assert f"`{name}(" in page, f"python.md lacks Job.{name}"
+
+
+def test_the_glossary_is_in_order() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "reference" / "glossary.md").read_text("utf-8"), re.MULTILINE)
+    words = rows[1:]
+    assert words == sorted(words, key=str.lower)
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
