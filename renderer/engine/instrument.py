@@ -69,7 +69,7 @@ def make_options(
 def instrument_scene(scene: Scene, scratch: Path, options: ParallelOptions) -> Scheduler:
     """Make the scene step without drawing, and return what has its frames drawn."""
     tqdm.monitor_interval = 0  # Manim's progress bars would start a thread, and forks need a process without threads
-    installer.install()
+    installer.install_patches()
     process = options.process
     lock_file_makers(scratch / "files.lock", process.side_effects)
     scheduler = Scheduler(scene, options)

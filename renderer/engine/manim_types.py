@@ -5,7 +5,7 @@ Nothing is imported of Manim: what only describes a job stays quick to import.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,3 +128,43 @@ class Scene(Protocol):
 
     def play_internal(self) -> None:
         """Step the prepared play frame by frame."""
+
+
+class VMobject(Mobject, Protocol):
+    """A mobject that is drawn by cubic Bézier curves: ``points`` has ``n_points_per_cubic_curve`` rows for each."""
+
+    n_points_per_cubic_curve: int
+    shade_in_3d: bool
+
+    def get_subpath_split_indices_from_points(self, points: Points, n_dims: int) -> NDArray[np.int64]:
+        """Return the first and the last point (exclusive) of each subpath, a row for each."""
+
+    def consider_points_equals_2d(self, first: Sequence[float], second: Sequence[float]) -> bool:
+        """Return whether two points are so close that they are the same."""
+
+    def get_num_points(self) -> int:
+        """Return the number of rows of ``points``."""
+
+    def get_gradient_start_and_end_points(self) -> Points:
+        """Return the two points between which the colours change."""
+
+
+class ThreeDCamera(Camera, Protocol):
+    """A Cairo camera for three-dimensional scenes. ``light_source`` is a mobject with one point."""
+
+    exponential_projection: bool
+    frame_center: Points
+    light_source: Mobject
+    should_apply_shading: bool
+
+    def transform_points_pre_display(self, mobject: Mobject, points: Points) -> Points:
+        """Return the points on the plane of the screen."""
+
+    def get_rotation_matrix(self) -> Points:
+        """Return the rotation of space before the projection."""
+
+    def get_focal_distance(self) -> float:
+        """Return the distance between the camera and the plane of the screen."""
+
+    def get_zoom(self) -> float:
+        """Return the factor by which the frame is enlarged."""

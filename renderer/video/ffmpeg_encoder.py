@@ -11,6 +11,7 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 
 from backends.errors import RendererError
+from renderer.system.run import run_program
 from renderer.video.diagnosis import diagnose_log
 from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.errors import EncoderError, translate_disk_error
@@ -92,6 +93,11 @@ class FfmpegEncoder:
         return EncoderError(
             f"the ffmpeg program failed to encode with {self._codec}: {problem.message}", hint=problem.hint
         )
+
+
+def read_ffmpeg_version() -> str:
+    """Return what the ffmpeg program prints about its version, its configuration and its libraries."""
+    return run_program(["ffmpeg", "-version"])[1]
 
 
 def _build_arguments(spec: VideoEncoderSpec) -> list[str]:

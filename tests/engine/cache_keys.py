@@ -10,7 +10,7 @@ if __name__ == "__main__":
     if "--quick" in sys.argv:
         from renderer.engine.patches import installer
 
-        for owner, place, quick in installer.PLACES:
+        for owner, place, quick in installer.PATCHES:
             if quick.__module__ == "renderer.engine.patches.hashing":  # the source of others is part of keys
                 setattr(owner, place, quick)
     config.verbosity, config.progress_bar = "ERROR", "none"

@@ -1,1 +1,1 @@
-"""Keeps encoded chunks from render to render, and finds them by what their frames show."""
+"""Keeps encoded chunks from render to render, under keys made of everything that their frames show."""

@@ -1,4 +1,8 @@
-"""Digests of what frames show: equal digests, equal pixels. They read just what Manim's painting reads."""
+"""Digests of frames that are not drawn: equal digests mean equal pixels.
+
+A digest covers exactly what Manim's drawing code reads. Where drawing could depend on anything else, such as a method
+of the scene's own, there is no digest, and the chunk is drawn.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,35 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from manim import OUT, RIGHT, UP, Camera, ManimColor, Mobject, MovingCamera, PMobject, ThreeDCamera, VMobject
+from manim import OUT, RIGHT, UP, ManimColor, MovingCamera, PMobject
+from manim import Camera as ManimCamera
+from manim import Mobject as ManimMobject
+from manim import ThreeDCamera as ManimThreeDCamera
+from manim import VMobject as ManimVMobject
 from manim.camera.camera import CAP_STYLE_MAP, LINE_JOIN_MAP
 from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
 from renderer.engine.guards.overrides import is_override
-from renderer.engine.patches.camera import GRADIENT, gradient_of_axis
+from renderer.engine.manim_types import Camera, Mobject
+from renderer.engine.patches.camera import GRADIENT_GETTER, identify_axis_gradient
+from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels, equal_frames
 
-_CAMERAS = {Camera, MovingCamera, ThreeDCamera}
-_NOT_THE_CAMERA = {  # painted, made anew before painting, or read apart from the rest
+_CAMERAS = {ManimCamera, MovingCamera, ManimThreeDCamera}
+_IGNORED_CAMERA_ATTRIBUTES = {  # drawn, created anew before drawing, or digested separately
     "background", "canvas", "display_funcs", "fixed_in_frame_mobjects", "fixed_orientation_mobjects",
     "pixel_array", "pixel_array_to_cairo_context",
 }  # fmt: skip
-_PLAIN = (int, float, str, bool, complex, Enum, np.generic, type(None))
-_ARRAYS = attrgetter(
+_PLAIN_TYPES = (int, float, str, bool, complex, Enum, np.generic, type(None))
+_get_drawn_attributes = attrgetter(
     "points", "fill_rgbas", "stroke_rgbas", "background_stroke_rgbas", "sheen_direction", "stroke_width",
     "background_stroke_width", "joint_type", "cap_style", "shade_in_3d", "z_index", "tolerance_for_point_equality",
     "n_points_per_cubic_curve", "background_image",
 )  # fmt: skip
-_CURVE = 4  # points
-_OF_AXES = {GRADIENT, "get_unit_normal"}  # methods that Manim gives to each mark of an axis in space
-_MAKING = {  # what a class may bring of its own: it makes mobjects, and has no part in painting them
+_CURVE_POINTS = 4  # of a cubic curve
+_AXIS_METHODS = {GRADIENT_GETTER, "get_unit_normal"}  # Manim sets them on each mark of a three-dimensional axis
+_ALLOWED_OVERRIDES = {  # of a scene's own class: they create the mobject, and drawing does not call them
     "__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__repr__",
     "__static_attributes__", "__firstlineno__", "_original__init__", "animation_overrides", "generate_points",
     "init_colors",
@@ -39,149 +49,171 @@ _MAKING = {  # what a class may bring of its own: it makes mobjects, and has no 
 
 
 class _UnknownError(Exception):
-    """Painting depends on something that we do not read."""
+    """Drawing depends on something that the digest does not cover."""
 
 
-class Pictures:
+@mirrors("manim.camera.camera:Camera", sha256="a1f08205cb38b4a4")
+@mirrors("manim.camera.moving_camera:MovingCamera", sha256="c717b685e4d4bf14")
+@mirrors("manim.camera.three_d_camera:ThreeDCamera", sha256="4af9cfa888a53540")
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_fill_rgbas", sha256="c2a9a2860b9f6563")
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_stroke_rgbas", sha256="38186ad2c57fb121")
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_stroke_width", sha256="3c7617c125c5ddd1")
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_gradient_start_and_end_points", sha256="0457cd4d89fb500c")
+@mirrors("manim.mobject.mobject:Mobject.get_z_index_reference_point", sha256="9aee079ab21f1b7d")
+class FrameDigester:
     """Digests what one camera shows, frame by frame."""
 
-    def __init__(self, camera: Any) -> None:
-        self._camera = camera
+    def __init__(self, camera: Camera) -> None:
+        self._camera: Any = camera  # its attributes depend on its class
         self._methods: dict[type, frozenset[str]] = {}
-        self._gradients: dict[tuple[int, ...], bytes] = {}  # of this frame
+        self._axis_gradients: dict[tuple[int, ...], bytes] = {}  # of the current frame
         self._background: tuple[Pixels, bytes] | None = None
 
-    def digest(self, mobjects: Iterable[Any], *, on_background: bool) -> bytes | None:
-        """Digest all that painting depends on; None where that is more than Manim's own code reads.
+    def digest(self, mobjects: Iterable[Mobject], *, on_background: bool) -> bytes | None:
+        """Return the digest of a frame with these mobjects; None if drawing could depend on anything else.
 
-        ``on_background`` tells that the frame starts from the camera's background, and not from a static image.
+        ``on_background`` is true if the frame starts from the camera's background, and false if from a static image.
         """
         shown = extract_mobject_family_members(
             mobjects, use_z_index=self._camera.use_z_index, only_those_with_points=True
         )
-        self._gradients.clear()
+        self._axis_gradients.clear()
         try:
-            parts = [*self._camera_parts(shown), *(part for mobject in shown for part in self._mobject_parts(mobject))]
-        except (_UnknownError, AttributeError, TypeError, ValueError):  # mobjects made in no way that we know
+            parts = [
+                *self._digest_camera(shown),
+                *(part for mobject in shown for part in self._digest_mobject(mobject)),
+            ]
+        except (
+            _UnknownError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ):  # mobjects that are not built as Manim builds them
             return None
         if on_background:
-            parts.append(self._background_digest())
+            parts.append(self._digest_background())
         return blake2b(b"|".join(parts), digest_size=20).digest()
 
-    def _camera_parts(self, shown: list[Any]) -> Iterator[bytes]:
+    def _digest_camera(self, shown: list[Any]) -> Iterator[bytes]:
         camera = self._camera
         if type(camera) not in _CAMERAS:
             raise _UnknownError
-        self._check(camera)
+        self._check_methods(camera)
         yield type(camera).__name__.encode()
         for name, value in vars(camera).items():
-            if name not in _NOT_THE_CAMERA:
+            if name not in _IGNORED_CAMERA_ATTRIBUTES:
                 yield name.encode()
-                yield from self._value_parts(value)
+                yield from self._digest_value(value)
         yield repr((LINE_JOIN_MAP, CAP_STYLE_MAP)).encode()
         context = camera.pixel_array_to_cairo_context.get(id(camera.pixel_array))
         yield repr(context and tuple(context.get_matrix())).encode()
-        if type(camera) is ThreeDCamera:
-            yield from self._space_parts(shown)
+        if type(camera) is ManimThreeDCamera:
+            yield from self._digest_space(shown)
 
-    def _value_parts(self, value: Any) -> Iterator[bytes]:
+    def _digest_value(self, value: object) -> Iterator[bytes]:
+        """Yield the parts of an attribute of the camera."""
         if isinstance(value, np.ndarray) and value.dtype != object:
             yield repr((value.shape, value.dtype.str)).encode() + value.tobytes()
         elif isinstance(value, ManimColor):
             yield value._internal_value.tobytes()  # noqa: SLF001
-        elif isinstance(value, Mobject):  # the frame, a tracker, the light
+        elif isinstance(value, ManimMobject):  # the frame, a value tracker, the light source
             for member in value.get_family():
-                self._check(member)
+                self._check_methods(member)
                 yield member.points.tobytes()
-        elif isinstance(value, _PLAIN):
+        elif isinstance(value, _PLAIN_TYPES):
             yield repr(value).encode()
         elif isinstance(value, (list, tuple)):
             for item in value:
-                yield from self._value_parts(item)
+                yield from self._digest_value(item)
             yield b"end"
         else:
             raise _UnknownError
 
-    def _space_parts(self, shown: list[Any]) -> Iterator[bytes]:
-        """Read what only a camera in space knows: shapes that keep their place or face, and groups in the depth."""
+    def _digest_space(self, shown: list[Any]) -> Iterator[bytes]:
+        """Yield what only a three-dimensional camera reads: fixed mobjects, and groups, which give the order."""
         fixed, facing = self._camera.fixed_in_frame_mobjects, self._camera.fixed_orientation_mobjects
         if fixed:
             yield bytes(mobject in fixed for mobject in shown)
         for at, mobject in enumerate(shown):
             if mobject in facing:
-                yield b"%d" % at + self._centre(facing[mobject])
+                yield b"%d" % at + self._digest_center(facing[mobject])
         groups = {id(group): group for mobject in shown if (group := getattr(mobject, "z_index_group", None))}
         if groups:
             yield repr([list(groups).index(id(getattr(mobject, "z_index_group", None))) for mobject in shown]).encode()
-            yield from (self._centre(group.get_center) for group in groups.values())
+            yield from (self._digest_center(group.get_center) for group in groups.values())
 
-    def _centre(self, function: Any) -> bytes:
-        """Ask a mobject for its centre; not a user's function, which may do anything."""
-        if getattr(function, "__func__", None) is not Mobject.get_center:
+    def _digest_center(self, function: Any) -> bytes:
+        """Return the result of a mobject's ``get_center``; a function of the scene's own might have side effects."""
+        if getattr(function, "__func__", None) is not ManimMobject.get_center:
             raise _UnknownError
         return bytes(function().tobytes())
 
-    def _mobject_parts(self, mobject: Any) -> Iterator[bytes]:
-        self._check(mobject)
-        if isinstance(mobject, VMobject):
-            points, fill, stroke, back, direction, *style, curve, image = _ARRAYS(mobject)
+    def _digest_mobject(self, mobject: Any) -> Iterator[bytes]:
+        self._check_methods(mobject)
+        if isinstance(mobject, ManimVMobject):
+            points, fill, stroke, back, direction, *style, curve_points, image = _get_drawn_attributes(mobject)
             count = len(points)
-            if image is not None or curve != _CURVE or count % _CURVE or not np.isfinite(points).all():
-                raise _UnknownError  # an image may change; without curves cairo paints the last path again
+            if image is not None or curve_points != _CURVE_POINTS:  # an image may change
+                raise _UnknownError
+            if count % _CURVE_POINTS or not np.isfinite(points).all():  # cairo would draw the path before again
+                raise _UnknownError
             yield repr((count, len(fill), len(stroke), len(back), style)).encode()
             yield from (points.tobytes(), fill.tobytes(), stroke.tobytes(), back.tobytes(), direction.tobytes())
-            if (gradient := vars(mobject).get(GRADIENT)) is not None:
-                yield self._gradient(gradient)
+            if (gradient := vars(mobject).get(GRADIENT_GETTER)) is not None:
+                yield self._digest_gradient(gradient)
         elif isinstance(mobject, PMobject):
-            yield repr((len(mobject.points), mobject.stroke_width, *_depth(mobject))).encode()
+            yield repr((len(mobject.points), mobject.stroke_width, *_get_depth(mobject))).encode()
             yield mobject.points.tobytes() + mobject.rgbas.tobytes()
         elif isinstance(mobject, AbstractImageMobject) and "camera" not in vars(mobject):
-            yield repr((mobject.pixel_array.shape, mobject.resampling_algorithm, *_depth(mobject))).encode()
+            yield repr((mobject.pixel_array.shape, mobject.resampling_algorithm, *_get_depth(mobject))).encode()
             yield mobject.points.tobytes() + mobject.pixel_array.tobytes()
-        elif isinstance(mobject, AbstractImageMobject):
+        elif isinstance(mobject, AbstractImageMobject):  # shows what another camera draws
             raise _UnknownError
-        if mobject.submobjects:  # its box, and so its gradient and its depth, are those of the whole family
+        if mobject.submobjects:  # gradient and depth depend on the bounding box, which is that of the whole family
             yield from (mobject.get_critical_point(side).tobytes() for side in (RIGHT, UP, OUT, -RIGHT, -UP, -OUT))
 
-    def _check(self, thing: Any) -> None:
-        """Refuse what brings methods of its own: they may read anything."""
+    def _check_methods(self, thing: object) -> None:
+        """Raise _UnknownError if the thing or its class has methods of the scene's own: they might read anything."""
         kind = type(thing)
         if kind not in self._methods:
-            self._methods[kind] = _methods(kind)
+            self._methods[kind] = _list_methods(kind)
         if not self._methods[kind].isdisjoint(vars(thing)):
             own = {name: vars(thing)[name] for name in self._methods[kind] & vars(thing).keys()}
-            if own.keys() - _OF_AXES or any(map(is_override, own.values())):
+            if own.keys() - _AXIS_METHODS or any(map(is_override, own.values())):
                 raise _UnknownError
 
-    def _gradient(self, function: Any) -> bytes:
-        """Ask for the gradient of an axis in space, which is one for all its marks."""
-        about = gradient_of_axis(function)
-        if about is None:
+    def _digest_gradient(self, function: Any) -> bytes:
+        """Return the gradient of a three-dimensional axis; it is computed once for all marks of the axis."""
+        axis = identify_axis_gradient(function)
+        if axis is None:
             raise _UnknownError
-        if about not in self._gradients:
-            self._gradients[about] = b"".join(point.tobytes() for point in function())
-        return self._gradients[about]
+        if axis not in self._axis_gradients:
+            self._axis_gradients[axis] = b"".join(point.tobytes() for point in function())
+        return self._axis_gradients[axis]
 
-    def _background_digest(self) -> bytes:
+    def _digest_background(self) -> bytes:
         background = self._camera.background
         if self._background is None or not equal_frames(self._background[0], background):
             self._background = (background.copy(), blake2b(background.tobytes(), digest_size=20).digest())
         return self._background[1]
 
 
-def _depth(mobject: Any) -> tuple[Any, ...]:
-    """Give what decides before and behind what a mobject without curves is painted."""
+def _get_depth(mobject: Any) -> tuple[Any, ...]:
+    """Return what decides in which order a mobject without curves is drawn."""
     return mobject.z_index, getattr(mobject, "shade_in_3d", False)
 
 
-def _methods(kind: type) -> frozenset[str]:
-    """Name the methods of a class of Manim, or of one that only makes its mobjects in another way."""
-    manims = [cls for cls in kind.__mro__ if cls.__module__.startswith("manim.")]
-    names = {name for cls in (*manims, object) for name in vars(cls)}
+def _list_methods(kind: type) -> frozenset[str]:
+    """Return the methods of a class of Manim, or of a scene's subclass that only creates the mobject differently.
+
+    Raises _UnknownError for other classes.
+    """
+    of_manim = [cls for cls in kind.__mro__ if cls.__module__.startswith("manim.")]
+    names = {name for cls in (*of_manim, object) for name in vars(cls)}
     for cls in kind.__mro__:
-        if cls in manims:
+        if cls in of_manim:
             if any(is_override(value) for value in vars(cls).values()):
                 raise _UnknownError
-        elif cls is not object and names & (vars(cls).keys() - _MAKING):
+        elif cls is not object and names & (vars(cls).keys() - _ALLOWED_OVERRIDES):
             raise _UnknownError
     return frozenset(name for name in names if callable(getattr(kind, name, None)))

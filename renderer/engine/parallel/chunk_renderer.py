@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from renderer.engine.adapter.frame_hashes import hash_frame
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import Keeping, static_picture
+from renderer.engine.cache.entry import CacheEntry, digest_static_image
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forked_delegate import ForkedDelegate
 from renderer.engine.parallel.messages import ChunkDone, FramesDrawn
@@ -37,7 +37,7 @@ class ChunkRenderer(ForkedDelegate):
         chunk: Chunk,
         pipe: int,
         open_encoder: OpenEncoder,
-        entry: Keeping | None,
+        entry: CacheEntry | None,
     ) -> None:
         super().__init__(scene, play, pipe)
         self._process, self._drawn_play, self._chunk = process, play, chunk
@@ -54,7 +54,7 @@ class ChunkRenderer(ForkedDelegate):
         if drawn is None:
             return None
         if self._entry:
-            self._entry.start_from(static_picture(self._scene))
+            self._entry.add_static_image(digest_static_image(self._scene))
         return self._drawn_play.static_image.publish(drawn) if self._drawn_play.static_image else drawn.copy()
 
     def start_inside_play(self) -> None:
@@ -62,12 +62,12 @@ class ChunkRenderer(ForkedDelegate):
         if self._drawn_play.static_image and self._scene.static_mobjects:
             self._scene.renderer.static_image = self._drawn_play.static_image.wait()
             if self._entry and isinstance(self._drawn_play, ChunkedPlay):
-                self._entry.start_from(self._drawn_play.static_digest)
+                self._entry.add_static_image(self._drawn_play.static_digest)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
         """Encode the frame; look the chunk up in the cache when its first frame is known."""
         if self._entry:
-            self._entry.add(repeat)
+            self._entry.add_frame(repeat)
             if not self._has_frame:
                 self._look_up(self._entry)
         self._has_frame = True
@@ -77,12 +77,12 @@ class ChunkRenderer(ForkedDelegate):
         if not self._chunk.final and self._drawn_play.frame == self._chunk.last:
             self._finish()
 
-    def _look_up(self, entry: Keeping) -> None:
+    def _look_up(self, entry: CacheEntry) -> None:
         """Find out whether the chunk is in the cache. Only a process that has stepped to its end knows its key."""
-        if not entry.likely():
+        if not entry.is_likely_cached():
             return
         if self._chunk.last - self._chunk.first == 1:
-            self._found = entry.take()
+            self._found = entry.restore()
             self.draws = not self._found
             return
         read, write = self._process.create_pipe()
@@ -127,7 +127,7 @@ class ChunkRenderer(ForkedDelegate):
             self._close_file()
             draw_s = time.perf_counter() - self._started - self._encode_s
             self._report_done(0, state.digest, state.parts, draw_s)
-        elif self._found or (self._entry and self._entry.take()):
+        elif self._found or (self._entry and self._entry.restore()):
             self._report_done(self._unreported, state.digest, state.parts, 0.0)
         os._exit(0)
 

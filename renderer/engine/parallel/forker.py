@@ -10,8 +10,8 @@ from pathlib import Path
 
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.renderer import replace_delegate
-from renderer.engine.cache.entry import Keeping
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.entry import CacheEntry
+from renderer.engine.cache.store import ChunkCache, describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import ChunkRenderer
@@ -22,6 +22,7 @@ from renderer.engine.parallel.play_encoder import PlayEncoder
 from renderer.engine.process.scene_process import SceneProcess, discard_output
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import Progress
+from renderer.video.ffmpeg_encoder import FfmpegEncoder
 from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,10 @@ class Forker:
 
     def __init__(self, scene: Scene, options: ParallelOptions, monitor: Monitor) -> None:
         self._scene, self._options, self._monitor = scene, options, monitor
-        cache = options.cache
-        self._cache_settings = repr((cache.versions, scene.session_spec.video_encoder)) if cache else ""
+        self._cache_settings = ""
+        if options.cache:
+            versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
+            self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
     def fork_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
         """Fork the process that draws the chunk, when a slot and a buffer are free."""
@@ -127,6 +130,6 @@ class Forker:
         replace_delegate(self._scene, delegate)
         delegate.begin()
 
-    def _cache_entry(self, target: Path) -> Keeping | None:
+    def _cache_entry(self, target: Path) -> CacheEntry | None:
         cache = self._options.cache
-        return Keeping(self._scene, cache, self._cache_settings, target) if cache else None
+        return CacheEntry(self._scene, cache, self._cache_settings, target) if cache else None

@@ -6,7 +6,7 @@ import os
 from typing import NoReturn
 
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import Keeping, static_picture
+from renderer.engine.cache.entry import CacheEntry, digest_static_image
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forked_delegate import ForkedDelegate
 from renderer.engine.parallel.messages import ChunksEncoded, PlayEncoded, PlayFound, PlayMayBeCached, PlayMissed
@@ -20,7 +20,7 @@ class PlayEncoder(ForkedDelegate):
 
     draws = False
 
-    def __init__(self, scene: Scene, play: SingleEncoderPlay, pipe: int, entry: Keeping | None) -> None:
+    def __init__(self, scene: Scene, play: SingleEncoderPlay, pipe: int, entry: CacheEntry | None) -> None:
         super().__init__(scene, play, pipe)
         self._buffers, self._entry = play.buffers, entry
         self._frames = 0
@@ -34,19 +34,19 @@ class PlayEncoder(ForkedDelegate):
     def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
         """Add what stands still to the key."""
         if self._entry:
-            self._entry.start_from(static_picture(self._scene))
+            self._entry.add_static_image(digest_static_image(self._scene))
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
         """Add what the frame shows to the key; after the first one report whether the cache may have the play."""
         if self._entry:
-            self._entry.add(repeat)
+            self._entry.add_frame(repeat)
             if not self._frames:
-                self._send(PlayMayBeCached(self._entry.likely()))
+                self._send(PlayMayBeCached(self._entry.is_likely_cached()))
         self._frames += repeat
 
     def end_play(self) -> None:
         """Take the play from the cache, or encode what the chunk renderers draw."""
-        if self._entry and self._entry.take():
+        if self._entry and self._entry.restore():
             state = digest_state(self._scene)
             self._send(PlayFound(self._frames, state.digest, [list(part) for part in state.parts]))
             os._exit(0)

@@ -7,7 +7,7 @@ import logging
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.play_key import Fingerprint, compute_fingerprint, compute_manim_key, count_frames
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import static_picture
+from renderer.engine.cache.entry import digest_static_image
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker, ParallelOptions
@@ -153,7 +153,7 @@ class Scheduler:
         play = self._play
         if self._options.cache and isinstance(play, ChunkedPlay) and play.static_image:
             with released_pixels(self._scene.renderer.camera):
-                play.static_digest = static_picture(self._scene)
+                play.static_digest = digest_static_image(self._scene)
 
     def before_frame(self) -> None:
         """Fork a chunk renderer where a chunk begins within the play."""

@@ -1,1 +1,1 @@
-"""Faster versions of functions of Manim, with the same results, bit for bit."""
+"""Faster versions of functions of Manim that return exactly the same, bit for bit."""

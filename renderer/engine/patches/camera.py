@@ -1,13 +1,16 @@
-"""Quicker versions of functions of Manim's cameras, bit for bit the same."""
+"""Faster versions of methods of Manim's cameras that draw exactly the same."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeGuard
 
 import cairo
 import numpy as np
-from manim import Camera, Mobject, ThreeDCamera
+from manim import Camera as ManimCamera
+from manim import Mobject as ManimMobject
+from manim import ThreeDCamera as ManimThreeDCamera
 from manim.camera import three_d_camera
 from manim.mobject.three_d.three_d_utils import (
     get_3d_vmob_end_corner,
@@ -18,48 +21,33 @@ from manim.mobject.three_d.three_d_utils import (
 from manim.utils.space_ops import normalize
 from numpy.typing import NDArray
 
-Rows = NDArray[np.float64]
-GRADIENT = "get_gradient_start_and_end_points"
-_modified = ThreeDCamera.modified_rgbas
-_LIGHTS = (
+from renderer.engine.manim_types import Mobject, Points, ThreeDCamera, VMobject
+from renderer.engine.patches.drawing_cache import DrawingCache, Lights
+from renderer.mirrors import mirrors
+from renderer.video.frame import Pixels
+
+GRADIENT_GETTER = "get_gradient_start_and_end_points"
+_SHADING_FUNCTIONS = (
     "get_shaded_rgb",
     *(f"get_3d_vmob_{end}_corner{what}" for end in ("start", "end") for what in ("", "_unit_normal")),
 )
-_shading = [getattr(three_d_camera, name) for name in _LIGHTS]
-_reference_point = Mobject.get_z_index_reference_point
+# Manim's own, as they were before a scene or these patches could replace them
+_MANIM_SHADING = [getattr(three_d_camera, name) for name in _SHADING_FUNCTIONS]
+_MANIM_MODIFIED_RGBAS = ManimThreeDCamera.modified_rgbas
+_MANIM_REFERENCE_POINT = ManimMobject.get_z_index_reference_point
+
+_CACHE = DrawingCache()
 
 
-class _Lately:
-    """What was found out about the shapes of this frame and the last one."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, Any] = {}
-        self._now: dict[int, Any] = {}
-
-    def turn(self) -> None:
-        """Begin a frame, or a part of it."""
-        self._last, self._now = self._now, {}
-
-    def get(self, shape: Any, given: bytes) -> Any:
-        """Give what was put for the shape, if it was found out from the same."""
-        kept = self._last.get(id(shape))
-        return kept[2] if kept and kept[0] is shape and kept[1] == given else None
-
-    def put(self, shape: Any, given: bytes, value: Any) -> None:
-        """Keep what was found out about a shape."""
-        self._now[id(shape)] = (shape, given, value)
-
-
-_lit = _Lately()
-
-
-def transform_points_pre_display(self: Any, mobject: Any, points: Any) -> Any:  # noqa: ARG001
-    """Leave out points that are nowhere."""
+@mirrors("manim.camera.camera:Camera.transform_points_pre_display", sha256="d510b4cf82f1e9c3")
+def transform_points_pre_display(self: object, mobject: Mobject, points: Points) -> Points:  # noqa: ARG001
+    """Return the points; one point at the origin if any of them is not finite."""
     return points if np.isfinite(points).all() else np.zeros((1, 3))
 
 
-def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:
-    """Hand the path to cairo as plain floats."""
+@mirrors("manim.camera.camera:Camera.set_cairo_context_path", sha256="391a359bc3d4a3eb")
+def set_cairo_context_path(self: ThreeDCamera, ctx: Any, vmobject: VMobject) -> ThreeDCamera:  # ctx: cairo.Context
+    """Set the path of the shape. cairo takes Python's floats faster than numpy's."""
     points = self.transform_points_pre_display(vmobject, vmobject.points)
     if len(points) == 0:
         return self
@@ -80,12 +68,13 @@ def set_cairo_context_path(self: Any, ctx: Any, vmobject: Any) -> Any:
     return self
 
 
-def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> Any:
+@mirrors("manim.camera.camera:Camera.set_cairo_context_color", sha256="2beef9503c11b2b1")
+def set_cairo_context_color(self: ThreeDCamera, ctx: Any, rgbas: NDArray[Any], vmobject: VMobject) -> ThreeDCamera:
     """Set one colour, or a gradient."""
     if len(rgbas) == 1:
         ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])
         return self
-    pattern = cairo.LinearGradient(*_gradient(self, vmobject))
+    pattern = cairo.LinearGradient(*_find_gradient(self, vmobject))
     offsets = (0.0, 1.0) if len(rgbas) == 2 else np.linspace(0, 1, len(rgbas))  # noqa: PLR2004
     for (red, green, blue, alpha), offset in zip(rgbas.tolist(), offsets, strict=True):
         pattern.add_color_stop_rgba(offset, blue, green, red, alpha)
@@ -93,122 +82,130 @@ def set_cairo_context_color(self: Any, ctx: Any, rgbas: Any, vmobject: Any) -> A
     return self
 
 
-def gradient_of_axis(function: Any) -> tuple[int, ...] | None:
-    """Tell what the gradient is about that Manim gives to each mark of an axis in space; None for a scene's own."""
-    if type(function) is not FunctionType or not function.__module__.startswith("manim."):
+def identify_axis_gradient(function: object) -> tuple[int, ...] | None:
+    """Return what the result of a mobject's own gradient function depends on; None if the function is the scene's.
+
+    Manim gives such a function to each mark of a three-dimensional axis; it returns the gradient of the whole axis.
+    """
+    if not _is_of_manim(function):
         return None
     return (id(function.__code__), *(id(cell.cell_contents) for cell in function.__closure__ or ()))
 
 
-def _gradient(camera: Any, vmobject: Any) -> list[float]:
-    """Find both ends of a gradient on the screen: x, y, x, y."""
-    function = vars(vmobject).get(GRADIENT)
-    about = None if function is None else gradient_of_axis(function)
-    shape = vars(camera).get("_shape")
-    if shape is None or (function is not None and about is None):  # a scene's own code is asked each time
-        return _on_screen(camera, vmobject, vmobject.get_gradient_start_and_end_points())
-    if "gradient" not in shape:
-        axes = vars(camera).get("_axes", {})
-        if about is None:
+def _is_of_manim(function: object) -> TypeGuard[FunctionType]:
+    return type(function) is FunctionType and function.__module__.startswith("manim.")
+
+
+def _find_gradient(camera: ThreeDCamera, vmobject: VMobject) -> list[float]:
+    """Return the two ends of the shape's gradient on the screen: x, y, x, y."""
+    function = vars(vmobject).get(GRADIENT_GETTER)
+    axis = None if function is None else identify_axis_gradient(function)
+    shape = _CACHE.shape(camera)
+    if shape is None or (function is not None and axis is None):  # a scene's own function is called each time
+        return _project_ends(camera, vmobject, vmobject.get_gradient_start_and_end_points())
+    if shape.gradient is None:
+        if axis is None or function is None:
             ends = vmobject.get_gradient_start_and_end_points()
         else:
-            ends = axes[about] = axes.get(about) or function()
-        shape["gradient"] = _on_screen(camera, vmobject, ends)
-    return shape["gradient"]  # type: ignore[no-any-return]
+            gradients = _CACHE.axis_gradients(camera)
+            ends = gradients[axis] if axis in gradients else gradients.setdefault(axis, function())
+        shape.gradient = _project_ends(camera, vmobject, ends)
+    return shape.gradient
 
 
-def _on_screen(camera: Any, vmobject: Any, ends: Any) -> list[float]:
+def _project_ends(camera: ThreeDCamera, vmobject: VMobject, ends: Points) -> list[float]:
     return [value for point in camera.transform_points_pre_display(vmobject, ends) for value in point[:2]]
 
 
-def get_mobjects_to_display(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
-    """Sort by the distance from the camera; a group that many shapes are sorted by is measured once."""
-    towards = self.get_rotation_matrix().T
-    centres: dict[int, Any] = {}
+@mirrors("manim.camera.three_d_camera:ThreeDCamera.get_mobjects_to_display", sha256="4e5fefb7db4316b3")
+def get_mobjects_to_display(self: ThreeDCamera, *args: Any, **kwargs: Any) -> list[Mobject]:
+    """Return the mobjects in order of their distance; the centre of a group is computed once for all its members."""
+    towards_camera = self.get_rotation_matrix().T
+    centers: dict[int, Points] = {}
 
     def distance(mobject: Any) -> Any:
         if not getattr(mobject, "shade_in_3d", False):
             return np.inf
-        own = "get_z_index_reference_point" in vars(mobject)
-        if own or type(mobject).get_z_index_reference_point is not _reference_point:
-            return np.dot(mobject.get_z_index_reference_point(), towards)[2]
+        has_own = "get_z_index_reference_point" in vars(mobject)
+        if has_own or type(mobject).get_z_index_reference_point is not _MANIM_REFERENCE_POINT:
+            return np.dot(mobject.get_z_index_reference_point(), towards_camera)[2]
         group = getattr(mobject, "z_index_group", mobject)
-        if id(group) not in centres:
-            centres[id(group)] = group.get_center()
-        return np.dot(centres[id(group)], towards)[2]
+        if id(group) not in centers:
+            centers[id(group)] = group.get_center()
+        return np.dot(centers[id(group)], towards_camera)[2]
 
-    return sorted(Camera.get_mobjects_to_display(self, *args, **kwargs), key=distance)
+    return sorted(ManimCamera.get_mobjects_to_display(self, *args, **kwargs), key=distance)
 
 
-def display_vmobjects(self: Any, vmobjects: Any, pixel_array: Any) -> None:
-    """Paint shapes; all marks of an axis share its gradient."""
-    self._axes = {}
-    _lit.turn()
+@mirrors("manim.camera.camera:Camera.display_multiple_non_background_colored_vmobjects", sha256="39d83d20edf45b8c")
+def display_vmobjects(self: ThreeDCamera, vmobjects: Iterable[VMobject], pixel_array: Pixels) -> None:
+    """Draw shapes. All marks of an axis use one gradient, and shapes that do not move keep their light."""
+    with _CACHE.drawing_group(self):
+        ManimCamera.display_multiple_non_background_colored_vmobjects(self, vmobjects, pixel_array)
+
+
+@mirrors("manim.camera.camera:Camera.display_vectorized", sha256="815b1093dae26722")
+def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: Any) -> Any:
+    """Draw one shape. Its stroke and its fill use the same light and gradient, if its class is Manim's."""
+    if type(vmobject).__module__.startswith("manim."):
+        with _CACHE.drawing_shape(self):
+            return ManimCamera.display_vectorized(self, vmobject, ctx)
     try:
-        Camera.display_multiple_non_background_colored_vmobjects(self, vmobjects, pixel_array)
+        return ManimCamera.display_vectorized(self, vmobject, ctx)
     finally:
-        vars(self).pop("_axes", None)
+        _CACHE.axis_gradients(self).clear()  # a scene's own methods may have moved an axis
 
 
-def display_vectorized(self: Any, vmobject: Any, ctx: Any) -> Any:
-    """Paint one shape; its stroke and its filling share light and gradient."""
-    manims = type(vmobject).__module__.startswith("manim.")
-    if manims:
-        self._shape = {}
-    try:
-        return Camera.display_vectorized(self, vmobject, ctx)
-    finally:
-        vars(self).pop("_shape", None)
-        if not manims:  # a scene's own painting may have moved an axis
-            vars(self).get("_axes", {}).clear()
-
-
-def modified_rgbas(self: Any, vmobject: Any, rgbas: Any) -> Any:
-    """Add light or shadow at both ends of a surface."""
+@mirrors("manim.camera.three_d_camera:ThreeDCamera.modified_rgbas", sha256="3d5557f61bc1caae")
+def modified_rgbas(self: ThreeDCamera, vmobject: VMobject, rgbas: NDArray[Any]) -> NDArray[Any]:
+    """Return two colours of a surface: those of its two corners, with light and shadow."""
     if not (self.should_apply_shading and vmobject.shade_in_3d and vmobject.get_num_points() > 0):
         return rgbas
-    if [getattr(three_d_camera, name) for name in _LIGHTS] != _shading:
-        return _modified(self, vmobject, rgbas)
+    if [getattr(three_d_camera, name) for name in _SHADING_FUNCTIONS] != _MANIM_SHADING:
+        return _MANIM_MODIFIED_RGBAS(self, vmobject, rgbas)  # type: ignore[no-any-return]
     shaded = rgbas.repeat(2, axis=0) if len(rgbas) < 2 else np.array(rgbas[:2])  # noqa: PLR2004
-    start, end = _lights(self, vmobject)
+    start, end = _find_lights(self, vmobject)
     shaded[0, :3] = shaded[0, :3] + start
     shaded[1, :3] = shaded[1, :3] + end
     return shaded
 
 
-def _lights(camera: Any, vmobject: Any) -> tuple[Any, Any]:
-    shape = vars(camera).get("_shape")
+def _find_lights(camera: ThreeDCamera, vmobject: VMobject) -> Lights:
+    shape = _CACHE.shape(camera)
     if shape is None:
-        return _computed_lights(camera, vmobject)
-    if "lights" not in shape:
-        given = vmobject.points.tobytes() + camera.light_source.points.tobytes()
-        shape["lights"] = _lit.get(vmobject, given) or _computed_lights(camera, vmobject)
-        _lit.put(vmobject, given, shape["lights"])
-    return shape["lights"]  # type: ignore[no-any-return]
+        return _compute_lights(camera, vmobject)
+    if shape.lights is None:
+        dependencies = vmobject.points.tobytes() + camera.light_source.points.tobytes()
+        shape.lights = _CACHE.find_lights(vmobject, dependencies) or _compute_lights(camera, vmobject)
+        _CACHE.keep_lights(vmobject, dependencies, shape.lights)
+    return shape.lights
 
 
-def _computed_lights(camera: Any, vmobject: Any) -> tuple[Any, Any]:
-    sun = camera.light_source.points[0]
+def _compute_lights(camera: ThreeDCamera, vmobject: VMobject) -> Lights:
+    source = camera.light_source.points[0]
     return (
-        _light(get_3d_vmob_start_corner(vmobject), get_3d_vmob_start_corner_unit_normal(vmobject), sun),
-        _light(get_3d_vmob_end_corner(vmobject), get_3d_vmob_end_corner_unit_normal(vmobject), sun),
+        _compute_light(get_3d_vmob_start_corner(vmobject), get_3d_vmob_start_corner_unit_normal(vmobject), source),
+        _compute_light(get_3d_vmob_end_corner(vmobject), get_3d_vmob_end_corner_unit_normal(vmobject), source),
     )
 
 
-def _light(point: Any, normal: Any, sun: Any) -> Any:
-    light = 0.5 * np.dot(normal, normalize(sun - point)) ** 3
+@mirrors("manim.utils.color.core:get_shaded_rgb", sha256="cb7f7c3774da6d28")
+def _compute_light(point: Points, unit_normal: Points, source: Points) -> NDArray[Any]:
+    """Return what the light adds to a colour at a point."""
+    light: NDArray[Any] = 0.5 * np.dot(unit_normal, normalize(source - point)) ** 3
     return light * 0.5 if light < 0 else light
 
 
-def project_points(self: Any, points: Any) -> Rows:
-    """Project points to the screen's plane."""
+@mirrors("manim.camera.three_d_camera:ThreeDCamera.project_points", sha256="ae0e2690b12b19a5")
+def project_points(self: ThreeDCamera, points: Points) -> Points:
+    """Return the points projected to the plane of the screen; the factor is computed once for x and y."""
     focal_distance = self.get_focal_distance()
-    moved: Rows = np.dot(points - self.frame_center, self.get_rotation_matrix().T)
+    moved: Points = np.dot(points - self.frame_center, self.get_rotation_matrix().T)
     zs = moved[:, 2]
     if self.exponential_projection:
         factor = np.exp(zs / focal_distance)
-        nearer = zs < 0
-        factor[nearer] = focal_distance / (focal_distance - zs[nearer])
+        is_behind = zs < 0
+        factor[is_behind] = focal_distance / (focal_distance - zs[is_behind])
     else:
         depth = focal_distance - zs
         factor = focal_distance / depth

@@ -1,105 +1,120 @@
-"""Quicker versions of what Manim computes its cache keys with: the same keys."""
+"""Faster versions of the functions that compute Manim's cache keys; the keys are the same."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import cache
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from manim.utils import hashing
+from numpy.typing import NDArray
 from svgelements import svgelements
 
-_SEEN = hashing._Memoizer.ALREADY_PROCESSED_PLACEHOLDER  # noqa: SLF001
-_NEVER_NOTED = frozenset({bool, complex, float, int})
-_SEGMENTS = frozenset({svgelements.Close, svgelements.CubicBezier, svgelements.Line, svgelements.Move})
-_default = hashing._CustomEncoder.default  # noqa: SLF001
-_hash = hashing._hash_ndarray  # noqa: SLF001
-_openings: dict[Any, str] = {}  # of the hashes of arrays, for each type of numbers
-_signs: dict[type, str] = {}  # how objects are known again: by hash (h), by address (i), or not at all
+from renderer.mirrors import mirrors
+
+_PLACEHOLDER = hashing._Memoizer.ALREADY_PROCESSED_PLACEHOLDER  # noqa: SLF001  # for what was described before
+_NEVER_MEMOIZED = frozenset({bool, complex, float, int})
+_SVG_SEGMENTS = frozenset({svgelements.Close, svgelements.CubicBezier, svgelements.Line, svgelements.Move})
+_MANIM_DEFAULT = hashing._CustomEncoder.default  # noqa: SLF001
+_MANIM_HASH_NDARRAY = hashing._hash_ndarray  # noqa: SLF001
 
 
+@mirrors("manim.utils.hashing:_CustomEncoder.default", sha256="dde67363b7a5d9c8")
 def default(self: Any, obj: Any) -> Any:
-    """Describe what JSON does not know: an object by its attributes, an array by a hash."""
+    """Describe what JSON cannot: an object by its attributes, an array by a hash."""
     kind = type(obj)
     if kind is np.ndarray and not obj.dtype.hasobject:
         return hash_ndarray(obj)
     values = getattr(obj, "__dict__", None)
     if type(values) is not dict or isinstance(obj, FunctionType | MethodType | np.ndarray):
-        return _default(self, obj)
+        return _MANIM_DEFAULT(self, obj)
     cleaned = _clean_dict(self, values)
-    if kind in _SEGMENTS:  # points are most of what formulas are made of, and nothing comes between
+    if kind in _SVG_SEGMENTS:  # formulas consist mostly of their points: describe these without a call for each
         for key, value in cleaned.items():
             if type(value) is svgelements.Point:
                 cleaned[key] = _clean_dict(self, vars(value))
     return cleaned
 
 
-def hash_ndarray(array: Any) -> str:
-    """Hash shape, type and values."""
+@mirrors("manim.utils.hashing:_hash_ndarray", sha256="79049a453c1a56ff")
+def hash_ndarray(array: NDArray[Any]) -> str:
+    """Return a hash of shape, type and values."""
     dtype = array.dtype
     if dtype.names is not None or dtype.subdtype or dtype.byteorder == ">":
-        return _hash(array)  # type: ignore[no-any-return]
-    opening = _openings.get(dtype)
-    if opening is None:
-        opening = _openings[dtype] = _hash(np.empty(0, dtype)).rsplit(":", 2)[0]
-    return f"{opening}:{array.shape}:{hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
+        return _MANIM_HASH_NDARRAY(array)  # type: ignore[no-any-return]
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    return f"{_describe_dtype(dtype)}:{array.shape}:{digest}"
 
 
+@cache
+def _describe_dtype(dtype: np.dtype[Any]) -> str:
+    """Return the part of Manim's hash that describes the type of an array."""
+    return str(_MANIM_HASH_NDARRAY(np.empty(0, dtype)).rsplit(":", 2)[0])
+
+
+@mirrors("manim.utils.hashing:_CustomEncoder._cleaned_iterable", sha256="f907da5db1bd2d63")
 def cleaned_iterable(self: Any, iterable: Any) -> Any:
-    """Put a mark in the place of what was described before."""
+    """Return a list or dict in which a placeholder stands for everything that was described before."""
     return _clean_dict(self, iterable) if isinstance(iterable, dict) else _clean_list(self, iterable)
 
 
 def _clean_dict(encoder: Any, values: dict[Any, Any]) -> dict[Any, Any]:
     cleaned = {}
-    note = encoder._memoizer.check_already_processed  # noqa: SLF001
-    left_out = hashing.KEYS_TO_FILTER_OUT
+    memoize = encoder._memoizer.check_already_processed  # noqa: SLF001
+    ignored_keys = hashing.KEYS_TO_FILTER_OUT
     for key, value in values.items():
-        noted = value if type(value) in _NEVER_NOTED else note(value)
-        if key in left_out and not (key == "pixel_array" and encoder.include_pixel_array):
+        memoized = value if type(value) in _NEVER_MEMOIZED else memoize(value)
+        if key in ignored_keys and not (key == "pixel_array" and encoder.include_pixel_array):
             continue
-        name = key if isinstance(key, str) else _plain_key(encoder, key)
-        cleaned[name] = cleaned_iterable(encoder, noted) if isinstance(noted, dict | list | tuple) else noted
+        name = key if isinstance(key, str) else _clean_key(encoder, key)
+        cleaned[name] = cleaned_iterable(encoder, memoized) if isinstance(memoized, dict | list | tuple) else memoized
     return cleaned
 
 
-def _clean_list(encoder: Any, values: Any) -> list[Any]:
-    note = encoder._memoizer.check_already_processed  # noqa: SLF001
+def _clean_list(encoder: Any, values: Sequence[Any]) -> list[Any]:
+    memoize = encoder._memoizer.check_already_processed  # noqa: SLF001
     cleaned = []
     for value in values:
-        noted = value if type(value) in _NEVER_NOTED else note(value)
-        cleaned.append(cleaned_iterable(encoder, noted) if isinstance(noted, dict | list | tuple) else noted)
+        memoized = value if type(value) in _NEVER_MEMOIZED else memoize(value)
+        cleaned.append(cleaned_iterable(encoder, memoized) if isinstance(memoized, dict | list | tuple) else memoized)
     return cleaned
 
 
-def _plain_key(encoder: Any, key: Any) -> Any:
+def _clean_key(encoder: Any, key: Any) -> Any:
     if isinstance(key, int | float) or key is None:
         return key
     return hashing.zlib.crc32(hashing._get_json(key, encoder._memoizer).encode())  # noqa: SLF001
 
 
+@mirrors("manim.utils.hashing:_Memoizer.check_already_processed", sha256="f7b2e2fbf627e288")
+@mirrors("manim.utils.hashing:_Memoizer._handle_already_processed", sha256="6b9486734c4d4a35")
+@mirrors("manim.utils.hashing:_Memoizer._return", sha256="10b8aa5463a22586")
 def check_already_processed(self: Any, obj: Any) -> Any:
-    """Take note of an object, and give the mark in its place if it was noted before."""
-    kind = type(obj)
-    sign = _signs.get(kind) or _signs.setdefault(kind, _sign(kind))
-    if sign == "=" and obj != _SEEN:
+    """Return the object and remember it, or return the placeholder if it was remembered before."""
+    kind: type = type(obj)
+    identity_kind = _choose_identity(kind)
+    if identity_kind == "value" and obj != _PLACEHOLDER:
         return obj
     try:
-        noted = ("i", id(obj)) if sign == "i" else ("h", hash(obj))
-    except TypeError:  # a tuple with a list in it
-        noted = ("i", id(obj))
+        identity = ("i", id(obj)) if identity_kind == "address" else ("h", hash(obj))
+    except TypeError:  # for example a tuple that contains a list
+        identity = ("i", id(obj))
     seen = self._already_processed
-    if noted in seen:
-        return _SEEN
+    if identity in seen:
+        return _PLACEHOLDER
     if len(seen) == self.THRESHOLD_WARNING:
-        return self._return(obj, id if noted[0] == "i" else hash, lambda same: same)
-    seen.add(noted)
+        return self._return(obj, id if identity[0] == "i" else hash, lambda same: same)
+    seen.add(identity)
     self._keep_alive[id(obj)] = obj
     return obj
 
 
-def _sign(kind: type) -> str:
+@cache
+def _choose_identity(kind: type) -> Literal["value", "address", "hash"]:
+    """Return by what objects of the class are remembered; numbers and strings are not remembered."""
     if issubclass(kind, int | float | str | complex):
-        return "="
-    return "i" if kind.__hash__ is None else "h"
+        return "value"
+    return "address" if kind.__hash__ is None else "hash"

@@ -1,7 +1,8 @@
-"""Puts quicker versions of some of Manim's functions in place: the same bits. What a scene replaced stays."""
+"""Installs the faster functions in Manim's classes and modules. A function that the scene replaced is left alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from manim import Camera, Mobject, ThreeDCamera, VMobject
@@ -14,7 +15,8 @@ from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
 from renderer.engine.patches import mobject as mobject_patches
 
-PLACES: list[tuple[Any, str, Any]] = [
+# (class or module of Manim, name in it, replacement)
+PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (Mobject, "__deepcopy__", deepcopy_patches.deepcopy_mobject),
     (Mobject, "get_family", mobject_patches.get_family),
     (Mobject, "family_members_with_points", mobject_patches.family_members_with_points),
@@ -38,14 +40,14 @@ PLACES: list[tuple[Any, str, Any]] = [
     (hashing._CustomEncoder, "default", hashing_patches.default),  # noqa: SLF001
     (hashing._CustomEncoder, "_cleaned_iterable", hashing_patches.cleaned_iterable),  # noqa: SLF001
     (hashing._Memoizer, "check_already_processed", hashing_patches.check_already_processed),  # noqa: SLF001
-]
+)
 
 
-def install() -> None:
-    """Replace what is still Manim's own in this process and those forked from it."""
-    for owner, name, quicker in PLACES:
+def install_patches() -> None:
+    """Install the patches in this process, and so in those that are forked from it."""
+    for owner, name, faster in PATCHES:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
-            setattr(owner, name, quicker)
-    for kind in filter(deepcopy_patches.plain, deepcopy_patches.CLASSES):
+            setattr(owner, name, faster)
+    for kind in filter(deepcopy_patches.is_plain, deepcopy_patches.PLAIN_CLASSES):
         kind.__deepcopy__ = deepcopy_patches.deepcopy_plain

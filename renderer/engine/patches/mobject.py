@@ -1,31 +1,38 @@
-"""Quicker versions of functions of Manim's mobjects, bit for bit the same."""
+"""Faster versions of methods of Manim's mobjects that return exactly the same."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import numpy as np
-from manim import UP, Mobject, VMobject
+from manim import UP, VMobject
+from manim import Mobject as ManimMobject
 from manim.utils import space_ops
 from manim.utils.iterables import remove_list_redundancies
 from manim.utils.space_ops import get_unit_normal
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
-_extremum = Mobject.get_extremum_along_dim
-_anchors = VMobject.get_anchors
-_splits = VMobject.get_subpath_split_indices_from_points
-_num_points = Mobject.get_num_points
-_rotation_matrix = space_ops.rotation_matrix
-_lowest, _highest = np.minimum.reduce, np.maximum.reduce
-_CURVE = 4  # points of a cubic curve
+from renderer.engine.manim_types import Points
+from renderer.mirrors import mirrors
+
+# Manim's own, as they were before a scene or these patches could replace them
+_MANIM_EXTREMUM = ManimMobject.get_extremum_along_dim
+_MANIM_ANCHORS = VMobject.get_anchors
+_MANIM_SPLITS = VMobject.get_subpath_split_indices_from_points
+_MANIM_NUM_POINTS = ManimMobject.get_num_points
+_MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
+
+_min_of_rows, _max_of_rows = np.minimum.reduce, np.maximum.reduce
+_CURVE_POINTS = 4  # of a cubic curve
 
 
+@mirrors("manim.mobject.mobject:Mobject.get_family", sha256="edabb3005f51e45c")
+@mirrors("manim.mobject.mobject:Mobject._iter_family", sha256="9fe5b3319345af40")
 def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
-    """List the mobject and all below it; most have nothing below."""
+    """Return the mobject and all below it; most mobjects have none below."""
     if not self.submobjects:
         return [self]
     family = [self]
@@ -37,26 +44,29 @@ def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
     return family if len(set(family)) == len(family) else remove_list_redundancies(family)
 
 
+@mirrors("manim.mobject.mobject:Mobject.family_members_with_points", sha256="a79e5cdb293bb40d")
 def family_members_with_points(self: Any) -> list[Any]:
-    """List those of the family that have points."""
-    return [
-        member
-        for member in self.get_family()
-        if (len(member.points) if _has(member, "get_num_points", _num_points) else member.get_num_points()) > 0
-    ]
+    """Return the members of the family that have points."""
+    return [member for member in self.get_family() if _count_points(member) > 0]
 
 
-def _has(mobject: Any, name: str, method: Any) -> bool:
-    """Tell whether a mobject has Manim's own method still."""
+def _count_points(member: Any) -> int:
+    has_own = not _has_manim_method(member, "get_num_points", _MANIM_NUM_POINTS)
+    return int(member.get_num_points()) if has_own else len(member.points)
+
+
+def _has_manim_method(mobject: object, name: str, method: object) -> bool:
+    """Return whether neither the scene nor a subclass replaced a method of the mobject."""
     return getattr(type(mobject), name) is method and name not in vars(mobject)
 
 
+@mirrors("manim.mobject.mobject:Mobject.update", sha256="75206b1368a79066")
 def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
-    """Apply all updaters, without building a signature object for each call."""
+    """Call all updaters. Whether one has a parameter ``dt`` is found without a signature object."""
     if self.updating_suspended:
         return self
     for updater in self.updaters:
-        if _takes_dt(updater):
+        if _has_parameter_dt(updater):
             updater(self, dt)
         else:
             updater(self)
@@ -66,62 +76,72 @@ def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
     return self
 
 
-def _takes_dt(updater: Any) -> bool:
-    if type(updater) is not FunctionType or updater.__dict__:
+def _has_parameter_dt(updater: Callable[..., object]) -> bool:
+    if type(updater) is not FunctionType or updater.__dict__:  # attributes may change the signature
         return "dt" in inspect.signature(updater).parameters
     code = updater.__code__
     variadic = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return "dt" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variadic]
 
 
+@mirrors("manim.mobject.mobject:Mobject.get_critical_point", sha256="e86583e43b7cd538")
+@mirrors("manim.mobject.mobject:Mobject.get_extremum_along_dim", sha256="e7bdf3153fc30ae5")
 def get_critical_point(self: Any, direction: Any) -> Points:
-    """Find a corner, an edge centre or the centre of the bounding box."""
+    """Return a corner, the centre of an edge or the centre of the bounding box."""
     result: Points = np.zeros(self.dim)
     points = self.get_points_defining_boundary()
     if len(points) == 0:
         return result
-    if not _has(self, "get_extremum_along_dim", _extremum) or points.dtype != np.float64:
+    if not _has_manim_method(self, "get_extremum_along_dim", _MANIM_EXTREMUM) or points.dtype != np.float64:
         for dim in range(self.dim):
             result[dim] = self.get_extremum_along_dim(points, dim=dim, key=np.array(direction[dim]))
         return result
-    lows, highs = _lowest(points, 0).tolist(), _highest(points, 0).tolist()
+    lows, highs = _min_of_rows(points, 0).tolist(), _max_of_rows(points, 0).tolist()
     for dim in range(self.dim):
         low, high, key = lows[dim], highs[dim], direction[dim]
         if (low == 0 or high == 0) and points[:, dim].view(np.int64).any():
-            low, high = points[:, dim].min(), points[:, dim].max()  # of 0.0 and -0.0 the order decides
+            low, high = points[:, dim].min(), points[:, dim].max()  # 0.0 or -0.0, as Manim's order of reduction has it
         result[dim] = (low + high) / 2 if key == 0 else low if key < 0 else high
     return result
 
 
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_points_defining_boundary", sha256="fce857b49dcdbb29")
 def get_points_defining_boundary(self: Any) -> Points:
-    """Collect the anchors of the whole family."""
-    anchors = [points for member in self.get_family() if len(points := _anchors_of(member))]
+    """Return the anchors of the whole family."""
+    anchors = [points for member in self.get_family() if len(points := _get_anchors(member))]
     return np.concatenate(anchors) if anchors else np.array(())
 
 
-def _anchors_of(member: Any) -> Any:
-    points = member.points
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_anchors", sha256="62e01f79039804d3")
+def _get_anchors(member: Any) -> Points:
+    points: Points = member.points
     count = len(points)
-    regular = count != 1 and count % _CURVE == 0 and getattr(member, "n_points_per_cubic_curve", 0) == _CURVE
-    if not regular or not _has(member, "get_anchors", _anchors):
-        return member.get_anchors()
-    return points.reshape(-1, _CURVE, points.shape[1])[:, :: _CURVE - 1].reshape(-1, points.shape[1])
+    is_regular = count != 1 and count % _CURVE_POINTS == 0
+    is_cubic = getattr(member, "n_points_per_cubic_curve", 0) == _CURVE_POINTS
+    if not (is_regular and is_cubic and _has_manim_method(member, "get_anchors", _MANIM_ANCHORS)):
+        return member.get_anchors()  # type: ignore[no-any-return]
+    return points.reshape(-1, _CURVE_POINTS, points.shape[1])[:, :: _CURVE_POINTS - 1].reshape(-1, points.shape[1])
 
 
-def get_subpath_split_indices_from_points(self: Any, points: Any, n_dims: int = 3) -> Any:
-    """Find where subpaths begin; in most paths each curve starts at the very point where the last one ended."""
-    if self.n_points_per_cubic_curve == _CURVE and (count := len(points)) > _CURVE and isinstance(points, np.ndarray):
-        starts = points[_CURVE::_CURVE, :n_dims]
-        if (points[_CURVE - 1 :: _CURVE, :n_dims][: len(starts)] == starts).all():
+@mirrors(
+    "manim.mobject.types.vectorized_mobject:VMobject.get_subpath_split_indices_from_points", sha256="782a7575b1e2717a"
+)
+def get_subpath_split_indices_from_points(self: Any, points: Points, n_dims: int = 3) -> Any:
+    """Return where subpaths begin and end. Most paths are one: each curve starts exactly where the last one ended."""
+    count = len(points)
+    if self.n_points_per_cubic_curve == _CURVE_POINTS and count > _CURVE_POINTS and isinstance(points, np.ndarray):
+        starts = points[_CURVE_POINTS::_CURVE_POINTS, :n_dims]
+        if (points[_CURVE_POINTS - 1 :: _CURVE_POINTS, :n_dims][: len(starts)] == starts).all():
             return np.array([[0, count]])
-    return _splits(self, points, n_dims)
+    return _MANIM_SPLITS(self, points, n_dims)
 
 
+@mirrors("manim.mobject.three_d.three_d_utils:get_3d_vmob_unit_normal", sha256="5e989f0447fd6189")
 def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
-    """Give the direction in which a surface faces at one of its points."""
+    """Return the direction in which a surface faces at one of its points."""
     points = vmob.points
     count, at = len(points), point_index
-    if len(_anchors_of(vmob)) <= 2:  # noqa: PLR2004
+    if len(_get_anchors(vmob)) <= 2:  # noqa: PLR2004
         return np.array(UP)
     before = at - 3 if at > 2 else count - 4  # noqa: PLR2004
     after = at + 3 if at < count - 3 else 3
@@ -129,14 +149,15 @@ def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
     return np.array(UP) if np.linalg.norm(normal) == 0 else normal
 
 
+@mirrors("manim.utils.space_ops:rotation_matrix", sha256="4a5204da768bae58")
 def rotation_matrix(angle: Any, axis: Any, homogeneous: bool = False) -> Points:
-    """Make the matrix of a rotation; many shapes turn by the same angle about the same axis."""
+    """Return the matrix of a rotation; many shapes turn by the same angle about the same axis."""
     direction = np.array(axis)
     if homogeneous or direction.shape != (3,) or direction.dtype != np.float64 or not isinstance(angle, int | float):
-        return _rotation_matrix(angle, axis, homogeneous)  # type: ignore[no-any-return]
-    return _rotation_of(float(angle).hex(), direction.tobytes()).copy("K")
+        return _MANIM_ROTATION_MATRIX(angle, axis, homogeneous)  # type: ignore[no-any-return]
+    return _compute_rotation(float(angle).hex(), direction.tobytes()).copy("K")
 
 
 @lru_cache(maxsize=64)
-def _rotation_of(angle: str, axis: bytes) -> Points:
-    return _rotation_matrix(float.fromhex(angle), np.frombuffer(axis))  # type: ignore[no-any-return]
+def _compute_rotation(angle: str, axis: bytes) -> Points:
+    return _MANIM_ROTATION_MATRIX(float.fromhex(angle), np.frombuffer(axis))  # type: ignore[no-any-return]

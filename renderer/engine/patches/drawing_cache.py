@@ -1,0 +1,71 @@
+"""What the patched cameras remember while they draw, so that they compute it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from renderer.engine.manim_types import Camera, Points, VMobject
+
+Lights = tuple[NDArray[Any], NDArray[Any]]
+
+
+@dataclass
+class ShapeValues:
+    """What was computed about the shape that is being drawn: its stroke and its fill use the same."""
+
+    gradient: list[float] | None = None
+    lights: Lights | None = None
+
+
+class DrawingCache:
+    """Values that are the same for several shapes, for the stroke and the fill of a shape, or in two frames in a row.
+
+    A camera draws the shapes of a frame in groups, and the shapes of a group one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._axis_gradients: dict[int, dict[tuple[int, ...], Points]] = {}  # by the camera that draws a group
+        self._shapes: dict[int, ShapeValues] = {}  # by the camera that draws a shape
+        self._last_lights: dict[int, tuple[VMobject, bytes, Lights]] = {}  # by shape; of the group before
+        self._lights: dict[int, tuple[VMobject, bytes, Lights]] = {}
+
+    @contextmanager
+    def drawing_group(self, camera: Camera) -> Iterator[None]:
+        """Keep the gradients of axes within the block."""
+        self._axis_gradients[id(camera)] = {}
+        self._last_lights, self._lights = self._lights, {}
+        try:
+            yield
+        finally:
+            self._axis_gradients.pop(id(camera), None)
+
+    @contextmanager
+    def drawing_shape(self, camera: Camera) -> Iterator[None]:
+        """Keep the gradient and the lights of one shape within the block."""
+        self._shapes[id(camera)] = ShapeValues()
+        try:
+            yield
+        finally:
+            self._shapes.pop(id(camera), None)
+
+    def axis_gradients(self, camera: Camera) -> dict[tuple[int, ...], Points]:
+        """Return the gradients of axes in the group that the camera draws, by what they depend on."""
+        return self._axis_gradients.get(id(camera), {})
+
+    def shape(self, camera: Camera) -> ShapeValues | None:
+        """Return what is known of the shape that the camera draws; None where it draws none of Manim's shapes."""
+        return self._shapes.get(id(camera))
+
+    def find_lights(self, shape: VMobject, dependencies: bytes) -> Lights | None:
+        """Return the lights of the shape in the group before, if they depended on the same."""
+        kept = self._last_lights.get(id(shape))
+        return kept[2] if kept and kept[0] is shape and kept[1] == dependencies else None
+
+    def keep_lights(self, shape: VMobject, dependencies: bytes, lights: Lights) -> None:
+        """Keep the lights of the shape for the group after."""
+        self._lights[id(shape)] = (shape, dependencies, lights)
