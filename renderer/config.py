@@ -63,7 +63,7 @@ class Config:
 
 
 def load(
-    flags: Mapping[str, Any],
+    flags: Mapping[str, object],
     *,
     folder: Path | None = None,
     environ: Mapping[str, str] | None = None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +17,7 @@ from renderer.cli import COMMANDS, FOLDERS, overview
 from renderer.cli.signature import add_parameters
 
 Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Print what happens, on stderr; the job's log gets more lines, too.")
+    bool, typer.Option("--verbose", help="Print what happens, on stderr; submit: in the job's log, too.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 
@@ -35,9 +37,16 @@ class LazyCommand(TyperCommand):
         return context
 
     def _load(self) -> Any:
+        command = importlib.import_module(self._module).command
         app = typer.Typer(add_completion=False)
-        app.command(self.name)(add_parameters(importlib.import_module(self._module).command, _common_options))
+        app.command(self.name, help=_help(command))(add_parameters(command, _common_options))
         return typer.main.get_command(app)
+
+
+def _help(command: Callable[..., Any]) -> str:
+    """Return the docstring for Rich: a line for each paragraph, and a ``[`` that is not markup."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("[", "\\[")
 
 
 class CommandGroup(TyperGroup):

@@ -16,16 +16,18 @@ from renderer.cli.options import complete_from
 from renderer.cli.signature import Command, add_parameters
 from renderer.settings import Settings
 
+Flags = Mapping[str, object]  # settings that were given on the command line, by dotted key
+
 # how a default is written, by the form of the value
 _FORMATS: Mapping[str, Callable[[Any], str]] = {"TIME": format_duration, "SIZE": format_size}
 
 
 def takes_settings(command: Command) -> Command:
-    """Add one option for each setting. The settings that were given arrive as ``flags``, by dotted key."""
+    """Add one option for each setting. The ones that were given arrive as ``flags``."""
     options = dict(_options())
     parameters = [_parameter(name, field, info) for name, (_, field, info) in options.items()]
 
-    def read(**values: Any) -> dict[str, Any]:
+    def read(**values: object) -> Flags:
         return {options[name][0]: value for name, value in values.items() if value not in (None, [])}
 
     return add_parameters(command, read, argument="flags", parameters=parameters)

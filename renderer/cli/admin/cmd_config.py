@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic_core import to_jsonable_python
 
 from renderer import config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
-from renderer.cli.setting_options import takes_settings
+from renderer.cli.setting_options import Flags, takes_settings
 
 
 @takes_settings
-def command(json: Json = False, *, flags: dict[str, Any]) -> None:
-    r"""Show every setting, its value and where it comes from.
+def command(json: Json = False, *, flags: Flags) -> None:
+    """Show every setting, its value and where it comes from.
 
-    Sources, from the weakest to the strongest: the default; renderer.toml, or \[tool.renderer] in pyproject.toml, in
+    Sources, from the weakest to the strongest: the default; renderer.toml, or [tool.renderer] in pyproject.toml, in
     this folder or the nearest one above it; environment variables RENDERER_…; flags.
     """
     found = list(config.load(flags))

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from backends import get_backend
-from renderer import config
+from renderer import api, config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 
@@ -16,18 +15,26 @@ DAY = timedelta(days=1)
 
 
 def command(
-    backend: Annotated[Literal["local", "docker", "modal"], typer.Option("--backend", "-b", help="Where to clean up.")],
+    backend: Annotated[
+        Literal["local", "docker", "modal"], typer.Option("--backend", "-b", help="Backend to clean up.")
+    ],
     days: Annotated[
-        float, typer.Option(min=0, help="Age from which outputs are old; of inputs at Modal at least 30.")
+        float,
+        typer.Option(
+            min=0,
+            metavar="DAYS",
+            help="Remove what was not used for so many days; inputs at Modal stay at least 30 days.",
+        ),
     ] = 30.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be removed, without removing it.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Remove outputs and inputs that nothing has used for a long time. Jobs that run keep theirs."""
+    """Remove outputs and inputs that nothing has used for a long time. Running jobs keep theirs."""
     settings = config.load({"backend": backend}).settings
-    found = list(
-        get_backend(backend, getattr(settings, backend)).collect_garbage(older_than=days * DAY, dry_run=dry_run)
-    )
+    garbage = api.open_backend(backend, settings).collect_garbage(older_than=days * DAY, dry_run=dry_run)
+    found = list(garbage)
     removed = [item for item in found if item.removed]
     if json:
         print_json({"removed": [item.path for item in removed], "old": [item.path for item in found]})

@@ -25,7 +25,7 @@ _CONTENT = "Content of the image"
 def command(
     action: Annotated[
         Literal["build", "push", "tag", "lint"],
-        typer.Argument(show_default=False, help="lint checks a Dockerfile for Modal."),
+        typer.Argument(metavar="build|push|tag|lint", show_default=False, help="What to do."),
     ],
     arguments: Annotated[
         list[str] | None,
@@ -40,8 +40,9 @@ def command(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help=f"CUDA version of NVIDIA's base image: {', '.join(CUDA)}; none for a --base without CUDA.",
-            show_default=USUAL_CUDA,
+            help=f"CUDA version of NVIDIA's base image: {', '.join(CUDA)}; none for a --base without CUDA; "
+            f"default: {USUAL_CUDA}.",
+            show_default=False,
         ),
     ] = None,
     base: Annotated[

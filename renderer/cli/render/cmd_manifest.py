@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from renderer import api, config
 from renderer.cli.options import takes_render
-from renderer.cli.setting_options import takes_settings
+from renderer.cli.setting_options import Flags, takes_settings
 from renderer.spec import RenderSpec
 
 LAST_APPLIED_LIMIT = 262144  # bytes: `kubectl apply` keeps a copy of each object in an annotation of that size
@@ -21,15 +21,17 @@ def command(
     upload: Annotated[bool, typer.Option("--upload", help="With --store: upload the inputs as well.")] = False,
     *,
     wanted: RenderSpec,
-    flags: dict[str, Any],
+    flags: Flags,
 ) -> None:
     """Print the objects that `renderer submit --backend k8s` sends with the same options.
 
     renderer manifest scene.py MyScene | kubectl apply -f -
     """
     planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}).settings)
-    kubernetes: Any = planned.backend
-    text = str(kubernetes.resolve(planned.plan, upload=upload))
+    from backends.kubernetes.backend import KubernetesBackend  # the plan has said so if its package is missing
+
+    assert isinstance(planned.backend, KubernetesBackend)  # noqa: S101  # for the type checker
+    text = str(planned.backend.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
         print("the inputs are not in the store yet: upload them with --upload", file=sys.stderr)
     if len(text) > LAST_APPLIED_LIMIT:

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from backends.exit_codes import ExitCode
 from renderer import api, config, fetch
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
-from renderer.cli.setting_options import takes_settings
+from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.spec import RenderSpec
 
@@ -30,7 +30,7 @@ def command(
     json: Json = False,
     *,
     wanted: RenderSpec,
-    flags: dict[str, Any],
+    flags: Flags,
 ) -> int:
     """Render scenes of a Manim file, or run a Python script, and download the results into --output.
 
