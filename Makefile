@@ -46,9 +46,9 @@ test-newest: setup  ## Run the tests that depend on Python's version on the newe
 test-modal-live: setup  ## Run the tests on Modal itself: needs an account and MODAL_LIVE=1, and costs money
 	$(PYTEST) -p no:cacheprovider tests/backends/modal/test_live.py
 
-bench: setup  ## Compare with plain Manim on this machine: start-up, and renders of the benchmark scenes
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/engine.py
+bench: setup  ## Compare with plain Manim on this machine: start-up, and four scenes in 720p; RUNS=5 for medians
+	$(BIN)/python benchmarks/startup.py --runs $(or $(RUNS),1)
+	$(BIN)/python benchmarks/engine.py --runs $(or $(RUNS),1) --quality m
 
 golden: setup  ## Write the golden files again, to look at them with git diff
 	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py tests/backends/modal/test_request.py
