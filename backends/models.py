@@ -1,4 +1,4 @@
-"""What a job is, in words that every backend understands."""
+"""Types that describe a job: what to run, where it is, how it is going, and what it left behind."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from urllib.parse import quote, unquote
 
 from backends.errors import SpecError
+from backends.exit_codes import ExitCode
+from backends.problem import Problem
 
-NAME_MAX = 50  # a Kubernetes Job's pods get a suffix of 13, and a label holds 63
+NAME_MAX = 50  # Kubernetes appends up to 13 characters for a Job's pods, and a label holds 63
 
 
 class JobState(enum.StrEnum):
-    """Where a job, or one unit of it, is in its life."""
+    """The state of a job, or of one unit."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -25,13 +27,16 @@ class JobState(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing more will happen."""
+        """Return whether the state is final."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """The inputs: a deterministic zstd-compressed tar. ``digest`` is the sha256 of ``data`` in hex."""
+    """The archive of the project's files: a deterministic tar, compressed with zstd.
+
+    ``digest`` is the SHA-256 of ``data`` in hexadecimal.
+    """
 
     digest: str
     data: bytes = field(repr=False)
@@ -39,7 +44,10 @@ class Bundle:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one unit may use. ``None`` leaves the choice to the backend; ``gpu`` is in the grammar of backends.gpus."""
+    """What one unit may use: ``cpu`` in cores, ``gpu`` in the grammar of backends.gpus.request.
+
+    None leaves the choice to the backend.
+    """
 
     cpu: float | None = None
     memory_mib: int | None = None
@@ -50,11 +58,11 @@ class Resources:
 class JobSpec:
     """A job as every backend receives it.
 
-    ``name`` is a DNS label of at most NAME_MAX characters. ``units`` names the parts that run on their own, in the
-    order of their index. ``payload`` is the worker's JSON document; backends carry it and do not read it. ``timeout``
-    bounds one try of one unit; ``retries`` counts the tries after the first, for failures that are not the user's.
-    ``env`` reaches the user's code. ``store`` is the URI where inputs and outputs lie. ``attached`` says that a client
-    stays until the end and collects the outputs.
+    ``name`` is a DNS label of at most NAME_MAX characters. ``units`` are the names of the units, in the order of their
+    indexes. ``payload`` is a JSON document for the worker; backends carry it and do not read it. ``env`` is set for the
+    user's code. ``timeout`` limits each attempt of each unit. ``retries`` is the number of further attempts after an
+    infrastructure failure; errors in the user's code are not retried. ``store`` is the URI of the store for inputs and
+    outputs. ``foreground`` is true when the client waits for the end and downloads the outputs.
     """
 
     name: str
@@ -67,14 +75,14 @@ class JobSpec:
     timeout: timedelta = timedelta(hours=1)
     retries: int = 0
     store: str | None = None
-    attached: bool = True
+    foreground: bool = True
 
 
 @dataclass(frozen=True)
 class JobHandle:
-    """The address of a job: ``local://id``, ``k8s://context/namespace/name``, ``modal://app/fc-id``.
+    """The URI that names a job: ``local://id``, ``k8s://context/namespace/name``, ``modal://app/fc-id``.
 
-    ``str`` and ``parse`` are inverse to each other, whatever characters a part holds.
+    ``parse(str(handle))`` returns an equal handle, whatever characters its parts contain.
     """
 
     backend: str
@@ -85,7 +93,7 @@ class JobHandle:
 
     @classmethod
     def parse(cls, text: str) -> JobHandle:
-        """Read a handle; a bare id is one of this machine. Raises SpecError."""
+        """Return the handle that ``text`` spells; an id without a scheme names a local job. Raises SpecError."""
         backend, separator, path = text.partition("://")
         if not separator:
             backend, path = "local", text
@@ -100,43 +108,81 @@ class JobHandle:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitStatus:
-    """One unit of a job: ``progress`` in percent, ``message`` a sentence when there is something to say.
+    """The state of one unit, with its ``progress`` in percent.
 
-    ``details`` are the user's own lines of a traceback, or what TeX said, where the backend can tell.
+    ``problem`` is why the unit failed or why it waits. ``activity`` is what a running unit last said about itself.
     """
 
     name: str
     state: JobState
     progress: float | None = None
-    message: str | None = None
-    hint: str | None = None
-    details: str | None = None
-    exit_code: int | None = None
+    activity: str | None = None
+    problem: Problem | None = None
     attempt: int = 1
+
+    @property
+    def message(self) -> str | None:
+        """What there is to say about the unit, in one sentence."""
+        return self.problem.message if self.problem else self.activity
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the problem."""
+        return self.problem.hint if self.problem else None
+
+    @property
+    def details(self) -> str | None:
+        """The user's own lines of a traceback, or TeX's message, where the backend knows them."""
+        return self.problem.details if self.problem else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The worker's exit code for this unit; None while it has not ended."""
+        return _exit_code(self.state, self.problem)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """A job now. ``reason`` says in words why it waits or failed, ``hint`` the next thing to do. Times are UTC.
+    """The state of a job and of its units. Times are in UTC.
 
-    ``notes`` are further sentences, such as where to look at it in a browser and what it costs.
+    ``problem`` is why the job failed or why it waits. ``notes`` are further sentences, such as the job's address in a
+    browser and what it costs.
     """
 
     handle: JobHandle
     name: str
     state: JobState
     units: tuple[UnitStatus, ...]
-    reason: str | None = None
-    hint: str | None = None
-    exit_code: int | None = None
+    problem: Problem | None = None
     created: datetime | None = None
     finished: datetime | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def reason(self) -> str | None:
+        """Why the job failed or why it waits, in one sentence."""
+        return self.problem.message if self.problem else None
+
+    @property
+    def hint(self) -> str | None:
+        """What to do next."""
+        return self.problem.hint if self.problem else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code that stands for the whole job; None while it has not ended."""
+        return _exit_code(self.state, self.problem)
+
+
+def _exit_code(state: JobState, problem: Problem | None) -> int | None:
+    if problem and problem.exit_code is not None:
+        return problem.exit_code
+    return {JobState.SUCCEEDED: ExitCode.OK, JobState.CANCELLED: ExitCode.CANCELLED}.get(state)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
-    """Something that jobs left behind and that is older than was asked: ``path`` there, ``size`` in bytes.
+    """Something that jobs left behind and that is older than was asked: ``path`` in the backend, ``size`` in bytes.
 
     ``removed`` is false after a dry run, and for what a new job has begun to use in the meantime.
     """
@@ -149,7 +195,7 @@ class Garbage:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One whole line that a unit printed, without its newline. ``unit`` is the index."""
+    """One complete line that a unit printed, without its newline. ``unit`` is the unit's index."""
 
     unit: int
     text: str

@@ -1,21 +1,19 @@
-"""One description of what went wrong, for every part that explains a failure or a wait to a user."""
+"""The one description of what went wrong, wherever a failure or a wait is explained to a user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backends.exit_codes import ExitCode
-
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What happened, in one sentence, and what to do about it.
+    """What happened, in one sentence (``message``), and what to do about it (``hint``).
 
-    ``details`` are further lines, such as the user's part of a traceback. ``exit_code`` is the code that a command
-    ends with because of it; None where the problem does not end the job.
+    ``details`` are further lines, such as the user's part of a traceback. ``exit_code`` is the exit code of a command
+    or a worker that ends because of the problem (see backends.exit_codes); None while the problem does not end the job.
     """
 
     message: str
     hint: str | None = None
     details: str | None = None
-    exit_code: ExitCode | None = None
+    exit_code: int | None = None

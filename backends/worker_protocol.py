@@ -1,25 +1,28 @@
-"""What every backend and the worker agree on: the worker's command line, the files of a unit, the lines it prints."""
+"""The contract between backends and the worker: its command line, the files of a unit, the lines that it prints."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from backends.errors import InputError
+from backends.exit_codes import ExitCode
+from backends.problem import Problem
 
 LOG = "log.txt"
 RESULT = "result.json"
 FILES = "files"  # the folder of a unit that holds its outputs
+# Failures that another attempt may not meet again; the user's own errors are not among them.
+RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
 _DIRECTIVE = re.compile(r"openjd_(progress|status|fail): ?(.*)")
 
 
 def worker_command(python: str, *, task: str, bundle: str, output: str, units: Iterable[int]) -> list[str]:
-    """Give the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths."""
+    """Return the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths."""
     command = [python, "-I", "-m", "renderer.worker", "--task", task, "--bundle", bundle, "--output", output]
     for unit in units:
         command += ["--unit", str(unit)]
@@ -28,20 +31,11 @@ def worker_command(python: str, *, task: str, bundle: str, output: str, units: I
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """One file that a unit made: ``path`` is relative to the unit's ``files`` folder, with slashes; size in bytes."""
+    """One file that a unit wrote: ``path`` is relative to the unit's ``files`` folder, with slashes; size in bytes."""
 
     path: str
     size: int
     sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitError:
-    """Why a unit failed, in words; ``details`` are the user's own lines of a traceback, or TeX's message."""
-
-    message: str
-    hint: str | None = None
-    details: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,27 +45,36 @@ class UnitResult:
     unit: str
     exit_code: int
     outputs: Sequence[Output] = ()
-    error: UnitError | None = None
-    render: dict[str, Any] = field(default_factory=dict)
-    encoder: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    error: Problem | None = None
+    render: Mapping[str, object] = field(default_factory=dict)
+    encoder: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
     started: str = ""
     finished: str = ""
     schema: int = 1
 
     def to_json(self) -> str:
-        """Write it as result.json holds it."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """Return the text of result.json."""
+        content = asdict(self)
+        if self.error:
+            del content["error"]["exit_code"]  # the result has its own
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> UnitResult:
+        """Return the result that ``text`` holds. Raises ValueError, TypeError or KeyError for any other text."""
+        content = json.loads(text)
+        content["outputs"] = tuple(Output(**item) for item in content["outputs"])
+        if content["error"]:
+            content["error"] = Problem(**content["error"], exit_code=content["exit_code"])
+        return cls(**content)
 
     @classmethod
     def read(cls, path: Path) -> UnitResult | None:
-        """Read a result.json; None where there is none yet. Raises InputError for one that is damaged."""
+        """Return the result in the file; None where there is no file yet. Raises InputError for a damaged one."""
         try:
-            content = json.loads(path.read_bytes())
-            content["outputs"] = tuple(Output(**item) for item in content["outputs"])
-            content["error"] = UnitError(**content["error"]) if content["error"] else None
-            return cls(**content)
+            return cls.from_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, KeyError) as error:
@@ -79,19 +82,22 @@ class UnitResult:
 
 
 def directive(line: str) -> tuple[str, str] | None:
-    """Read an Open Job Description line: ("progress", "42.0"), ("status", …), ("fail", …); None for any other line."""
+    """Return name and value of an Open Job Description line, such as ("progress", "42.0"); None for any other line.
+
+    See https://github.com/OpenJobDescription/openjd-specifications/wiki/How-Jobs-Are-Run, "Stdout/Stderr Messages".
+    """
     match = _DIRECTIVE.fullmatch(line.rstrip())
     return (match[1], match[2]) if match else None
 
 
 def last_status(lines: Iterable[str]) -> str | None:
-    """Give what the last ``openjd_status`` line says."""
+    """Return the value of the last ``openjd_status`` line."""
     found = [item[1] for item in map(directive, lines) if item and item[0] == "status"]
     return found[-1] if found else None
 
 
 def last_progress(lines: Iterable[str]) -> float | None:
-    """Give the percentage (0 to 100) that the last valid ``openjd_progress`` line says."""
+    """Return the percentage (0 to 100) of the last valid ``openjd_progress`` line."""
     progress = None
     for line in lines:
         found = directive(line)

@@ -81,7 +81,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
-        attached=spec.foreground,
+        foreground=spec.foreground,
     )
     _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
     return PreparedJob(job=job, packed=packed)

@@ -1,1 +1,1 @@
-"""What a container image is built from."""
+"""The files that a container image is built from."""

@@ -1,4 +1,4 @@
-"""Makes the folder that docker/Dockerfile is built from, out of a checkout or of an installed wheel."""
+"""Makes the folder (build context) that docker/Dockerfile is built from, from a checkout or an installed wheel."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 from backends.data_files import data_dir
 
-DOCKERFILE = Path("docker/Dockerfile")  # in the folder
+DOCKERFILE = Path("docker/Dockerfile")  # paths in the folder
 EXTRA = Path("docker/extra-requirements.txt")
 PACKAGES = ("backends", "renderer")
-_PACKAGES = Path(__file__).parents[2]
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "_data", "*.pyc")
+_PACKAGES_FOLDER = Path(__file__).parents[2]
+_IGNORED = shutil.ignore_patterns("__pycache__", "_data", "*.pyc")
 
 
-def stage(folder: Path, extra: Iterable[str] = ()) -> None:
+def copy_context(folder: Path, extra: Iterable[str] = ()) -> None:
     """Copy docker/ and both packages into ``folder``, which must be empty; ``extra`` are lines of requirements.
 
-    Times and modes are made the same everywhere, so that builders find their cached layers again.
+    Times and modes are the same on every machine, so that builders find their cached layers again.
     """
-    shutil.copytree(data_dir("docker"), folder / "docker", ignore=_LEFT_OUT)
+    shutil.copytree(data_dir("docker"), folder / "docker", ignore=_IGNORED)
     for package in PACKAGES:
-        shutil.copytree(_PACKAGES / package, folder / package, ignore=_LEFT_OUT)
+        shutil.copytree(_PACKAGES_FOLDER / package, folder / package, ignore=_IGNORED)
     if lines := list(extra):
         (folder / EXTRA).write_text("\n".join(lines) + "\n", "utf-8")
     for path in folder.rglob("*"):
@@ -33,24 +33,24 @@ def stage(folder: Path, extra: Iterable[str] = ()) -> None:
         os.utime(path, (0, 0))
 
 
-def content(extra: Iterable[str] = ()) -> str:
-    """Give a hash of all that ``stage`` would copy, without copying it: whoever deploys asks at every job."""
+def hash_sources(extra: Iterable[str] = ()) -> str:
+    """Return a hash of all that ``copy_context`` would copy, without copying it: every job at Modal needs it."""
     found = hashlib.sha256("\n".join(extra).encode())
-    for name, folder in {"docker": data_dir("docker"), **{name: _PACKAGES / name for name in PACKAGES}}.items():
+    for name, folder in {"docker": data_dir("docker"), **{name: _PACKAGES_FOLDER / name for name in PACKAGES}}.items():
         for path in sorted(folder.rglob("*")):
             parts = path.relative_to(folder).parts
-            if not _LEFT_OUT("", list(parts)) and path.is_file():
+            if not _IGNORED("", list(parts)) and path.is_file():
                 found.update(f"{name}/{'/'.join(parts)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return found.hexdigest()
 
 
 def build_arguments() -> dict[str, str]:
-    """Give the build arguments that every build of the folder needs."""
+    """Return the build arguments that every build of the folder needs."""
     return {"VERSION": version("manim-renderer")}
 
 
-def digest(folder: Path, arguments: Mapping[str, str]) -> str:
-    """Name the content of the folder and of the build arguments in 12 hexadecimal digits."""
+def hash_context(folder: Path, arguments: Mapping[str, str]) -> str:
+    """Return 12 hexadecimal digits that identify the content of the folder and the build arguments."""
     found = hashlib.sha256(repr(sorted(arguments.items())).encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file():

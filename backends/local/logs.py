@@ -9,38 +9,38 @@ from pathlib import Path
 from backends.local.folder import JobFolder
 from backends.models import LogLine
 
-POLL_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 
-def read_logs(folder: JobFolder, units: int, *, follow: bool, running: Callable[[], bool]) -> Iterator[LogLine]:
-    """Yield the lines that are there, unit by unit; with ``follow`` go on while ``running``."""
+def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callable[[], bool]) -> Iterator[LogLine]:
+    """Yield the lines that are there, unit by unit; with ``follow`` go on while ``is_running``."""
     readers = [_Reader(folder.log(unit), unit) for unit in range(units)]
     while True:
-        goes_on = follow and running()
+        more_may_come = follow and is_running()
         for reader in readers:
-            yield from reader.lines(last=not goes_on)
-        if not goes_on:
+            yield from reader.read_lines(last=not more_may_come)
+        if not more_may_come:
             return
-        time.sleep(POLL_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 class _Reader:
-    """Reads whole lines of a growing file."""
+    """Reads whole lines of a file that grows."""
 
     def __init__(self, path: Path, unit: int) -> None:
         self.path = path
         self.unit = unit
         self.offset = 0
 
-    def lines(self, *, last: bool) -> Iterator[LogLine]:
-        """Yield what is new; a line without its end only when it is the ``last`` look."""
+    def read_lines(self, *, last: bool) -> Iterator[LogLine]:
+        """Yield new lines; a line without its newline only when nothing more will come (``last``)."""
         try:
             stream = self.path.open("rb")
         except FileNotFoundError:
             return
         with stream:
             if stream.seek(0, 2) < self.offset:
-                self.offset = 0  # a new try has begun the log again
+                self.offset = 0  # a new attempt has begun the log again
             stream.seek(self.offset)
             for line in stream:
                 if not line.endswith(b"\n") and not last:

@@ -3,84 +3,92 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from datetime import datetime
 
 from backends.exit_codes import ExitCode
-from backends.local.folder import Ended, JobFolder, Record, boot_id, now
+from backends.local.folder import Ended, JobFolder, Record, boot_id, now, read_tail
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+from backends.problem import Problem
 from backends.worker_protocol import RESULT, UnitResult, last_progress, last_status
 
 
-def read(folder: JobFolder, handle: JobHandle) -> JobStatus:
-    """Tell the state of the job and of its units."""
-    record = folder.record()
-    ended = folder.ended()
-    if ended is None and not folder.supervised():
-        ended = folder.ended() or _lost(folder, record)
-    units = tuple(_unit(folder, index, name, ended) for index, name in enumerate(record.units))
-    started = any(unit.state is not JobState.PENDING for unit in units)
+def read_status(folder: JobFolder, handle: JobHandle) -> JobStatus:
+    """Return the state of the job and of its units."""
+    record = folder.read_record()
+    ended = folder.read_end()
+    if ended is None and not folder.is_supervised():
+        ended = folder.read_end() or _end_lost_job(folder, record)
+    units = tuple(_read_unit(folder, index, name, ended) for index, name in enumerate(record.units))
     return JobStatus(
         handle=handle,
         name=record.name,
-        state=ended.state if ended else (JobState.RUNNING if started else JobState.PENDING),
+        state=_job_state(units, ended),
         units=units,
-        reason=ended.reason if ended else (None if started else "the worker is starting"),
-        hint=f"renderer logs {handle}" if ended and ended.state is JobState.FAILED else None,
-        exit_code=int(ended.exit_code) if ended else None,
+        problem=_job_problem(units, ended, handle),
         created=datetime.fromisoformat(record.created),
         finished=datetime.fromisoformat(ended.finished) if ended else None,
     )
 
 
-def _lost(folder: JobFolder, record: Record) -> Ended:
-    """Say how a job ended whose supervisor is gone without a word; kept, so that the time does not move."""
+def _job_state(units: tuple[UnitStatus, ...], ended: Ended | None) -> JobState:
+    if ended:
+        return ended.state
+    started = any(unit.state is not JobState.PENDING for unit in units)
+    return JobState.RUNNING if started else JobState.PENDING
+
+
+def _job_problem(units: tuple[UnitStatus, ...], ended: Ended | None, handle: JobHandle) -> Problem | None:
+    if ended:
+        return ended.problem and replace(ended.problem, hint=f"renderer logs {handle}")
+    waits = all(unit.state is JobState.PENDING for unit in units)
+    return Problem(message="the worker is starting") if waits else None
+
+
+def _end_lost_job(folder: JobFolder, record: Record) -> Ended:
+    """Write and return how a job ended whose supervisor is gone and left no word about it.
+
+    It is written so that the time of the end stays the same for every reader.
+    """
     if folder.cancel.exists():
-        ended = Ended(state=JobState.CANCELLED, finished=now(), exit_code=ExitCode.CANCELLED)
-    elif record.boot != boot_id():
-        reason = "this machine was restarted while the job ran"
-        ended = Ended(state=JobState.FAILED, finished=now(), exit_code=ExitCode.LOST, reason=reason)
+        ended = Ended(state=JobState.CANCELLED, finished=now())
     else:
-        reason = "the process that watched over the job was killed"
-        ended = Ended(state=JobState.FAILED, finished=now(), exit_code=ExitCode.LOST, reason=reason)
-    if end := folder.launcher().end:
+        restarted = record.boot != boot_id()
+        what = "this machine was restarted while the job ran" if restarted else "the job's supervisor was killed"
+        problem = Problem(message=what, exit_code=ExitCode.LOST)
+        ended = Ended(state=JobState.FAILED, finished=now(), problem=problem)
+    if end := folder.read_launcher().end:
         subprocess.run(end, capture_output=True, check=False)
-    folder.end(ended)
+    folder.write_end(ended)
     return ended
 
 
-def _attempt(folder: JobFolder) -> int:
-    try:
-        return int(folder.attempt.read_text())
-    except (FileNotFoundError, ValueError):
-        return 1
-
-
-def _unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
+def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
     result = UnitResult.read(folder.unit(index) / RESULT)
+    if result and result.exit_code:
+        problem = result.error or Problem(message=f"{name} failed", exit_code=result.exit_code)
+        return UnitStatus(name=name, state=JobState.FAILED, problem=problem)
     if result:
-        state = JobState.FAILED if result.exit_code else JobState.SUCCEEDED
-        error = result.error
-        return UnitStatus(
-            name=name,
-            state=state,
-            message=error.message if error else None,
-            hint=error.hint if error else None,
-            details=error.details if error else None,
-            exit_code=result.exit_code,
-            progress=None if result.exit_code else 100.0,
-        )
+        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0)
     begun = folder.log(index).exists()
     if ended:
-        state = JobState.CANCELLED if ended.state is JobState.CANCELLED else JobState.FAILED
-        message = ended.reason if begun or not ended.reason else f"it did not run: {ended.reason}"
-        return UnitStatus(name=name, state=state, message=message, exit_code=int(ended.exit_code))
+        return _unit_without_result(name, ended, begun=begun)
     if not begun:
         return UnitStatus(name=name, state=JobState.PENDING)
-    lines = folder.tail(index)
+    lines = read_tail(folder.log(index))
     return UnitStatus(
         name=name,
         state=JobState.RUNNING,
         progress=last_progress(lines),
-        message=last_status(lines),
-        attempt=_attempt(folder),
+        activity=last_status(lines),
+        attempt=folder.read_attempt(),
     )
+
+
+def _unit_without_result(name: str, ended: Ended, *, begun: bool) -> UnitStatus:
+    """Return the state of a unit that the job's end cut short or kept from starting."""
+    problem = ended.problem
+    if problem and not begun:
+        problem = replace(problem, message=f"it did not run: {problem.message}")
+    state = JobState.CANCELLED if ended.state is JobState.CANCELLED else JobState.FAILED
+    return UnitStatus(name=name, state=state, problem=problem)

@@ -1,7 +1,7 @@
-"""Jobs at Modal: one function, deployed once, that runs the worker on a GPU. Imports ``modal`` only when it is used.
+"""Runs jobs at Modal: one function, deployed once, that runs the worker on a GPU. Imports ``modal`` only on use.
 
-A submit goes through ``request`` (the plan: pure), ``deployment`` (is the function there and current? if not,
-``deploy`` in a process of its own, with the ``image``), ``volume`` (inputs) and ``spawn`` (the call). At Modal,
-``render_function`` runs the worker. Afterwards ``calls`` asks Modal, ``outcomes`` and ``status`` put what it says into
-words, ``logs`` reads lines, ``record`` remembers. ``session`` bounds every call in time, ``errors`` translates.
+A submit goes through ``request`` (the plan: pure), ``deploy.deployment`` (is the function there and current? if not, a
+process of its own runs ``deploy.deploy_script``), ``volume`` (inputs) and ``spawn`` (the call). At Modal,
+``deploy.render_function`` runs the worker. Afterwards ``calls`` asks Modal, ``observe`` makes states, outcomes and log
+lines of the answers, and ``call_store`` remembers them. ``session`` limits every call in time, ``errors`` translates.
 """

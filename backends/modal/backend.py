@@ -1,4 +1,4 @@
-"""The backend of Modal."""
+"""The backend that runs jobs at Modal."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from backends.base import Backend, Plan
 from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, OutputError, TransientError
 from backends.modal import calls, doctor
-from backends.modal.call_store import Record, Records, merged, now
+from backends.modal.call_store import CallRecord, CallStore, now
 from backends.modal.deploy import deployment
 from backends.modal.gc import GarbageCollector
 from backends.modal.observe import logs, status, unit_results
 from backends.modal.options import ModalOptions
 from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
 from backends.modal.session import Session
-from backends.modal.spawn import spawn
+from backends.modal.spawn import spawn_call
 from backends.modal.volume import Files
 from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
 
-CANCEL_S = 10.0  # a container ends its worker within three seconds
+CANCEL_TIMEOUT_S = 10.0  # a container ends its worker within three seconds
 
 
 class ModalBackend(Backend[ModalRequest]):
-    """Runs jobs as calls of one Modal function."""
+    """Runs each job as one call of a Modal function, with an input for each unit."""
 
     name: ClassVar[str] = "modal"
 
@@ -35,82 +35,82 @@ class ModalBackend(Backend[ModalRequest]):
         self.options = options or ModalOptions()
         self.session = Session(self.options)
         self.files = Files(self.session, self.options.environment)
-        self.records = Records(self.options.state_dir)
+        self.calls = CallStore(self.options.state_dir)
 
     def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
-        """Say which function would be called, and how."""
+        """Return which function would be called, and how."""
         return Plan(spec, make_request(spec, self.options))
 
     def submit(self, plan: Plan[ModalRequest]) -> JobHandle:
-        """Deploy where needed, upload what is missing, call the function, remember the call."""
+        """Deploy the function if need be, upload missing inputs, call the function, and remember the call."""
         request, spec = plan.request, plan.spec
-        self.records.check_writable()
-        volume = self.files.ensure()
-        deployment.ensure(self.session, request.deployment, volume.object_id)
+        self.calls.check_writable()
+        volume = self.files.ensure_volume()
+        deployment.ensure_deployed(self.session, request.deployment, volume.object_id)
         task, bundle = input_paths(spec)
         self.files.put_missing(volume, {task: spec.payload.encode(), bundle: spec.bundle.data})
-        record = self._record(request, spec)
-        record = replace(record, call=spawn(self.session, self.files, request, record))
+        record = self._make_record(request, spec)
+        record = replace(record, call=spawn_call(self.session, self.files, request, record))
         try:
-            self.records.save(record)
+            self.calls.save(record)
         except BaseException:
-            calls.cancel(self.session, record.call, kill=True)
+            calls.cancel_call(self.session, record.call, kill=True)
             raise
         return JobHandle(self.name, (record.app, record.call))
 
     def status(self, handle: JobHandle) -> JobStatus:
-        """Ask Modal for what is still open; what has ended is known here."""
-        return self._status(self._find(handle))
+        """Ask Modal about units that have not ended; what has ended is known here."""
+        return self._refresh(self._find(handle))
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the call's logs; once Modal has forgotten them, what the worker stored."""
         record = self._find(handle)
         line = None
-        for line in logs.read(self.session, record, follow=follow):
+        for line in logs.read_logs(self.session, record, follow=follow):
             yield line
-        if line is None and not status.refresh(self.session, self._files(record), record)[0].open:
-            yield from logs.stored(self._files(record), record)
+        if line is None and not status.refresh(self.session, self._files_of(record), record)[0].open:
+            yield from logs.read_stored_logs(self._files_of(record), record)
 
     def cancel(self, handle: JobHandle) -> None:
-        """Cancel the call; on return it has ended."""
+        """Cancel the call; on return it has ended. Raises TransientError when Modal has not ended it in time."""
         record = self._find(handle)
-        record, _ = status.refresh(self.session, self._files(record), record)
+        record, _ = status.refresh(self.session, self._files_of(record), record)
         if not record.open:
             return
         record = replace(record, cancelled=True)
-        self.records.save(record)
+        self.calls.save(record)
         for kill in (False, True):
-            calls.cancel(self.session, record.call, kill=kill)
-            record = merged(record, unit_results.ended(self.session, record, record.open, wait=CANCEL_S), {})
-            self.records.save(record)
+            calls.cancel_call(self.session, record.call, kill=kill)
+            outcomes = unit_results.find_outcomes(self.session, record, record.open, wait=CANCEL_TIMEOUT_S)
+            record = record.with_news(outcomes)
+            self.calls.save(record)
             if not record.open:
                 return
         raise TransientError(f"Modal has not ended {handle} yet", hint="look again with `renderer status`")
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
-        """Copy the units' folders from the volume."""
+        """Download the units' folders from the volume."""
         record = self._find(handle)
-        self._files(record).get_units(record.call, into)
-        found = [into / str(index) for index in range(len(record.units))]
-        there = [folder for folder in found if folder.is_dir()]
-        if not there:
-            record, _ = status.refresh(self.session, self._files(record), record)
-        if not there and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
-            raise OutputError(
-                f"what {handle} stored is no longer on the Modal volume {VOLUME!r}", hint="submit the job again"
-            )
-        return there
+        self._files_of(record).download_units(record.call, into)
+        folders = [into / str(index) for index in range(len(record.units))]
+        found = [folder for folder in folders if folder.is_dir()]
+        if not found:
+            record, _ = status.refresh(self.session, self._files_of(record), record)
+        if not found and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
+            message = f"the outputs of {handle} are no longer on the Modal volume {VOLUME!r}"
+            raise OutputError(message, hint="submit the job again")
+        return found
 
     def list(self) -> Iterator[JobStatus]:
-        """Give the calls that this machine made."""
-        return (self._status(record) for record in self.records.newest_first())
+        """Yield the calls that this machine made."""
+        return (self._refresh(record) for record in self.calls.newest_first())
 
     def delete(self, handle: JobHandle) -> None:
-        """Cancel the call, remove what it stored, forget it. Inputs stay for other jobs, until ``renderer gc``."""
+        """Cancel the call, remove its outputs and its record. Inputs stay for other jobs, until ``renderer gc``."""
         record = self._find(handle)
         self.cancel(handle)
-        self._files(record).remove(f"jobs/{record.call}")
-        self.records.remove(record.call)
+        self._files_of(record).remove(f"jobs/{record.call}")
+        self.calls.remove(record.call)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
         """Check client, token, app and volume."""
@@ -119,18 +119,18 @@ class ModalBackend(Backend[ModalRequest]):
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
         """Remove old outputs of every machine's jobs, and old inputs, from the volume."""
         for _ in self.list():
-            pass  # the records of jobs that have ended now say so
-        collector = GarbageCollector(self.session, self.files, self.records)
+            pass  # now the records of jobs that have ended say so
+        collector = GarbageCollector(self.session, self.files, self.calls)
         for garbage in list(collector.find(older_than)):
             yield garbage if dry_run else replace(garbage, removed=collector.remove(garbage))
 
-    def _files(self, record: Record) -> Files:
-        """Give the volume of the environment in which the job was submitted."""
+    def _files_of(self, record: CallRecord) -> Files:
+        """Return the files of the environment in which the job was submitted."""
         return Files(self.session, record.environment)
 
-    def _record(self, request: ModalRequest, spec: JobSpec) -> Record:
+    def _make_record(self, request: ModalRequest, spec: JobSpec) -> CallRecord:
         gpu = request.options.get("gpu")
-        return Record(
+        return CallRecord(
             call="",
             app=request.deployment.app,
             environment=self.options.environment,
@@ -143,26 +143,26 @@ class ModalBackend(Backend[ModalRequest]):
             inputs=tuple(request.inputs),
         )
 
-    def _status(self, record: Record) -> JobStatus:
-        known, (record, progress) = record, status.refresh(self.session, self._files(record), record)
-        if record != known and self.records.load(record.call):
-            self.records.save(record)
+    def _refresh(self, record: CallRecord) -> JobStatus:
+        known, (record, progress) = record, status.refresh(self.session, self._files_of(record), record)
+        if record != known and self.calls.load(record.call):
+            self.calls.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
 
-    def _find(self, handle: JobHandle) -> Record:
-        """Find the record here, or on the volume when another machine made the call, or the call itself at Modal."""
+    def _find(self, handle: JobHandle) -> CallRecord:
+        """Return the record from here, or from the volume when another machine made the call, or what Modal knows."""
         if len(handle.parts) == 2 and handle.parts[1].startswith("fc-") and handle.parts[1].isascii():  # noqa: PLR2004
             app, call = handle.parts
-            record = self.records.load(call) or self._of_another_machine(app, call)
+            record = self.calls.load(call) or self._find_elsewhere(app, call)
             if record and record.app == app:
                 return record
         raise JobNotFoundError(f"there is no job {handle}", hint="`renderer list --backend modal` shows yours")
 
-    def _of_another_machine(self, app: str, call: str) -> Record | None:
+    def _find_elsewhere(self, app: str, call: str) -> CallRecord | None:
         if not call.removeprefix("fc-").isalnum():
             return None
         content = self.files.read(f"jobs/{call}/job.json")
-        if content is None:  # it has not started, and only Modal knows of it
-            states = calls.input_states(self.session, call)
-            return Record.unknown(app, call, self.options.environment, len(states)) if "PENDING" in states else None
-        return replace(Record.from_json(content), call=call)
+        if content is not None:
+            return replace(CallRecord.from_json(content), call=call)
+        states = calls.list_input_states(self.session, call)  # the job has not started, and only Modal knows of it
+        return CallRecord.from_id(app, call, self.options.environment, len(states)) if "PENDING" in states else None

@@ -1,39 +1,78 @@
-"""Remembers the calls that this machine made, since Modal has no list of them: one JSON file for each."""
+"""Remembers the calls that this machine made, since Modal cannot list them: one JSON file for each call."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Self, TypedDict
 
 from backends.errors import OutputError
 from backends.files import state_folder
 from backends.models import JobState
+from backends.problem import Problem
+
+_log = logging.getLogger(__name__)
+
+
+class OutcomeJson(TypedDict):
+    """A unit's outcome as a record file holds it, with the problem flat."""
+
+    state: str
+    exit_code: int | None
+    message: str | None
+    hint: str | None
+    details: str | None
+    seconds: float
+    attempt: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How one unit ended. ``seconds`` is what Modal charges for, as far as the function can tell."""
+class UnitOutcome:
+    """How one unit ended. ``seconds`` is the time that Modal charges for, as far as the function can measure it."""
 
     state: JobState
-    exit_code: int | None = None
-    message: str | None = None
-    hint: str | None = None
-    details: str | None = None
+    problem: Problem | None = None
     seconds: float = 0.0
     attempt: int = 1
 
+    def to_json(self) -> OutcomeJson:
+        """Return the document."""
+        return {
+            "state": self.state,
+            "exit_code": self.problem.exit_code if self.problem else None,
+            "message": self.problem.message if self.problem else None,
+            "hint": self.problem.hint if self.problem else None,
+            "details": self.problem.details if self.problem else None,
+            "seconds": self.seconds,
+            "attempt": self.attempt,
+        }
+
+    @classmethod
+    def from_json(cls, content: OutcomeJson) -> Self:
+        """Return the outcome that the document describes."""
+        problem = None
+        if content["message"] is not None:
+            problem = Problem(
+                message=content["message"],
+                hint=content["hint"],
+                details=content["details"],
+                exit_code=content["exit_code"],
+            )
+        state = JobState(content["state"])
+        return cls(state=state, problem=problem, seconds=content["seconds"], attempt=content["attempt"])
+
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """One call. ``inputs`` are paths on the volume.
+class CallRecord:
+    """One call of the function. ``inputs`` are paths on the volume; times are ISO 8601 in UTC.
 
-    ``outcomes`` and ``started`` (ISO 8601) are what has been seen so far, by index of the unit.
+    ``outcomes`` and ``started`` are what has been seen so far, by the unit's index.
     """
 
     call: str
@@ -48,19 +87,18 @@ class Record:
     inputs: tuple[str, ...] = ()
     cancelled: bool = False
     finished: str | None = None
-    outcomes: Mapping[int, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[int, UnitOutcome] = field(default_factory=dict)
     started: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, app: str, call: str, environment: str | None, units: int) -> Record:
-        """Describe a call of which nothing but its id and the number of its inputs is known."""
-        names = tuple(str(index) for index in range(units))
+    def from_id(cls, app: str, call: str, environment: str | None, units: int) -> CallRecord:
+        """Return the record of a call of which only the id and the number of its inputs are known."""
         return cls(
             call=call,
             app=app,
             environment=environment,
             name=call,
-            units=names,
+            units=tuple(str(index) for index in range(units)),
             created=now(),
             gpus=(),
             cpu=0,
@@ -69,41 +107,47 @@ class Record:
 
     @property
     def open(self) -> list[int]:
-        """The units whose end nobody has seen."""
+        """The units whose end has not been seen yet."""
         return [index for index in range(len(self.units)) if index not in self.outcomes]
 
+    def with_news(self, outcomes: Mapping[int, UnitOutcome], started: Mapping[int, str] | None = None) -> CallRecord:
+        """Return the record with what has been seen since; the job is finished once every outcome is known."""
+        known = {**self.outcomes, **outcomes}
+        for unit, outcome in outcomes.items():
+            _log.debug("%s: unit %d %s", self.call, unit, outcome.state)
+        finished = self.finished or (now() if len(known) == len(self.units) else None)
+        return replace(self, outcomes=known, started={**(started or {}), **self.started}, finished=finished)
+
     def to_json(self) -> str:
-        """Write it."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """Return the text of the record's file."""
+        outcomes = {index: outcome.to_json() for index, outcome in self.outcomes.items()}
+        return json.dumps({**asdict(self), "outcomes": outcomes}, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Record:
-        """Read it. Raises ValueError, TypeError or KeyError for anything else."""
-        content: dict[str, Any] = json.loads(text)
-        outcomes = {
-            int(index): Outcome(**{**item, "state": JobState(item["state"])})
-            for index, item in content["outcomes"].items()
-        }
+    def from_json(cls, text: str | bytes) -> CallRecord:
+        """Return the record in the text. Raises ValueError, TypeError or KeyError for any other text."""
+        content = json.loads(text)
+        outcomes = {int(index): UnitOutcome.from_json(item) for index, item in content["outcomes"].items()}
         started = {int(index): moment for index, moment in content["started"].items()}
         tuples = {key: tuple(content[key]) for key in ("units", "gpus", "inputs")}
         return cls(**{**content, **tuples, "outcomes": outcomes, "started": started})
 
 
-class Records:
-    """The folder of records."""
+class CallStore:
+    """The folder with one record for each call."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder or state_folder("modal")
 
     def check_writable(self) -> None:
-        """Make the folder. Raises OutputError before anything is sent."""
+        """Create the folder. Raises OutputError, before anything is sent."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            self._refuse(error)
+            raise self._write_error(error) from error
 
-    def save(self, record: Record) -> None:
-        """Keep a record, whole or not at all."""
+    def save(self, record: CallRecord) -> None:
+        """Write a record, whole or not at all. Raises OutputError."""
         self.check_writable()
         path = self._path(record.call)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -111,39 +155,31 @@ class Records:
             temporary.write_text(record.to_json(), "utf-8")
             temporary.replace(path)
         except OSError as error:
-            self._refuse(error)
+            raise self._write_error(error) from error
 
-    def load(self, call: str) -> Record | None:
-        """Find a record; None where this machine has none."""
+    def load(self, call: str) -> CallRecord | None:
+        """Return a call's record; None where this machine has none."""
         with suppress(OSError, ValueError, TypeError, KeyError):
-            return Record.from_json(self._path(call).read_bytes())
+            return CallRecord.from_json(self._path(call).read_bytes())
         return None
 
     def remove(self, call: str) -> None:
-        """Forget a call."""
+        """Remove a call's record."""
         self._path(call).unlink(missing_ok=True)
 
-    def newest_first(self) -> Iterator[Record]:
-        """Give every record."""
+    def newest_first(self) -> Iterator[CallRecord]:
+        """Yield every record."""
         found = [self.load(path.stem) for path in self.folder.glob("fc-*.json")]
         yield from sorted((record for record in found if record), key=lambda record: record.created, reverse=True)
 
     def _path(self, call: str) -> Path:
         return self.folder / f"{call}.json"
 
-    def _refuse(self, error: OSError) -> None:
-        raise OutputError(
-            f"cannot remember the job in {self.folder}: {error.strerror}", hint="set state_dir in [modal]"
-        ) from error
+    def _write_error(self, error: OSError) -> OutputError:
+        message = f"cannot write the job's record to {self.folder}: {error.strerror}"
+        return OutputError(message, hint="set state_dir in [modal]")
 
 
 def now() -> str:
-    """Give the time in UTC, as ISO 8601."""
+    """Return the time in UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def merged(record: Record, outcomes: Mapping[int, Outcome], started: Mapping[int, str]) -> Record:
-    """Add what was seen."""
-    known = {**record.outcomes, **outcomes}
-    finished = record.finished or (now() if len(known) == len(record.units) else None)
-    return replace(record, outcomes=known, started={**started, **record.started}, finished=finished)

@@ -49,14 +49,14 @@ def _check_token(session: Session) -> Check:
 
 def _check_app(session: Session, files: Files) -> Check:
     wanted = Deployment(app=app_name(), recipe=Recipe(), gpus=(GPU,))
-    if deployment.is_current(session, wanted.app, content_hash(wanted, files.find() or "")):
+    if deployment.is_current(session, wanted.app, content_hash(wanted, files.find_volume_id() or "")):
         return Check("app", "ok", f"{wanted.app} is deployed and current")
     todo = "the next submit deploys it, which takes minutes the first time"
     return Check("app", "warning", f"{wanted.app} is not deployed, or not this version of it", todo)
 
 
 def _check_volume(files: Files) -> Check:
-    if files.find() is None:
+    if files.find_volume_id() is None:
         return Check("volume", "warning", f"there is no volume {VOLUME!r}", "the next submit creates it")
     size = sum(entry.size for folder in ("jobs", "inputs") for entry in files.list(folder))
     todo = "`renderer gc --backend modal` removes what is old" if size > LARGE_VOLUME else None

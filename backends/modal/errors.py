@@ -1,4 +1,4 @@
-"""What Modal's errors mean, in words, and what to do about them."""
+"""Translates errors of Modal's client: what they mean, and what to do about them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from backends.errors import BackendError, RendererError, TransientError
 
 TOKEN_HINT = "run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"  # noqa: S105  # no token itself
 _OTHER_GPU = "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
-_TRY_AGAIN = "try again; https://status.modal.com says whether Modal has trouble"
+_TRY_AGAIN = "try again; https://status.modal.com shows whether Modal has a problem"
 
-# class name of the error: ours, the sentence, what to do. {error} is what Modal said.
-_WORDS: Mapping[str, tuple[type[RendererError], str, str]] = {
+# Class name of the client's error: class of ours, sentence, hint. {error} is what Modal said.
+_TRANSLATIONS: Mapping[str, tuple[type[RendererError], str, str]] = {
     "AuthError": (BackendError, "Modal does not accept the token", TOKEN_HINT),
     "PermissionDeniedError": (
         BackendError,
         "the Modal token may not do this: {error}",
         "ask the workspace's owner, or choose another profile",
     ),
-    "NotFoundError": (BackendError, "Modal does not know it: {error}", "`renderer doctor --backend modal` checks"),
+    "NotFoundError": (BackendError, "Modal does not find it: {error}", "`renderer doctor --backend modal` checks"),
     "VersionError": (
         BackendError,
         "Modal no longer works with this version of its client",
@@ -26,14 +26,14 @@ _WORDS: Mapping[str, tuple[type[RendererError], str, str]] = {
     ),
     "ConnectionError": (TransientError, "Modal cannot be reached", _TRY_AGAIN),
     "ServiceError": (TransientError, "Modal did not answer: {error}", _TRY_AGAIN),
-    "InternalError": (TransientError, "Modal had an error of its own: {error}", _TRY_AGAIN),
+    "InternalError": (TransientError, "Modal had an internal error: {error}", _TRY_AGAIN),
     "ClientClosed": (TransientError, "the connection to Modal was closed", _TRY_AGAIN),
     "ResourceExhaustedError": (
         TransientError,
         "Modal's limits are reached: {error}",
         "wait, or raise the plan's limits",
     ),
-    "VolumeUploadTimeoutError": (TransientError, "sending the inputs to Modal took too long", _TRY_AGAIN),
+    "VolumeUploadTimeoutError": (TransientError, "the upload of the inputs to Modal took too long", _TRY_AGAIN),
     "UnimplementedError": (BackendError, "Modal does not offer this (any more): {error}", "update renderer"),
     "InvalidError": (BackendError, "Modal refuses: {error}", "`renderer doctor --backend modal` checks the set-up"),
     "ClientConnectorError": (TransientError, "Modal's storage cannot be reached", _TRY_AGAIN),
@@ -43,28 +43,29 @@ _WORDS: Mapping[str, tuple[type[RendererError], str, str]] = {
 }
 
 
-def no_answer(seconds: float) -> TransientError:
-    """Say that Modal did not answer in time."""
+def make_timeout_error(seconds: float) -> TransientError:
+    """Return the error for a call that Modal did not answer in time."""
     return TransientError(f"Modal did not answer within {seconds:g} s", hint=_TRY_AGAIN)
 
 
-def in_words(error: BaseException) -> RendererError:
-    """Translate an error that came out of Modal's client."""
-    return translate([kind.__name__ for kind in type(error).__mro__], str(error))
+def translate_error(error: BaseException) -> RendererError:
+    """Return our error for one that Modal's client raised."""
+    return translate_error_names([kind.__name__ for kind in type(error).__mro__], str(error))
 
 
-def translate(names: list[str], text: str) -> RendererError:
-    """Translate an error by the names of its class and that class's bases, nearest first."""
+def translate_error_names(names: list[str], text: str) -> RendererError:
+    """Return our error for one of Modal's client, given the names of its class and base classes, nearest first."""
     said = text.strip().partition("\n")[0].rstrip(".")
     if names[0] == "AuthError" and ("missing" in said or "profile" in said):
-        what = "Modal has no token" if "missing" in said else said.partition(". ")[0]
-        return BackendError(what, hint=TOKEN_HINT if "missing" in said else "`modal profile list` shows the profiles")
+        message = "Modal has no token" if "missing" in said else said.partition(". ")[0]
+        hint = TOKEN_HINT if "missing" in said else "`modal profile list` shows the profiles"
+        return BackendError(message, hint=hint)
     if "ConflictError" in names and "client" in said.lower() and "version" in said.lower():
         names = ["VersionError"]
     if "GPU" in said and "InvalidError" in names:
         return BackendError(f"Modal refuses: {said}", hint=_OTHER_GPU)
     for name in names:
-        if name in _WORDS:
-            kind, sentence, hint = _WORDS[name]
+        if name in _TRANSLATIONS:
+            kind, sentence, hint = _TRANSLATIONS[name]
             return kind(sentence.format(error=said), hint=hint)
     return BackendError(f"Modal's client failed: {names[0]}: {said}", hint="run it again with --debug and report it")

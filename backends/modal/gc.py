@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from backends.modal import calls
-from backends.modal.call_store import Record, Records
+from backends.modal.call_store import CallRecord, CallStore
 from backends.modal.session import Session
 from backends.modal.volume import Files
 from backends.models import Garbage
@@ -20,7 +20,7 @@ INPUTS_KEPT = timedelta(days=30)
 class GarbageCollector:
     """Finds and removes old files on the volume. ``records`` must be up to date: open ones are taken as running."""
 
-    def __init__(self, session: Session, files: Files, records: Records) -> None:
+    def __init__(self, session: Session, files: Files, records: CallStore) -> None:
         self.session = session
         self.files = files
         self.records = records
@@ -61,9 +61,9 @@ class GarbageCollector:
         for call in stored_calls:
             if not self.records.load(call) and self._is_running(call):
                 content = self.files.read(f"jobs/{call}/job.json")
-                needed |= {f"jobs/{call}", *(Record.from_json(content).inputs if content else ["inputs"])}
+                needed |= {f"jobs/{call}", *(CallRecord.from_json(content).inputs if content else ["inputs"])}
         return needed
 
     def _is_running(self, call: str) -> bool:
         is_call = call.startswith("fc-") and call.removeprefix("fc-").isalnum()
-        return is_call and "PENDING" in calls.input_states(self.session, call)
+        return is_call and "PENDING" in calls.list_input_states(self.session, call)

@@ -1,4 +1,4 @@
-"""A job in Modal's words. Making one touches neither the network nor the disk."""
+"""What would be sent to Modal for a job. Making it touches neither the network nor the disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 from backends.errors import SpecError
 from backends.gpus import request as gpu_request
@@ -21,19 +21,19 @@ FUNCTION = "render"
 VOLUME = "renderer"
 MOUNT = "/mnt/renderer"  # Modal mounts nothing over folders that an image fills
 WORKER_PYTHON = "/opt/venv/bin/python"
-CALL = "{call}"  # stands for the id that Modal gives to the call
+CALL = "{call}"  # replaced by the id that Modal gives to the call
 GPU = "A10G"
 CPU, MEMORY_MIB = 4.0, 8192  # Manim draws on the CPU
-GRACE_S = 60  # over the worker's own time limit, which says in words what happened
-TIMEOUT_S = 3600 + GRACE_S
-LONGEST_S = 24 * 3600
-ENV_VALUE = 128 * 1024 - 1  # bytes of KEY=VALUE that Linux takes (MAX_ARG_STRLEN, with its final zero)
-ENV_MIB = 64  # of all units together, for each carries the whole environment
+EXTRA_TIMEOUT_S = 60  # above the worker's own time limit, whose message says more than Modal's
+TIMEOUT_S = 3600 + EXTRA_TIMEOUT_S
+MAX_TIMEOUT_S = 24 * 3600
+MAX_ENV_BYTES = 128 * 1024 - 1  # of one KEY=VALUE on Linux (MAX_ARG_STRLEN, with its final zero)
+MAX_ENV_MIB = 64  # of all units together, since each input carries the whole environment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The image: the shared Dockerfile, or ``base`` from a registry with the worker added; then the layers."""
+    """The image: the shared Dockerfile, or ``base`` from a registry with the worker added; then the packages."""
 
     base: str | None = None
     registry_secret: str | None = None
@@ -43,19 +43,32 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What is deployed once: the app's name, its image, and the GPUs in order of preference (none: no GPU)."""
+    """What is deployed once: the app's name, its image, and GPUs in order of preference (empty: no GPU)."""
 
     app: str
     recipe: Recipe
     gpus: tuple[str, ...]
 
 
+class CallOptions(TypedDict, total=False):
+    """Arguments of ``modal.Function.with_options``, where they differ from the deployed function's."""
+
+    gpu: str
+    cpu: float
+    memory: int
+    timeout: int
+    retries: int
+    region: list[str]
+    cloud: str
+    max_containers: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModalRequest:
-    """One call: ``options`` go to Function.with_options, ``inputs`` to the volume; the payload holds no file."""
+    """One call. ``options`` apply to this call alone; ``inputs`` are files that are uploaded to the volume before."""
 
     deployment: Deployment
-    options: Mapping[str, Any]
+    options: CallOptions
     secrets: tuple[str, ...]
     command: tuple[str, ...]
     inputs: Mapping[str, int]  # path on the volume: size in bytes
@@ -68,9 +81,9 @@ class ModalRequest:
 
 
 def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
-    """Translate a job. Raises SpecError for what Modal cannot do."""
+    """Return what would be sent for a job. Raises SpecError for what Modal cannot do."""
     if spec.store is not None:
-        raise SpecError("--store has no meaning on Modal", hint="inputs and outputs lie on a Modal volume")
+        raise SpecError("Modal does not use --store", hint="leave it out: inputs and outputs are on a Modal volume")
     _check_env(spec)
     names = tuple(gpu_request.parse(spec.resources.gpu or GPU).modal_names())
     task, bundle = input_paths(spec)
@@ -94,31 +107,31 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
 
 
 def _check_env(spec: JobSpec) -> None:
-    """Bound what travels inside the call. Everything else lies on the volume."""
+    """Raise SpecError for more environment than a call can carry. Everything else travels on the volume."""
     sizes = {key: len(os.fsencode(f"{key}={value}")) for key, value in spec.env.items()}
-    hint = "put it into a file of the folder, and read that"
+    hint = "put it into a file of the project, and read that"
     for key, size in sizes.items():
-        if size > ENV_VALUE:
-            raise SpecError(f"--env {key} is {size / 1024:.0f} KiB long, and Linux takes 128", hint=hint)
+        if size > MAX_ENV_BYTES:
+            raise SpecError(f"--env {key} has {size / 1024:.0f} KiB, and Linux allows 128", hint=hint)
     mib = sum(sizes.values()) * len(spec.units) / 2**20
-    if mib > ENV_MIB:
+    if mib > MAX_ENV_MIB:
         what = f"--env for {len(spec.units)} scenes makes {mib:.0f} MiB, too large a call to send to Modal"
-        raise SpecError(f"{what}: at most {ENV_MIB} MiB", hint=f"{hint}; or send fewer scenes at once")
+        raise SpecError(f"{what}: at most {MAX_ENV_MIB} MiB", hint=f"{hint}; or send fewer scenes at once")
 
 
 def input_paths(spec: JobSpec) -> tuple[str, str]:
-    """Name the task and the bundle on the volume by their content."""
+    """Return the paths of payload and bundle on the volume, which are named by their content."""
     task = hashlib.sha256(spec.payload.encode()).hexdigest()
     return f"inputs/{task}.json", f"inputs/{spec.bundle.digest}.tar.zst"
 
 
 def app_name() -> str:
-    """Give the name of the usual app of this version."""
+    """Return the name of this version's standard app."""
     return f"renderer-{importlib.metadata.version('manim-renderer')}"
 
 
 def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> Deployment:
-    """Choose the app. An image, no GPU or several can only be said at deployment, so each has an app of its own."""
+    """Return the app. Another image, no GPU or several GPUs need a deployment, so each variant has its own app."""
     recipe = Recipe(
         base=spec.image,
         registry_secret=options.registry_secret if spec.image else None,
@@ -133,15 +146,15 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
     return Deployment(app=app, recipe=recipe, gpus=deployed)
 
 
-def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> dict[str, Any]:
-    """Give what differs from the deployed function: a call with no options starts soonest."""
-    timeout = math.ceil(spec.timeout.total_seconds()) + GRACE_S
-    if timeout > LONGEST_S:
+def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> CallOptions:
+    """Return what differs from the deployed function: a call without options starts soonest."""
+    timeout = math.ceil(spec.timeout.total_seconds()) + EXTRA_TIMEOUT_S
+    if timeout > MAX_TIMEOUT_S:
         raise SpecError(
-            f"Modal ends a try after 24 h, and --timeout asks for {spec.timeout}",
-            hint=f"at most {LONGEST_S - GRACE_S} s; split the work into scenes",
+            f"Modal ends an attempt after 24 h, and --timeout is {spec.timeout}",
+            hint=f"at most {MAX_TIMEOUT_S - EXTRA_TIMEOUT_S} s; split the work into scenes",
         )
-    wanted = {
+    wanted: dict[str, object] = {
         "gpu": names[0] if len(names) == 1 and names[0] != GPU else None,
         "cpu": spec.resources.cpu,
         "memory": spec.resources.memory_mib,
@@ -151,4 +164,4 @@ def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) 
         "cloud": options.cloud,
         "max_containers": options.max_containers,
     }
-    return {key: value for key, value in wanted.items() if value is not None}
+    return cast("CallOptions", {key: value for key, value in wanted.items() if value is not None})

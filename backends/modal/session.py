@@ -1,81 +1,89 @@
-"""Modal's client, imported at the first call; every short call is bounded in time."""
+"""Modal's client, imported at the first call. Every call is limited in time."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TypeVar
 
 from backends.errors import BackendError, RendererError
-from backends.modal.errors import in_words, no_answer
+from backends.modal.errors import make_timeout_error, translate_error
 from backends.modal.options import ModalOptions
 
-ANSWER_S = 10.0  # the client itself would try for a minute
-HANG_UP_S = 2.0
+ANSWER_TIMEOUT_S = 10.0  # Modal's client itself would try for a minute
+CLOSE_TIMEOUT_S = 2.0
 ResultT = TypeVar("ResultT")
+_log = logging.getLogger(__name__)
 
 
 class Session:
-    """The way to Modal."""
+    """The connection to Modal."""
 
     def __init__(self, options: ModalOptions) -> None:
         self.options = options
 
     @cached_property
-    def modal(self) -> Any:
-        """The client's module. It reads the user's settings when it is imported."""
+    def modal(self) -> ModuleType:
+        """The client's module, which reads the user's settings when it is imported. Raises BackendError."""
         if self.options.profile:
-            os.environ["MODAL_PROFILE"] = self.options.profile  # the only way in
+            os.environ["MODAL_PROFILE"] = self.options.profile  # the client takes it from nowhere else
         try:
             return importlib.import_module("modal")
         except ModuleNotFoundError as error:
             hint = "pip install 'manim-renderer[modal]'"
             raise BackendError(f"the backend 'modal' needs the Python package {error.name!r}", hint=hint) from error
         except Exception as error:
-            raise in_words(error) from error
+            raise translate_error(error) from error
 
     @property
     def environment(self) -> str | None:
-        """The Modal environment that the user names."""
+        """The Modal environment that the user chose."""
         return self.options.environment
 
-    def call(self, action: Callable[[], ResultT], *, seconds: float = ANSWER_S) -> ResultT:
-        """Do something with the client, within ``seconds``.
+    def call(self, action: Callable[[], ResultT], *, seconds: float = ANSWER_TIMEOUT_S) -> ResultT:
+        """Return what ``action`` returns, which uses the client, within ``seconds``.
 
-        Raises TransientError when Modal does not answer in time, and Modal's own errors in words.
+        Raises TransientError when Modal does not answer in time, and translates the errors of Modal's client.
         """
         modal_error = self.modal.exception.Error
         done: queue.SimpleQueue[tuple[ResultT | None, BaseException | None]] = queue.SimpleQueue()
+        name, started = action.__qualname__.partition(".<locals>")[0], time.monotonic()
 
-        def act() -> None:
+        def run() -> None:
             try:
                 done.put((action(), None))
-            except BaseException as error:  # noqa: BLE001  # handed to the waiting thread
+            except BaseException as error:  # noqa: BLE001  # raised again by the waiting thread
                 done.put((None, error))
 
-        threading.Thread(target=act, name="modal-call", daemon=True).start()
+        threading.Thread(target=run, name="modal-call", daemon=True).start()
         try:
             result, error = done.get(timeout=seconds)
         except queue.Empty:
-            self._hang_up()
+            _log.debug("Modal: %s got no answer within %.1f s", name, seconds)
+            self._close_client()
             with suppress(queue.Empty):
-                done.get(timeout=HANG_UP_S)
-            raise no_answer(seconds) from None
+                done.get(timeout=CLOSE_TIMEOUT_S)
+            raise make_timeout_error(seconds) from None
+        took = time.monotonic() - started
+        _log.debug("Modal: %s %s after %.3f s", name, type(error).__name__ if error else "done", took)
         if error is None:
             return result  # type: ignore[return-value]  # there is one where there is no error
         if isinstance(error, RendererError):
             raise error
         if isinstance(error, modal_error) or type(error).__module__.startswith("aiohttp"):
-            raise in_words(error) from error
+            raise translate_error(error) from error
         raise error
 
-    def _hang_up(self) -> None:
-        """Close the client, which ends what still waits in it; the next call opens another."""
+    def _close_client(self) -> None:
+        """Close the client, which ends the calls that still wait in it. The next call opens another."""
 
         def close() -> None:
             with suppress(Exception):
@@ -83,4 +91,4 @@ class Session:
 
         closing = threading.Thread(target=close, name="modal-close", daemon=True)
         closing.start()
-        closing.join(HANG_UP_S)
+        closing.join(CLOSE_TIMEOUT_S)

@@ -1,74 +1,80 @@
-"""Calls the deployed function, so that no job runs of which nobody knows.
+"""Calls the deployed function, and makes sure that no unknown job runs when the answer is lost.
 
-A call whose answer is lost may have been taken or not. Each carries a ticket: the function ends at once when the ticket
-was withdrawn, so that submitting again does not run the job twice.
+A call without an answer may have arrived or not. So each call carries a ticket. When there is no answer, the ticket is
+withdrawn by a file on the volume, and the function ends at once if it finds that file. Submitting again therefore does
+not run the job twice.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from backends.errors import TransientError
-from backends.exit_codes import ExitCode
-from backends.modal.call_store import Record
+from backends.modal.call_store import CallRecord
 from backends.modal.request import FUNCTION, MOUNT, VOLUME, ModalRequest
-from backends.modal.session import ANSWER_S, Session
+from backends.modal.session import ANSWER_TIMEOUT_S, Session
 from backends.modal.volume import Files
+from backends.worker_protocol import RETRIED
 
-RETRIED = (ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED)
+if TYPE_CHECKING:
+    from backends.modal.deploy.render_function import UnitInput
+
+_log = logging.getLogger(__name__)
 
 
-def spawn(session: Session, files: Files, request: ModalRequest, record: Record) -> str:
-    """Call the function once for each unit; give the id of the call. Raises TransientError when no answer came."""
+def spawn_call(session: Session, files: Files, request: ModalRequest, record: CallRecord) -> str:
+    """Call the function once for each unit; return the id of the call. Raises TransientError without an answer."""
     ticket = secrets.token_hex(8)
     try:
-        return _call(session, request, record, ticket)
+        call = _send_call(session, request, record, ticket)
     except KeyboardInterrupt:
         _withdraw(files, ticket, record, "stopped")
         raise
     except TransientError as error:
         _withdraw(files, ticket, record, str(error))
-        hint = f"{error.hint}; should Modal have taken this job, it ends as soon as it starts"
+        hint = f"{error.hint}; if Modal received this job after all, it ends as soon as it starts"
         raise TransientError(str(error), hint=hint) from error
+    _log.debug("called %s: %s with %d units", request.deployment.app, call, len(request.units))
+    return call
 
 
-def _withdraw(files: Files, ticket: str, record: Record, why: str) -> None:
+def _withdraw(files: Files, ticket: str, record: CallRecord, why: str) -> None:
     try:
         files.withdraw(ticket)
     except TransientError as error:
         shows = f"modal function calls {record.app}/{FUNCTION} --show-function-call-id"
-        hint = f"`{shows}` tells, and `renderer cancel modal://{record.app}/fc-…` ends it"
-        raise TransientError(f"{why}; Modal may have taken the job and run it", hint=hint) from error
+        hint = f"`{shows}` shows it, and `renderer cancel modal://{record.app}/fc-…` ends it"
+        raise TransientError(f"{why}; Modal may have received the job and run it", hint=hint) from error
 
 
-def _call(session: Session, request: ModalRequest, record: Record, ticket: str) -> str:
-    payloads = [_payload(request, index, ticket) for index in range(len(request.units))]
-    payloads[0]["record"] = asdict(record)
+def _send_call(session: Session, request: ModalRequest, record: CallRecord, ticket: str) -> str:
+    inputs = [_make_input(request, index, ticket) for index in range(len(request.units))]
+    inputs[0]["record"] = record.to_json()
 
-    def act() -> str:
+    def spawn() -> str:
         modal = session.modal
         function = modal.Function.from_name(request.deployment.app, FUNCTION, environment_name=session.environment)
-        options = dict(request.options)
+        options: dict[str, object] = {**request.options}
         if request.secrets:
             options["secrets"] = [
                 modal.Secret.from_name(name, environment_name=session.environment) for name in request.secrets
             ]
         if options:
             function = function.with_options(**options)
-        call = function.spawn(payloads[0]) if len(payloads) == 1 else function.experimental_spawn_map(payloads)
+        call = function.spawn(inputs[0]) if len(inputs) == 1 else function.experimental_spawn_map(inputs)
         return str(call.object_id)
 
-    return session.call(act, seconds=ANSWER_S + len(payloads))
+    return session.call(spawn, seconds=ANSWER_TIMEOUT_S + len(inputs))
 
 
-def _payload(request: ModalRequest, index: int, ticket: str) -> dict[str, Any]:
+def _make_input(request: ModalRequest, index: int, ticket: str) -> UnitInput:
     return {
         "unit": index,
         "command": [*request.command, "--unit", str(index)],
         "env": dict(request.env),
-        "retried": [int(code) for code in RETRIED],
+        "retried": sorted(int(code) for code in RETRIED),
         "volume": VOLUME,
         "mount": MOUNT,
         "ticket": ticket,

@@ -1,12 +1,12 @@
-"""The volume ``renderer``: inputs by content, outputs by call.
+"""Moves files to and from the Modal volume ``renderer``: inputs by content, outputs by call.
 
-inputs/SHA256.json      tasks
-inputs/SHA256.tar.zst   bundles
-jobs/CALL/job.json      the record, for other machines
-jobs/CALL/INDEX/        log.txt, result.json and files/ of each unit
-jobs/CALL/tries/INDEX   one byte for each try
-jobs/CALL/ended/INDEX   there once a try has ended
-withdrawn/TICKET        there when nobody knows whether Modal took the job of that ticket: it shall not run
+inputs/SHA256.json        payloads of the worker
+inputs/SHA256.tar.zst     bundles
+jobs/CALL/job.json        the call's record, for other machines
+jobs/CALL/INDEX/          log.txt, result.json and files/ of each unit
+jobs/CALL/attempts/INDEX  one byte for each attempt
+jobs/CALL/ended/INDEX     exists once an attempt has ended
+withdrawn/TICKET          exists when submit got no answer: a job with that ticket must not run
 """
 
 from __future__ import annotations
@@ -18,59 +18,63 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from backends.errors import OutputError, TransientError
 from backends.modal.request import VOLUME
 from backends.modal.session import Session
 
-SIDE_BY_SIDE = 8
+if TYPE_CHECKING:
+    from modal import Volume
+    from modal.types import FileEntry
+
+CONCURRENT_DOWNLOADS = 8
 FRESH_S = 7 * 86400.0  # well below the age at which ``renderer gc`` removes inputs
-LIST_S = 60.0  # a volume may hold many files
-TRANSFER_S = 120.0
-SLOWEST = 50_000  # bytes a second
+LIST_TIMEOUT_S = 60.0  # a volume may hold many files
+TRANSFER_TIMEOUT_S = 120.0  # and besides, for each byte, what the slowest line takes
+SLOWEST_BYTES_PER_S = 50_000
 
 
 class Files:
-    """Moves files to and from the volume."""
+    """The files on the volume of one Modal environment."""
 
     def __init__(self, session: Session, environment: str | None) -> None:
         self.session = session
         self.environment = environment
 
-    def ensure(self) -> Any:
-        """Give the volume, made when it is missing."""
+    def ensure_volume(self) -> Volume:
+        """Return the volume; create it if it is missing."""
         volume = self._volume(create=True)
         self.session.call(volume.hydrate)
         return volume
 
-    def find(self) -> str | None:
-        """Give the volume's id; None where it is missing."""
+    def find_volume_id(self) -> str | None:
+        """Return the volume's id; None where there is no volume."""
         volume = self._volume()
 
-        def look() -> str | None:
+        def hydrate() -> str | None:
             try:
                 volume.hydrate()
             except self.session.modal.exception.NotFoundError:
                 return None
             return str(volume.object_id)
 
-        return self.session.call(look)
+        return self.session.call(hydrate)
 
-    def put_missing(self, volume: Any, files: Mapping[str, bytes]) -> None:
-        """Upload what is not there, or so old that ``renderer gc`` may take it. A file is there whole or not at all."""
-        found = self.session.call(lambda: asyncio.run(self._find_each(volume, files)))
-        missing = {path: data for path, data in files.items() if found[path] != len(data)}
+    def put_missing(self, volume: Volume, files: Mapping[str, bytes]) -> None:
+        """Upload what is missing or so old that ``renderer gc`` may remove it. Other readers see whole files only."""
+        sizes = self.session.call(lambda: asyncio.run(self._fetch_sizes(volume, files)))
+        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
         if missing:
             size = sum(map(len, missing.values()))
-            self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be sent to Modal")
+            self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be uploaded to Modal")
 
     def withdraw(self, ticket: str) -> None:
-        """Keep the job of that ticket from running, should Modal have taken it."""
+        """Keep the job with that ticket from running, in case Modal has received it."""
         self.session.call(lambda: _upload(self._volume(), {f"withdrawn/{ticket}": b"withdrawn"}))
 
     def read(self, path: str) -> bytes | None:
-        """Give a small file; None where there is none."""
+        """Return a small file; None where there is none."""
         volume = self._volume()
 
         def read() -> bytes | None:
@@ -83,26 +87,25 @@ class Files:
 
         return self.session.call(read)
 
-    def list(self, folder: str) -> list[Any]:
-        """Give the entries of all files below a folder; none where it does not exist."""
+    def list(self, folder: str) -> list[FileEntry]:
+        """Return the entries of all files below a folder; none where it does not exist."""
         volume = self._volume()
 
-        def entries() -> list[Any]:
+        def list_files() -> list[FileEntry]:
             try:
                 return [entry for entry in volume.listdir(folder, recursive=True) if entry.type.name == "FILE"]
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return []
 
-        return self.session.call(entries, seconds=LIST_S)
+        return self.session.call(list_files, seconds=LIST_TIMEOUT_S)
 
-    def get_units(self, call: str, into: Path) -> None:
+    def download_units(self, call: str, into: Path) -> None:
         """Copy what the units of a call stored into ``into/INDEX/``."""
         volume, folder = self._volume(), f"jobs/{call}"
         entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
-
         stopped = threading.Event()
 
-        def copy(entry: Any) -> None:
+        def download(entry: FileEntry) -> None:
             if stopped.is_set():
                 return
             relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
@@ -113,18 +116,19 @@ class Files:
             with target.open("wb") as stream:
                 volume.read_file_into_fileobj(entry.path, stream)
 
-        def copy_all() -> None:
-            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-                list(pool.map(copy, entries))
+        def download_all() -> None:
+            with ThreadPoolExecutor(CONCURRENT_DOWNLOADS) as pool:
+                for _ in pool.map(download, entries):
+                    pass
 
         try:
             size = sum(entry.size for entry in entries)
-            self._transfer(copy_all, size, "the outputs could not be brought from Modal")
+            self._transfer(download_all, size, "the outputs could not be downloaded from Modal")
         finally:
             stopped.set()
 
     def remove(self, path: str) -> None:
-        """Remove a file or a folder; nothing happens where there is none."""
+        """Remove a file or a folder, if there is one."""
         volume = self._volume()
 
         def remove() -> None:
@@ -135,15 +139,16 @@ class Files:
 
         self.session.call(remove)
 
-    def _volume(self, *, create: bool = False) -> Any:
-        return self.session.modal.Volume.from_name(
+    def _volume(self, *, create: bool = False) -> Volume:
+        volume: Volume = self.session.modal.Volume.from_name(
             VOLUME, environment_name=self.environment, create_if_missing=create, version=2
         )
+        return volume
 
-    async def _find_each(self, volume: Any, paths: Iterable[str]) -> dict[str, int | None]:
-        """Give the size of each file, None where it is not there or old."""
+    async def _fetch_sizes(self, volume: Volume, paths: Iterable[str]) -> dict[str, int | None]:
+        """Return the size of each file; None where it is missing or old."""
 
-        async def size(path: str) -> int | None:
+        async def fetch_size(path: str) -> int | None:
             try:
                 entries = await volume.listdir.aio(path)
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
@@ -152,17 +157,17 @@ class Files:
             return entries[0].size if fresh else None
 
         wanted = list(paths)
-        return dict(zip(wanted, await asyncio.gather(*map(size, wanted)), strict=True))
+        return dict(zip(wanted, await asyncio.gather(*map(fetch_size, wanted)), strict=True))
 
     def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
-        """Move ``size`` bytes, in a time that even a slow line keeps."""
+        """Move ``size`` bytes, within a time that a slow line needs. Raises TransientError."""
         try:
-            self.session.call(action, seconds=TRANSFER_S + size / SLOWEST)
+            self.session.call(action, seconds=TRANSFER_TIMEOUT_S + size / SLOWEST_BYTES_PER_S)
         except (OSError, RuntimeError, TimeoutError) as error:
             raise TransientError(f"{sentence}: {error}", hint="try again") from error
 
 
-def _upload(volume: Any, files: Mapping[str, bytes]) -> None:
+def _upload(volume: Volume, files: Mapping[str, bytes]) -> None:
     with volume.batch_upload(force=True) as batch:
         for path, data in files.items():
             batch.put_file(io.BytesIO(data), path)

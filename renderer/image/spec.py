@@ -78,8 +78,8 @@ class ImageSpec:
     def staged(self) -> Iterator[tuple[Path, str]]:
         """Yield a temporary folder to build from, and the image's name with a tag made of its content."""
         with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
-            image_context.stage(Path(folder), self.extra)
-            yield Path(folder), self._reference(image_context.digest(Path(folder), self.arguments()))
+            image_context.copy_context(Path(folder), self.extra)
+            yield Path(folder), self._reference(image_context.hash_context(Path(folder), self.arguments()))
 
     def reference(self) -> str:
         """Return the image's name with a tag made of its content."""

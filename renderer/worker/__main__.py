@@ -6,11 +6,12 @@ import os
 import sys
 
 
-def _pin_hash_seed() -> None:
-    """Start again with a fixed hash seed: the order of a set of strings would otherwise change from run to run.
+def _fix_hash_seed() -> None:
+    """Start this program again with a fixed hash seed, if it has a random one.
 
-    TransformMatchingTex iterates over such a set, so frames would differ. ``-I`` ignores PYTHONHASHSEED; ``-P -s``
-    and no PYTHONPATH (kept for the user's script) are the rest of what ``-I`` does.
+    The order of a set of strings would otherwise change from run to run, and with it the frames:
+    TransformMatchingTex iterates over such a set. ``-I`` ignores PYTHONHASHSEED; ``-P -s`` without PYTHONPATH, which is
+    kept for the user's script, are the rest of what ``-I`` does.
     """
     if sys.flags.hash_randomization:
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
@@ -20,10 +21,10 @@ def _pin_hash_seed() -> None:
 
 
 if __name__ == "__main__":
-    _pin_hash_seed()
+    _fix_hash_seed()
     from renderer.worker.main import main
 
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # nothing is left to tidy, and taking Manim apart would cost a tenth of a second
+    os._exit(code)  # a normal exit would first take Manim apart, for a tenth of a second

@@ -1,4 +1,4 @@
-"""Reads the worker's arguments and its inputs."""
+"""Reads the worker's arguments and inputs, and runs the units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from backends import debug_log
@@ -14,46 +15,91 @@ from backends.exit_codes import ExitCode
 from renderer.bundle.archive import unpack
 from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
-from renderer.worker.units import Job
+from renderer.worker.unpacked_job import UnpackedJob
+
+DESCRIPTION = """\
+Run units of a job: scenes of a Manim file, or a script. Backends start this program; it can be started by hand, too,
+with task.json and bundle.tar.zst from the folder of a local job that runs."""
+EPILOG = """\
+Each unit leaves OUTPUT/INDEX/files (its outputs), log.txt (what it printed) and result.json (how it ended). A unit that
+has succeeded there before is not run again. The exit code is that of the first unit that failed.
+RENDERER_LOG=debug logs what the worker does to stderr."""
 
 
-def main(arguments: list[str] | None = None) -> ExitCode:
-    """Run the units named on the command line; the exit code is that of the first unit that failed."""
-    options = _parser().parse_args(arguments)
-    for name in ("task", "bundle", "output"):
-        setattr(options, name, getattr(options, name).absolute())
+@dataclass(frozen=True)
+class Arguments:
+    """The command line."""
+
+    task: Path
+    bundle: Path
+    output: Path
+    units: list[int]
+
+
+def main(words: list[str] | None = None) -> ExitCode:
+    """Run the units that the command line names; return the exit code of the first that failed."""
+    arguments = _parse(words)
     try:
+        debug_log.configure(debug_log.level_from_environment())
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
-            return Pool(_job(options, Path(scratch).resolve())).run(options.unit)  # TMPDIR may be a link
+            job = _unpack_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
+            return Pool(job).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
     except RendererError as error:
-        print(f"openjd_fail: {error}", flush=True)
-        return error.exit_code
+        return _fail(str(error), error.hint, error.exit_code)
     except OSError as error:
-        print(f"openjd_fail: the worker cannot go on: {error}", flush=True)
-        return ExitCode.OUTPUT
+        return _fail(f"the worker cannot go on: {error}", None, ExitCode.OUTPUT)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m renderer.worker", description="Runs units of a job.")
-    parser.add_argument("--task", type=Path, required=True, help="the job's task as JSON")
-    parser.add_argument("--bundle", type=Path, required=True, help="the job's inputs, a .tar.zst")
-    parser.add_argument("--output", type=Path, required=True, help="folder for INDEX/files, log.txt and result.json")
-    parser.add_argument("--unit", type=int, required=True, action="append", help="index of a unit; may be repeated")
-    return parser
+def _fail(message: str, hint: str | None, code: ExitCode) -> ExitCode:
+    if hint:
+        print(f"hint: {hint}", flush=True)
+    print(f"openjd_fail: {message}", flush=True)  # last: supervisors show the last line
+    return code
 
 
-def _job(options: argparse.Namespace, scratch: Path) -> Job:
+def _parse(words: list[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(
+        prog="python -I -m renderer.worker",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--task", type=Path, required=True, metavar="FILE", help="what to render and how: the job's task.json"
+    )
+    parser.add_argument(
+        "--bundle", type=Path, required=True, metavar="FILE", help="the project's files: the job's bundle.tar.zst"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the units' folders; created when missing"
+    )
+    parser.add_argument(
+        "--unit",
+        type=int,
+        required=True,
+        action="append",
+        metavar="INDEX",
+        help="a unit to run, counted from 0 in the order of the task's units; may be repeated",
+    )
+    found = parser.parse_args(words)
+    return Arguments(found.task.absolute(), found.bundle.absolute(), found.output.absolute(), found.unit)
+
+
+def _unpack_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
     try:
-        payload = WorkerPayload.from_json(options.task.read_bytes())
+        payload = WorkerPayload.from_json(arguments.task.read_bytes())
         debug_log.configure(payload.log)
         source = scratch / "source"
-        unpack(options.bundle.read_bytes(), payload.bundle, source)
+        unpack(arguments.bundle.read_bytes(), payload.bundle, source)
     except OSError as error:
-        raise InputError(f"cannot read the inputs: {error}", hint="submit the job again") from error
-    unknown = [unit for unit in options.unit if not 0 <= unit < len(payload.units)]
+        message = f"cannot read the inputs: {error}"
+        raise InputError(message, hint="check --task and --bundle, or submit the job again") from error
+    unknown = [unit for unit in arguments.units if not 0 <= unit < len(payload.units)]
     if unknown:
-        raise InputError(f"the job has {len(payload.units)} units, none with index {unknown[0]}")
-    return Job(payload=payload, source=source, scratch=scratch, output=options.output, python=sys.executable)
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(payload.units))
+        raise InputError(f"the job has no unit {unknown[0]}", hint=f"its units are: {names}")
+    return UnpackedJob(payload=payload, source=source, scratch=scratch, output=arguments.output, python=sys.executable)

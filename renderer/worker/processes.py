@@ -1,4 +1,4 @@
-"""A unit's process, seen from inside."""
+"""Prepares the process of a unit, from inside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backends.processes import die_with_parent
 
 
 def become_child(parent: int, output: int) -> None:
-    """Run in a new child: send its output to the descriptor, restore signals, and die when ``parent`` dies."""
+    """Set up a new child: its output goes to the descriptor, signals act as usual, and it dies with ``parent``."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

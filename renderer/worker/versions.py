@@ -1,19 +1,19 @@
-"""What a result was made with."""
+"""The versions of everything that a result was made with."""
 
 from __future__ import annotations
 
 import platform
 
 DISTRIBUTION = "manim-renderer"
-_OF_KIND = {"manim": ("manim", "av", "numpy", "pycairo", "manimpango"), "script": ()}
+_BY_KIND = {"manim": ("manim", "av", "numpy", "pycairo", "manimpango"), "script": ()}
 
 
-def versions(kind: str) -> dict[str, str]:
-    """Give name and version of Python, of this program and of what renders that kind of job."""
-    import importlib.metadata  # slow to import; Manim has done it by now
+def find_versions(kind: str) -> dict[str, str]:
+    """Return name and version of Python, of this program and of the packages that render that kind of job."""
+    import importlib.metadata  # slow to import; Manim has imported it by now
 
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in (DISTRIBUTION, *_OF_KIND[kind]):
+    for name in (DISTRIBUTION, *_BY_KIND[kind]):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

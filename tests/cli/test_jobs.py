@@ -187,7 +187,7 @@ def restart_machine(home: Path, handle: str) -> None:
     ("accident", "reason"),
     [
         (end_worker, "the worker was ended by SIGKILL"),
-        (end_supervisor, "the process that watched over the job was killed"),
+        (end_supervisor, "the job's supervisor was killed"),
         (stop_supervisor, "the job was told to stop by SIGTERM, as when this machine shuts down"),
         (restart_machine, "this machine was restarted while the job ran"),
     ],
@@ -255,7 +255,7 @@ def test_a_second_try_brings_its_own_files_and_both_logs(project: Path, run: Run
     assert files["latest"].read_text() == "whole"  # a link to an output comes as a file
     said = run("logs", output(done)["handle"]).stdout.splitlines()
     assert said[0] == "first"
-    assert said[-2:] == ["-- tried again --", "second"]
+    assert said[-2:] == ["-- next attempt --", "second"]
 
 
 LIKE_PYTHON = """
@@ -379,7 +379,7 @@ def test_settings_without_meaning_here_are_said(project: Path, run: Run) -> None
     (project / "quick.py").write_text(QUICK)
     done = run("submit", "quick.py", "--gpu", "L4")
     assert done.returncode == 0
-    assert "note: gpu: without meaning on this machine" in done.stderr
+    assert "note: gpu: no effect on the local backend" in done.stderr
 
 
 def test_credentials_stay_here_and_are_named(project: Path, run: Run) -> None:

@@ -38,7 +38,7 @@ def remove(reference: str) -> None:
 
 
 def test_a_change_in_our_code_rebuilds_only_the_last_layer(image: str, context: Path, options: list[str]) -> None:
-    image_context.stage(context)
+    image_context.copy_context(context)
     (context / "renderer" / "new.py").write_text("NEW = 1\n")
     spec = ImageSpec(name=NAME, base=BASE, cuda="none")
     reference = f"{NAME}:changed"

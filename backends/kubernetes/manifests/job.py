@@ -90,7 +90,7 @@ def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[st
 
 
 def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | None) -> None:
-    if not (spec.store or spec.attached):
+    if not (spec.store or spec.foreground):
         raise SpecError(
             "a detached job on Kubernetes needs a store that keeps its outputs",
             hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, or leave --detach out",

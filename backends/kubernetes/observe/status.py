@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backends.errors import BackendError
 from backends.exit_codes import ExitCode
@@ -80,9 +80,7 @@ def _build_status(handle: JobHandle, snapshot: JobSnapshot, waits: _Waits, progr
         name=job.title,
         state=state,
         units=units,
-        reason=problem.message if problem else None,
-        hint=problem.hint if problem else None,
-        exit_code=_derive_exit_code(state, problem),
+        problem=_with_exit_code(problem, state),
         created=job.created,
         finished=job.end.changed if job.end else None,
     )
@@ -127,7 +125,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
     return Problem(
         message=f"{first.name}: {first.message}{count}",
         hint=first.hint,
-        exit_code=None if first.exit_code is None else ExitCode(first.exit_code),
+        exit_code=first.exit_code,
     )
 
 
@@ -151,12 +149,12 @@ _EXPLAIN: Mapping[JobState, Callable[[Job, tuple[UnitStatus, ...], _Waits], Prob
 }
 
 
-def _derive_exit_code(state: JobState, problem: Problem | None) -> int | None:
-    if state is JobState.SUCCEEDED:
-        return ExitCode.OK
-    if not state.terminal:
-        return None
-    return problem.exit_code if problem and problem.exit_code is not None else ExitCode.LOST
+def _with_exit_code(problem: Problem | None, state: JobState) -> Problem | None:
+    """Return the problem with an exit code if the job has ended, and without one if it has not."""
+    if state is JobState.FAILED:
+        problem = problem or Problem(message="the job failed")
+        return replace(problem, exit_code=ExitCode.LOST if problem.exit_code is None else problem.exit_code)
+    return problem and replace(problem, exit_code=ExitCode.CANCELLED if state is JobState.CANCELLED else None)
 
 
 def _read_progress(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, float]:

@@ -56,9 +56,7 @@ def read_unit(unit: UnitView) -> UnitStatus:
 
 
 def _build_succeeded(unit: UnitView) -> UnitStatus:
-    return UnitStatus(
-        name=_name(unit), state=JobState.SUCCEEDED, progress=100.0, exit_code=ExitCode.OK, attempt=_attempt(unit)
-    )
+    return UnitStatus(name=_name(unit), state=JobState.SUCCEEDED, progress=100.0, attempt=_attempt(unit))
 
 
 def _build_failed(unit: UnitView) -> UnitStatus:
@@ -68,7 +66,7 @@ def _build_failed(unit: UnitView) -> UnitStatus:
 
 
 def _build_cancelled(unit: UnitView) -> UnitStatus:
-    return UnitStatus(name=_name(unit), state=JobState.CANCELLED, exit_code=ExitCode.CANCELLED, attempt=_attempt(unit))
+    return UnitStatus(name=_name(unit), state=JobState.CANCELLED, attempt=_attempt(unit))
 
 
 def _build_cut_off(unit: UnitView) -> UnitStatus:
@@ -80,9 +78,9 @@ def _build_cut_off(unit: UnitView) -> UnitStatus:
 
 
 def _build_running(unit: UnitView) -> UnitStatus:
-    message = "rendered; its outputs wait to be downloaded" if unit.pod and unit.pod.holds_outputs else None
+    activity = "rendered; its outputs wait to be downloaded" if unit.pod and unit.pod.holds_outputs else None
     return UnitStatus(
-        name=_name(unit), state=JobState.RUNNING, progress=unit.progress, message=message, attempt=_attempt(unit)
+        name=_name(unit), state=JobState.RUNNING, progress=unit.progress, activity=activity, attempt=_attempt(unit)
     )
 
 
@@ -105,15 +103,7 @@ _STATES: tuple[tuple[Callable[[UnitView], bool], Callable[[UnitView], UnitStatus
 
 
 def _build(unit: UnitView, state: JobState, problem: Problem | None) -> UnitStatus:
-    return UnitStatus(
-        name=_name(unit),
-        state=state,
-        attempt=_attempt(unit),
-        message=problem.message if problem else None,
-        hint=problem.hint if problem else None,
-        details=problem.details if problem else None,
-        exit_code=problem.exit_code if problem else None,
-    )
+    return UnitStatus(name=_name(unit), state=state, problem=problem, attempt=_attempt(unit))
 
 
 def _name(unit: UnitView) -> str:

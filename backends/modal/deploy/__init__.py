@@ -1,1 +1,1 @@
-"""Deploys the function that renders."""
+"""Deploys the function that runs the worker at Modal."""

@@ -1,7 +1,7 @@
 """Deploys the function: ``python -I -m backends.modal.deploy.deploy_script``, with the deployment as JSON on stdin.
 
-A process of its own, since Modal's client sends the git commit, branch and author of its current folder: here there is
-none. What it prints is the log of the image build; the last line is a JSON object with ``deployed`` or ``error``.
+It is a process of its own because Modal's client sends the git commit, branch and author of the current folder: this
+process runs in a folder without git. It prints the log of the image build; the last line is a DeployResult as JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TypedDict
 
 import modal
 
@@ -21,11 +21,11 @@ from backends.image import context as image_context
 from backends.modal.deploy.image import RENDER_FUNCTION
 from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, MOUNT, TIMEOUT_S, VOLUME, WORKER_PYTHON
 
-STARTUP_S = 900  # the first container loads a large image
-IDLE_S = 20  # an idle container is paid for
+STARTUP_TIMEOUT_S = 900  # the first container loads a large image
+IDLE_TIMEOUT_S = 20  # an idle container costs money
 PYTHON = "3.11"
 _ADDED = "/opt/renderer/extra-requirements.txt"
-# A registry's image that has no worker gets one for scripts: Manim needs libraries that only the Dockerfile brings.
+# An image from a registry gets a worker if it has none. It runs scripts only: Manim needs libraries of the Dockerfile.
 _ADD_WORKER = (
     f"test -x {WORKER_PYTHON} || (/usr/local/bin/python -m venv /opt/venv"
     f" && {WORKER_PYTHON} -m pip install --no-cache-dir {{packages}}"
@@ -34,38 +34,65 @@ _ADD_WORKER = (
 )
 
 
+class RecipeJson(TypedDict):
+    """A ``Recipe`` of backends.modal.request."""
+
+    base: str | None
+    registry_secret: str | None
+    packages: list[str]
+    requirements: str | None
+
+
+class DeployRequest(TypedDict):
+    """What stdin holds: a ``Deployment``, the hash of its content, and the folder to build the image from."""
+
+    app: str
+    recipe: RecipeJson
+    gpus: list[str]
+    environment: str | None
+    content: str
+    folder: str
+
+
+class DeployResult(TypedDict, total=False):
+    """The last line: the app's name, or an error's text and the names of its class and base classes."""
+
+    deployed: str
+    error: str
+    names: list[str]
+
+
 def main() -> None:
     """Deploy what stdin describes."""
-    wanted = json.loads(sys.stdin.read())
+    request: DeployRequest = json.loads(sys.stdin.read())
     try:
         with modal.enable_output():
-            _deploy(wanted)
-            said: dict[str, Any] = {"deployed": wanted["app"]}
-    except Exception as error:  # noqa: BLE001  # told to the process that waits
-        names = [kind.__name__ for kind in type(error).__mro__]
-        said = {"error": str(error), "names": names}
-    sys.stdout.write("\n" + json.dumps(said) + "\n")
+            _deploy(request)
+            result: DeployResult = {"deployed": request["app"]}
+    except Exception as error:  # noqa: BLE001  # the process that waits finds out what it means
+        result = {"error": str(error), "names": [kind.__name__ for kind in type(error).__mro__]}
+    sys.stdout.write("\n" + json.dumps(result) + "\n")
 
 
-def _deploy(wanted: dict[str, Any]) -> None:
-    app = modal.App(wanted["app"], tags={"renderer": wanted["content"]})
-    volume = modal.Volume.from_name(VOLUME, environment_name=wanted["environment"], create_if_missing=True, version=2)
-    gpus: list[str] = wanted["gpus"]
+def _deploy(request: DeployRequest) -> None:
+    app = modal.App(request["app"], tags={"renderer": request["content"]})
+    environment, gpus = request["environment"], request["gpus"]
+    volume = modal.Volume.from_name(VOLUME, environment_name=environment, create_if_missing=True, version=2)
     app.function(
         name=FUNCTION,
-        image=_image(wanted["recipe"], Path(wanted["folder"]), wanted["environment"]),
+        image=_make_image(request["recipe"], Path(request["folder"]), environment),
         gpu=gpus if len(gpus) > 1 else (gpus[0] if gpus else None),
         cpu=CPU,
         memory=MEMORY_MIB,
         timeout=TIMEOUT_S,
-        startup_timeout=STARTUP_S,
-        scaledown_window=IDLE_S,
+        startup_timeout=STARTUP_TIMEOUT_S,
+        scaledown_window=IDLE_TIMEOUT_S,
         volumes={MOUNT: volume},
-    )(_render_function().render)
-    app.deploy(environment_name=wanted["environment"])
+    )(_load_render_function().render)
+    app.deploy(environment_name=environment)
 
 
-def _image(recipe: dict[str, Any], folder: Path, environment: str | None) -> modal.Image:
+def _make_image(recipe: RecipeJson, folder: Path, environment: str | None) -> modal.Image:
     if recipe["base"] is None:
         return modal.Image.from_dockerfile(
             folder / image_context.DOCKERFILE,
@@ -87,8 +114,8 @@ def _image(recipe: dict[str, Any], folder: Path, environment: str | None) -> mod
     return image
 
 
-def _render_function() -> ModuleType:
-    """Import the function as a module of its own, so that Modal mounts that one file and not our packages."""
+def _load_render_function() -> ModuleType:
+    """Import the function's file as a top-level module, so that Modal mounts this one file and not our packages."""
     spec = importlib.util.spec_from_file_location("render_function", RENDER_FUNCTION)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot load {RENDER_FUNCTION}")

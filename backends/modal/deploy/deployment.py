@@ -1,4 +1,4 @@
-"""Sees to it that the function is deployed and current."""
+"""Makes sure that the function is deployed and current."""
 
 from __future__ import annotations
 
@@ -10,45 +10,61 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from backends.errors import BackendError, RendererError
-from backends.modal.deploy.image import content_hash, staged
-from backends.modal.errors import translate
+from backends.modal.deploy.image import content_hash, staged_context
+from backends.modal.errors import translate_error_names
 from backends.modal.request import Deployment
 from backends.modal.session import Session
 
-TAG = "renderer"  # the app's tag that holds the hash of what is deployed
-BUILDER = "2025.06"  # from this version on Modal's image builder installs nothing into the image's own Python
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from backends.modal.deploy.deploy_script import DeployRequest, DeployResult
+
+CONTENT_TAG = "renderer"  # the app's tag with the hash of what is deployed
+BUILDER_VERSION = "2025.06"  # from here on Modal's image builder installs nothing into the image's own Python
+_log = logging.getLogger(__name__)
 
 
-def ensure(session: Session, deployment: Deployment, volume: str) -> None:
-    """Deploy the app when it is missing or not what it should be, or mounts another volume than that of this id."""
+def ensure_deployed(session: Session, deployment: Deployment, volume: str) -> None:
+    """Deploy the app unless it is deployed with this content and with the volume of this id."""
     content = content_hash(deployment, volume)
     if is_current(session, deployment.app, content):
         return
-    log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
-    with staged(deployment) as folder:
-        described = {"environment": session.environment, "content": content, "folder": str(folder)}
-        _deploy({**asdict(deployment), **described})
+    _log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
+    recipe = deployment.recipe
+    with staged_context(deployment) as folder:
+        _deploy(
+            {
+                "app": deployment.app,
+                "recipe": {
+                    "base": recipe.base,
+                    "registry_secret": recipe.registry_secret,
+                    "packages": list(recipe.packages),
+                    "requirements": recipe.requirements,
+                },
+                "gpus": list(deployment.gpus),
+                "environment": session.environment,
+                "content": content,
+                "folder": str(folder),
+            }
+        )
 
 
 def is_current(session: Session, app: str, content: str) -> bool:
-    """Tell whether the app is deployed with that content."""
+    """Return whether the app is deployed with that content."""
 
-    def look() -> bool:
+    def read_tag() -> bool:
         try:
             found = session.modal.App.lookup(app, environment_name=session.environment)
         except session.modal.exception.NotFoundError:
             return False
-        return bool(found.get_tags().get(TAG) == content)
+        return bool(found.get_tags().get(CONTENT_TAG) == content)
 
-    return session.call(look)
+    return session.call(read_tag)
 
 
-def _deploy(wanted: Mapping[str, Any]) -> None:
+def _deploy(request: DeployRequest) -> None:
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="renderer-deploy-") as folder:
         process = subprocess.Popen(
@@ -63,7 +79,7 @@ def _deploy(wanted: Mapping[str, Any]) -> None:
         )
         with process:
             try:
-                _read(process, json.dumps(wanted), lines)
+                _exchange(process, json.dumps(request), lines)
             except BaseException:
                 process.kill()
                 raise
@@ -71,10 +87,10 @@ def _deploy(wanted: Mapping[str, Any]) -> None:
 
 
 def _without_git(environ: Mapping[str, str], folder: str) -> dict[str, str]:
-    """Leave git nothing to find, whatever folder the user's own variables name."""
+    """Return variables with which Modal's client finds no git repository, whatever the user's own variables name."""
     kept = {key: value for key, value in environ.items() if not key.startswith("GIT_")}
     return {
-        "MODAL_IMAGE_BUILDER_VERSION": BUILDER,
+        "MODAL_IMAGE_BUILDER_VERSION": BUILDER_VERSION,
         **kept,
         "GIT_DIR": f"{folder}/none",
         "NO_COLOR": "1",
@@ -82,31 +98,32 @@ def _without_git(environ: Mapping[str, str], folder: str) -> dict[str, str]:
     }
 
 
-def _read(process: subprocess.Popen[str], wanted: str, lines: list[str]) -> None:
+def _exchange(process: subprocess.Popen[str], request: str, lines: list[str]) -> None:
+    """Write the request, and collect the lines that the process prints."""
     if process.stdin is None or process.stdout is None:
-        raise AssertionError("both were asked for")
-    process.stdin.write(wanted)
+        raise AssertionError("both are pipes")
+    process.stdin.write(request)
     process.stdin.close()
     for line in process.stdout:
         if text := line.strip():
             lines.append(text)
-            log.debug("%s", text)
+            _log.debug("%s", text)
 
 
 def _check(lines: list[str], code: int) -> None:
     try:
-        said: dict[str, Any] = json.loads(lines[-1])
+        result: DeployResult = json.loads(lines[-1])
     except (IndexError, ValueError):
-        last = lines[-1] if lines else "it said nothing"
+        last = lines[-1] if lines else "it printed nothing"
         raise BackendError(f"deploying to Modal ended with exit code {code}: {last}") from None
-    if "error" in said:
-        raise _failure(said, lines[:-1])
+    if "error" in result:
+        raise _translate_failure(result["error"], result["names"], lines[:-1])
 
 
-def _failure(said: Mapping[str, Any], lines: list[str]) -> RendererError:
-    if said["names"][0] != "ImageBuildError":
-        return translate(said["names"], said["error"])
-    image = re.search(r"im-\w+", said["error"])
+def _translate_failure(error: str, names: list[str], lines: list[str]) -> RendererError:
+    if names[0] != "ImageBuildError":
+        return translate_error_names(names, error)
+    image = re.search(r"im-\w+", error)
     step = next((line for line in reversed(lines) if re.match(r"(=> )?Step \d+", line)), "")
-    what = f"Modal could not build the image; it failed at: {step}" if step else "Modal could not build the image"
-    return BackendError(what, hint=f"`modal image logs {image[0]}` shows the whole build" if image else None)
+    message = f"Modal could not build the image; it failed at: {step}" if step else "Modal could not build the image"
+    return BackendError(message, hint=f"`modal image logs {image[0]}` shows the whole build" if image else None)

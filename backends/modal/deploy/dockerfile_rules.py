@@ -1,4 +1,7 @@
-"""Checks a Dockerfile against the rules of Modal's builder, which differs from Docker's."""
+"""Checks a Dockerfile against the rules of Modal's builder, which differ from Docker's.
+
+Which files a COPY uploads is decided in the client, modal/_utils/docker_utils.py; read in version 1.6.4.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ _IGNORED = frozenset({"EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",
 
 @dataclass(frozen=True)
 class Finding:
-    """One line that Modal would not build as written, and why."""
+    """A line that Modal would not build as written, and why."""
 
     line: int
     message: str
 
 
 def lint(text: str) -> list[Finding]:
-    """Give the findings in the order of the lines."""
+    """Return the findings in the order of the lines."""
     return [Finding(line, message) for line, word, rest in _instructions(text) for message in _check(word, rest)]
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """Give line number, keyword and the rest of each instruction, continued lines joined, comments left out."""
+    """Yield line number, keyword and arguments of each instruction; continued lines are joined, comments left out."""
     began, parts = 0, list[str]()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()

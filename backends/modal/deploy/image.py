@@ -1,4 +1,4 @@
-"""What a deployment is made of: the folder that the image is built from, and a hash of everything."""
+"""The folder that the image is built from, and the hash that identifies a deployment."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
 
 
 def content_hash(deployment: Deployment, volume: str) -> str:
-    """Tell one deployment, with the id of its volume, from every other. Raises SpecError as _requirements."""
-    found = hashlib.sha256(image_context.content(_requirements(deployment.recipe)).encode())
+    """Return a hash of everything that is deployed, and of the volume's id. Raises SpecError for bad requirements."""
+    found = hashlib.sha256(image_context.hash_sources(_read_requirements(deployment.recipe)).encode())
     found.update(json.dumps([asdict(deployment), image_context.build_arguments(), volume]).encode())
     return found.hexdigest()[:32]
 
 
 @contextmanager
-def staged(deployment: Deployment) -> Iterator[Path]:
-    """Put the folder together that the image is built from, for a while. Raises BackendError as check_dockerfile."""
+def staged_context(deployment: Deployment) -> Iterator[Path]:
+    """Yield a temporary folder that the image can be built from. Raises BackendError like check_dockerfile."""
     with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
-        image_context.stage(Path(folder), _requirements(deployment.recipe))
+        image_context.copy_context(Path(folder), _read_requirements(deployment.recipe))
         check_dockerfile(Path(folder))
         yield Path(folder)
 
 
 def check_dockerfile(folder: Path) -> None:
-    """Refuse a Dockerfile that Modal's builder would not build as written. Raises BackendError with the first line."""
+    """Raise BackendError for the first line of the Dockerfile that Modal would not build as written."""
     for finding in lint((folder / image_context.DOCKERFILE).read_text("utf-8")):
         raise BackendError(
             f"Modal cannot build the image: line {finding.line} of docker/Dockerfile: {finding.message}",
@@ -43,8 +43,8 @@ def check_dockerfile(folder: Path) -> None:
         )
 
 
-def _requirements(recipe: Recipe) -> list[str]:
-    """Give the lines to install. Raises SpecError for a file that cannot be read."""
+def _read_requirements(recipe: Recipe) -> list[str]:
+    """Return the requirements to install. Raises SpecError for a file that cannot be read."""
     lines = list(recipe.packages)
     if recipe.requirements:
         path = Path(recipe.requirements)
@@ -53,6 +53,6 @@ def _requirements(recipe: Recipe) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise SpecError(
-                f"cannot read the requirements {str(path)!r}: {why}", hint="--requirements names it"
+                f"cannot read the requirements {str(path)!r}: {why}", hint="check --requirements"
             ) from error
     return [line for line in map(str.strip, lines) if line and not line.startswith("#")]

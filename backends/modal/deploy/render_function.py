@@ -1,7 +1,7 @@
 """The function that Modal runs: one unit of a job, by the worker, as a child process.
 
-Modal mounts this one file into the container, so it imports nothing of ours. Everything is safe to run again on the
-same input: Modal does so when it takes a machine away.
+Modal mounts this one file into the container, so it imports nothing of this project. It may run again on the same
+input at any point: Modal does so when it takes a machine away.
 """
 
 from __future__ import annotations
@@ -14,68 +14,97 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import modal
 
-GRACE_S = 2.0  # the worker ends its children within one
+WORKER_END_TIMEOUT_S = 2.0  # the worker ends its own children within one second
 OUT_OF_MEMORY, INPUT, LOST, CANCELLED = 13, 14, 16, 17  # of backends.exit_codes
 MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
-def render(job: dict[str, Any]) -> dict[str, Any]:
-    """Render unit ``job["unit"]`` onto the volume and tell how it ended. Raises what Modal shall try again."""
+class UnitInput(TypedDict):
+    """What submit sends for one unit. ``{call}`` in the command stands for the call's id."""
+
+    unit: int
+    command: list[str]
+    env: dict[str, str]
+    retried: list[int]  # exit codes after which Modal shall try again
+    volume: str
+    mount: str
+    ticket: str
+    record: NotRequired[str]  # the content of job.json, with the first unit
+
+
+class UnitEnd(TypedDict):
+    """How the worker ended."""
+
+    exit_code: int
+    message: str | None
+    hint: str | None
+    details: str | None
+
+
+class UnitOutput(UnitEnd):
+    """What the function returns."""
+
+    attempt: int
+    seconds: float
+
+
+def render(job: UnitInput) -> UnitOutput:
+    """Render unit ``job["unit"]`` onto the volume and return how it ended. Raises where Modal shall try again."""
     try:
         return _render(job)
-    except modal.exception.Error as error:  # at the client its class would say that the way to Modal is broken
+    except modal.exception.Error as error:  # the client would take its class for a failure of its own connection
         raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
-def _render(job: dict[str, Any]) -> dict[str, Any]:
+def _render(job: UnitInput) -> UnitOutput:
     call = modal.current_function_call_id() or ""
     volume = modal.Volume.from_name(job["volume"])
     try:
-        volume.reload()  # a warm container does not see what was uploaded since it started
+        volume.reload()  # a container that has been running does not see what was uploaded since
     except modal.exception.NotFoundError:
-        return _not_run(
-            INPUT, f"the Modal volume {job['volume']!r} with the inputs was removed", "submit the job again"
-        )
+        message = f"the Modal volume {job['volume']!r} with the inputs was removed"
+        return _not_run(INPUT, message, "submit the job again")
     if Path(job["mount"], "withdrawn", job["ticket"]).exists():
-        return _not_run(CANCELLED, "it was withdrawn, for the submit got no answer", None)
+        return _not_run(CANCELLED, "the job was withdrawn, because submit got no answer", None)
     folder = Path(job["mount"], "jobs", call)
     unit = folder / str(job["unit"])
     unit.mkdir(parents=True, exist_ok=True)
-    attempt = _count_try(folder / "tries" / str(job["unit"]))
+    attempt = _count_attempt(folder / "attempts" / str(job["unit"]))
     if "record" in job:
-        (folder / "job.json").write_text(json.dumps(job["record"]))
-    started, oom_kills = time.monotonic(), _oom_kills()
+        (folder / "job.json").write_text(job["record"], "utf-8")
+    started, oom_kills = time.monotonic(), _count_oom_kills()
     try:
-        code, said = _run(job, [part.replace("{call}", call) for part in job["command"]])
+        code, said = _run_worker(job, [part.replace("{call}", call) for part in job["command"]])
     finally:
         (folder / "ended").mkdir(exist_ok=True)
         (folder / "ended" / str(job["unit"])).touch()
         volume.commit()
-    ended = {**_outcome(unit / "result.json", code, said), "attempt": attempt}
-    if ended["exit_code"] == LOST and _oom_kills() > oom_kills:
-        ended |= {"exit_code": OUT_OF_MEMORY, "message": "the memory ran out: the kernel ended the worker"}
-    if ended["exit_code"] in job["retried"]:
-        raise RuntimeError(f"renderer: try {attempt} ended with exit code {ended['exit_code']}: {ended['message']}")
-    return {**ended, "seconds": round(time.monotonic() - started, 3)}
+    end = _read_end(unit / "result.json", code, said)
+    if end["exit_code"] == LOST and _count_oom_kills() > oom_kills:
+        end |= {"exit_code": OUT_OF_MEMORY, "message": "the memory ran out: the kernel ended the worker"}
+    if end["exit_code"] in job["retried"]:
+        raise RuntimeError(f"renderer: attempt {attempt} ended with exit code {end['exit_code']}: {end['message']}")
+    return {**end, "attempt": attempt, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _not_run(code: int, message: str, hint: str | None) -> dict[str, Any]:
+def _not_run(code: int, message: str, hint: str | None) -> UnitOutput:
     return {"exit_code": code, "message": message, "hint": hint, "details": None, "attempt": 1, "seconds": 0.0}
 
 
-def _count_try(path: Path) -> int:
+def _count_attempt(path: Path) -> int:
+    """Add one byte to the file; return how many it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as tries:
-        tries.write("x")
-        return tries.tell()
+    with path.open("a") as attempts:
+        attempts.write("x")
+        return attempts.tell()
 
 
-def _run(job: dict[str, Any], command: list[str]) -> tuple[int, str]:
-    """Run the worker; give its exit code and its last openjd_fail line. Whatever stops us stops all of it."""
+def _run_worker(job: UnitInput, command: list[str]) -> tuple[int, str]:
+    """Run the worker; return its exit code and its last openjd_fail message. Whatever stops this function ends it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MODAL_", "PYTHONPATH"))}
     worker = subprocess.Popen(
         command,
@@ -96,33 +125,38 @@ def _run(job: dict[str, Any], command: list[str]) -> tuple[int, str]:
                 said = line.removeprefix("openjd_fail: ").strip()
         return worker.wait(), said
     finally:
-        _end(worker)
+        _end_worker(worker)
 
 
-def _end(worker: subprocess.Popen[str]) -> None:
+def _end_worker(worker: subprocess.Popen[str]) -> None:
     """Ask the worker to stop, then kill what is left of its process group."""
     with suppress(ProcessLookupError):
         if worker.poll() is None:
             worker.terminate()
             with suppress(subprocess.TimeoutExpired):
-                worker.wait(GRACE_S)
+                worker.wait(WORKER_END_TIMEOUT_S)
         os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
 
 
-def _outcome(path: Path, code: int, said: str) -> dict[str, Any]:
-    """Read result.json, the worker's last word; without one of this try tell how the worker itself ended."""
+def _read_end(path: Path, code: int, said: str) -> UnitEnd:
+    """Return what this attempt's result.json says; without one, how the worker's process ended."""
     with suppress(OSError, ValueError):
         result = json.loads(path.read_bytes())
         if result["exit_code"] == code:
-            error = result["error"] or {"message": None, "hint": None, "details": None}
-            return {"exit_code": code, **error}
+            error = result["error"] or {}
+            return {
+                "exit_code": code,
+                "message": error.get("message"),
+                "hint": error.get("hint"),
+                "details": error.get("details"),
+            }
     how = said or (f"the worker was ended by signal {-code}" if code < 0 else f"the worker ended with exit code {code}")
     return {"exit_code": code if code >= 0 else LOST, "message": how, "hint": None, "details": None}
 
 
-def _oom_kills() -> int:
-    """Count the processes of this container that the kernel ended for memory; 0 where that cannot be read."""
+def _count_oom_kills() -> int:
+    """Return how many processes of this container the kernel ended for memory; 0 where that cannot be read."""
     for path in MEMORY_EVENTS:
         with suppress(OSError):
             counts = dict(line.split() for line in Path(path).read_text().splitlines())

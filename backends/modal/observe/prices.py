@@ -1,6 +1,6 @@
-"""What Modal charges, for an estimate. Dollars a second, as of 1 July 2026 on https://modal.com/pricing.
+"""Modal's prices, for an estimate: US dollars per second, as of 1 July 2026 on https://modal.com/pricing.
 
-Not in it: multipliers for chosen regions, idle time of containers, the free credits of each month.
+Not included: multipliers for chosen regions, idle time of containers, the free credits of each month.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ CORE_SECOND = 0.0000131
 GIB_SECOND = 0.00000222
 
 
-def second(gpus: tuple[str, ...], cpu: float, memory_mib: int) -> float:
-    """Give the dollars of one second; of several GPUs that would do, the dearest is taken."""
+def dollars_per_second(gpus: tuple[str, ...], cpu: float, memory_mib: int) -> float:
+    """Return the price of one second; of several acceptable GPUs, that of the most expensive."""
     rates = [0.0]
     for gpu in gpus:
         name, _, count = gpu.partition(":")

@@ -271,7 +271,7 @@ def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: P
     rig.submit(project / "job.py").wait(60)
     inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
     grow_old(inputs)
-    collector = GarbageCollector(place.session, place.files, place.records)
+    collector = GarbageCollector(place.session, place.files, place.calls)
     found = [item for item in collector.find(timedelta(days=30)) if item.path.startswith("inputs/")]
     assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
     assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())

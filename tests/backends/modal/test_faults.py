@@ -321,7 +321,7 @@ def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
     job = rig.submit(script("print('elsewhere')\n"))
     job.wait(60)
     assert isinstance(job.backend, ModalBackend)
-    job.backend.records.remove(call_of(job))
+    job.backend.calls.remove(call_of(job))
     double.state.logs.clear()
     assert [line.text for line in job.logs()] == ["elsewhere"]
     modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}/0", recursive=True)
@@ -359,6 +359,6 @@ def test_a_state_folder_that_cannot_be_written_is_told_before_anything_is_sent(
 ) -> None:
     (tmp_path / "file").touch()
     double.state.requests.clear()
-    with pytest.raises(OutputError, match="cannot remember the job"):
+    with pytest.raises(OutputError, match="cannot write the job's record"):
         Rig("modal", {"modal.state_dir": tmp_path / "file" / "jobs"}).submit(script("print(1)\n"))
     assert not double.rpcs()

@@ -28,7 +28,7 @@ def test_a_script_that_the_kernel_ends_for_memory_is_told_with_what_to_raise(
         status = job.wait(120)
     (unit,) = status.units
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY), unit
-    assert unit.message == "job.py ran out of memory: the kernel ended it (12 GiB were asked for)"
+    assert unit.message == "job.py ran out of memory: the kernel ended it (12 GiB were requested)"
     assert "--memory" in (unit.hint or "")
     until(lambda: not list(memory.PARENT.glob("modal-double-*")))
 
@@ -63,5 +63,5 @@ def test_a_container_that_modal_ended_for_memory(
     double.lose(job.handle.parts[1], pb.GenericResult(status=code, exception=said))
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
-    assert status.units[0].message == f"it ran out of memory at Modal (8 GiB were asked for): {said}"
+    assert status.units[0].message == f"it ran out of memory at Modal (8 GiB were requested): {said}"
     assert "--memory" in (status.units[0].hint or "")

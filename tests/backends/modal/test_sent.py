@@ -42,7 +42,7 @@ def test_the_image_is_the_shared_dockerfile(fresh: ModalDouble, tmp_path: Path, 
     sent = {file.filename for request in fresh.sent(pb.MountGetOrCreateRequest) for file in request.files}
     assert "/root/render_function.py" in sent
     assert {name for name in sent if name.startswith("/root/")} == {"/root/render_function.py"}
-    assert {"/docker/requirements.txt", "/backends/contract.py", "/renderer/worker/main.py"} <= sent
+    assert {"/docker/requirements.txt", "/backends/worker_protocol.py", "/renderer/worker/main.py"} <= sent
     assert not [name for name in sent if name in {"/job.py", "/root/job.py"} or "my project" in name]
 
 

@@ -94,7 +94,7 @@ def modal_cost() -> str:
         "|---|---|---|",
     ]
     for name in ("none", "T4", "L4", "A10G", "L40S", "A100", "H100"):
-        second = prices.second(() if name == "none" else (name,), 4, 8192)
+        second = prices.dollars_per_second(() if name == "none" else (name,), 4, 8192)
         rows.append(f"| `{name}` | {600 * second:.2f} | {3600 * second:.2f} |")
     return "\n".join(rows)
 

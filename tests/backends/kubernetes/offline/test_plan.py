@@ -44,8 +44,8 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"units": tuple(f"Scene{i}" for i in range(7)), "retries": 3, "timeout": timedelta(minutes=10)},
         {"parallelism": 3, "deadline": "2h", "ttl": "1h"},
     ),
-    "object-store": ({"store": "s3://bucket/some/where", "attached": False}, {"store_secret": "s3-keys"}),
-    "claim": ({"store": "pvc://renders/videos", "attached": False}, {}),
+    "object-store": ({"store": "s3://bucket/some/where", "foreground": False}, {"store_secret": "s3-keys"}),
+    "claim": ({"store": "pvc://renders/videos", "foreground": False}, {}),
     "every-option": (
         {"env": {"GREETING": NASTY, "NO": "no", "NUMBER": "1e3"}},
         {
@@ -101,7 +101,7 @@ def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
         ({"store": "s3://"}, {}, "'s3://'"),
         ({"store": "ftp://somewhere"}, {}, "'ftp://somewhere'"),
         ({"store": "pvc://claim/../other"}, {}, "pvc://claim/../other"),
-        ({"attached": False}, {}, "needs a store that keeps its outputs"),
+        ({"foreground": False}, {}, "needs a store that keeps its outputs"),
         ({"resources": Resources(memory_mib=512)}, {}, "--shm"),
     ],
 )

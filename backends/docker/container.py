@@ -1,0 +1,50 @@
+"""The command line of a job's container."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from backends.docker.options import DockerOptions
+from backends.errors import SpecError
+from backends.gpus import request as gpu_request
+from backends.models import JobSpec
+
+PYTHON = "/opt/venv/bin/python"  # in the image
+JOB = "/job"  # where the job's folder is mounted
+
+
+def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: Path) -> list[str]:
+    """Return `docker run …` up to the worker's command. Raises SpecError for GPUs that cannot be requested.
+
+    The container runs as the user, without capabilities and with a read-only root. Values of the job's variables are
+    not part of the command: the engine takes them from its own environment.
+    """
+    command = [options.engine, "run", "--rm", "--name", name, *_user(options.engine)]
+    command += ["--read-only", "--tmpfs", "/tmp"]  # noqa: S108  # in the container
+    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--security-opt", "label=disable"]
+    command += ["--mount", f"type=bind,source={folder},target={JOB}", "--env", f"TMPDIR={JOB}/scratch"]
+    command += [word for key in spec.env for word in ("--env", key)]
+    if spec.resources.cpu:
+        command += ["--cpus", f"{spec.resources.cpu:g}"]
+    if spec.resources.memory_mib:
+        command += ["--memory", f"{spec.resources.memory_mib}m"]
+    return [*command, *_gpus(spec, options.engine), *options.options, str(spec.image), "/usr/bin/tini", "-s", "--"]
+
+
+def _user(engine: str) -> list[str]:
+    user = ["--user", f"{os.getuid()}:{os.getgid()}"]
+    return [*user, "--userns=keep-id"] if engine == "podman" and os.getuid() else user
+
+
+def _gpus(spec: JobSpec, engine: str) -> list[str]:
+    """Return the options that request GPUs by number, since the machine has whatever types it has."""
+    request = gpu_request.parse(spec.resources.gpu or "none")
+    if not request:
+        return ["--env", "NVIDIA_VISIBLE_DEVICES=void"]
+    if any(choice.mig for choice in request.choices):
+        hint = "--gpu 1 takes the machine's first GPU"
+        raise SpecError("the docker backend cannot request MIG slices", hint=hint)
+    if engine == "docker":
+        return ["--gpus", str(request.count)]
+    return [word for index in range(request.count) for word in ("--device", f"nvidia.com/gpu={index}")]

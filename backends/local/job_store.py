@@ -1,0 +1,103 @@
+"""The folder that holds all jobs of one backend of this machine."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from backends.errors import InputError, JobNotFoundError
+from backends.local import status
+from backends.local.folder import JobFolder, Record
+from backends.models import JobHandle
+
+INCOMPLETE_S = 3600.0  # a folder that is not a job by then never becomes one
+DELETED = ".deleted-"
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as ``create`` makes them
+_CREATED = re.compile(rf"({re.escape(DELETED)})?[a-z0-9][a-z0-9-]*-[0-9a-f]{{6}}")
+
+
+class JobStore:
+    """The jobs of one backend, each in a folder below ``path``."""
+
+    def __init__(self, backend: str, path: Path) -> None:
+        self.backend = backend
+        self.path = path
+
+    def create(self, name: str) -> JobFolder:
+        """Return the new, empty folder of a job. Raises OSError."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while True:
+            path = self.path / f"{name}-{secrets.token_hex(3)}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return JobFolder(path)
+
+    def find(self, handle: JobHandle) -> JobFolder:
+        """Return the folder of a job. Raises JobNotFoundError, and InputError for a damaged one."""
+        if len(handle.parts) != 1 or not _ID.fullmatch(handle.parts[0]):
+            raise not_found(handle)
+        folder = JobFolder(self.path / handle.parts[0])
+        try:
+            folder.read_record()
+        except (FileNotFoundError, NotADirectoryError):
+            raise not_found(handle) from None
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the job's folder {folder.path} is damaged", hint="remove that folder") from error
+        return folder
+
+    def handle(self, folder: JobFolder) -> JobHandle:
+        """Return the handle of the job in the folder."""
+        return JobHandle(self.backend, (folder.id,))
+
+    def read_all(self) -> Iterator[tuple[Record, JobFolder]]:
+        """Yield every job, in no order; folders that are damaged are left out."""
+        for path in self._entries():
+            if _ID.fullmatch(path.name):
+                with suppress(OSError, ValueError, TypeError):
+                    yield JobFolder(path).read_record(), JobFolder(path)
+
+    def delete(self, folder: JobFolder) -> None:
+        """Remove a job. Raises JobNotFoundError when somebody else has just done so."""
+        hidden = self.path / f"{DELETED}{folder.id}"
+        try:
+            folder.path.rename(hidden)  # in one step: nobody sees half a job
+        except FileNotFoundError:
+            raise not_found(self.handle(folder)) from None
+        shutil.rmtree(hidden)
+
+    def find_garbage(self, older_than: timedelta) -> Iterator[tuple[Path, timedelta]]:
+        """Yield the folders, with their ages, of jobs that ended that long ago, and of interrupted submits."""
+        now = datetime.now(UTC)
+        for _, folder in self.read_all():
+            with suppress(OSError, ValueError, TypeError):
+                finished = status.read_status(folder, self.handle(folder)).finished
+                if finished and now - finished > older_than:
+                    yield folder.path, now - finished
+        for path in self._entries():
+            with suppress(OSError):
+                if _is_incomplete(path):
+                    yield path, now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def _entries(self) -> list[Path]:
+        return list(self.path.iterdir()) if self.path.is_dir() else []
+
+
+def not_found(handle: JobHandle) -> JobNotFoundError:
+    """Return the error for a handle that names no job here."""
+    return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
+
+
+def _is_incomplete(path: Path) -> bool:
+    """Return whether a submit or a delete that was killed left the folder; others may keep files of their own here."""
+    folder = JobFolder(path)
+    if not _CREATED.fullmatch(path.name) or not folder.lock.is_file():
+        return False
+    if folder.is_complete and not path.name.startswith(DELETED):
+        return False
+    return time.time() - path.stat().st_mtime > INCOMPLETE_S and not folder.is_supervised()

@@ -1,0 +1,141 @@
+"""Runs Manim scenes, each as one unit of a job."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from backends.errors import RendererError
+from backends.exit_codes import ExitCode
+from backends.problem import Problem
+from backends.worker_protocol import FILES
+from renderer.engine.cache.store import ChunkCache
+from renderer.engine.process.exit import end_process, prepare_exit
+from renderer.engine.request import SceneReport, SceneRequest
+from renderer.system.limits import count_usable_cores
+from renderer.video.selection import Decision, choose_encoder
+from renderer.worker import diagnosis
+from renderer.worker.processes import become_child
+from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_MIB, Runner, UnitReport, UnpackedJob
+
+STATUS_INTERVAL_S = 0.5
+
+
+class SceneRunner(Runner):
+    """Forks each scene's process from this one, so that Manim is imported once."""
+
+    def __init__(self, job: UnpackedJob) -> None:
+        super().__init__(job)
+        from renderer import engine
+
+        engine.warm_up()
+        self.encoder, self.encoder_error = self._choose_encoder()
+        self.slots = engine.ProcessSlots(self.encoder.sessions)
+        self.side_by_side = self.slots.n + 1  # one more scene steps while the others' chunk renderers have the slots
+
+    def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
+        """Choose once for all units. When no encoder can be used, each unit fails with that error."""
+        try:
+            return choose_encoder(self.job.payload.encoder, self.job.payload.settings, count_usable_cores()), None
+        except RendererError as error:
+            return Decision(), error
+
+    def start(self, unit: int, output: int) -> int:
+        """Fork the scene's process."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        process = os.fork()
+        if process:
+            return process
+        become_child(parent, output)
+        prepare_exit()
+        return self._run_in_child(unit)
+
+    def read_report(self, unit: int, exit_code: int) -> UnitReport | None:  # noqa: ARG002  # the report knows more
+        """Return what the scene's process wrote before it ended."""
+        try:
+            content = json.loads(self._report_path(unit).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return UnitReport(**content | {"error": Problem(**content["error"]) if content["error"] else None})
+
+    def _report_path(self, unit: int) -> Path:
+        return self.job.scratch / f"report-{unit}.json"
+
+    def _run_in_child(self, unit: int) -> NoReturn:
+        exit_code: int = ExitCode.INTERNAL
+        try:
+            report = self._render(unit)
+            self._report_path(unit).write_text(json.dumps(asdict(report)), "utf-8")
+            exit_code = report.exit_code
+        finally:
+            end_process(exit_code)
+
+    def _render(self, unit: int) -> UnitReport:
+        os.chdir(self.job.source)
+        os.environ["RENDERER_OUTPUT_DIR"] = str(self.job.folder(unit) / FILES)
+        scratch = self.job.scratch / f"unit-{unit}"
+        scratch.mkdir()
+        request = self._make_request(unit, scratch)
+        try:
+            report = self._render_scene(request)
+        except BaseException as error:  # noqa: BLE001  # a scene may raise anything
+            return UnitReport(error=diagnosis.diagnose(error, request.scene, self.job.source, scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if report.why_serial:
+            print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
+        render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
+        encoder = {**report.encoder, **self.encoder.report()}
+        return UnitReport(render=render, encoder=encoder, seconds=dict(report.seconds))
+
+    def _make_request(self, unit: int, scratch: Path) -> SceneRequest:
+        return SceneRequest(
+            file=Path(self.job.payload.file),
+            scene=self.job.payload.units[unit],
+            output=self.job.folder(unit) / FILES,
+            scratch=scratch,
+            settings=self.job.payload.settings,
+            encoder=self.job.payload.encoder,
+            choice=self.encoder.choice,
+            cache=_open_chunk_cache(),
+        )
+
+    def _render_scene(self, request: SceneRequest) -> SceneReport:
+        from renderer import engine
+
+        if self.encoder_error:
+            raise self.encoder_error
+        for line in self.encoder.log_lines():
+            print(line, flush=True)
+        return engine.render(request, slots=self.slots, progress=_progress_printer())
+
+
+def _open_chunk_cache() -> ChunkCache | None:
+    """Return the cache whose folder the backend named."""
+    folder, limit = os.environ.get(CACHE_FOLDER), os.environ.get(CACHE_MIB)
+    return ChunkCache(Path(folder), int(limit)) if folder and limit else None
+
+
+def _progress_printer() -> Callable[[int, int | None], None]:
+    """Return a function that prints how many frames are done, in percent once their total is known."""
+    last = 0.0
+
+    def print_progress(done: int, total: int | None) -> None:
+        nonlocal last
+        if total is None and time.monotonic() - last > STATUS_INTERVAL_S:
+            last = time.monotonic()
+            print(f"openjd_status: {done} frames", flush=True)
+        elif total and (percent := round(100 * done / total, 1)) != last:
+            last = percent
+            print(f"openjd_progress: {percent}", flush=True)
+
+    return print_progress

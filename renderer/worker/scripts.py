@@ -1,0 +1,63 @@
+"""Runs a Python script as the one unit of a job."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from backends.errors import RendererError
+from backends.exit_codes import ExitCode
+from backends.problem import Problem
+from backends.worker_protocol import FILES, LOG
+from renderer.worker import diagnosis
+from renderer.worker.processes import become_child
+from renderer.worker.unpacked_job import OWN_VARIABLES, PYTHON_PATH, Runner, UnitReport
+
+
+class ScriptRunner(Runner):
+    """Runs the file as ``__main__`` in its own folder, as `python FILE ARGUMENTS` would."""
+
+    def start(self, unit: int, output: int) -> int:
+        """Start Python, or uv for a script that declares its dependencies."""
+        environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
+        environment |= {"RENDERER_OUTPUT_DIR": str(self.job.folder(unit) / FILES), "PYTHONUNBUFFERED": "1"}
+        if path := os.environ.get(PYTHON_PATH):
+            environment["PYTHONPATH"] = path
+        parent = os.getpid()
+        child = subprocess.Popen(
+            [*self._interpreter(), self.job.file.name, *self.job.payload.arguments],
+            cwd=self.job.file.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=lambda: become_child(parent, output),  # noqa: PLW1509  # no other thread runs here
+        )
+        return child.pid
+
+    def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
+        """Return what the exit code and the log say."""
+        if exit_code == 0:
+            return UnitReport()
+        if exit_code < 0:
+            return None
+        log = (self.job.folder(unit) / LOG).read_text("utf-8", "replace")
+        error = Problem(
+            message=f"{self.job.payload.units[unit]} ended with exit code {exit_code}",
+            hint=diagnosis.find_missing_cuda(log),
+            details=diagnosis.find_traceback(log, self.job.source),
+            exit_code=ExitCode.USER_CODE,
+        )
+        return UnitReport(error=error, render={"script_exit_code": exit_code})
+
+    def _interpreter(self) -> list[str]:
+        if not re.search(r"(?m)^# /// script$", self.job.file.read_text("utf-8", "replace")):
+            return [self.job.python]
+        uv = shutil.which("uv") or shutil.which("uv", path=str(Path(self.job.python).parent))
+        if uv is None:
+            raise RendererError(
+                f"{self.job.file.name} declares its dependencies (PEP 723), but uv, which installs them, is missing",
+                hint="pip install uv, or use an image that has it",
+            )
+        return [uv, "run", "--quiet", "--script"]

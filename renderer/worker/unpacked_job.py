@@ -1,0 +1,69 @@
+"""The job as the worker has it before it, and the interface to run one of its units."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backends.exit_codes import ExitCode
+from backends.problem import Problem
+from renderer.model import WorkerPayload
+
+CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
+PYTHON_PATH = "RENDERER_PYTHONPATH"
+# Variables of the worker itself, which scripts do not get.
+OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB})
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpackedJob:
+    """A job whose bundle is unpacked in ``source``. ``scratch`` is removed with the worker; ``python`` runs scripts."""
+
+    payload: WorkerPayload
+    source: Path
+    scratch: Path
+    output: Path
+    python: str
+
+    @property
+    def file(self) -> Path:
+        """The user's file, unpacked."""
+        return self.source / self.payload.file
+
+    def folder(self, unit: int) -> Path:
+        """Return the folder for the unit's log, result and files."""
+        return self.output / str(unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitReport:
+    """How a unit's process ended: ``error`` when it failed, the rest as result.json holds it."""
+
+    error: Problem | None = None
+    render: Mapping[str, object] = field(default_factory=dict)
+    encoder: Mapping[str, object] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """The unit's exit code."""
+        return ExitCode.OK if self.error is None else self.error.exit_code or ExitCode.INTERNAL
+
+
+class Runner(ABC):
+    """Starts units of one kind, at most ``side_by_side`` at once."""
+
+    side_by_side = 1
+
+    def __init__(self, job: UnpackedJob) -> None:
+        self.job = job
+
+    @abstractmethod
+    def start(self, unit: int, output: int) -> int:
+        """Start the unit with ``output`` (a file descriptor) as its stdout and stderr; return the process id."""
+
+    @abstractmethod
+    def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
+        """Return how the unit ended; None when its process was killed before it could say."""
