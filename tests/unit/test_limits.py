@@ -39,7 +39,7 @@ def group() -> Iterator[dict[str, Path]]:
 
 
 def count(folders: dict[str, Path]) -> tuple[int, int]:
-    """Give the painters that the cores allow, and those that the memory allows, inside the inner cgroups."""
+    """Return the chunk renderers that the cores allow, and those that the memory allows, inside the inner cgroups."""
     enter = "".join(f'echo $$ > "{folder}/inner/cgroup.procs"; ' for folder in folders.values())
     done = subprocess.run(
         ["sh", "-ec", f'{enter} exec "$@"', "sh", sys.executable, "-c", COUNT],
