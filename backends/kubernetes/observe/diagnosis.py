@@ -73,7 +73,7 @@ def explain_failure(pod: Pod, memory_limit: str | None) -> Problem:
 
 def _explain_termination(ended: Termination, memory_limit: str | None) -> Problem:
     report = parse_report(ended.message)
-    if ended.reason == "OOMKilled" or (report and report.exit_code is ExitCode.OUT_OF_MEMORY):
+    if ended.reason == "OOMKilled" or ended.exit_code == ExitCode.OUT_OF_MEMORY:
         return _explain_out_of_memory(memory_limit)
     if ended.exit_code == KILLED:
         return _explain_kill(memory_limit)
@@ -85,8 +85,6 @@ def _explain_termination(ended: Termination, memory_limit: str | None) -> Proble
         return Problem(
             message=report.message, hint=report.hint, details=report.details, exit_code=code or ExitCode.LOST
         )
-    if code is ExitCode.OUT_OF_MEMORY:
-        return _explain_out_of_memory(memory_limit)
     message = MEANINGS[code] if code else f"the container ended with exit code {ended.exit_code}"
     return Problem(message=message, exit_code=code or ExitCode.LOST)
 

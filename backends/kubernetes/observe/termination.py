@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.worker_protocol import directive
 
@@ -18,7 +17,6 @@ def dump_report(problem: Problem) -> bytes:
         "message": problem.message[:MESSAGE_LIMIT],
         "hint": problem.hint,
         "details": (problem.details or "")[-DETAILS_LIMIT:] or None,
-        "exit_code": problem.exit_code,
     }
     return json.dumps(content).encode()[:SIZE_LIMIT]
 
@@ -34,13 +32,7 @@ def parse_report(text: str) -> Problem | None:
         return _parse_log(text)
     if not isinstance(content, dict) or not content.get("message"):
         return None
-    code = content.get("exit_code")
-    return Problem(
-        message=str(content["message"]),
-        hint=content.get("hint"),
-        details=content.get("details"),
-        exit_code=ExitCode(code) if code in set(ExitCode) else None,
-    )
+    return Problem(message=str(content["message"]), hint=content.get("hint"), details=content.get("details"))
 
 
 def _parse_log(text: str) -> Problem | None:

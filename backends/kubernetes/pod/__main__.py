@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except RendererError as error:
-        write_report(Problem(message=str(error), hint=error.hint, exit_code=error.exit_code))
+        write_report(Problem(message=str(error), hint=error.hint))
         return error.exit_code
 
 

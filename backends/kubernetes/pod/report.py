@@ -16,10 +16,5 @@ def write_report(problem: Problem) -> None:
     """Write the problem as an ``openjd_fail`` line, and to the termination log that kubectl and renderer show."""
     sys.stdout.write(f"openjd_fail: {problem.message}\n")
     sys.stdout.flush()
-    write_termination_log(problem)
-
-
-def write_termination_log(problem: Problem | None) -> None:
-    """Write the problem to the termination log only; None empties it."""
     with contextlib.suppress(OSError):
-        TERMINATION_LOG.write_bytes(dump_report(problem) if problem else b"")
+        TERMINATION_LOG.write_bytes(dump_report(problem))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -12,15 +13,16 @@ from pathlib import Path
 
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
-from backends.kubernetes.pod.memory import MemoryWatch
 from backends.kubernetes.pod.paths import CONTACT, HEADER, INPUTS, OUTPUT, READY, RELEASED, WORK
-from backends.kubernetes.pod.report import write_report, write_termination_log
+from backends.kubernetes.pod.report import write_report
 from backends.kubernetes.transfer import stream
 from backends.problem import Problem
+from backends.processes import oom_kills
 from backends.storage import Storage
 from backends.worker_protocol import RESULT, UnitResult, worker_command
 
 POLL_INTERVAL_S = 0.05
+OOM_SCORE_MARGIN = 100  # tenths of a percent of the memory limit
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
 
@@ -70,29 +72,38 @@ def _run_worker(bundle: Path, unit: int, environment: dict[str, str]) -> int:
         sys.executable, task=str(INPUTS / names.TASK_KEY), bundle=str(bundle), output=str(OUTPUT), units=[unit]
     )
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    memory = MemoryWatch()
-    with memory.reporting(), subprocess.Popen(command, env=environment, start_new_session=True) as worker:
+    kills_before = oom_kills()
+    with subprocess.Popen(command, env=environment, start_new_session=True) as worker:
+        _raise_oom_score(worker.pid)
         try:
             code = worker.wait()
         except SystemExit:
             worker.terminate()
             worker.wait()
             raise
-    if code == -signal.SIGKILL and memory.ran_out:
-        return ExitCode.OUT_OF_MEMORY  # the client adds the limit
     _report_result(unit)
+    if code == -signal.SIGKILL and oom_kills() > kills_before:
+        return ExitCode.OUT_OF_MEMORY
     return 128 - code if code < 0 else code
 
 
+def _raise_oom_score(worker: int) -> None:
+    """Let the kernel choose this process last when the container's memory runs out.
+
+    It often has to kill more than one process, because the memory of the first one is not free at once. This process
+    then lives and can say why the worker ended; the container runtime may miss that.
+    """
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    with contextlib.suppress(OSError):  # the worker has ended already
+        Path(f"/proc/{worker}/oom_score_adj").write_text(str(min(own + OOM_SCORE_MARGIN, 1000)))
+
+
 def _report_result(unit: int) -> None:
-    """Report the problem of the unit's result."""
+    """Report the problem of the unit's result, if there is one."""
     result = UnitResult.read(OUTPUT / str(unit) / RESULT)
-    if result is None or result.error is None:
-        write_termination_log(None)
-        return
-    error = result.error
-    code = ExitCode(result.exit_code)
-    write_report(Problem(message=error.message, hint=error.hint, details=error.details, exit_code=code))
+    if result and result.error:
+        error = result.error
+        write_report(Problem(message=error.message, hint=error.hint, details=error.details))
 
 
 def _store_outputs(store: Storage, unit: int) -> None:
@@ -114,7 +125,6 @@ def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:
                 Problem(
                     message=f"no client downloaded the outputs within {timeout_s} s",
                     hint="keep `renderer submit` running, raise --collect-timeout, or submit with --store",
-                    exit_code=ExitCode.OUTPUT,
                 )
             )
             return code or ExitCode.OUTPUT

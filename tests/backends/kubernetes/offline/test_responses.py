@@ -1,69 +1,24 @@
-"""What load balancers and nodes of other clusters answer, and the tests' cluster never does: from a small server."""
+"""Answers of load balancers and nodes that the tests' cluster never gives, from a small server."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from support.rigs.kubernetes import write_kubeconfig
+from support.rigs.api_server import CUT, JOB, POD, dump, serve
 
 from backends import JobState
 from backends.errors import OutputError
-from backends.kubernetes import names
-from backends.kubernetes.client.client import Api
 from backends.kubernetes.observe.logs import read_log
 from backends.kubernetes.observe.pod import parse_pod
 from backends.kubernetes.transfer.download import download_stream
 from renderer.api import open_job
 
-POD: dict[str, Any] = {
-    "metadata": {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"},
-    "status": {"phase": "Running"},
-}
-JOB: dict[str, Any] = {
-    "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": names.job_labels("j")},
-    "spec": {"completions": 1, "template": {"spec": {"containers": [{}]}}},
-}
 ENDED = {
     "completedIndexes": "0",
     "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}],
 }
-CUT = b" and no more comes"
-Answers = Callable[[str], tuple[int, bytes]]
-
-
-@contextmanager
-def answering(answers: Answers, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """Give a client whose server answers each path so."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            code, body = answers(self.path)
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))  # more than comes, where it is cut
-            self.end_headers()
-            self.wfile.write(body.removesuffix(CUT))
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        server = f"http://127.0.0.1:{http.server_port}"
-        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(folder / "config", server, token="t")))  # noqa: S106 - no password
-        yield Api(None)
-        http.shutdown()
-
-
-def event(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode() + b"\n"
 
 
 def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +28,9 @@ def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: py
         asked.append(path.partition("?")[0].rpartition("/")[2])
         if asked[-1] == "exec":
             return 503, b"no healthy upstream"
-        return (200, json.dumps(POD).encode()) if len(asked) < 4 else (404, b'{"reason": "NotFound"}')
+        return (200, dump(POD)) if len(asked) < 4 else (404, b'{"reason": "NotFound"}')
 
-    with answering(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
+    with serve(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
         download_stream(api, "n", "p", tmp_path / "stream")
     assert asked == ["exec", "p", "exec", "p"]
 
@@ -96,7 +51,7 @@ unable to retrieve container logs
         asked.append(path)
         return 200, log
 
-    with answering(answers, tmp_path, monkeypatch) as api:
+    with serve(answers, tmp_path, monkeypatch) as api:
         lines = list(read_log(api, "n", parse_pod(POD)))
         assert [text for _, text in lines] == ["before", "last", "next", "winter", "unable to retrieve container logs"]
         rest = [text for _, text in read_log(api, "n", parse_pod(POD), since=lines[1][0])]
@@ -112,11 +67,11 @@ def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "11"}}}
     old = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}
     watches = [
-        (200, event(bookmark)),
-        (200, event({"type": "MODIFIED", "object": pod})),
+        (200, dump(bookmark)),
+        (200, dump({"type": "MODIFIED", "object": pod})),
         (410, b'{"reason": "Expired"}'),
-        (200, event(old)),
-        (200, event(bookmark) + CUT),
+        (200, dump(old)),
+        (200, dump(bookmark) + CUT),
         (200, b""),  # meanwhile the Job has ended: how, is read from its pods
     ]
     asked: list[str | None] = []
@@ -128,12 +83,12 @@ def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
             return watches.pop(0)
         if place == "pods":
             asked.append(None)
-            return 200, json.dumps({"metadata": {"resourceVersion": "10"}, "items": [POD]}).encode()
+            return 200, dump({"metadata": {"resourceVersion": "10"}, "items": [POD]})
         if place == "j":
-            return 200, json.dumps(JOB if watches else {**JOB, "status": ENDED}).encode()
+            return 200, dump(JOB if watches else {**JOB, "status": ENDED})
         return 200, b"" if place == "log" else b'{"metadata": {}}'
 
-    with answering(answers, tmp_path, monkeypatch):
+    with serve(answers, tmp_path, monkeypatch):
         status = open_job("k8s://one/video/j").wait(60)
     assert status.state is JobState.SUCCEEDED
     assert asked == [None, "10", "11", "12", None, "10", None, "10", None, "10", None]

@@ -1,0 +1,110 @@
+"""The status of a job, from objects as the API server of a cluster returns them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.rigs.api_server import CREATED, JOB, POD, Answers, dump, serve
+
+from backends import JobHandle, JobState, JobStatus
+from backends.errors import RendererError
+from backends.exit_codes import ExitCode
+from backends.kubernetes.observe.job import parse_job
+from backends.kubernetes.transfer.spool import Spool
+from renderer.api import open_job
+
+HANDLE = "k8s://one/video/j"
+FAILED = {
+    "failedIndexes": "0",
+    "conditions": [{"type": "Failed", "status": "True", "reason": "FailedIndexes", "lastTransitionTime": CREATED}],
+}
+LIMITED = {"containers": [{"resources": {"limits": {"memory": "512Mi"}}}]}
+
+
+def pod_in(state: dict[str, Any], *, ready: bool = False, **status: Any) -> dict[str, Any]:
+    containers = [{"name": "render", "ready": ready, "state": state}]
+    return {**POD, "status": {"phase": "Running", "containerStatuses": containers, **status}}
+
+
+def answers_with(job: dict[str, Any], pod: dict[str, Any], asked: list[str]) -> Answers:
+    """Return the answers of a namespace with one job and one pod; ``asked`` gets the ends of the paths."""
+
+    def answers(path: str) -> tuple[int, bytes]:
+        asked.append(path.partition("?")[0].rpartition("/")[2])
+        if asked[-1] == "exec":
+            return 403, b'{"reason": "Forbidden", "message": "no exec here"}'
+        if asked[-1] == "log":
+            return 200, b"openjd_progress: 42\n"
+        return 200, dump(job if asked[-1] == "j" else {"metadata": {"resourceVersion": "1"}, "items": [pod]})
+
+    return answers
+
+
+def failed(state: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, **status: Any) -> JobStatus:
+    job = {**JOB, "spec": {"completions": 1, "template": {"spec": LIMITED}}, "status": FAILED}
+    pod = pod_in({"terminated": state} if state else {}, phase="Failed", **status)
+    with serve(answers_with(job, pod, []), folder, monkeypatch):
+        return open_job(HANDLE).status()
+
+
+@pytest.mark.parametrize(
+    ("terminated", "code", "words"),
+    [
+        ({"exitCode": 137, "reason": "OOMKilled"}, ExitCode.OUT_OF_MEMORY, "more memory than its limit of 512Mi"),
+        ({"exitCode": 13, "reason": "Error"}, ExitCode.OUT_OF_MEMORY, "more memory than its limit of 512Mi"),
+        (
+            {"exitCode": 137, "reason": "Error"},
+            ExitCode.LOST,
+            "was killed, most likely because it ran out of memory (limit 512Mi)",
+        ),
+        ({"exitCode": 139, "reason": "Error"}, ExitCode.LOST, "segmentation fault"),
+        ({"exitCode": 10, "message": json.dumps({"message": "boom"})}, ExitCode.USER_CODE, "0: boom"),
+        ({"exitCode": 1, "message": "Traceback\nopenjd_fail: why\nend"}, ExitCode.INTERNAL, "0: why"),
+        ({"exitCode": 99, "message": ""}, ExitCode.LOST, "exit code 99"),
+    ],
+)
+def test_a_container_that_ended_is_explained(
+    terminated: dict[str, Any], code: ExitCode, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = failed(terminated, tmp_path, monkeypatch)
+    assert (status.state, status.exit_code) == (JobState.FAILED, code)
+    assert words in str(status.reason)
+    if "memory" in words:
+        assert "--memory" in str(status.hint)
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        ({"reason": "Evicted", "message": "The node was low on resource: memory."}, "the node evicted the pod"),
+        (
+            {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]},
+            "job of higher priority",
+        ),
+        ({"reason": "NodeLost"}, "the pod is gone: NodeLost"),
+    ],
+)
+def test_a_pod_that_the_cluster_took_away_is_lost(
+    pod: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = failed({}, tmp_path, monkeypatch, **pod)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
+    assert words in str(status.reason)
+
+
+def test_status_only_reads_and_wait_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Spool(JobHandle.parse(HANDLE), parse_job(JOB)).create()  # as submit does
+    asked: list[str] = []
+    with serve(answers_with(JOB, pod_in({"running": {}}, ready=True), asked), tmp_path, monkeypatch):
+        job = open_job(HANDLE)
+        status = job.status()
+        assert (status.state, status.units[0].progress) == (JobState.RUNNING, 42.0)
+        assert status.units[0].message == "rendered; its outputs wait to be downloaded"
+        assert asked == ["j", "pods", "log"]
+        with pytest.raises(RendererError, match="no exec here"):
+            job.wait(60)
+    assert asked[-1] == "exec"
