@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 from support.docs import tables
@@ -14,10 +15,11 @@ from support.docs.pages import PAGES, ROOT, anchors, blocks, links
 
 import renderer
 from backends.exit_codes import MEANINGS, ExitCode
-from backends.models import JobStatus, UnitStatus
+from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.worker_protocol import Output, UnitResult
 from renderer import config
 from renderer.api import Job
+from renderer.cli.output import status_json
 from renderer.engine.request import PlayReport, SceneReport
 
 WRITE = ".venv/bin/python tests/support/docs/tables.py"
@@ -64,7 +66,7 @@ def test_every_page_is_reached_from_the_index() -> None:
 
 def test_messages_in_the_headings_of_troubleshooting_are_those_of_the_code() -> None:
     code = "".join(path.read_text("utf-8") for name in ("backends", "renderer") for path in (ROOT / name).rglob("*.py"))
-    headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    headings = re.findall(r"^### `(.+?)`", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
     assert headings
     for text in headings:
         assert text in code, f"no message says {text!r}"
@@ -97,9 +99,12 @@ def test_the_architecture_has_every_folder() -> None:
 def test_the_examples_of_json_have_the_keys_of_the_code() -> None:
     page = ROOT / "docs" / "reference" / "jobs.md"
     status, result = (json.loads(block.text) for block in blocks(page) if block.language == "json")
-    unit = status.pop("units")[0]
-    assert set(status) == _names(JobStatus) - {"units"}
-    assert set(unit) == _names(UnitStatus)
+    unit = UnitStatus(name="Hello", state=JobState.FAILED)
+    handle = JobHandle("local", ("hello-1f3a2b",))
+    real = status_json(JobStatus(handle=handle, name="hello", state=JobState.FAILED, units=(unit,)))
+    (real_unit,) = cast("list[dict[str, object]]", real["units"])
+    assert set(status) == set(real)
+    assert set(status["units"][0]) == set(real_unit)
     assert set(result) == _names(UnitResult)
     assert set(result["outputs"][0]) == _names(Output)
     assert set(result["render"]) == _names(SceneReport) - {"outputs", "encoder", "seconds"}
