@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from backends import Backend, JobHandle, JobStatus, LogLine, Plan, get_backend
+from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, get_backend
 from backends.errors import TransientError
 from renderer import config, fetch, spec
 from renderer.settings import Settings
@@ -45,6 +45,7 @@ class Job:
         """
         end = None if timeout is None else time.monotonic() + timeout
         answered = time.monotonic()
+        state: JobState | None = None
         statuses = self.backend.statuses(self.handle, until=end)
         while True:
             try:
@@ -57,7 +58,9 @@ class Job:
                 time.sleep(self.backend.poll_s)
                 statuses = self.backend.statuses(self.handle, until=end)
             else:
-                _log.debug("%s is %s", self.handle, status.state)
+                if status.state is not state:
+                    state = status.state
+                    _log.debug("%s is %s", self.handle, state)
                 if on_status:
                     on_status(status)
                 if status.state.terminal:

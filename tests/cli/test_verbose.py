@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Run
-from support.commands import output
+from support.commands import SMALL, output
 
 from backends.exit_codes import ExitCode
 
@@ -40,6 +40,18 @@ def test_what_happens_is_printed(how: str, script: str, project: Path, run: Run)
     assert "left out old.log: it is ignored" in lines
     assert "included hello.py" in lines
     assert re.search(r"submit of hello took \d+\.\d{3} s", lines)
+
+
+def test_the_level_reaches_the_jobs_log(project: Path, run: Run) -> None:
+    (project / "scene.py").write_text(
+        "from manim import *\nclass A(Scene):\n    def construct(self):\n        self.play(Create(Dot()))\n"
+    )
+    logs = []
+    for flags in ([], ["--verbose"]):
+        handle = output(run("submit", "scene.py", "--json", *SMALL, *flags))["handle"]
+        logs.append(log_lines(run("logs", handle).stdout))
+    assert logs[0] == []
+    assert any(" renderer.engine." in line for line in logs[1])
 
 
 def test_nothing_is_printed_otherwise(script: str, run: Run) -> None:
