@@ -1,8 +1,8 @@
-"""What renderer costs before and around a render, against its peers in the same run.
+"""Measures the time that renderer adds to a render, compared with other programs in the same run.
 
     .venv/bin/python benchmarks/startup.py [--runs 5]
 
-Every pair is measured in turn (A B A B …) and the median of the differences is printed, for machines are noisy.
+Each pair is measured in turn (A B A B …), and the median of the differences is printed: machines are noisy.
 """
 
 from __future__ import annotations

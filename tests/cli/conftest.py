@@ -40,6 +40,6 @@ def run(project: Path, env: dict[str, str]) -> Run:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
+    """Yield the folder of a file system of 2 MiB."""
     with mount_small_disk(tmp_path / "small", "2m") as folder:
         yield folder

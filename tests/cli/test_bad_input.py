@@ -36,8 +36,8 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "no frame rate": (["scenes.py", "--fps", "0"], "fps cannot be '0'", ""),
     "no time": (["scenes.py", "--timeout", "soon"], "write a time like 90s, 10m, 1h30m or 2d", ""),
     "a bare variable": (["script.py", "--env", "NOVALUE"], "write it as KEY=VALUE", ""),
-    "a variable that is no text": (["script.py", "--env", b"WORD=\xff"], "'WORD' is not UTF-8", "in a file"),
-    "an argument that is no text": (["script.py", "--", b"\xff"], "is not UTF-8", "in a file"),
+    "a variable that is not UTF-8": (["script.py", "--env", b"WORD=\xff"], "'WORD' is not UTF-8", "in a file"),
+    "an argument that is not UTF-8": (["script.py", "--", b"\xff"], "is not UTF-8", "in a file"),
     "an unknown option": (["scenes.py", "--qualty", "l"], "No such option: --qualty", "--quality"),
     "an unknown backend": (
         ["script.py", "--backend", "locall"],
@@ -85,7 +85,7 @@ def test_a_wrong_request_is_refused(case: str, files: Path, home: Path, run: Run
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "wait", "fetch", "cancel", "delete"])
-def test_an_unknown_job_is_said_to_be_unknown(verb: str, project: Path, run: Run) -> None:
+def test_an_unknown_job_is_reported(verb: str, project: Path, run: Run) -> None:
     done = run(verb, "local://nope-123456")
     assert not list(project.iterdir())
     assert done.returncode == ExitCode.NOT_FOUND
@@ -93,7 +93,7 @@ def test_an_unknown_job_is_said_to_be_unknown(verb: str, project: Path, run: Run
 
 
 @pytest.mark.parametrize("handle", ["local://", "local://a/b", "local://..", "://x"])
-def test_what_is_no_handle_is_refused(handle: str, run: Run) -> None:
+def test_a_text_that_is_not_a_handle_is_refused(handle: str, run: Run) -> None:
     assert run("status", handle).returncode in {ExitCode.USAGE, ExitCode.NOT_FOUND}
 
 
@@ -110,7 +110,7 @@ def test_an_unknown_command_names_the_nearest(run: Run) -> None:
     assert "did you mean `renderer submit`?" in done.stderr
 
 
-def test_an_output_folder_that_cannot_be_written_is_found_first(project: Path, home: Path, run: Run) -> None:
+def test_an_output_folder_is_checked_before_the_job_starts(project: Path, home: Path, run: Run) -> None:
     (project / "script.py").write_text("print(1)\n")
     (project / "out").write_text("a file, not a folder")
     done = run("submit", "script.py", "--output", "out/inner")
@@ -119,7 +119,7 @@ def test_an_output_folder_that_cannot_be_written_is_found_first(project: Path, h
     assert not list(home.rglob("jobs/*"))
 
 
-def test_a_job_that_is_refused_or_makes_nothing_leaves_no_output_folder(project: Path, run: Run) -> None:
+def test_a_job_without_outputs_makes_no_output_folder(project: Path, run: Run) -> None:
     (project / "script.py").write_text("print(1)\n")
     assert run("submit", "script.py").returncode == 0
     done = run("submit", "script.py", "--backend", "docker", "--image", "x", PATH="/nowhere")
@@ -128,7 +128,7 @@ def test_a_job_that_is_refused_or_makes_nothing_leaves_no_output_folder(project:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may mount a small file system")
-def test_a_full_disk_is_said_and_nothing_is_left(project: Path, run: Run, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_left(project: Path, run: Run, small_disk: Path) -> None:
     (project / "script.py").write_text("print(1)\n")
     (project / "data.bin").write_bytes(os.urandom(3 << 20))
     done = run("submit", "script.py", RENDERER_LOCAL_STATE_DIR=str(small_disk / "jobs"))

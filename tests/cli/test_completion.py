@@ -42,7 +42,7 @@ def complete(run: Run, line: str) -> list[str]:
         ("renderer --install", {"--install-completion"}),
     ],
 )
-def test_a_tab_offers_what_fits(line: str, offered: set[str], run: Run) -> None:
+def test_a_tab_completes_the_word(line: str, offered: set[str], run: Run) -> None:
     assert set(complete(run, line)) == offered
 
 

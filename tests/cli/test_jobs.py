@@ -33,7 +33,7 @@ QUICK = "import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/a.txt', 'w').writ
 
 @pytest.fixture
 def waits(project: Path) -> Path:
-    """A script that ends once the file that it is told of exists."""
+    """Return a file: the script waits.py ends once it exists."""
     (project / "waits.py").write_text(WAITS)
     return project / "go"
 
@@ -61,7 +61,7 @@ def worker(home: Path, handle: str) -> psutil.Process:
     return found
 
 
-def test_an_attached_submit_brings_the_files(project: Path, run: Run) -> None:
+def test_a_foreground_submit_downloads_the_files(project: Path, run: Run) -> None:
     (project / "quick.py").write_text(QUICK)
     done = run("submit", "quick.py", "-o", "out put")
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def test_an_attached_submit_brings_the_files(project: Path, run: Run) -> None:
     assert output(again)["outputs"] == [str(project / "out put" / "a.txt")]
 
 
-def test_a_detached_job_goes_on_and_is_met_again(waits: Path, run: Run, home: Path) -> None:
+def test_a_detached_job_keeps_running_and_is_found_again(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     assert state(run, handle) == "running"
@@ -88,7 +88,7 @@ def test_a_detached_job_goes_on_and_is_met_again(waits: Path, run: Run, home: Pa
     assert run("list").stdout == ""
 
 
-def test_waiting_can_have_an_end(waits: Path, run: Run) -> None:
+def test_wait_stops_after_its_timeout(waits: Path, run: Run) -> None:
     handle = detached(run, "waits.py", "--", str(waits))
     done = run("wait", handle, "--timeout", "0.3")
     assert done.returncode == ExitCode.TRANSIENT
@@ -96,7 +96,9 @@ def test_waiting_can_have_an_end(waits: Path, run: Run) -> None:
     run("cancel", handle)
 
 
-def test_ctrl_c_stops_watching_and_the_job_goes_on(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
+def test_ctrl_c_stops_waiting_and_the_job_keeps_running(
+    waits: Path, project: Path, run: Run, env: dict[str, str]
+) -> None:
     command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--", waits]
     watching = subprocess.Popen(
         command, cwd=project, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -112,14 +114,12 @@ def test_ctrl_c_stops_watching_and_the_job_goes_on(waits: Path, project: Path, r
     assert run("wait", job["handle"]).returncode == 0
 
 
-def test_a_command_that_is_told_to_end_leaves_nothing(
-    waits: Path, project: Path, run: Run, env: dict[str, str]
-) -> None:
+def test_a_command_that_gets_sigterm_leaves_nothing(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
     (project / "renders").mkdir()
     command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--json", "--", waits]
     watching = subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.PIPE, text=True)
     assert watching.stderr
-    handle = watching.stderr.readline().split()[-1]  # told with --json, too
+    handle = watching.stderr.readline().split()[-1]  # printed with --json as well
     watching.terminate()
     watching.communicate(timeout=30)
     assert watching.returncode == ExitCode.INTERRUPTED
@@ -128,7 +128,7 @@ def test_a_command_that_is_told_to_end_leaves_nothing(
     assert list((project / "renders").iterdir()) == []
 
 
-def test_nobody_who_reads_is_no_error(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
+def test_a_closed_pipe_is_not_an_error(waits: Path, project: Path, run: Run, env: dict[str, str]) -> None:
     command: list[str | Path] = [BIN / "renderer", "submit", "waits.py", "--", waits]
     read, write = os.pipe()
     submit = subprocess.Popen(command, cwd=project, env=env, stderr=write, stdout=subprocess.DEVNULL)
@@ -144,7 +144,7 @@ def test_nobody_who_reads_is_no_error(waits: Path, project: Path, run: Run, env:
     assert (done.returncode, done.stdout, done.stderr) == (0, "line 0\n", "")
 
 
-def test_a_job_that_begins_is_no_lost_one(project: Path, env: dict[str, str], run: Run) -> None:
+def test_a_job_that_starts_is_not_lost(project: Path, env: dict[str, str], run: Run) -> None:
     (project / "quick.py").write_text(QUICK)
     command: list[str | Path] = [BIN / "renderer", "submit", "quick.py"]
     submits = [subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.DEVNULL) for _ in range(6)]
@@ -177,7 +177,7 @@ def stop_supervisor(home: Path, handle: str) -> None:
 
 
 def restart_machine(home: Path, handle: str) -> None:
-    """Leave the job as a restart leaves it: nothing runs, and the boot is another one."""
+    """Leave the job as after a restart of the machine: nothing runs, and the boot id is another one."""
     end_supervisor(home, handle)
     record = folder(home, handle) / "job.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "boot": "an earlier one"}))
@@ -206,7 +206,7 @@ def test_a_job_whose_processes_are_gone_has_failed(
     assert run("wait", handle).returncode == ExitCode.LOST
 
 
-def test_units_that_did_not_run_say_so_whatever_another_one_failed_for(project: Path, run: Run, home: Path) -> None:
+def test_each_unit_has_its_own_reason_when_the_worker_is_lost(project: Path, run: Run, home: Path) -> None:
     scene = "class {}(Scene):\n    def construct(self):\n        {}\n"
     names = [f"Waits{number}" for number in range(count_usable_cores() + 2)]  # more than run side by side
     scenes = [scene.format("Bad", "raise ValueError('no')"), *(scene.format(name, "time.sleep(600)") for name in names)]
@@ -222,7 +222,7 @@ def test_units_that_did_not_run_say_so_whatever_another_one_failed_for(project: 
     assert (last["message"], last["exit_code"]) == ("it did not run: the worker was ended by SIGKILL", ExitCode.LOST)
 
 
-def test_a_lost_worker_is_started_again_when_retries_are_left(waits: Path, run: Run, home: Path) -> None:
+def test_a_lost_worker_is_restarted_while_retries_are_left(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--retries", "1", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     first = worker(home, handle)
@@ -246,7 +246,7 @@ if not tried.exists():
 """
 
 
-def test_a_second_try_brings_its_own_files_and_both_logs(project: Path, run: Run) -> None:
+def test_a_second_attempt_has_its_own_files_and_both_logs(project: Path, run: Run) -> None:
     (project / "twice.py").write_text(TWICE)
     done = run("submit", "twice.py", "--retries", "1", "--json", "--", str(project / "tried"))
     assert done.returncode == 0, done.stderr
@@ -284,7 +284,7 @@ def test_the_same_thing_twice_at_once_gives_two_jobs(project: Path, env: dict[st
     assert len({job["handle"] for job in output(run("list", "--json"))}) == 2
 
 
-def test_a_script_with_dependencies_gets_them(project: Path, run: Run) -> None:
+def test_the_dependencies_of_a_script_are_installed(project: Path, run: Run) -> None:
     (project / "needs.py").write_text(
         "# /// script\n# requires-python = '>=3.11'\n# dependencies = ['iniconfig==2.1.0']\n# ///\n"
         "import iniconfig, sys\nprint('got', iniconfig.__name__, *sys.argv[1:])\n"
@@ -301,7 +301,7 @@ def test_old_jobs_are_removed_at_the_next_submit(project: Path, run: Run) -> Non
     assert len(output(run("list", "--json"))) == 1
 
 
-def test_a_script_whose_dependencies_cannot_be_had_says_so(project: Path, run: Run) -> None:
+def test_dependencies_that_cannot_be_installed_are_reported(project: Path, run: Run) -> None:
     (project / "needs.py").write_text("# /// script\n# dependencies = ['iniconfig==0.0.0.1']\n# ///\nprint(1)\n")
     done = run("submit", "needs.py")
     assert done.returncode == ExitCode.USER_CODE
@@ -316,7 +316,7 @@ def test_a_process_that_hides_in_another_session_ends_with_its_job(project: Path
     assert not psutil.pid_exists(int(run("logs", handle).stdout))
 
 
-def test_a_submit_ends_what_was_lost_and_removes_what_never_was(waits: Path, run: Run, home: Path) -> None:
+def test_a_submit_ends_lost_jobs_and_removes_half_made_ones(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--env", "WORD=hunter2", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     end_supervisor(home, handle)
@@ -335,7 +335,7 @@ def test_a_submit_ends_what_was_lost_and_removes_what_never_was(waits: Path, run
     assert [path.exists() for path in (half, deleted, other)] == [False, False, True]
 
 
-def test_what_fails_for_one_job_is_done_for_the_others(waits: Path, run: Run, home: Path) -> None:
+def test_an_error_for_one_job_does_not_stop_the_others(waits: Path, run: Run, home: Path) -> None:
     one, other = (detached(run, "waits.py", "--", str(waits)) for _ in range(2))
     for verb, said in (("cancel", "cancelled"), ("delete", "deleted")):
         done = run(verb, one, "local://nope", "local://no", other)
@@ -358,7 +358,7 @@ def test_a_killed_supervisor_leaves_no_environment_behind(waits: Path, run: Run,
     assert not [path for path in files if b"hunter2" in path.read_bytes()]
 
 
-def test_an_output_whose_name_is_no_text_is_refused(project: Path, run: Run) -> None:
+def test_an_output_whose_name_is_not_utf8_is_refused(project: Path, run: Run) -> None:
     (project / "odd.py").write_text("import os\nopen(os.environb[b'RENDERER_OUTPUT_DIR'] + b'/\\xff.bin', 'w')\n")
     done = run("submit", "odd.py")
     assert done.returncode == ExitCode.OUTPUT
@@ -375,14 +375,14 @@ def test_a_job_can_be_deleted_the_moment_it_has_ended(project: Path, tmp_path: P
     assert not list((tmp_path / "jobs").iterdir())
 
 
-def test_settings_without_meaning_here_are_said(project: Path, run: Run) -> None:
+def test_settings_that_the_backend_ignores_are_noted(project: Path, run: Run) -> None:
     (project / "quick.py").write_text(QUICK)
     done = run("submit", "quick.py", "--gpu", "L4")
     assert done.returncode == 0
     assert "note: gpu: no effect on the local backend" in done.stderr
 
 
-def test_credentials_stay_here_and_are_named(project: Path, run: Run) -> None:
+def test_credentials_are_left_out_and_named(project: Path, run: Run) -> None:
     (project / "list.py").write_text("import os\nprint(sorted(os.listdir('.')))\n")
     for name in (".env", "key.pem", ".modal.toml", "kubeconfig"):
         (project / name).write_text("secret")

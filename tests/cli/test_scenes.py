@@ -1,4 +1,4 @@
-"""Scenes on this machine: what is said when TeX is not there, or does not understand."""
+"""Scenes on this machine: TeX errors, killed scenes, what a scene leaves for its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMULA = "from manim import *\nclass Formula(Scene):\n    def construct(self):\
         ("x", "/nowhere", "needs TeX, and the program 'latex' is not installed"),
     ],
 )
-def test_tex_that_fails_is_told_with_the_users_own_line(
+def test_a_tex_error_names_the_users_line(
     formula: str, path: str | None, message: str, project: Path, run: Run
 ) -> None:
     (project / "formula.py").write_text(FORMULA.replace("{}", formula, 1))
@@ -30,7 +30,7 @@ def test_tex_that_fails_is_told_with_the_users_own_line(
     assert "formula.py:4 in construct" in done.stderr
 
 
-def test_a_scene_that_is_killed_has_failed_and_its_sibling_comes_back(project: Path, run: Run) -> None:
+def test_a_killed_scene_fails_and_the_other_one_succeeds(project: Path, run: Run) -> None:
     (project / "two.py").write_text(
         "import os, signal\nfrom manim import *\n"
         "class Good(Scene):\n    def construct(self):\n        self.play(Create(Dot()), run_time=0.2)\n"
@@ -68,7 +68,7 @@ class Leaves(Scene):
 
 
 @pytest.mark.parametrize("look", ["pass", "self.camera.pixel_array.mean()"], ids=["parallel", "serial"])
-def test_what_a_scene_leaves_for_the_end_is_done(look: str, project: Path, run: Run) -> None:
+def test_what_a_scene_registered_for_the_end_runs(look: str, project: Path, run: Run) -> None:
     (project / "leaves.py").write_text(LEAVES.replace("{}", look))
     (project / "manim.cfg").write_text("[CLI]\nverbosity = WARNING\n")
     done = run("submit", "leaves.py", "--json", *SMALL, PYTHONUNBUFFERED="")

@@ -29,7 +29,7 @@ def script(project: Path) -> str:
 
 
 @pytest.mark.parametrize("how", ["--verbose", "RENDERER_LOG"])
-def test_what_happens_is_printed(how: str, script: str, project: Path, run: Run) -> None:
+def test_debug_prints_each_decision(how: str, script: str, project: Path, run: Run) -> None:
     flags, variables = (["--verbose"], {}) if how == "--verbose" else ([], {"RENDERER_LOG": "debug"})
     done = run("submit", script, "--json", *flags, **variables)
     assert output(done)["state"] == "succeeded"

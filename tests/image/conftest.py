@@ -9,7 +9,7 @@ from support.containers import IMAGE_TESTS, Podman
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The image of this checkout, built when its content is new."""
+    """Return the image of this checkout, built if its content is new."""
     done = subprocess.run([IMAGE_TESTS / "build-image"], stdout=subprocess.PIPE, text=True, check=True, timeout=1200)
     return done.stdout.strip()
 

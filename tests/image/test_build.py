@@ -1,4 +1,4 @@
-"""Building with buildah and podman: what is rebuilt, what is added, what is said when it fails."""
+"""Building with buildah and podman: what is rebuilt, what is added, how a failure is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILD = ("build", "--name", NAME, *WITHOUT_CUDA, "--engine", "buildah")
 
 @pytest.fixture
 def options(image: str) -> list[str]:
-    """Engine options; the image is there, so its layers are cached."""
+    """Return engine options; the image was built before, so its layers are cached."""
     assert image
     return ["--", *mounts()]
 
@@ -91,7 +91,7 @@ def test_podman_builds_the_same_image(image: str, options: list[str]) -> None:
     assert built["cuda"] is None
 
 
-def test_a_base_without_cuda_is_refused_before_anything_is_built_unless_it_is_wanted(options: list[str]) -> None:
+def test_a_base_without_cuda_is_refused_before_the_build_unless_cuda_is_none(options: list[str]) -> None:
     done = image_command("build", "--name", NAME, "--base", BASE, "--engine", "buildah", *options)
     assert done.returncode == 4
     *_, message, hint = done.stderr.strip().splitlines()
@@ -100,7 +100,7 @@ def test_a_base_without_cuda_is_refused_before_anything_is_built_unless_it_is_wa
     assert "apt-get" not in done.stderr
 
 
-def test_a_base_image_that_cannot_be_had_is_named(options: list[str]) -> None:
+def test_a_base_image_that_cannot_be_pulled_is_reported(options: list[str]) -> None:
     done = image_command(*BUILD[:3], "--base", "localhost/none:1", "--engine", "buildah", *options)
     assert done.returncode == 4
     assert "the base image cannot be pulled" in done.stderr
@@ -109,7 +109,7 @@ def test_a_base_image_that_cannot_be_had_is_named(options: list[str]) -> None:
 
 @pytest.fixture
 def small_store(tmp_path: Path, image: str) -> Iterator[dict[str, str]]:
-    """A store of images on a file system of 300 MiB that holds the base alone."""
+    """Yield the environment of an image store of 300 MiB that holds only the base image."""
     assert image
     disk, archive = tmp_path / "disk", tmp_path / "base.tar"
     disk.mkdir()
@@ -128,7 +128,7 @@ def small_store(tmp_path: Path, image: str) -> Iterator[dict[str, str]]:
         subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_no_space_is_said_in_words(small_store: dict[str, str], options: list[str]) -> None:
+def test_a_full_disk_is_the_reported_cause(small_store: dict[str, str], options: list[str]) -> None:
     done = image_command(*BUILD, *options, env=small_store)
     assert done.returncode == 4
     assert "there is no space left for the image" in done.stderr

@@ -42,7 +42,7 @@ def push(name: str) -> subprocess.CompletedProcess[str]:
     return image_command("push", "--name", name, "--engine", "buildah", "--", "--tls-verify=false")
 
 
-def test_an_image_arrives_under_its_name(registry: str, image: str) -> None:
+def test_an_image_is_pushed_under_its_name(registry: str, image: str) -> None:
     assert image  # so that its base is here, which is small
     name = f"{registry}/team/tiny:1"
     subprocess.run(["buildah", "tag", BASE, name], check=True)
@@ -54,14 +54,14 @@ def test_an_image_arrives_under_its_name(registry: str, image: str) -> None:
 
 
 @pytest.mark.containers
-def test_an_image_that_is_not_here_is_not_pushed(registry: str) -> None:
+def test_an_image_that_was_not_built_is_not_pushed(registry: str) -> None:
     done = push(f"{registry}/team/none:1")
     assert done.returncode == 4
     assert f"buildah has no image {registry}/team/none:1" in done.stderr
     assert "renderer image build" in done.stderr
 
 
-def test_a_registry_that_does_not_answer_is_told_with_its_last_lines(image: str) -> None:
+def test_a_registry_that_does_not_answer_is_reported_with_the_last_lines(image: str) -> None:
     assert image
     name = "127.0.0.1:1/team/tiny:1"
     subprocess.run(["buildah", "tag", BASE, name], check=True)

@@ -1,4 +1,4 @@
-"""What is refused or decided before an engine runs; what is read from an engine's output."""
+"""What is checked before an engine runs, and what is read from an engine's output."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_installed_wheel_builds_the_image_of_the_checkout(tmp_path: Path) -> 
         (["--engine", "dokcer"], "no container engine 'dokcer'"),
     ],
 )
-def test_what_cannot_be_built_is_refused_at_once(options: list[str], message: str) -> None:
+def test_an_impossible_image_is_refused_before_the_build(options: list[str], message: str) -> None:
     done = image_command("build", *options)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
@@ -102,7 +102,7 @@ def test_requirements_are_joined_without_comments(tmp_path: Path) -> None:
         ImageSpec(extra=("-r other.txt",))
 
 
-def test_our_dockerfile_obeys_modals_builder() -> None:
+def test_renderers_dockerfile_obeys_modals_builder() -> None:
     done = image_command("lint")
     assert (done.returncode, done.stdout) == (0, "")
     assert lint((data_dir("docker") / "Dockerfile").read_text()) == []
@@ -152,7 +152,7 @@ def test_steps_are_timed_from_buildahs_output() -> None:
     assert list(log.tail) == ["E: broken"]
 
 
-def test_steps_that_overlap_are_timed_from_buildkits_output_as_written_down_not_run() -> None:
+def test_overlapping_steps_are_timed_from_recorded_buildkit_output() -> None:
     seconds = iter([0.0, 1.0, 3.0, 6.0, 7.0, 8.0])
     log = BuildLog(now=lambda: next(seconds))
     lines = [

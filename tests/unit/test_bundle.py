@@ -1,4 +1,4 @@
-"""What goes along with a job, and what never does."""
+"""Which files a bundle includes, and which it never does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
             unpack(data, digest, tmp_path / "out")
 
 
-def test_ignore_files_hold_as_in_git(tmp_path: Path) -> None:
+def test_ignore_files_work_as_in_git(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     make(tmp_path, {".gitignore": "*.log\n/top-only\nbuild/\n"})
     root = tmp_path / "project"
@@ -79,12 +79,12 @@ def test_ignore_files_hold_as_in_git(tmp_path: Path) -> None:
     assert set(files) - ignore_files == {"main.py", "keep.log", "top-only", "assets/big.mov"}
 
 
-def test_a_file_that_git_ignores_goes_along_when_rendererignore_says_so(tmp_path: Path) -> None:
+def test_rendererignore_can_include_a_file_that_git_ignores(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x", "clip.mov": "", ".gitignore": "*.mov\n", ".rendererignore": "!clip.mov\n"})
     assert "clip.mov" in pack(tmp_path, main=main, limit=LIMIT).files
 
 
-def test_the_file_itself_goes_along_even_when_ignored(tmp_path: Path) -> None:
+def test_the_file_itself_is_included_even_if_ignored(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x", ".gitignore": "main.py\n"})
     assert "main.py" in pack(tmp_path, main=main, limit=LIMIT).files
 
@@ -108,12 +108,12 @@ def test_only_names_below_the_folder_count(tmp_path: Path) -> None:
     assert set(packed.files) == {"main.py", "data.txt"}
 
 
-def test_a_line_that_git_passes_over_is_passed_over(tmp_path: Path) -> None:
+def test_a_line_that_git_skips_is_skipped(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x", "a.log": "", ".gitignore": "!\n[z-a]\nfoo\\\n*.log\n"})
     assert set(pack(tmp_path, main=main, limit=LIMIT).files) == {"main.py", ".gitignore"}
 
 
-def test_leftovers_and_credentials_never_go_along(tmp_path: Path) -> None:
+def test_leftovers_and_credentials_are_never_included(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x", ".env.example": "", "id_rsa.pub": "", **dict.fromkeys(NEVER + SECRET, "s")})
     packed = pack(tmp_path, main=main, limit=LIMIT)
     assert set(packed.files) == {"main.py", ".env.example", "id_rsa.pub"}

@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said of wrong ones."""
+"""Where settings come from, and how wrong ones are reported."""
 
 from __future__ import annotations
 

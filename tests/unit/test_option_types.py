@@ -93,7 +93,7 @@ def test_every_list_is_written_alike(key: str, value: Any, tmp_path: Path) -> No
         ("k8s.image_pull_policy", "always", "it can be Always, IfNotPresent or Never"),
     ],
 )
-def test_what_is_wrong_is_said_with_how_it_is_written(key: str, value: str, message: str, tmp_path: Path) -> None:
+def test_an_error_says_how_the_value_is_written(key: str, value: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load(key, value, tmp_path)
     assert str(caught.value).startswith(f"{key} cannot be ")
