@@ -18,7 +18,7 @@ setup:  ## Install what is missing: Debian packages (with sudo), uv and the lock
 demo: setup  ## Render an example on this machine, into renders/
 	$(BIN)/renderer submit examples/hello.py --quality m --output renders
 
-check: setup  ## Check formatting, lint, types, layers and the unit tests; under a minute
+check: setup  ## Check formatting, lint, types, import contracts and unit tests, in less than a minute
 	@scripts/check
 
 lint: setup  ## As check, without the tests
@@ -50,9 +50,10 @@ bench: setup  ## Compare with plain Manim on this machine: start-up, and four sc
 	$(BIN)/python benchmarks/startup.py --runs $(or $(RUNS),1)
 	$(BIN)/python benchmarks/engine.py --runs $(or $(RUNS),1) --quality m
 
-golden: setup  ## Write the golden files again, to look at them with git diff
+golden: setup  ## Write the golden files and the generated tables of the documents again, to look at them with git diff
 	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py tests/backends/modal/test_request.py
-	@git diff --stat -- '*/golden/*'
+	$(BIN)/python tests/support/docs/tables.py
+	@git diff --stat -- '*/golden/*' '*.md'
 
 dist: setup  ## Build the wheel and the sdist of the last commit into dist/, the same bytes on every machine
 	@scripts/dist
