@@ -120,6 +120,13 @@ def test_the_python_page_has_every_public_name() -> None:
             assert f"`{name}(" in page, f"python.md lacks Job.{name}"
 
 
+def test_pictures_are_small() -> None:
+    pictures = [path for path in (ROOT / "docs" / "images").iterdir() if path.suffix != ".py" and path.is_file()]
+    assert pictures
+    for path in pictures:
+        assert path.stat().st_size < 600_000, path.name
+
+
 def test_the_glossary_is_in_order() -> None:
     rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "reference" / "glossary.md").read_text("utf-8"), re.MULTILINE)
     words = rows[1:]
