@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -109,16 +109,25 @@ class OptionInfo:
     ``repeated`` says that the flag may be given several times. ``choices`` are suggestions of shell completion.
     """
 
-    group: str = "Other"
-    flags: tuple[str, ...] = ()
-    value: str = "TEXT"
-    repeated: bool = False
-    choices: tuple[str, ...] = ()
+    group: str
+    flags: tuple[str, ...]
+    value: str
+    repeated: bool
+    choices: tuple[str, ...]
 
 
-def option(default: Any, description: str, info: OptionInfo, **limits: Any) -> Any:
-    """Return the pydantic field of a setting. ``limits`` are pydantic's, such as ``ge`` and ``le``."""
-    return Field(default, description=description, json_schema_extra=asdict(info), **limits)
+def option(
+    default: object,
+    description: str,
+    *flags: str,
+    group: str = "Other",
+    value: str = "TEXT",
+    repeated: bool = False,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Return the pydantic field of a setting; the arguments after the description are those of OptionInfo."""
+    info = OptionInfo(group=group, flags=flags, value=value, repeated=repeated, choices=tuple(choices))
+    return Field(default, description=description, json_schema_extra=asdict(info))
 
 
 def option_info(field: FieldInfo) -> OptionInfo | None:

@@ -32,7 +32,7 @@ def main() -> None:
         (folder / "quick.py").write_text(SCENE)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        print(f"{'what':<52} {'peer s':>8} {'ours s':>8} {'more s':>8} {'at most':>8}")
+        print(f"{'what':<52} {'peer s':>10} {'renderer s':>10} {'added s':>10} {'limit s':>10}")
         _pair(
             "renderer --help against python -c pass",
             ["python", "-c", "pass"],
@@ -47,18 +47,18 @@ def main() -> None:
         _pair("renderer submit against manim render", plain, ours, folder, runs, 0.5)
         main_file = _thousand_files(folder / "many")
         seconds = [_seconds(lambda: pack(main_file.parent, main=main_file, limit=1 << 30)) for _ in range(5 * runs)]
-        print(f"{'bundle of 1,000 small files':<52} {'':>8} {statistics.median(seconds):8.3f} {'':>8} {0.3:8.3f}")
+        print(f"{'bundle of 1,000 small files':<52} {'':>10} {statistics.median(seconds):10.3f} {'':>10} {0.3:10.3f}")
 
 
-def _pair(what: str, peer: list[str], ours: list[str], folder: Path, runs: int, bound: float) -> None:
+def _pair(what: str, peer: list[str], ours: list[str], folder: Path, runs: int, limit: float) -> None:
     found = []
     for run in range(runs + 1):
         pair = [_seconds(lambda command=command: _run(command, folder)) for command in (peer, ours)]
-        if run:  # the first pair warms caches
+        if run:  # the first pair fills the caches
             found.append(pair)
     theirs, mine = (statistics.median(column) for column in zip(*found, strict=True))
-    more = statistics.median(b - a for a, b in found)
-    print(f"{what:<52} {theirs:8.3f} {mine:8.3f} {more:8.3f} {bound:8.3f}")
+    added = statistics.median(b - a for a, b in found)
+    print(f"{what:<52} {theirs:10.3f} {mine:10.3f} {added:10.3f} {limit:10.3f}")
 
 
 def _run(command: list[str], folder: Path) -> None:

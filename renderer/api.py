@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, get_backend
 from backends.errors import TransientError
@@ -106,7 +106,7 @@ def submit(
     *scenes: str,
     all_scenes: bool = False,
     arguments: tuple[str, ...] = (),
-    kind: Literal["auto", "manim", "script"] = "auto",
+    kind: spec.KindChoice = "auto",
     root: str | Path | None = None,
     name: str | None = None,
     **settings: Any,

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,14 +36,14 @@ class Setting:
     """A setting in force: its dotted ``key``, and ``origin``, the source that decided its value."""
 
     key: str
-    value: Any
+    value: object
     origin: str
     description: str
 
 
 @dataclass(frozen=True)
 class _Given:
-    value: Any
+    value: object
     origin: str
 
 
@@ -78,13 +77,14 @@ def load(
     given |= {key: _Given(value, source) for key, value in flags.items() if value is not None}
     for key, item in given.items():
         _check_known(key, item.origin)
-    nested: dict[str, Any] = {}
+    nested: dict[str, object] = {}
+    tables: dict[str, dict[str, object]] = {}
     for key, item in given.items():
         _log.debug("setting %s comes from %s", key, item.origin)
         table, _, name = key.rpartition(".")
-        (nested.setdefault(table, {}) if table else nested)[name] = item.value
+        (tables.setdefault(table, {}) if table else nested)[name] = item.value
     try:
-        settings = Settings.model_validate(nested)
+        settings = Settings.model_validate(nested | tables)
     except ValidationError as error:
         raise _translate_error(error, given) from error
     return Config(settings, {key: item.origin for key, item in given.items()})
@@ -120,7 +120,7 @@ def _from_file(folder: Path) -> Iterator[tuple[str, _Given]]:
                 return
 
 
-def _read_table(path: Path) -> dict[str, Any] | None:
+def _read_table(path: Path) -> dict[str, object] | None:
     """Return renderer's table of a configuration file, None where there is none."""
     try:
         data = path.read_bytes()
@@ -143,7 +143,7 @@ def _read_table(path: Path) -> dict[str, Any] | None:
     raise SpecError(f"[tool.renderer] in {path} is not a table")
 
 
-def _flatten(table: dict[str, Any], path: Path) -> Iterator[tuple[str, _Given]]:
+def _flatten(table: dict[str, object], path: Path) -> Iterator[tuple[str, _Given]]:
     """Yield the table's settings by dotted key."""
     tables = {key.partition(".")[0] for key in _keys() if "." in key}
     for key, value in table.items():
@@ -153,7 +153,7 @@ def _flatten(table: dict[str, Any], path: Path) -> Iterator[tuple[str, _Given]]:
             yield name, _Given(_resolve_path(path, name, item), str(path))
 
 
-def _resolve_path(file: Path, key: str, value: Any) -> Any:
+def _resolve_path(file: Path, key: str, value: object) -> object:
     """Return the value; a relative path in a configuration file counts from that file's folder."""
     model, name = _keys().get(key, (None, ""))
     if model and "Path" in str(model.model_fields[name].annotation) and isinstance(value, str):
@@ -184,5 +184,10 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
         return SpecError(message)
     item = given[key]
     # the values of environment variables may be secrets: only their names are shown
-    value = [str(text).partition("=")[0] for text in item.value] if key == "env" else item.value
+    value = _names(item.value) if key == "env" else item.value
     return SpecError(f"{key} cannot be {value!r} ({item.origin}): {message}")
+
+
+def _names(pairs: object) -> list[str]:
+    items = pairs if isinstance(pairs, (list, tuple, dict)) else [pairs]
+    return [str(item).partition("=")[0] for item in items]

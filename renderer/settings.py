@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
-from backends.option_types import Duration, KeyValues, OptionInfo, Size, longest, option
+from backends.option_types import Duration, KeyValues, Size, longest, option
 from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
 from renderer.video import catalog
 
@@ -35,16 +36,9 @@ AttemptDuration = Annotated[Duration, longest(days=7)]
 _TABLE: Any = Field({}, validate_default=True)  # the tables then need no validators of their own, which start slowly
 
 
-def _job(default: Any, description: str, *flags: str, **info: Any) -> Any:
-    return option(default, description, OptionInfo(group="Job", flags=flags, **info))
-
-
-def _video(default: Any, description: str, *flags: str, **info: Any) -> Any:
-    return option(default, description, OptionInfo(group="Video", flags=flags, **info))
-
-
-def _resource(default: Any, description: str, **info: Any) -> Any:
-    return option(default, description, OptionInfo(group="Resources", **info))
+_job = partial(option, group="Job")
+_video = partial(option, group="Video")
+_resource = partial(option, group="Resources")
 
 
 class Settings(BaseModel):

@@ -22,6 +22,8 @@ from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.settings import Settings
 from renderer.video import catalog as encoders
 
+KindChoice = Literal["auto", "manim", "script"]  # auto: a file with scenes is a Manim job, any other a script
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,7 @@ class RenderSpec:
     scenes: tuple[str, ...] = ()
     every: bool = False
     arguments: tuple[str, ...] = ()
-    kind: Literal["auto", "manim", "script"] = "auto"
+    kind: KindChoice = "auto"
     root: Path | None = None
     name: str | None = None
     foreground: bool = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from backends.option_types import CommaWords, KeyValues, OptionInfo, Size, WholeDuration, longest, option
+from backends.option_types import CommaWords, KeyValues, Size, WholeDuration, longest, option
 
 _LABEL = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
 _NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
@@ -40,8 +41,7 @@ Labels = Annotated[KeyValues, AfterValidator(_check_labels)]
 JobDuration = Annotated[WholeDuration, longest(days=30)]
 
 
-def _option(default: Any, description: str, flag: str, value: str = "TEXT") -> Any:
-    return option(default, description, OptionInfo(group="Kubernetes", flags=(flag,), value=value))
+_option = partial(option, group="Kubernetes")
 
 
 class KubernetesOptions(BaseModel):
@@ -49,62 +49,67 @@ class KubernetesOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    context: str | None = _option(None, "kubeconfig context; default: the current one", "--context", "NAME")
-    namespace: Name | None = _option(None, "namespace; default: the context's", "--namespace", "NAME")
+    context: str | None = _option(None, "kubeconfig context; default: the current one", "--context", value="NAME")
+    namespace: Name | None = _option(None, "namespace; default: the context's", "--namespace", value="NAME")
     runtime_class: str = _option(
         "auto",
         "RuntimeClass of GPU jobs: a name, none, or auto (nvidia where that class exists)",
         "--runtime-class",
-        "NAME",
+        value="NAME",
     )
     parallelism: Annotated[int, Field(ge=1)] | None = _option(
-        None, "most units that run at the same time; default: all", "--parallelism", "N"
+        None, "most units that run at the same time; default: all", "--parallelism", value="N"
     )
     deadline: JobDuration | None = _option(
-        None, "time limit for the whole job, with the wait for a GPU: 30m, 2h; default: none", "--deadline", "TIME"
+        None,
+        "time limit for the whole job, with the wait for a GPU: 30m, 2h; default: none",
+        "--deadline",
+        value="TIME",
     )
-    ttl: JobDuration = _option(86400, "delete a finished Job after this time: 1h, 7d", "--ttl", "TIME")
+    ttl: JobDuration = _option(86400, "delete a finished Job after this time: 1h, 7d", "--ttl", value="TIME")
     collect_timeout: JobDuration = _option(
         120,
         "without --store: how long a finished unit waits until its outputs are downloaded: 2m, 1h",
         "--collect-timeout",
-        "TIME",
+        value="TIME",
     )
-    ephemeral_storage: Size = _option(10240, "scratch disk of each unit: 512Mi, 20Gi", "--ephemeral-storage", "SIZE")
-    shm: Size = _option(1024, "size of /dev/shm; it counts towards --memory: 512Mi, 2Gi", "--shm", "SIZE")
+    ephemeral_storage: Size = _option(
+        10240, "scratch disk of each unit: 512Mi, 20Gi", "--ephemeral-storage", value="SIZE"
+    )
+    shm: Size = _option(1024, "size of /dev/shm; it counts towards --memory: 512Mi, 2Gi", "--shm", value="SIZE")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = _option(
         None, "when nodes pull the image; default: Kubernetes decides by the image's tag", "--image-pull-policy"
     )
     image_pull_secrets: Names = _option(
-        (), "Secrets with the credentials for a private registry", "--image-pull-secret", "NAME,…"
+        (), "Secrets with the credentials for a private registry", "--image-pull-secret", value="NAME,…"
     )
     secret_env: Names = _option(
-        (), "Secrets whose keys become environment variables of your code", "--secret-env", "NAME,…"
+        (), "Secrets whose keys become environment variables of your code", "--secret-env", value="NAME,…"
     )
     secret_files: KeyValues = _option(
-        {}, "Secret to mount as files: SECRET=/absolute/folder; may be repeated", "--secret-file", "SECRET=FOLDER"
+        {}, "Secret to mount as files: SECRET=/absolute/folder; may be repeated", "--secret-file", value="SECRET=FOLDER"
     )
     store_secret: Name | None = _option(
         None,
         "Secret with the store's credentials (AWS_ACCESS_KEY_ID, …); your code cannot read it",
         "--store-secret",
-        "NAME",
+        value="NAME",
     )
     service_account: Name | None = _option(
         None,
         "ServiceAccount of the pods, for a cloud identity; the pods get no Kubernetes token",
         "--service-account",
-        "NAME",
+        value="NAME",
     )
     node_selector: Labels = _option(
-        {}, "label that the node must have: KEY=VALUE; may be repeated", "--node-selector", "KEY=VALUE"
+        {}, "label that the node must have: KEY=VALUE; may be repeated", "--node-selector", value="KEY=VALUE"
     )
-    priority_class: Name | None = _option(None, "PriorityClass of the pods", "--priority-class", "NAME")
-    queue: Name | None = _option(None, "Kueue LocalQueue that admits the job", "--queue", "NAME")
-    labels: Labels = _option({}, "label to add: KEY=VALUE; may be repeated", "--label", "KEY=VALUE")
+    priority_class: Name | None = _option(None, "PriorityClass of the pods", "--priority-class", value="NAME")
+    queue: Name | None = _option(None, "Kueue LocalQueue that admits the job", "--queue", value="NAME")
+    labels: Labels = _option({}, "label to add: KEY=VALUE; may be repeated", "--label", value="KEY=VALUE")
     annotations: KeyValues = _option(
-        {}, "annotation to add to the pods: KEY=VALUE; may be repeated", "--annotation", "KEY=VALUE"
+        {}, "annotation to add to the pods: KEY=VALUE; may be repeated", "--annotation", value="KEY=VALUE"
     )
     patch: Path | None = _option(
-        None, "YAML file to merge into the Job, for fields without an option", "--patch", "FILE"
+        None, "YAML file to merge into the Job, for fields without an option", "--patch", value="FILE"
     )

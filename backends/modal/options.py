@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from backends.image.requirements import is_package
-from backends.option_types import CommaWords, OptionInfo, option
+from backends.option_types import CommaWords, option
 
 
 def _split_packages(value: object) -> object:
@@ -24,9 +25,7 @@ def _check_package(text: str) -> str:
 Packages = Annotated[tuple[Annotated[str, AfterValidator(_check_package)], ...], BeforeValidator(_split_packages)]
 
 
-def _option(default: Any, description: str, *flags: str, value: str = "TEXT", **limits: Any) -> Any:
-    info = OptionInfo(group="Modal", flags=flags, value=value, repeated="--with" in flags)
-    return option(default, description, info, **limits)
+_option = partial(option, group="Modal")
 
 
 class ModalOptions(BaseModel):
@@ -42,10 +41,12 @@ class ModalOptions(BaseModel):
     cloud: str | None = _option(
         None, "cloud where the job runs: aws, gcp or oci; default: any", "--modal-cloud", value="NAME"
     )
-    max_containers: int | None = _option(
-        None, "most units that run at the same time", "--modal-max-containers", value="N", ge=1, le=1000
+    max_containers: Annotated[int, Field(ge=1, le=1000)] | None = _option(
+        None, "most units that run at the same time", "--modal-max-containers", value="N"
     )
-    packages: Packages = _option((), "Python package to add to the image; may be repeated", "--with", value="PACKAGE")
+    packages: Packages = _option(
+        (), "Python package to add to the image; may be repeated", "--with", value="PACKAGE", repeated=True
+    )
     requirements: Path | None = _option(
         None, "file that lists Python packages to add to the image", "--requirements", value="FILE"
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import typer.main
@@ -14,7 +13,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from backends.errors import SpecError
 from renderer.cli import COMMANDS, FOLDERS, overview
-from renderer.cli.signature import add_parameters
+from renderer.cli.signature import Command, add_parameters
+
+if TYPE_CHECKING:
+    from typer import _click as click
 
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Print what happens, on stderr; submit: in the job's log, too.")
@@ -29,21 +31,23 @@ class LazyCommand(TyperCommand):
         super().__init__(name, short_help=summary)
         self._module = module
 
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
+    ) -> click.Context:
         """Return the context of the imported command; its ``obj`` is the number of arguments after ``--``."""
         after = len(args) - args.index("--") - 1 if "--" in args else 0
-        context = self._load().make_context(info_name, args, *rest, **extra)
+        context = self._load().make_context(info_name, args, parent, **extra)
         context.obj = after
         return context
 
-    def _load(self) -> Any:
+    def _load(self) -> click.Command:
         command = importlib.import_module(self._module).command
         app = typer.Typer(add_completion=False)
         app.command(self.name, help=_help(command))(add_parameters(command, _common_options))
         return typer.main.get_command(app)
 
 
-def _help(command: Callable[..., Any]) -> str:
+def _help(command: Command) -> str:
     """Return the docstring for Rich: a line for each paragraph, and a ``[`` that is not markup."""
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("[", "\\[")
@@ -52,7 +56,9 @@ def _help(command: Callable[..., Any]) -> str:
 class CommandGroup(TyperGroup):
     """`renderer` itself."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name. Raises SpecError for an unknown one."""
         if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], self.commands, 1)
@@ -60,7 +66,7 @@ class CommandGroup(TyperGroup):
             raise SpecError(f"there is no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the width of the terminal changes nothing
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the width of the terminal changes nothing
         """Print the same as the quick `renderer --help`."""
         formatter.write(overview() + "\n")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from backends import BACKENDS
 from backends.errors import RendererError
 from renderer.cli.signature import Command, add_parameters
-from renderer.spec import RenderSpec
+from renderer.spec import KindChoice, RenderSpec
 
 
 def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:
@@ -69,7 +69,7 @@ def _read_render(
     ] = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="Render every scene of the file.")] = False,
     kind: Annotated[
-        Literal["auto", "manim", "script"],
+        KindChoice,
         typer.Option(help="auto: a file with scenes is a Manim job, any other a script."),
     ] = "auto",
     root: Annotated[

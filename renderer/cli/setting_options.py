@@ -50,7 +50,7 @@ def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Paramet
     flags = info.flags or ("--" + name.replace("_", "-"),)
     choices = _literals(field.annotation) or info.choices
     kind: Any = str | None
-    default: Any = None
+    default: list[str] | None = None
     metavar: str | None = "|".join(_literals(field.annotation)) or info.value
     if field.annotation is bool:
         kind, metavar = bool | None, None
@@ -79,7 +79,7 @@ def _help(field: FieldInfo, info: OptionInfo) -> str:
     return f"{text}; default: {write(default)}."
 
 
-def _literals(annotation: Any) -> tuple[str, ...]:
+def _literals(annotation: object) -> tuple[str, ...]:
     """Return the choices of a Literal, also inside a union."""
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Literal:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
 
-Command = Callable[..., Any]
+Command = Callable[..., object]
 
 
 def add_parameters(
@@ -29,7 +28,7 @@ def add_parameters(
     rest = [parameter for parameter in own.parameters.values() if parameter.name != argument]
 
     @functools.wraps(command)
-    def call(**values: Any) -> Any:
+    def call(**values: object) -> object:
         result = read(**{parameter.name: values.pop(parameter.name) for parameter in added})
         return command(**values, **({argument: result} if argument else {}))
 
