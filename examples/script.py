@@ -1,4 +1,4 @@
-"""Any Python program can be a job: what it writes to RENDERER_OUTPUT_DIR comes back, what it prints is the log."""
+"""Any Python program can be a job. What it writes to RENDERER_OUTPUT_DIR are its outputs, what it prints is its log."""
 
 import argparse
 import os

@@ -120,6 +120,12 @@ def test_the_python_page_has_every_public_name() -> None:
             assert f"`{name}(" in page, f"python.md lacks Job.{name}"
 
 
+def test_the_page_of_templates_has_every_template() -> None:
+    page = (ROOT / "k8s" / "README.md").read_text("utf-8")
+    for template in (ROOT / "k8s").glob("*.j2"):
+        assert f"| `{template.name}` |" in page
+
+
 def test_pictures_are_small() -> None:
     pictures = [path for path in (ROOT / "docs" / "images").iterdir() if path.suffix != ".py" and path.is_file()]
     assert pictures

@@ -18,10 +18,12 @@ from backends.gpus.catalog import GPUS
 from backends.modal.observe import prices
 from backends.option_types import format_duration, format_size, option_info
 from renderer import cli, config
+from renderer.cli.commands import command_group
 from renderer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 FORMATS: Mapping[str, Callable[[Any], str]] = {"time": format_duration, "size": format_size}
+WITH_SETTINGS = {"submit", "manifest", "config"}
 KINDS = (
     (r"\bdict\b", "KEY=VALUE"),
     (r"\btuple\b", "list"),
@@ -39,7 +41,7 @@ TO_DO: Mapping[ExitCode, str] = {
     ExitCode.BACKEND: "`renderer doctor --backend …` shows what is missing.",
     ExitCode.TRANSIENT: "Try again later.",
     ExitCode.OUTPUT: "Free disk space or choose another `--output`, then `renderer fetch` again.",
-    ExitCode.USER_CODE: "Mend your code: `renderer status` shows the line, `renderer logs` the rest.",
+    ExitCode.USER_CODE: "Fix your code: `renderer status` shows the line, `renderer logs` the rest.",
     ExitCode.ENCODER: "`renderer doctor` shows which encoders work; `--encoder auto` always finds one.",
     ExitCode.OUT_OF_MEMORY: "Give the job more `--memory`, or lower the resolution.",
     ExitCode.INPUT: "Submit again, with the same version of renderer on both sides.",
@@ -73,6 +75,32 @@ def commands() -> str:
         rows.append(f"| **{group}** | |")
         rows += [f"| `renderer {verb}` | {text} |" for verb, text in verbs.items()]
     return "\n".join(rows)
+
+
+def command_options() -> str:
+    """Return a heading and a table for each command: its arguments and its own options."""
+    common = {"--json", "--verbose", "--debug"}
+    settings_flags = {_flag(key, info).strip("`") for key, info in _fields().items()}
+    parts = []
+    lazy: Mapping[str, Any] = command_group().commands
+    for name, command in lazy.items():
+        params = command._load().params
+        shown = [each for each in params if not common & set(each.opts)]
+        if has_settings := name in WITH_SETTINGS:
+            shown = [each for each in shown if not settings_flags & set(each.opts)]
+        arguments = [each.metavar for each in shown if each.param_type_name == "argument"]
+        rows = [_option_row(each) for each in shown]
+        table = ["| | |", "|---|---|", *rows] if rows else ["It has no options of its own."]
+        more = ["", "All [settings](settings.md) that have a flag are options, too."] if has_settings else []
+        parts.append("\n".join([f"### `{' '.join(['renderer', name, *arguments])}`", "", *table, *more]))
+    return "\n\n".join(parts)
+
+
+def _option_row(each: Any) -> str:
+    names = each.metavar if each.param_type_name == "argument" else "`, `".join([*each.opts, *each.secondary_opts])
+    names = names.replace("|", "\\|")  # a bar would begin the next column
+    value = f" {each.metavar}" if each.param_type_name == "option" and each.metavar else ""
+    return f"| `{names}{value}` | {each.help} |"
 
 
 def gpus() -> str:
@@ -111,6 +139,7 @@ TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/reference/settings.md", settings),
     "exit-codes": ("docs/reference/exit-codes.md", exit_codes),
     "commands": ("docs/reference/cli.md", commands),
+    "options": ("docs/reference/cli.md", command_options),
     "gpus": ("docs/reference/gpus-and-encoders.md", gpus),
     "make-targets": ("CONTRIBUTING.md", make_targets),
     "modal-cost": ("docs/how-to/modal.md", modal_cost),
