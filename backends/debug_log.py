@@ -33,13 +33,21 @@ def configure(level: LogLevel | None) -> None:
     """Print the log lines of renderer from ``level`` on to stderr; None leaves logging as it is."""
     if level is None:
         return
-    handler = logging.StreamHandler()
+    handler = _LineHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(name)s: %(message)s", "%H:%M:%S"))
     for name in _ROOTS:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level.upper())
         logger.propagate = False
+
+
+class _LineHandler(logging.StreamHandler):  # type: ignore[type-arg]  # a class of Python 3.11 takes no type
+    """Writes to stderr from this module: what other modules write there while a scene runs counts as the scene's."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream.write(self.format(record) + "\n")
+        self.flush()
 
 
 def active_level() -> LogLevel | None:

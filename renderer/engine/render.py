@@ -44,8 +44,8 @@ class _Attempt:
 
     limit: int
     why_serial: str | None = None
-    rendered: Mapping[int, RenderedPlay] | None = None
-    printed: Mapping[str, str] = field(default_factory=dict)
+    rendered: Mapping[int, RenderedPlay] | None = field(default=None, repr=False)
+    printed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _ShortOfMemoryError(Exception):

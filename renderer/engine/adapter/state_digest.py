@@ -1,7 +1,4 @@
-"""A digest of everything that the next frames depend on, to verify that two processes went the same way.
-
-Where two digests differ, and debug logging is on, the log names the first mobject that differs.
-"""
+"""Digests everything that the next frames depend on, to verify that two processes went the same way."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ import logging
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain, zip_longest
+from itertools import chain
 from types import FunctionType
 
 import numpy as np
@@ -19,6 +15,7 @@ from manim import ManimColor
 from manim import Mobject as ManimMobject
 
 from renderer.engine.adapter.play_key import iterate_family
+from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.manim_types import Mobject, Scene
 
 _SCALARS = (int, float, str, complex, bytes, np.generic)
@@ -27,14 +24,6 @@ _LEFT_OUT = {"original_id"}  # an address
 _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SceneState:
-    """The digest of a scene's state; ``parts`` are labels and digests of its parts, only while debug logging is on."""
-
-    digest: str
-    parts: tuple[tuple[str, str], ...] = ()
 
 
 def digest_state(scene: Scene) -> SceneState:
@@ -46,16 +35,6 @@ def digest_state(scene: Scene) -> SceneState:
         if is_debug:
             parts.append((label, blake2b(content, digest_size=8).hexdigest()))
     return SceneState(hasher.hexdigest(), tuple(parts))
-
-
-def describe_difference(expected: SceneState, reached: SceneState) -> str:
-    """Return a sentence that names the first part, most often a mobject, in which two states differ."""
-    for one, other in zip_longest(expected.parts, reached.parts, fillvalue=("nothing", "")):
-        if one[0] != other[0]:
-            return f"the stepped scene has {one[0]} where the drawn scene has {other[0]}"
-        if one != other:
-            return f"the first difference between the stepped and the drawn scene is in {one[0]}"
-    return "the states differ; debug logging was not on when they were read, so the part is not known"
 
 
 def _read_parts(scene: Scene) -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ import time
 from typing import NoReturn
 
 from renderer.engine.adapter.frame_hashes import hash_frame
+from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import CacheEntry, digest_static_image
 from renderer.engine.manim_types import Scene
@@ -126,13 +127,13 @@ class ChunkRenderer(ForkedDelegate):
         if self.draws:
             self._close_file()
             draw_s = time.perf_counter() - self._started - self._encode_s
-            self._report_done(0, state.digest, state.parts, draw_s)
+            self._report_done(0, state, draw_s)
         elif self._found or (self._entry and self._entry.restore()):
-            self._report_done(self._unreported, state.digest, state.parts, 0.0)
+            self._report_done(self._unreported, state, 0.0)
         os._exit(0)
 
-    def _report_done(self, cached: int, digest: str, parts: tuple[tuple[str, str], ...], draw_s: float) -> None:
-        self._send(ChunkDone(self._unreported, cached, digest, [list(part) for part in parts], draw_s, self._encode_s))
+    def _report_done(self, cached: int, state: SceneState, draw_s: float) -> None:
+        self._send(ChunkDone(self._unreported, cached, state, draw_s, self._encode_s))
 
     def _close_file(self) -> None:
         assert self._encoder is not None  # noqa: S101  # a play has a frame

@@ -1,86 +1,91 @@
-"""What a scene's forked processes report to the process that stepped it: one JSON object a line, on a pipe.
+"""What a scene's forked processes report to the process that stepped it: lines on a pipe.
 
-Each line is ``{"type": NAME, …}`` with the fields of the class of that name. Only ``encode`` and ``decode`` know this.
+A line is the name of a class below, a space, and the fields of the class as a JSON object. Only ``encode`` and
+``decode`` know this.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal, get_args
 
-from renderer.engine.adapter.state_digest import SceneState
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from renderer.engine.adapter.scene_state import SceneState
 
 ErrorKind = Literal["encoder", "output", "memory", "unfit", "raised"]
 
 
+class _Message:
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid", strict=True)
+
+
 @dataclass(frozen=True)
-class ManimKeyComputed:
+class ManimKeyComputed(_Message):
     """Manim's own cache key of the play."""
 
     key: str
 
 
 @dataclass(frozen=True)
-class FramesDrawn:
+class FramesDrawn(_Message):
     """More frames are drawn: ``frames`` since the last message."""
 
     frames: int
 
 
 @dataclass(frozen=True)
-class ChunkDone:
+class ChunkDone(_Message):
     """The file of the chunk is complete: ``frames`` since the last message, of which the cache had ``cached``.
 
-    ``digest`` and ``parts`` are the scene's state after the chunk; seconds are wall time in this process.
+    ``state`` is the scene's state after the chunk; seconds are wall time in this process.
     """
 
     frames: int
     cached: int
-    digest: str
-    parts: list[list[str]]
+    state: SceneState
     draw_s: float
     encode_s: float
 
 
 @dataclass(frozen=True)
-class PlayMayBeCached:
+class PlayMayBeCached(_Message):
     """Whether the chunk cache has a play that begins with the same frame."""
 
     possible: bool
 
 
 @dataclass(frozen=True)
-class PlayFound:
-    """The chunk cache had the whole play; the rest is as in ChunkDone."""
+class PlayFound(_Message):
+    """The chunk cache had the whole play; ``state`` is the scene's state after it."""
 
     frames: int
-    digest: str
-    parts: list[list[str]]
+    state: SceneState
 
 
 @dataclass(frozen=True)
-class PlayMissed:
+class PlayMissed(_Message):
     """The chunk cache does not have the play."""
 
 
 @dataclass(frozen=True)
-class ChunksEncoded:
+class ChunksEncoded(_Message):
     """The play's encoder has encoded so many chunks so far."""
 
     chunks: int
 
 
 @dataclass(frozen=True)
-class PlayEncoded:
+class PlayEncoded(_Message):
     """The play's file is complete; seconds are wall time, without the time spent waiting for frames."""
 
     encode_s: float
 
 
 @dataclass(frozen=True)
-class ErrorRaised:
+class ErrorRaised(_Message):
     """The process ends with an error. The hint is that of our own errors."""
 
     kind: ErrorKind
@@ -89,7 +94,7 @@ class ErrorRaised:
 
 
 @dataclass(frozen=True)
-class LogLine:
+class LogLine(_Message):
     """A line for the log; ``created`` is seconds since the epoch."""
 
     logger: str
@@ -111,7 +116,7 @@ Message = (
     | ErrorRaised
     | LogLine
 )
-_CLASSES = {kind.__name__: kind for kind in get_args(Message)}
+_READERS: dict[bytes, TypeAdapter[Message]] = {kind.__name__.encode(): TypeAdapter(kind) for kind in get_args(Message)}
 
 
 class DamagedMessageError(ValueError):
@@ -120,27 +125,18 @@ class DamagedMessageError(ValueError):
 
 def encode(message: Message) -> bytes:
     """Return the message as one line."""
-    return json.dumps({"type": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    return f"{type(message).__name__} {json.dumps(asdict(message))}\n".encode()
 
 
 def decode(line: bytes) -> Message:
     """Return the message of one line. Raises DamagedMessageError."""
+    name, _, content = line.partition(b" ")
     try:
-        values = json.loads(line)
-        kind = _CLASSES[values.pop("type")]
-        if values.keys() != {field.name for field in fields(kind)}:
-            raise DamagedMessageError(f"the fields of {kind.__name__} are not {sorted(values)}")
-        message: Message = kind(**values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DamagedMessageError(f"not a message: {line[:200]!r}") from error
-    return message
+        return _READERS[name].validate_json(content)
+    except (KeyError, ValidationError) as error:
+        raise DamagedMessageError(f"a line that is not a message: {line[:200]!r}") from error
 
 
 def send(pipe: int, message: Message) -> None:
     """Write the message to the pipe."""
     os.write(pipe, encode(message))
-
-
-def scene_state(message: ChunkDone | PlayFound) -> SceneState:
-    """Return the scene's state that the message reports."""
-    return SceneState(message.digest, tuple((label, digest) for label, digest in message.parts))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from backends.errors import OutputError, RendererError
 from renderer.engine.abort import ProcessFailed, ProcessKilled, Stop, Unfit
-from renderer.engine.adapter.state_digest import describe_difference
+from renderer.engine.adapter.scene_state import describe_difference
 from renderer.engine.parallel import messages
 from renderer.engine.parallel.forked_delegate import log_forwarded
-from renderer.engine.parallel.messages import ErrorRaised, Message, scene_state
+from renderer.engine.parallel.messages import ErrorRaised, Message
 from renderer.engine.parallel.play import CacheAnswer, Chunk, Play, RenderedPlay, SingleEncoderPlay
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import Progress
@@ -130,7 +130,7 @@ class Monitor:
     def _handle_chunk(self, process: _Process, message: messages.ChunkDone) -> None:
         if chunk := process.chunk:
             chunk.cached, chunk.draw_s, chunk.encode_s = message.cached, message.draw_s, message.encode_s
-            chunk.reached = scene_state(message)
+            chunk.reached = message.state
             self.verify(process.play, chunk)
         self.count_frames(message.frames, cached=message.cached)
 
@@ -170,7 +170,7 @@ def _handle_encoder(play: Play, message: Message) -> None:
         case messages.PlayFound(frames):
             identity = play.identity
             clips = (Clip(identity.path, frames),)
-            play.found = RenderedPlay(identity.fingerprint, identity.manim_key, clips, scene_state(message))
+            play.found = RenderedPlay(identity.fingerprint, identity.manim_key, clips, message.state)
             play.cache_answer = CacheAnswer.HIT
         case messages.ChunksEncoded(chunks):
             play.chunks_encoded = chunks

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from renderer.engine.adapter.play_key import Fingerprint
-from renderer.engine.adapter.state_digest import SceneState
+from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.parallel.frame_buffers import FrameBuffers
 from renderer.engine.parallel.shared_image import SharedImage
 from renderer.engine.request import PlayReport

@@ -47,8 +47,7 @@ class PlayEncoder(ForkedDelegate):
     def end_play(self) -> None:
         """Take the play from the cache, or encode what the chunk renderers draw."""
         if self._entry and self._entry.restore():
-            state = digest_state(self._scene)
-            self._send(PlayFound(self._frames, state.digest, [list(part) for part in state.parts]))
+            self._send(PlayFound(self._frames, digest_state(self._scene)))
             os._exit(0)
         self._send(PlayMissed())
         self._encode()

@@ -1,0 +1,24 @@
+"""The state of a scene after a chunk, as a digest, and the difference between two states. Imports nothing of Manim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+
+
+@dataclass(frozen=True)
+class SceneState:
+    """The digest of a scene's state; ``parts`` are labels and digests of its parts, only while debug logging is on."""
+
+    digest: str
+    parts: tuple[tuple[str, str], ...] = ()
+
+
+def describe_difference(expected: SceneState, reached: SceneState) -> str:
+    """Return a sentence that names the first part, most often a mobject, in which two states differ."""
+    for one, other in zip_longest(expected.parts, reached.parts, fillvalue=("nothing", "")):
+        if one[0] != other[0]:
+            return f"the stepped scene has {one[0]} where the drawn scene has {other[0]}"
+        if one != other:
+            return f"the first difference between the stepped and the drawn scene is in {one[0]}"
+    return "the states differ; debug logging was not on when they were read, so the part is not known"
