@@ -1,4 +1,4 @@
-"""What was painted before is taken from the cache, and never where the picture would be another."""
+"""Chunks that were drawn before are taken from the chunk cache, and never where a frame would differ."""
 
 from __future__ import annotations
 
@@ -6,29 +6,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import rig
+from engine.renders import (
+    SCENES,
+    EngineRender,
+    decode_frames,
+    order_render,
+    render_with_engine,
+    start,
+    wait_for_renders,
+)
 
-FILE = rig.SCENES / "cached.py"
+FILE = SCENES / "cached.py"
 
 
 class Renders:
-    """Renders scenes in one process, in order, with one cache; ``change`` makes them look otherwise."""
+    """Renders scenes in one process, in order, with one cache.
+
+    The scenes read the environment variable CHANGE: with ``change`` they look different.
+    """
 
     def __init__(self, work: Path) -> None:
         self.work, self.cache = work, work / "cache"
         self.orders: list[dict[str, Any]] = []
 
     def add(self, scene: str, *, change: str = "", cached: bool = True, **changes: Any) -> int:
-        """Order a render; give its place among the results."""
+        """Order a render; return its index among the results."""
         folder = str(self.work / f"{len(self.orders):03}")
         where = {"cache": str(self.cache)} if cached else {}
         changes = {"folder": folder, "environ": {"CHANGE": change}, **where, **changes}
-        self.orders.append(rig.order(self.work, FILE, scene, **changes))
+        self.orders.append(order_render(self.work, FILE, scene, **changes))
         return len(self.orders) - 1
 
-    def run(self) -> list[rig.Ours]:
-        found = rig.ours(self.work / f"run{len(self.orders)}", FILE, self.orders)
-        assert not [one.said for one in found if "error" in one.said]
+    def run(self) -> list[EngineRender]:
+        found = render_with_engine(self.work / f"run{len(self.orders)}", FILE, self.orders)
+        assert not [one.report for one in found if "error" in one.report]
         return found
 
     def entries(self) -> list[Path]:
@@ -40,26 +51,26 @@ def renders(tmp_path: Path) -> Renders:
     return Renders(tmp_path)
 
 
-def frames(found: rig.Ours) -> list[Any]:
-    return rig.decoded(next(found.find(name) for name in found.said["outputs"] if name.endswith(".mp4")))
+def frames(found: EngineRender) -> list[Any]:
+    return decode_frames(next(found.find(name) for name in found.report["outputs"] if name.endswith(".mp4")))
 
 
-def cached(found: rig.Ours) -> tuple[int, int]:
-    return found.said["cached"], found.said["frames"]
+def cached(found: EngineRender) -> tuple[int, int]:
+    return found.report["cached"], found.report["frames"]
 
 
-def test_of_twelve_plays_only_the_changed_one_is_painted_again(renders: Renders) -> None:
+def test_of_twelve_plays_only_the_changed_one_is_drawn_again(renders: Renders) -> None:
     first, second = renders.add("Twelve"), renders.add("Twelve", change="yes")
     fresh, fast = renders.add("Twelve", change="yes", cached=False), renders.add("Twelve", preset="fast")
     found = renders.run()
     assert cached(found[first]) == (0, 60)
     assert cached(found[second]) == (55, 60)
-    assert found[second].said["progress"][-1] == [60, 60]
+    assert found[second].report["progress"][-1] == [60, 60]
     assert frames(found[second]) == frames(found[fresh]) != frames(found[first])
     assert cached(found[fast]) == (0, 60)  # other encoder settings
 
 
-def test_a_picture_that_looks_otherwise_is_painted(renders: Renders) -> None:
+def test_a_frame_that_looks_different_is_drawn(renders: Renders) -> None:
     looks = ["joint", "width", "order", "colour", "background", "pixels", "frame"]
     first = renders.add("Styles")
     again = [renders.add("Styles", change=look) for look in looks]
@@ -69,7 +80,7 @@ def test_a_picture_that_looks_otherwise_is_painted(renders: Renders) -> None:
         assert frames(found[one]) == frames(found[other]) != frames(found[first]), look
 
 
-def test_what_is_painted_in_a_way_of_its_own_is_never_taken(renders: Renders) -> None:
+def test_a_scene_with_drawing_code_of_its_own_is_never_taken_from_the_cache(renders: Renders) -> None:
     scenes = ["Own", "Instance", "Patched", "Picture", "Space", "Still", "Counter", "Joints", "Depths", "Wider"]
     for scene in scenes:
         for change in ("", "", "yes"):
@@ -81,11 +92,11 @@ def test_what_is_painted_in_a_way_of_its_own_is_never_taken(renders: Renders) ->
         first, again, changed, fresh = found[4 * at : 4 * at + 4]
         assert frames(first) == frames(again), scene
         assert frames(changed) == frames(fresh), scene
-        taken |= {scene} if again.said["cached"] else set()
+        taken |= {scene} if again.report["cached"] else set()
     assert taken == {"Picture", "Space", "Still", "Counter", "Joints", "Depths", "Wider"}
 
 
-def test_a_damaged_entry_is_made_again(renders: Renders) -> None:
+def test_a_damaged_entry_is_drawn_again(renders: Renders) -> None:
     renders.add("Twelve")
     (first,) = renders.run()
     half, empty, *_ = renders.entries()
@@ -101,17 +112,17 @@ def test_a_damaged_entry_is_made_again(renders: Renders) -> None:
     assert frames(first) == frames(second) == frames(third)
 
 
-def test_several_jobs_share_it(tmp_path: Path) -> None:
+def test_several_jobs_share_the_cache(tmp_path: Path) -> None:
     jobs = []
     for at, change in enumerate(["", "yes", ""]):
         work = tmp_path / str(at)
-        orders = [rig.order(work, FILE, "Twelve", cache=str(tmp_path / "cache"), environ={"CHANGE": change})]
-        jobs.append((rig.start(work, FILE, orders), orders))
-    one, other, same = (frames(rig.results(process, orders)[0]) for process, orders in jobs)
+        orders = [order_render(work, FILE, "Twelve", cache=str(tmp_path / "cache"), environ={"CHANGE": change})]
+        jobs.append((start(work, FILE, orders), orders))
+    one, other, same = (frames(wait_for_renders(process, orders)[0]) for process, orders in jobs)
     assert one == same != other
 
 
-def test_it_stays_within_its_bound_and_loses_the_oldest(renders: Renders) -> None:
+def test_the_cache_stays_within_its_limit_and_loses_the_oldest(renders: Renders) -> None:
     (renders.cache / "first").mkdir(parents=True)
     old = renders.cache / "first" / "key.digest"
     old.write_bytes(bytes(2**20))
@@ -121,7 +132,7 @@ def test_it_stays_within_its_bound_and_loses_the_oldest(renders: Renders) -> Non
     assert 0 < sum(path.stat().st_size for path in renders.entries()) <= 2**20
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(renders: Renders) -> None:
+def test_a_cache_that_cannot_be_written_does_not_fail_the_render(renders: Renders) -> None:
     renders.cache.write_text("a file")
     renders.add("Twelve")
     (found,) = renders.run()

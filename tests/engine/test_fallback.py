@@ -1,13 +1,24 @@
-"""Where the engine cannot promise Manim's frames it says so and renders serially; a scene's error comes through."""
+"""Where a parallel render cannot give Manim's frames, the engine renders serially and reports why.
+
+Errors of a scene reach the caller.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from engine import rig
+from engine.renders import (
+    SCENES,
+    EngineRender,
+    ManimRender,
+    decode_frames,
+    order_render,
+    render_with_engine,
+    render_with_manim,
+)
 
-ODD = rig.SCENES / "odd.py"
+ODD = SCENES / "odd.py"
 WHY = {
     "ReadsPixels": "reads the pixels of a frame",
     "ReadsImage": "reads the pixels of a frame",
@@ -57,62 +68,76 @@ RAISES = {
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, rig.Plain]:
-    return rig.plain(tmp_path_factory.mktemp("plain"), ODD, [*WHY, *RAISES])
+def manim_renders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ManimRender]:
+    return render_with_manim(tmp_path_factory.mktemp("manim_renders"), ODD, [*WHY, *RAISES])
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, rig.Ours]:
-    work, names = tmp_path_factory.mktemp("ours"), [*WHY, *RAISES, "OnTheClock"]
-    return dict(zip(names, rig.ours(work, ODD, [rig.order(work, ODD, name) for name in names]), strict=True))
+def engine_renders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, EngineRender]:
+    work, names = tmp_path_factory.mktemp("engine_renders"), [*WHY, *RAISES, "OnTheClock"]
+    return dict(
+        zip(
+            names,
+            render_with_engine(work, ODD, [order_render(work, ODD, name) for name in names]),
+            strict=True,
+        )
+    )
 
 
 @pytest.mark.parametrize("name", WHY)
-def test_serial_where_parallel_would_differ(name: str, plain: dict[str, rig.Plain], ours: dict[str, rig.Ours]) -> None:
-    assert ours[name].said["mode"] == "serial"
-    assert WHY[name] in ours[name].said["why"]
-    assert ours[name].frames == plain[name].frames
-    assert rig.decoded(ours[name].find(f"{name}.mp4")) == rig.decoded(plain[name].find(f"{name}.mp4"))
+def test_serial_where_parallel_would_differ(
+    name: str, manim_renders: dict[str, ManimRender], engine_renders: dict[str, EngineRender]
+) -> None:
+    assert engine_renders[name].report["mode"] == "serial"
+    assert WHY[name] in engine_renders[name].report["why"]
+    assert engine_renders[name].frames == manim_renders[name].frames
+    assert decode_frames(engine_renders[name].find(f"{name}.mp4")) == decode_frames(
+        manim_renders[name].find(f"{name}.mp4")
+    )
 
 
-def test_what_a_scene_prints_appears_once_and_in_order(ours: dict[str, rig.Ours]) -> None:
-    said = [line for line in ours["Prints"].log.splitlines() if line.startswith("said")]
+def test_the_output_of_a_scene_appears_once_and_in_order(engine_renders: dict[str, EngineRender]) -> None:
+    said = [line for line in engine_renders["Prints"].log.splitlines() if line.startswith("said")]
     times = [f"said {time}" for time in (0.0, 0.1, 0.2, 0.3)]
     assert said == ["said one", *times, "said two", "said three", "said four"]
 
 
-def test_nothing_is_lost_of_what_a_scene_prints_otherwise(ours: dict[str, rig.Ours]) -> None:
-    said = [line for line in ours["PrintsOtherwise"].log.splitlines() if line.startswith("said")]
+def test_output_that_differs_in_the_second_attempt_appears_in_full(
+    engine_renders: dict[str, EngineRender],
+) -> None:
+    said = [line for line in engine_renders["PrintsOtherwise"].log.splitlines() if line.startswith("said")]
     first, second = (line for line in said if "by" in line)
     assert first != second
     assert said == ["said one", first, "said two", second, "said two"]
 
 
 @pytest.mark.parametrize("name", RAISES)
-def test_the_scenes_own_error(name: str, plain: dict[str, rig.Plain], ours: dict[str, rig.Ours]) -> None:
+def test_the_scenes_own_error(
+    name: str, manim_renders: dict[str, ManimRender], engine_renders: dict[str, EngineRender]
+) -> None:
     error, text = RAISES[name]
-    assert plain[name].exit_code != 0 or not list(plain[name].folder.rglob(f"{name}.mp4"))
-    assert ours[name].said["error"] == error
-    assert text in ours[name].said["text"]
-    assert "odd.py" in ours[name].said["lines"]
-    assert not (ours[name].folder / "out").exists()
+    assert manim_renders[name].exit_code != 0 or not list(manim_renders[name].folder.rglob(f"{name}.mp4"))
+    assert engine_renders[name].report["error"] == error
+    assert text in engine_renders[name].report["text"]
+    assert "odd.py" in engine_renders[name].report["lines"]
+    assert not (engine_renders[name].folder / "out").exists()
 
 
-def test_a_scene_that_is_never_twice_the_same_renders_serially(ours: dict[str, rig.Ours]) -> None:
-    assert ours["OnTheClock"].said["mode"] == "serial"
-    assert len(rig.decoded(ours["OnTheClock"].find("OnTheClock.mp4"))) == 8
+def test_a_scene_that_differs_from_run_to_run_renders_serially(engine_renders: dict[str, EngineRender]) -> None:
+    assert engine_renders["OnTheClock"].report["mode"] == "serial"
+    assert len(decode_frames(engine_renders["OnTheClock"].find("OnTheClock.mp4"))) == 8
 
 
-def test_what_the_file_of_a_scene_shares(tmp_path: Path) -> None:
-    file, name = rig.SCENES / "shares.py", "CountsForAll"
-    want = rig.plain(tmp_path / "plain", file, [name])[name]
-    (found,) = rig.ours(tmp_path, file, [rig.order(tmp_path, file, name)])
-    assert "has memory that it would share" in found.said["why"]
+def test_memory_that_the_file_of_a_scene_shares(tmp_path: Path) -> None:
+    file, name = SCENES / "shares.py", "CountsForAll"
+    want = render_with_manim(tmp_path / "manim_renders", file, [name])[name]
+    (found,) = render_with_engine(tmp_path, file, [order_render(tmp_path, file, name)])
+    assert "has memory that it would share" in found.report["why"]
     assert found.frames == want.frames
 
 
-def test_a_scene_that_is_not_there(tmp_path: Path) -> None:
-    (found,) = rig.ours(tmp_path, ODD, [rig.order(tmp_path, ODD, "Missing")])
-    assert found.said["error"] == "SpecError"
-    assert "has no scene 'Missing'" in found.said["text"]
-    assert "Breaks" in found.said["hint"]
+def test_a_scene_that_does_not_exist(tmp_path: Path) -> None:
+    (found,) = render_with_engine(tmp_path, ODD, [order_render(tmp_path, ODD, "Missing")])
+    assert found.report["error"] == "SpecError"
+    assert "has no scene 'Missing'" in found.report["text"]
+    assert "Breaks" in found.report["hint"]

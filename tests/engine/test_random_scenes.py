@@ -1,11 +1,11 @@
-"""Scenes that nobody thought of: random sequences of steps, compared with plain Manim."""
+"""Random sequences of steps give the same frames as with plain Manim."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from engine import rig
+from engine.renders import order_render, render_with_engine, render_with_manim, scene_names
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ steps = st.lists(
 
 
 def source(scenes: list[list[tuple[str, float, bool]]]) -> str:
-    """Write a file of scenes."""
+    """Return the source of a file of scenes."""
     text = HEAD
     for number, lines in enumerate(scenes):
         text += f"\nclass Random{number}(Scene):\n    def construct(self):\n"
@@ -62,10 +62,10 @@ def test_random_scenes(scenes: list[list[tuple[str, float, bool]]]) -> None:
         work = Path(name)
         file = work / "random_scenes.py"
         file.write_text(source(scenes))
-        names = rig.scene_names(file)
-        wanted = rig.plain(work / "plain", file, names)
-        orders = [rig.order(work / "ours", file, scene, preset="fast", chunk_frames=6) for scene in names]
-        for scene, found in zip(names, rig.ours(work / "ours", file, orders), strict=True):
-            assert "error" not in found.said or wanted[scene].exit_code, (found.said, file.read_text())
+        names = scene_names(file)
+        wanted = render_with_manim(work / "plain", file, names)
+        orders = [order_render(work / "ours", file, scene, preset="fast", chunk_frames=6) for scene in names]
+        for scene, found in zip(names, render_with_engine(work / "ours", file, orders), strict=True):
+            assert "error" not in found.report or wanted[scene].exit_code, (found.report, file.read_text())
             if not wanted[scene].exit_code:
                 assert found.frames == wanted[scene].frames, file.read_text()

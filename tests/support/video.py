@@ -21,7 +21,7 @@ def manim_render(file: Path, *scenes: str, media: Path, options: tuple[str, ...]
     """Render with Manim's own command line; return the file of each scene."""
     command: list[str | Path] = [BIN / "manim", "render", "--media_dir", media, "--progress_bar", "none"]
     command += ["-r", "160,90", "--fps", "10", "--encoder-option", "threads=1", *options, file.name, *scenes]
-    command += ["--encoder-option", "x264-params=asm=avx2"]  # see renderer.engine.adapter.encoder_presets.make_deterministic
+    command += ["--encoder-option", "x264-params=asm=avx2"]  # see encoder_presets.make_deterministic
     hash_seed = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=file.parent, env=hash_seed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

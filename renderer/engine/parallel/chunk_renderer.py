@@ -91,7 +91,7 @@ class ChunkRenderer(ForkedDelegate):
         if not pid:
             self.draws, self._pipe = False, write
             return
-        _log.debug("forked process %d to look up chunk %d in the cache", pid, self._chunk.index)
+        _log.debug("process %d steps to the end of chunk %d to look it up in the cache", pid, self._chunk.index)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             answer = stream.read()

@@ -106,8 +106,8 @@ class Forker:
             release_pixels(self._scene.renderer.camera)
             return write
         os.close(write)
-        what = "the encoder" if chunk is None else f"chunk {chunk.index} (frames {chunk.first} to {chunk.last})"
-        _log.debug("forked process %d for %s of play %d", pid, what, play.identity.number)
+        what = f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of" if chunk else "encodes"
+        _log.debug("process %d %s play %d", pid, what, play.identity.number)
         self._monitor.add(pid, read, play, chunk)
         return None
 

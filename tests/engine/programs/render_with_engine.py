@@ -1,6 +1,7 @@
-"""Renders scenes as a worker does: ours.py ORDER.json, a list of requests; prints one line of JSON for each.
+"""Renders scenes as a worker does: ORDERS.json, a list of renders; prints one line of JSON for each.
 
-Manim is imported once; each scene runs in a fork of its own, in the current folder.
+Manim is imported once; each scene runs in a fork of its own, in the current folder. The keys of an order are in
+``renders.order_render``.
 """
 
 import json
@@ -8,14 +9,16 @@ import os
 import pickle
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from backends import debug_log
 from renderer import engine
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 
-def request(order: dict[str, Any]) -> engine.SceneRequest:
+def make_request(order: dict[str, Any]) -> engine.SceneRequest:
     folder = Path(order["folder"])
     (folder / "hashes").mkdir(parents=True)
     return engine.SceneRequest(
@@ -34,10 +37,13 @@ def request(order: dict[str, Any]) -> engine.SceneRequest:
 
 def run(order: dict[str, Any]) -> dict[str, Any]:
     progress: list[tuple[int, int | None]] = []
+    debug_log.configure(order.get("log"))
     try:
-        slots = engine.ProcessSlots(order["children"])
-        report = engine.render(request(order), slots=slots, progress=lambda done, total: progress.append((done, total)))
-    except BaseException as error:  # noqa: BLE001  # the test wants to see it
+        slots = engine.ProcessSlots(order["slots"])
+        report = engine.render(
+            make_request(order), slots=slots, progress=lambda done, total: progress.append((done, total))
+        )
+    except BaseException as error:  # noqa: BLE001  # the test checks it
         traceback.print_exc()
         return {
             "error": type(error).__name__,
@@ -50,6 +56,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "why": report.why_serial,
         "frames": report.frames,
         "cached": report.cached,
+        "plays": [asdict(play) for play in report.plays],
         "outputs": [str(path) for path in report.outputs],
         "encoder": dict(report.encoder),
         "progress": progress,

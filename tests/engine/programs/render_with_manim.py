@@ -1,6 +1,6 @@
-"""Renders scenes with plain Manim and notes a hash of every frame: plain.py FOLDER FILE SCENE... -- OPTION...
+"""Renders scenes with plain Manim and records a hash of every frame: FOLDER FILE SCENE... -- OPTION...
 
-Imports nothing of ours. Each scene runs in a fork of its own, as `manim render` in this folder would, into
+Imports nothing of renderer. Each scene runs in a fork of its own, as `manim render` in this folder would, into
 FOLDER/SCENE; FOLDER/SCENE/frames gets the hashes and FOLDER/SCENE/exit the exit code.
 """
 
@@ -16,14 +16,14 @@ from manim.scene.scene_file_writer import SceneFileWriter
 
 def render(folder: Path, file: str, scene: str, options: list[str]) -> None:
     folder.mkdir(parents=True)
-    write = SceneFileWriter.write_frame
+    write_frame = SceneFileWriter.write_frame
 
-    def noted(self: Any, pixels: Any, *, repeat: int = 1) -> None:
+    def write_hashed(self: Any, pixels: Any, *, repeat: int = 1) -> None:
         with (folder / "frames").open("a") as frames:
             frames.write(f"{blake2b(pixels, digest_size=16).hexdigest()}\n" * repeat)
-        write(self, pixels, repeat=repeat)
+        write_frame(self, pixels, repeat=repeat)
 
-    SceneFileWriter.write_frame = noted
+    SceneFileWriter.write_frame = write_hashed
     sys.argv = ["manim", "render", *options, "--media_dir", str(folder / "media"), "--silent", "-v", "ERROR"]
     sys.argv += ["--progress_bar", "none", file, scene]
     main()

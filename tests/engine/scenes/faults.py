@@ -1,4 +1,4 @@
-"""Scenes whose painters come to harm."""
+"""Scenes whose chunk renderers are killed, crash or fail."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from manim import *
 
 
 class Fatal(Square):
-    """Ends the process that paints it, unless that is the one that made it, or a file says that it was done."""
+    """Ends the process that draws it, unless that process made it, or the file ``mark`` exists."""
 
     how, mark = signal.SIGKILL, None
 
@@ -30,7 +30,7 @@ class AlwaysKilled(Scene):
 
 
 class KilledOnce(Scene):
-    """Its first painters are killed; when the scene starts anew, none is."""
+    """Its chunk renderers are killed in the first attempt, not in the second."""
 
     def construct(self):
         print("begun")
@@ -43,10 +43,10 @@ class KilledOnce(Scene):
 
 
 class KilledLater(Scene):
-    """The painter of its second play is killed once, when those of the first have ended.
+    """The chunk renderer of its second play is killed once, when those of the first have ended.
 
-    The times of the file "painters" tell whether the first play was painted, in the first try and in the second: a
-    painter can write to no file.
+    The times of the file "renderers" show whether the first play was drawn, in the first attempt and in the second: a
+    chunk renderer cannot write to files.
     """
 
     def construct(self):
@@ -56,16 +56,16 @@ class KilledLater(Scene):
             Path("mark").touch()
         else:
             again.touch()
-            Path("painters").touch()
-            os.utime("painters", (0, 0))
+            Path("renderers").touch()
+            os.utime("renderers", (0, 0))
         maker = os.getpid()
         others = children(maker)
 
         class Noting(Square):
             def get_fill_rgbas(self):
                 if os.getpid() != maker:
-                    before = os.stat("painters")
-                    os.utime("painters", (before.st_atime, 1) if attempt else (1, before.st_mtime))
+                    before = os.stat("renderers")
+                    os.utime("renderers", (before.st_atime, 1) if attempt else (1, before.st_mtime))
                 return super().get_fill_rgbas()
 
         class Later(Fatal):
@@ -110,7 +110,7 @@ class Endless(Scene):
 
 
 class LongPlays(Scene):
-    """Tells after each play how many descriptors and shared pieces of memory it holds."""
+    """Prints after each play how many descriptors and shared pieces of memory it holds."""
 
     def construct(self):
         self.add(Square())
