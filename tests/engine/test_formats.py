@@ -86,6 +86,17 @@ def test_frame_rates(tmp_path: Path, fps: float) -> None:
     check_outputs(want, found)
 
 
+def test_a_low_frame_rate(tmp_path: Path) -> None:
+    file = SCENES / "faults.py"
+    (found,) = render_with_engine(
+        tmp_path,
+        file,
+        [order_render(tmp_path, file, "LongPlays", preset="fast", settings={"resolution": SIZE, "fps": 1.25})],
+    )
+    assert found.report.get("mode") == "parallel", found.report
+    assert found.report["frames"] == len(decode_frames(found.find("LongPlays.mp4"))) == 30
+
+
 @pytest.mark.parametrize("line", CHOSEN)
 def test_the_scene_file_chooses(tmp_path: Path, line: str) -> None:
     want, found = render_both(tmp_path, copy_scene(tmp_path, line), "Formats")

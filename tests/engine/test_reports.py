@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.renders import SCENES, EngineRender, order_render, render_with_engine
+from engine.renders import SCENES, SIZE, EngineRender, order_render, render_with_engine
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} renderer[\w.]*: .+")
+
+SMOOTH = {"settings": {"resolution": SIZE, "fps": 30}, "chunk_frames": 8}  # 15 frames a play, in two chunks
 
 
 def render(work: Path, name: str, scene: str, file: str = "cached", **changes: Any) -> EngineRender:
@@ -21,18 +23,22 @@ def render(work: Path, name: str, scene: str, file: str = "cached", **changes: A
 
 
 def test_each_play_is_reported(tmp_path: Path) -> None:
-    cache = str(tmp_path / "cache")
-    first = render(tmp_path, "first", "Twelve", cache=cache, preset="fast", chunk_frames=3)
-    again = render(tmp_path, "again", "Twelve", cache=cache, preset="fast", chunk_frames=3)
+    options: dict[str, Any] = {
+        "cache": str(tmp_path / "cache"),
+        "preset": "fast",
+        "settings": SMOOTH,
+        "chunk_frames": 8,
+    }
+    first, again = render(tmp_path, "first", "Twelve", **options), render(tmp_path, "again", "Twelve", **options)
     for found in (first, again):
         plays = found.report["plays"]
         assert [play["number"] for play in plays] == list(range(12))
         assert [play["start_s"] for play in plays] == [number / 2 for number in range(12)]
-        assert {play["frames"] for play in plays} == {5}
+        assert {play["frames"] for play in plays} == {15}
         assert {(play["chunks"], play["processes"], play["source"]) for play in plays} == {(2, 2, "drawn")}
         assert sum(play["cached"] for play in plays) == found.report["cached"]
     assert all(play["draw_s"] > 0 and play["encode_s"] > 0 for play in first.report["plays"])
-    assert again.report["cached"] == 60
+    assert again.report["cached"] == 180
     assert {play["encode_s"] for play in again.report["plays"]} == {0}
 
 
@@ -60,13 +66,15 @@ def test_a_serial_render_has_no_report_of_plays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["manim", "fast"])
 def test_debug_lines_are_whole_and_name_what_happens(tmp_path: Path, preset: str) -> None:
-    options: dict[str, Any] = {"cache": str(tmp_path / "cache"), "preset": preset, "chunk_frames": 3, "log": "debug"}
+    options: dict[str, Any] = {"cache": str(tmp_path / "cache"), "preset": preset, "log": "debug", **SMOOTH}
     render(tmp_path, "first", "Twelve", **options)
     lines = render(tmp_path, "again", "Twelve", **options).log.splitlines()
-    assert [line for line in lines if not LINE.fullmatch(line)] == []
+    assert [line for line in lines if " renderer." in line and not LINE.fullmatch(line)] == []
     log = "\n".join(lines)
-    assert re.search(r"scheduler: play 11: at most 5 frames from 5.500 s, 2 chunks", log)
-    assert re.search(r"forker: process \d+ renders chunk 0 \(frames 0 to 2\) of play 0", log)
+    assert re.search(r"scheduler: play 11: at most 15 frames from 5.500 s, 2 chunks", log)
+    process = "encodes" if preset == "manim" else r"renders chunk 0 \(frames 0 to 7\) of"
+    assert re.search(rf"forker: process \d+ {process} play 0", log)
+    assert re.search(r"chunk_renderer: process \d+ steps to the end of chunk", log) or preset == "manim"
     assert re.search(r"monitor: waited \d+\.\d{3} s for a slot", log)
 
 

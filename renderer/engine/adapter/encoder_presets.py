@@ -14,6 +14,8 @@ FAST = EncoderChoice(options={"preset": "veryfast", "crf": "21"})
 CHUNK_S = 3.0  # seconds of video; each chunk begins with a complete frame, which costs size
 NVENC_CHUNK_S = 5.0  # each chunk opens CUDA and an encoding session
 
+MIN_CHUNK_FRAMES = 30  # files of two or three frames cannot be joined: their B-frames begin too late
+
 
 def choose_encoder(request: SceneRequest) -> EncoderChoice:
     """Return the encoder of the request, or else that of its preset. Only x264 has a preset other than Manim's."""
@@ -46,7 +48,7 @@ def choose_chunk_frames(request: SceneRequest, frame_rate: float) -> int | None:
     if request.chunk_frames is not None or needs_single_encoder(request):
         return request.chunk_frames
     nvenc = request.choice is not None and request.choice.codec.endswith("_nvenc")
-    return round((NVENC_CHUNK_S if nvenc else CHUNK_S) * frame_rate)
+    return max(MIN_CHUNK_FRAMES, round((NVENC_CHUNK_S if nvenc else CHUNK_S) * frame_rate))
 
 
 def needs_single_encoder(request: SceneRequest) -> bool:
