@@ -67,8 +67,9 @@ def test_a_serial_render_has_no_report_of_plays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["manim", "fast"])
 def test_debug_lines_are_whole_and_name_what_happens(tmp_path: Path, preset: str) -> None:
     options: dict[str, Any] = {"cache": str(tmp_path / "cache"), "preset": preset, "log": "debug", **SMOOTH}
-    render(tmp_path, "first", "Twelve", **options)
-    lines = render(tmp_path, "again", "Twelve", **options).log.splitlines()
+    lines = [
+        line for name in ("first", "again") for line in render(tmp_path, name, "Twelve", **options).log.splitlines()
+    ]
     assert [line for line in lines if " renderer." in line and not LINE.fullmatch(line)] == []
     log = "\n".join(lines)
     assert re.search(r"scheduler: play 11: at most 15 frames from 5.500 s, 2 chunks", log)
