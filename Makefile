@@ -50,7 +50,7 @@ bench: setup  ## Compare with plain Manim on this machine: start-up, and four sc
 	$(BIN)/python benchmarks/startup.py --runs $(or $(RUNS),1)
 	$(BIN)/python benchmarks/engine.py --runs $(or $(RUNS),1) --quality m
 
-golden: setup  ## Write the golden files and the generated tables of the documents again, to look at them with git diff
+golden: setup  ## Write golden files and the tables of the documents again; look at them with git diff
 	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py tests/backends/modal/test_request.py
 	$(BIN)/python tests/support/docs/tables.py
 	@git diff --stat -- '*/golden/*' '*.md'

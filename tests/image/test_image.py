@@ -1,4 +1,4 @@
-"""The image as it is used: by any user, on a read-only root, without network."""
+"""The image in use: as any user, on a read-only root file system, without network."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WORKER = ["/usr/bin/tini", "-s", "--", "python", "-I", "-m", "renderer.worker", 
 WORKER += ["--bundle", "/in/bundle.tar.zst", "--output", "/out"]
 
 
-def work(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **settings: Any) -> dict[str, Any]:
-    """Run the worker in the image as a backend would; give each scene's result, with the folder of its files."""
+def run_worker(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **settings: Any) -> dict[str, Any]:
+    """Run the worker in the image as a backend would; return each scene's result, with the folder of its files."""
     prepared = prepare(RenderSpec(path=BOARD, scenes=scenes), config.load({**SMALL, **settings}).settings)
     inputs, outputs = folder / "in", folder / "out"
     inputs.mkdir()
@@ -43,11 +43,11 @@ def work(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **se
     }
 
 
-def picture(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+def gray_pixels(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
     return np.asarray(Image.open(path).convert("L"), dtype=np.int16)
 
 
-def found(result: dict[str, Any], suffix: str) -> Path:
+def find_output(result: dict[str, Any], suffix: str) -> Path:
     (path,) = Path(result["folder"]).rglob(f"*{suffix}")
     return path
 
@@ -56,21 +56,21 @@ def found(result: dict[str, Any], suffix: str) -> Path:
 def test_formulas_and_chinese_look_as_outside_for_any_user_on_a_read_only_root(
     user: str, podman: Podman, tmp_path: Path
 ) -> None:
-    result = work(podman, tmp_path, "Board", user=user, format="png")["Board"]
-    inside = found(result, ".png")
+    result = run_worker(podman, tmp_path, "Board", user=user, format="png")["Board"]
+    inside = find_output(result, ".png")
     assert inside.stat().st_uid == int(user.partition(":")[0])
     job = api.submit(BOARD, "Board", format="png", **SMALL)
     job.wait(120)
     (outside,) = job.fetch(tmp_path / "outside")
     job.delete()
-    ours, theirs = picture(inside), picture(outside)
-    assert (theirs > 128).sum() > 1000  # there is something to see
+    ours, theirs = gray_pixels(inside), gray_pixels(outside)
+    assert (theirs > 128).sum() > 1000  # the formulas are there
     assert np.abs(ours - theirs).mean() < 0.5
 
 
 def test_manims_own_templates_work_with_chinese_and_double_stroke(podman: Podman, tmp_path: Path) -> None:
-    for result in work(podman, tmp_path, "Ctex", "Doublestroke", format="png").values():
-        ink = picture(found(result, ".png")) > 128
+    for result in run_worker(podman, tmp_path, "Ctex", "Doublestroke", format="png").values():
+        ink = gray_pixels(find_output(result, ".png")) > 128
         columns = np.flatnonzero(ink.any(axis=0))
         assert columns[-1] - columns[0] > 100
         assert ink.sum() > 500
@@ -78,15 +78,15 @@ def test_manims_own_templates_work_with_chinese_and_double_stroke(podman: Podman
 
 
 def test_emoji_are_drawn(podman: Podman, tmp_path: Path) -> None:
-    ink = picture(found(work(podman, tmp_path, "Emoji", format="png")["Emoji"], ".png")) > 128
+    ink = gray_pixels(find_output(run_worker(podman, tmp_path, "Emoji", format="png")["Emoji"], ".png")) > 128
     middle = ink.shape[1] // 2
     assert ink[:, :middle].sum() > 1000
     assert ink[:, middle:].sum() > 1000
 
 
-def test_a_video_is_rendered_and_what_made_it_is_told(podman: Podman, tmp_path: Path) -> None:
-    result = work(podman, tmp_path, "Turn")["Turn"]
-    assert found(result, ".mp4").stat().st_size > 1000
+def test_a_video_is_rendered_and_the_result_says_with_what(podman: Podman, tmp_path: Path) -> None:
+    result = run_worker(podman, tmp_path, "Turn")["Turn"]
+    assert find_output(result, ".mp4").stat().st_size > 1000
     assert {"manim", "manim-renderer", "av"} <= set(result["versions"])
     assert "there is no NVIDIA driver here" in result["encoder"]["not_used"]
 
@@ -106,7 +106,7 @@ def test_a_missing_capability_is_a_warning_of_the_doctor(podman: Podman) -> None
     assert (line["state"], "without video no NVENC" in line["todo"]) == ("warning", True)
 
 
-def test_what_the_image_promises_to_backends(podman: Podman) -> None:
+def test_backends_find_in_the_image_what_they_rely_on(podman: Podman) -> None:
     script = (
         "import os, sys, pathlib, importlib.metadata as m; "
         "print(sys.version_info >= (3, 11), sys.prefix, m.version('manim-renderer'), os.getuid(), "
@@ -117,7 +117,7 @@ def test_what_the_image_promises_to_backends(podman: Podman) -> None:
     version = re.escape(podman.image.rpartition(":")[2].partition("-")[0])
     printed = podman.run("python", "-I", "-c", script).stdout.strip()
     assert re.fullmatch(rf"True /opt/venv {version} 10001 all /tmp True True UTC", printed), printed
-    assert podman.run("pip", "--version").stdout.startswith("pip ")  # Modal's builder wants python and pip on the PATH
+    assert podman.run("pip", "--version").stdout.startswith("pip ")  # Modal's builder needs python and pip on the PATH
     assert podman.run("touch", "/opt/x", check=False).returncode != 0
 
 
@@ -125,7 +125,7 @@ def test_nothing_but_the_command_is_printed(podman: Podman) -> None:
     assert podman.run("echo", "hello").stdout == "hello\n"
 
 
-def test_the_worker_says_what_is_wrong_with_its_inputs(podman: Podman) -> None:
+def test_the_worker_reports_inputs_that_it_cannot_read(podman: Podman) -> None:
     done = podman.run(*WORKER, "--unit", "0", check=False)
     assert done.returncode == 14
     assert "openjd_fail: cannot read the inputs" in done.stdout

@@ -1,4 +1,4 @@
-"""The tests that depend on Python's version pass on the newest one that Manim takes, too."""
+"""The tests that depend on Python's version pass on the newest one that Manim supports, too."""
 
 from __future__ import annotations
 
