@@ -11,6 +11,7 @@ import pytest
 from support.docs.pages import PAGES, ROOT, Block, blocks
 from support.docs.session import Session
 from support.modal_server import ModalDouble
+from support.processes import until
 from support.rigs.kubernetes import kubectl, require_cluster
 
 TUTORIALS = ROOT / "docs" / "tutorials"
@@ -22,7 +23,7 @@ KINDS = re.compile(r"(?P<kind>|k8s|modal|no-run)(?P<why>: .+)?|exit=\d+")
 def console(page: Path, kind: str) -> list[Block]:
     """Return the console blocks of a page that run there, and before them the files that the page shows."""
     found = [block for block in blocks(page) if block.language == "console" and _kind(block) == kind]
-    files = [block for block in blocks(page) if block.language in {"python", "toml"} and block.info]
+    files = [block for block in blocks(page) if block.language in {"python", "gitignore"} and block.info]
     return [*files, *found] if found else []
 
 
@@ -74,3 +75,5 @@ def test_the_kubernetes_tutorial(cluster: str, tmp_path: Path) -> None:
     session = Session(tmp_path, **SMALL, **sizes, RENDERER_IMAGE=cluster)
     for block in console(TUTORIALS / "kubernetes-from-zero.md", "k8s"):
         session.follow(block)
+        if "renderer setup" in block.text:  # a reader is slower than the cluster, which makes this account by itself
+            until(lambda: bool(kubectl("get", "serviceaccount/default", "-n", "renderer", "--ignore-not-found")))
