@@ -103,7 +103,7 @@ def test_a_missing_capability_is_a_warning_of_the_doctor(podman: Podman) -> None
     without = ["--env", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"]
     lines = json.loads(podman.run("renderer", "doctor", "--json", options=without).stdout)
     (line,) = [line for line in lines if line["name"] == "container"]
-    assert (line["state"], "without video no NVENC" in line["todo"]) == ("warning", True)
+    assert (line["state"], "NVENC needs video" in line["todo"]) == ("warning", True)
 
 
 def test_backends_find_in_the_image_what_they_rely_on(podman: Podman) -> None:
