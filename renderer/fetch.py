@@ -14,9 +14,7 @@ from backends import Backend, JobHandle
 from backends.errors import InputError, OutputError
 from backends.files import sha256
 from backends.worker_protocol import FILES, RESULT, UnitResult
-from renderer.bundle.ignore import STAGING
-
-IGNORE = ".rendererignore"
+from renderer.bundle.ignore import OWN_IGNORE_FILE, STAGING
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ def _move(found: list[_Download], into: Path) -> list[Path]:
     moved: list[Path] = []
     if found and not into.is_dir():
         into.mkdir(parents=True, exist_ok=True)  # another fetch may make it at the same time
-        (into / IGNORE).write_text("*\n")  # the next job's bundle leaves out what was rendered here
+        (into / OWN_IGNORE_FILE).write_text("*\n")  # the next job's bundle leaves out what was rendered here
     for item in found:
         target = into / item.name
         if target in moved:  # two units made a file of the same name

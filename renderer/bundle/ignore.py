@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-IGNORE_FILES = (".gitignore", ".rendererignore")  # the later one wins, in whichever folder it is
+OWN_IGNORE_FILE = ".rendererignore"
+IGNORE_FILES = (".gitignore", OWN_IGNORE_FILE)  # the later one wins, in whichever folder it is
 STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 COMPLETION_VARIABLE = "_RENDERER_COMPLETE"  # set by the script that --install-completion installs
 FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "admin"}
@@ -51,8 +51,8 @@ def main() -> NoReturn:
         sys.exit(_complete() if COMPLETION_VARIABLE in os.environ else run(sys.argv[1:]))
     except KeyboardInterrupt:  # before the boundary could see it
         sys.exit(130)
-    except BrokenPipeError:  # nobody reads the overview any more: Python's last flush must not fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # while the overview was printed
+        discard(sys.stdout)
         sys.exit(0)
 
 
@@ -82,6 +82,11 @@ def run(arguments: list[str]) -> int:
     from renderer.cli import boundary
 
     return boundary.run(arguments)
+
+
+def discard(stream: TextIO) -> None:
+    """Let a stream that nobody reads any more write to nowhere, so that Python's last flush does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def overview() -> str:

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from backends import debug_log
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import ExitCode
+from renderer.cli import discard
 from renderer.cli.commands import command_group
 
 
@@ -62,9 +63,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nobody reads: Python's last flush must not fail
+        discard(sys.stdout)
         return ExitCode.OK
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
@@ -74,12 +73,12 @@ def _report(error: BaseException, *, as_json: bool) -> int:
 
 
 def _drop_unread_errors() -> None:
-    """Drop what nobody reads on stderr any more: otherwise Python's last flush fails, with exit code 120."""
+    """Discard stderr if nobody reads it any more: otherwise Python ends with exit code 120."""
     try:
         if sys.stderr:  # None if the caller closed it
             sys.stderr.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        discard(sys.stderr)
 
 
 def _print_error(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:

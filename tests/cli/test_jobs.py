@@ -105,11 +105,11 @@ def test_ctrl_c_stops_waiting_and_the_job_keeps_running(
     )
     until(lambda: any(job["state"] == "running" for job in output(run("list", "--json"))))
     os.killpg(watching.pid, signal.SIGINT)
-    _, said = watching.communicate(timeout=30)
+    _, errors = watching.communicate(timeout=30)
     assert watching.returncode == ExitCode.INTERRUPTED
     (job,) = output(run("list", "--json"))
-    assert f"renderer wait {job['handle']}" in said
-    assert f"renderer cancel {job['handle']}" in said
+    assert f"renderer wait {job['handle']}" in errors
+    assert f"renderer cancel {job['handle']}" in errors
     waits.touch()
     assert run("wait", job["handle"]).returncode == 0
 
@@ -253,9 +253,9 @@ def test_a_second_attempt_has_its_own_files_and_both_logs(project: Path, run: Ru
     files = {Path(path).name: Path(path) for path in output(done)["outputs"]}
     assert sorted(name.partition("-")[0] for name in files) == ["film.txt", "latest", "part"]
     assert files["latest"].read_text() == "whole"  # a link to an output comes as a file
-    said = run("logs", output(done)["handle"]).stdout.splitlines()
-    assert said[0] == "first"
-    assert said[-2:] == ["-- next attempt --", "second"]
+    lines = run("logs", output(done)["handle"]).stdout.splitlines()
+    assert lines[0] == "first"
+    assert lines[-2:] == ["-- next attempt --", "second"]
 
 
 LIKE_PYTHON = """
@@ -337,10 +337,10 @@ def test_a_submit_ends_lost_jobs_and_removes_half_made_ones(waits: Path, run: Ru
 
 def test_an_error_for_one_job_does_not_stop_the_others(waits: Path, run: Run, home: Path) -> None:
     one, other = (detached(run, "waits.py", "--", str(waits)) for _ in range(2))
-    for verb, said in (("cancel", "cancelled"), ("delete", "deleted")):
+    for verb, ended in (("cancel", "cancelled"), ("delete", "deleted")):
         done = run(verb, one, "local://nope", "local://no", other)
         assert done.returncode == ExitCode.NOT_FOUND
-        assert done.stdout.splitlines() == [f"{one}  {said}", f"{other}  {said}"]
+        assert done.stdout.splitlines() == [f"{one}  {ended}", f"{other}  {ended}"]
         assert [line for line in done.stderr.splitlines() if "there is no job" in line] == [
             "renderer: there is no job local://nope on this machine",
             "renderer: there is no job local://no on this machine",

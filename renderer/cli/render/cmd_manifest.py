@@ -28,7 +28,7 @@ def command(
     renderer manifest scene.py MyScene | kubectl apply -f -
     """
     planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}).settings)
-    from backends.kubernetes.backend import KubernetesBackend  # the plan has said so if its package is missing
+    from backends.kubernetes.backend import KubernetesBackend  # api.plan has reported a missing package
 
     assert isinstance(planned.backend, KubernetesBackend)  # noqa: S101  # for the type checker
     text = str(planned.backend.resolve(planned.plan, upload=upload))
