@@ -12,6 +12,7 @@ from typing import Protocol
 import av
 from av import VideoFrame
 
+from renderer.mirrors import mirrors
 from renderer.model import EncoderChoice
 from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.errors import EncoderError, translate_disk_error
@@ -43,6 +44,7 @@ def select_encoder_class(choice: EncoderChoice, spec: VideoEncoderSpec | None) -
     return PyAVEncoder
 
 
+@mirrors("manim.scene.video_segment_encoder:VideoSegmentEncoder", sha256="e31a18ba10ca3df6")
 class PyAVEncoder:
     """A VideoWriter that encodes through PyAV. Frames have the size in ``spec``."""
 

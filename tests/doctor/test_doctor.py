@@ -1,4 +1,4 @@
-"""The doctor, here and before a stand-in driver. On a real GPU it never ran: docs/gpus.md says so."""
+"""The checks of this machine, and of one with a stub of the NVIDIA driver (see docs/explanation/verification.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def doctor(env: dict[str, str] | None = None, *, failing: bool = False) -> dict[str, Any]:
-    """Run it; give its lines by name."""
+    """Run the checks; return them by name."""
     done = subprocess.run(
         [BIN / "renderer", "doctor", "--json"],
         env=os.environ | (env or {}),
@@ -55,7 +55,7 @@ def test_a_plain_checkout_without_any_package_is_enough() -> None:
     assert "EGL" in lines
 
 
-def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: Driver) -> None:
+def test_an_old_driver_is_described_and_each_refusal_explained_with_a_stub(driver: Driver) -> None:
     lines = doctor(driver.env(CUDA_VERSION="12.4.1", STUB_NVENC_API="8.0"), failing=True)
     assert lines["driver"]["found"] == "535.183.01, supports CUDA 12.2"
     assert lines["GPU"]["found"] == "Stub GPU, 15360 MiB (15000 free), compute 7.5, 41 °C, no MIG"
@@ -68,13 +68,13 @@ def test_an_old_driver_is_described_and_each_refusal_explained_stand_in(driver: 
     assert "update the node's driver" in lines["nvenc"]["todo"]
 
 
-def test_a_driver_that_does_not_start_is_told_with_its_own_words_stand_in(driver: Driver) -> None:
+def test_a_driver_that_does_not_start_is_reported_in_its_own_words_with_a_stub(driver: Driver) -> None:
     lines = doctor(driver.env(STUB_NVML="1"))
     assert "Driver/library version mismatch" in lines["driver"]["found"]
     assert "GPU" not in lines
 
 
-def test_working_nvenc_of_the_program_is_said_stand_in(driver: Driver) -> None:
+def test_working_nvenc_of_the_program_is_reported_with_a_stub(driver: Driver) -> None:
     lines = doctor(driver.env(program=True, STUB_NVENC_API="12.2"), failing=True)
     assert lines["nvenc"]["state"] == "ok"
     assert "encodes through the ffmpeg program; PyAV: the driver 535.183.01 is too old" in lines["nvenc"]["found"]

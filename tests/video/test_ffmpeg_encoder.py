@@ -1,4 +1,4 @@
-"""The encoder that pipes frames into the ffmpeg program, with x264 in NVENC's place where frames must come out."""
+"""The encoder that pipes frames into the ffmpeg program; x264 replaces NVENC where frames are compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from renderer.video.frame import Pixels
 
 @dataclass(frozen=True)
 class Spec:
-    """What Manim's VideoEncoderSpec holds."""
+    """A VideoEncoderSpec, as Manim has one."""
 
     codec: str = "libx264"
     options: tuple[tuple[str, str], ...] = (("crf", "10"), ("threads", "1"))
@@ -50,7 +50,7 @@ def test_frames_come_out_as_they_went_in(tmp_path: Path) -> None:
     assert shown == pytest.approx([level for level in levels for _ in range(2)], abs=3)
 
 
-def test_nvenc_without_a_driver_is_refused_in_words_and_leaves_no_file(tmp_path: Path) -> None:
+def test_nvenc_without_a_driver_fails_with_the_reason_and_leaves_no_file(tmp_path: Path) -> None:
     encoder = FfmpegEncoder(tmp_path / "video.mp4", Spec(codec="h264_nvenc", options=(("preset", "p4"),)))
     with pytest.raises(EncoderError, match="h264_nvenc: there is no NVIDIA driver here") as caught:
         _encode(encoder, 50)
@@ -71,7 +71,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_is_said_to_be_full_and_no_file_is_left(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_no_file_is_left(small_disk: Path) -> None:
     encoder = FfmpegEncoder(small_disk / "video.mp4", Spec(options=(("crf", "0"), ("preset", "ultrafast"))))
     noise = np.random.default_rng(0).integers(0, 255, (180, 320, 4), np.uint8)
     with pytest.raises(OutputError, match="could not be written: No space left on device") as caught:
@@ -87,7 +87,7 @@ def test_an_aborted_encoder_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_program_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EncoderError, match="the ffmpeg program is not installed"):
         FfmpegEncoder(tmp_path / "video.mp4", Spec())

@@ -28,7 +28,7 @@ class Turn(Scene):
 
 
 def render(folder: Path, *options: str, env: dict[str, str]) -> tuple[Path, Any]:
-    """Render Turn; give the video and its result.json."""
+    """Render Turn; return the video and its result.json."""
     folder.mkdir()
     (folder / "turn.py").write_text(SCENE)
     home = environment(folder / "home") | env
@@ -39,14 +39,14 @@ def render(folder: Path, *options: str, env: dict[str, str]) -> tuple[Path, Any]
     return folder / "out" / "Turn.mp4", json.loads(result.read_text())
 
 
-def pictures(video: Path) -> tuple[list[int], list[np.ndarray[Any, np.dtype[np.uint8]]]]:
+def read_frames(video: Path) -> tuple[list[int], list[np.ndarray[Any, np.dtype[np.uint8]]]]:
     with av.open(str(video)) as container:
         shown = [(frame.pts or 0, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    return [pts for pts, _ in shown], [picture for _, picture in shown]
+    return [pts for pts, _ in shown], [frame for _, frame in shown]
 
 
 def decoding_times(video: Path) -> list[int]:
-    """Give each packet's decoding time as ffprobe reads it."""
+    """Return each packet's decoding time as ffprobe reads it."""
     entries = ["-select_streams", "v", "-show_entries", "packet=dts", "-of", "default=noprint_wrappers=1:nokey=1"]
     done = subprocess.run(["ffprobe", "-v", "error", *entries, video], capture_output=True, text=True, check=True)
     assert done.stderr == ""
@@ -54,7 +54,7 @@ def decoding_times(video: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("mode", ["parallel", "serial"])
-def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_stand_in_for_nvenc(
+def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_with_a_stub_of_nvenc(
     mode: str, driver: Driver, tmp_path: Path
 ) -> None:
     old = driver.env(program=True, STUB_NVENC_API="12.2")
@@ -65,12 +65,12 @@ def test_a_scene_is_encoded_by_the_program_and_its_segments_join_without_a_seam_
     assert (result["encoder"]["codec"], result["encoder"]["via"]) == ("h264_nvenc", "ffmpeg")
     assert "NVENC API 12.2" in result["encoder"]["not_used"]
     assert (plain["encoder"]["codec"], plain["encoder"]["via"]) == ("libx264", "pyav")
-    times, shown = pictures(video)
-    assert len(shown) == len(pictures(reference)[1]) == 45
+    times, shown = read_frames(video)
+    assert len(shown) == len(read_frames(reference)[1]) == 45
     assert len({after - before for before, after in pairwise(times)}) == 1
     assert all(after > before for before, after in pairwise(decoding_times(video)))
-    for ours, theirs in zip(shown, pictures(reference)[1], strict=True):
-        assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 3
+    for rendered, expected in zip(shown, read_frames(reference)[1], strict=True):
+        assert np.abs(rendered.astype(int) - expected.astype(int)).mean() < 3
 
 
 def test_nvenc_asked_for_and_not_there_fails_each_scene_with_the_encoders_exit_code(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(options: list[str], m
     assert not (tmp_path / "home").exists()
 
 
-def test_nvenc_in_manims_own_configuration_and_not_there_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_nvenc_in_manims_own_configuration_fails_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "turn.py").write_text(SCENE)
     (tmp_path / "manim.cfg").write_text("[video_encoder]\ncodec = h264_nvenc\n")
     done = renderer("submit", "turn.py", "-q", "l", cwd=tmp_path, env=environment(tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""Which encoder is chosen, and what is said about the others. The refusals are FFmpeg's own."""
+"""Which encoder is chosen, and why others cannot be used. The causes come from FFmpeg's own logs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def choose(name: str = "auto", container: str = "", **env: str) -> Any:
     return json.loads(done.stdout)
 
 
-REFUSALS = {
+CAUSES = {
     "nothing": ("-", {}, "there is no NVIDIA driver here", "give the job a GPU"),
     "no video": ("libcuda", {}, "libnvidia-encode is not in this container", "NVIDIA_DRIVER_CAPABILITIES=.*video"),
     "old": (
@@ -60,9 +60,9 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
+@pytest.mark.parametrize("case", CAUSES)
 def test_auto_falls_back_to_the_cpu_and_says_why(case: str, driver: Driver) -> None:
-    library, behaviour, reason, _ = REFUSALS[case]
+    library, behaviour, reason, _ = CAUSES[case]
     found = choose(**(driver.env(*filter(None, [library])) | behaviour))
     assert found["choice"] is None
     assert len(found["why"]) == (1 if case == "nothing" else 2)
@@ -71,16 +71,16 @@ def test_auto_falls_back_to_the_cpu_and_says_why(case: str, driver: Driver) -> N
     assert re.search(reason, found["report"]["not_used"])
 
 
-@pytest.mark.parametrize("case", REFUSALS)
+@pytest.mark.parametrize("case", CAUSES)
 def test_nvenc_asked_for_is_never_replaced_and_the_remedy_is_named(case: str, driver: Driver) -> None:
-    library, behaviour, reason, remedy = REFUSALS[case]
+    library, behaviour, reason, remedy = CAUSES[case]
     found = choose("nvenc", **(driver.env(*filter(None, [library])) | behaviour))
     assert found["exit_code"] == 12
     assert re.search(reason, found["error"])
     assert re.search(remedy, found["hint"])
 
 
-def test_an_older_driver_is_served_by_the_ffmpeg_program_stand_in_for_its_nvenc(driver: Driver) -> None:
+def test_an_older_driver_is_served_by_the_ffmpeg_program_with_a_stub_of_nvenc(driver: Driver) -> None:
     found = choose(**driver.env(program=True, STUB_NVENC_API="12.2"))
     assert (found["choice"]["codec"], found["choice"]["via"], found["sessions"]) == ("h264_nvenc", "ffmpeg", 4)
     (why,) = found["why"]
@@ -104,7 +104,7 @@ def test_an_encoder_of_the_cpu_is_not_asked_of_the_gpu(driver: Driver) -> None:
     [("nvenc", "pyav"), ("hevc_nvenc", "pyav"), ("av1_nvenc", "pyav"), ("nvenc", "ffmpeg"), ("hevc_nvenc", "ffmpeg")],
 )
 def test_both_ffmpegs_know_every_option_that_is_set_and_its_value(name: str, via: str) -> None:
-    """They read the options before they look for a driver, and complain about those of the two that are wrong."""
+    """FFmpeg reads the options before it looks for a driver, and its log names an option that is wrong."""
     codec, options = ENCODERS[name].codec, dict(ENCODERS[name].options)
     assert probe(codec, via, options) == "there is no NVIDIA driver here"
     for option in options:

@@ -9,8 +9,12 @@ from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 from manim.utils.family import extract_mobject_family_members
 
 from renderer.engine.manim_types import Camera, Mobject
+from renderer.mirrors import mirrors
 
 
+@mirrors("manim.camera.camera:Camera.capture_mobjects", sha256="234016f9f22cd8e8")
+@mirrors("manim.camera.multi_camera:MultiCamera.capture_mobjects", sha256="5ebd75940cc4bd6d")
+@mirrors("manim.camera.three_d_camera:ThreeDCamera.capture_mobjects", sha256="11e17b652cb96bcb")
 def update_camera(camera: Camera, mobjects: Iterable[Mobject]) -> None:
     """Do to the camera what its ``capture_mobjects`` does, without drawing."""
     if isinstance(camera, ThreeDCamera):
@@ -25,6 +29,8 @@ def update_camera(camera: Camera, mobjects: Iterable[Mobject]) -> None:
         _make_first_context(camera, camera.get_mobjects_to_display(mobjects))
 
 
+@mirrors("manim.camera.camera:Camera.display_multiple_background_colored_vmobjects", sha256="6ec394f2466ea319")
+@mirrors("manim.camera.camera:BackgroundColoredVMobjectDisplayer", sha256="7cd3d4af6fab3ac1")
 def _read_textures(camera: Camera, mobjects: Iterable[Mobject]) -> None:
     """Have the camera read the images by which shapes are coloured: it does so once, when it first draws one."""
     for shown in mobjects:

@@ -13,6 +13,7 @@ from typing import Any
 
 from renderer.engine.adapter.encoder_presets import choose_encoder, make_deterministic, uses_x264
 from renderer.engine.request import SceneRequest
+from renderer.mirrors import mirrors
 
 _FOLDERS = {
     "video_dir": "{media_dir}/videos",
@@ -25,6 +26,7 @@ _FOLDERS = {
 }
 
 
+@mirrors("manim.cli.render.commands:render", sha256="89a43f5c8739fb05")
 @contextmanager
 def configured(request: SceneRequest) -> Iterator[None]:
     """Read the folder's manim.cfg and the request as Manim would; everything that Manim writes goes to the scratch."""

@@ -8,10 +8,13 @@ import numpy as np
 from manim import Mobject as ManimMobject
 
 from renderer.engine.manim_types import Mobject, Scene
+from renderer.mirrors import mirrors
 
 Fingerprint = tuple[float, ...]
 
 
+@mirrors("manim.scene.scene:Scene.get_time_progression", sha256="0e88b23e955421a3")
+@mirrors("manim.scene.scene:Scene.play_internal", sha256="a2fe4550010522e2")
 def count_frames(scene: Scene) -> int:
     """Return the most frames that the compiled play can have; one for a wait that stands still."""
     from manim import config

@@ -22,6 +22,7 @@ from renderer.engine.guards.pixel_access import (
 )
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.manim_types import Mobject, Scene
+from renderer.mirrors import mirrors
 from renderer.video.concat import Clip, join_clips
 from renderer.video.frame import Pixels
 
@@ -85,6 +86,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             self.stops.raise_stop(Unfit(CHANGES_PIXELS))
         self.__dict__["static_image"] = image
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.play", sha256="cfce2a4d7aef272a")
     def play(self, scene: Scene, *args: Any, **kwargs: Any) -> None:
         """Do what CairoRenderer.play does, in its order."""
         self.stops.raise_again()
@@ -141,6 +143,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             with self.side_effects.allowed():
                 self.delegate.end_play()
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.update_frame", sha256="1149ec8fa5a1418a")
     def update_frame(
         self,
         scene: Scene,
@@ -157,6 +160,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             with released_pixels(self.camera):
                 update_camera(self.camera, self.shown)
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.render", sha256="6a07f9b58f46fc1e")
     def render(self, scene: Scene, time: float, moving_mobjects: Iterable[Mobject] | None = None) -> None:  # noqa: ARG002
         """Make a frame of the running play."""
         if not self._inside_play:
@@ -167,6 +171,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         self.update_frame(scene, moving_mobjects)
         self._hand_over(1)
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.freeze_current_frame", sha256="da22a02089173f17")
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.add_frame", sha256="c65d0e6bd468c45d")
     def freeze_current_frame(self, duration: float) -> None:
         """Show the frame for so many seconds."""
         self._hand_over(int(duration / (1 / self.camera.frame_rate)))
@@ -177,6 +183,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             with self.side_effects.allowed():
                 self.delegate.take_frame(self.camera.pixel_array if self.delegate.draws else None, repeat)
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.save_static_frame_data", sha256="25f2f42ddccc08bc")
     def save_static_frame_data(self, scene: Scene, static_mobjects: Iterable[Mobject]) -> Pixels | None:
         """Draw what stands still during the play: each frame begins with this image."""
         if is_called_by_scene():
@@ -188,6 +195,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             self.static_image = self.delegate.share_static_image(self.camera.pixel_array if is_drawn else None)
         return self.static_image
 
+    @mirrors("manim.renderer.cairo_renderer:CairoRenderer.scene_finished", sha256="734f4aa531e189ac")
     def scene_finished(self, scene: Scene) -> None:
         """Assemble the video. A scene without a play becomes an image, which is drawn here."""
         self.stops.raise_again()
@@ -200,6 +208,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
                 super().scene_finished(scene)
 
 
+@mirrors("manim.scene.scene_file_writer:SceneFileWriter", sha256="ab69ec81c42f8ebc")
 class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
     """Manim's file writer, which finds the segments complete when it joins them."""
 
