@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import FunctionType
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import cairo
 import numpy as np
@@ -26,6 +26,8 @@ from renderer.engine.patches.drawing_cache import DrawingCache, Lights
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels
 
+CairoContext: TypeAlias = "cairo.Context[cairo.ImageSurface]"
+
 GRADIENT_GETTER = "get_gradient_start_and_end_points"
 _SHADING_FUNCTIONS = (
     "get_shaded_rgb",
@@ -46,7 +48,7 @@ def transform_points_pre_display(self: object, mobject: Mobject, points: Points)
 
 
 @mirrors("manim.camera.camera:Camera.set_cairo_context_path", sha256="391a359bc3d4a3eb")
-def set_cairo_context_path(self: ThreeDCamera, ctx: Any, vmobject: VMobject) -> ThreeDCamera:  # ctx: cairo.Context
+def set_cairo_context_path(self: ThreeDCamera, ctx: CairoContext, vmobject: VMobject) -> ThreeDCamera:
     """Set the path of the shape. cairo takes Python's floats faster than numpy's."""
     points = self.transform_points_pre_display(vmobject, vmobject.points)
     if len(points) == 0:
@@ -69,10 +71,12 @@ def set_cairo_context_path(self: ThreeDCamera, ctx: Any, vmobject: VMobject) -> 
 
 
 @mirrors("manim.camera.camera:Camera.set_cairo_context_color", sha256="2beef9503c11b2b1")
-def set_cairo_context_color(self: ThreeDCamera, ctx: Any, rgbas: NDArray[Any], vmobject: VMobject) -> ThreeDCamera:
+def set_cairo_context_color(
+    self: ThreeDCamera, ctx: CairoContext, rgbas: NDArray[Any], vmobject: VMobject
+) -> ThreeDCamera:
     """Set one colour, or a gradient."""
     if len(rgbas) == 1:
-        ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])
+        ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])  # type: ignore[call-arg]  # mypy does not know the length
         return self
     pattern = cairo.LinearGradient(*_find_gradient(self, vmobject))
     offsets = (0.0, 1.0) if len(rgbas) == 2 else np.linspace(0, 1, len(rgbas))  # noqa: PLR2004
@@ -145,13 +149,13 @@ def display_vmobjects(self: ThreeDCamera, vmobjects: Iterable[VMobject], pixel_a
 
 
 @mirrors("manim.camera.camera:Camera.display_vectorized", sha256="815b1093dae26722")
-def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: Any) -> Any:
+def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: CairoContext) -> ThreeDCamera:
     """Draw one shape. Its stroke and its fill use the same light and gradient, if its class is Manim's."""
     if type(vmobject).__module__.startswith("manim."):
         with _CACHE.drawing_shape(self):
-            return ManimCamera.display_vectorized(self, vmobject, ctx)
+            return ManimCamera.display_vectorized(self, vmobject, ctx)  # type: ignore[no-any-return]
     try:
-        return ManimCamera.display_vectorized(self, vmobject, ctx)
+        return ManimCamera.display_vectorized(self, vmobject, ctx)  # type: ignore[no-any-return]
     finally:
         _CACHE.axis_gradients(self).clear()  # a scene's own methods may have moved an axis
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import FunctionType, MethodType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from manim.utils import hashing
@@ -15,6 +15,8 @@ from svgelements import svgelements
 
 from renderer.mirrors import mirrors
 
+Container = dict[Any, object] | list[object] | tuple[object, ...]
+
 _PLACEHOLDER = hashing._Memoizer.ALREADY_PROCESSED_PLACEHOLDER  # noqa: SLF001  # for what was described before
 _NEVER_MEMOIZED = frozenset({bool, complex, float, int})
 _SVG_SEGMENTS = frozenset({svgelements.Close, svgelements.CubicBezier, svgelements.Line, svgelements.Move})
@@ -22,8 +24,26 @@ _MANIM_DEFAULT = hashing._CustomEncoder.default  # noqa: SLF001
 _MANIM_HASH_NDARRAY = hashing._hash_ndarray  # noqa: SLF001
 
 
+class _Memoizer(Protocol):
+    """What the functions below use of Manim's ``_Memoizer``."""
+
+    THRESHOLD_WARNING: int
+    _already_processed: set[tuple[str, int]]
+    _keep_alive: dict[int, object]
+
+    def check_already_processed(self, obj: object) -> object: ...
+    def _return(self, obj: object, sign: Callable[[object], int], result: Callable[[object], object]) -> object: ...
+
+
+class _Encoder(Protocol):
+    """What the functions below use of Manim's ``_CustomEncoder``."""
+
+    include_pixel_array: bool
+    _memoizer: _Memoizer
+
+
 @mirrors("manim.utils.hashing:_CustomEncoder.default", sha256="dde67363b7a5d9c8")
-def default(self: Any, obj: Any) -> Any:
+def default(self: _Encoder, obj: Any) -> object:
     """Describe what JSON cannot: an object by its attributes, an array by a hash."""
     kind = type(obj)
     if kind is np.ndarray and not obj.dtype.hasobject:
@@ -56,13 +76,13 @@ def _describe_dtype(dtype: np.dtype[Any]) -> str:
 
 
 @mirrors("manim.utils.hashing:_CustomEncoder._cleaned_iterable", sha256="f907da5db1bd2d63")
-def cleaned_iterable(self: Any, iterable: Any) -> Any:
+def cleaned_iterable(self: _Encoder, iterable: Container) -> dict[Any, object] | list[object]:
     """Return a list or dict in which a placeholder stands for everything that was described before."""
     return _clean_dict(self, iterable) if isinstance(iterable, dict) else _clean_list(self, iterable)
 
 
-def _clean_dict(encoder: Any, values: dict[Any, Any]) -> dict[Any, Any]:
-    cleaned = {}
+def _clean_dict(encoder: _Encoder, values: dict[Any, object]) -> dict[Any, object]:
+    cleaned: dict[Any, object] = {}
     memoize = encoder._memoizer.check_already_processed  # noqa: SLF001
     ignored_keys = hashing.KEYS_TO_FILTER_OUT
     for key, value in values.items():
@@ -74,16 +94,16 @@ def _clean_dict(encoder: Any, values: dict[Any, Any]) -> dict[Any, Any]:
     return cleaned
 
 
-def _clean_list(encoder: Any, values: Sequence[Any]) -> list[Any]:
+def _clean_list(encoder: _Encoder, values: Sequence[object]) -> list[object]:
     memoize = encoder._memoizer.check_already_processed  # noqa: SLF001
-    cleaned = []
+    cleaned: list[object] = []
     for value in values:
         memoized = value if type(value) in _NEVER_MEMOIZED else memoize(value)
         cleaned.append(cleaned_iterable(encoder, memoized) if isinstance(memoized, dict | list | tuple) else memoized)
     return cleaned
 
 
-def _clean_key(encoder: Any, key: Any) -> Any:
+def _clean_key(encoder: _Encoder, key: object) -> object:
     if isinstance(key, int | float) or key is None:
         return key
     return hashing.zlib.crc32(hashing._get_json(key, encoder._memoizer).encode())  # noqa: SLF001
@@ -92,7 +112,7 @@ def _clean_key(encoder: Any, key: Any) -> Any:
 @mirrors("manim.utils.hashing:_Memoizer.check_already_processed", sha256="f7b2e2fbf627e288")
 @mirrors("manim.utils.hashing:_Memoizer._handle_already_processed", sha256="6b9486734c4d4a35")
 @mirrors("manim.utils.hashing:_Memoizer._return", sha256="10b8aa5463a22586")
-def check_already_processed(self: Any, obj: Any) -> Any:
+def check_already_processed(self: _Memoizer, obj: object) -> object:
     """Return the object and remember it, or return the placeholder if it was remembered before."""
     kind: type = type(obj)
     identity_kind = _choose_identity(kind)

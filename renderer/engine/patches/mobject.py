@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from types import FunctionType
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
-from manim import UP, VMobject
+from manim import UP
 from manim import Mobject as ManimMobject
+from manim import VMobject as ManimVMobject
 from manim.utils import space_ops
 from manim.utils.iterables import remove_list_redundancies
 from manim.utils.space_ops import get_unit_normal
+from numpy.typing import NDArray
 
-from renderer.engine.manim_types import Points
+from renderer.engine.manim_types import Points, VMobject
 from renderer.mirrors import mirrors
 
 # Manim's own, as they were before a scene or these patches could replace them
 _MANIM_EXTREMUM = ManimMobject.get_extremum_along_dim
-_MANIM_ANCHORS = VMobject.get_anchors
-_MANIM_SPLITS = VMobject.get_subpath_split_indices_from_points
+_MANIM_ANCHORS = ManimVMobject.get_anchors
+_MANIM_SPLITS = ManimVMobject.get_subpath_split_indices_from_points
 _MANIM_NUM_POINTS = ManimMobject.get_num_points
 _MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
 
@@ -29,9 +31,30 @@ _min_of_rows, _max_of_rows = np.minimum.reduce, np.maximum.reduce
 _CURVE_POINTS = 4  # of a cubic curve
 
 
+class _Mobject(Protocol):
+    """What the functions below use of a mobject."""
+
+    dim: int
+    points: Points
+    submobjects: list[_Mobject]
+    updaters: list[Callable[..., object]]
+    updating_suspended: bool
+
+    def get_family(self) -> list[_Mobject]: ...
+    def _iter_family(self, seen: set[_Mobject]) -> Iterator[_Mobject]: ...
+    def update(self, dt: float, recursive: bool) -> object: ...
+    def get_num_points(self) -> int: ...
+    def get_anchors(self) -> Points: ...
+    def get_points_defining_boundary(self) -> Points: ...
+    def get_extremum_along_dim(self, points: Points, dim: int, key: Points) -> float: ...
+
+
+MobjectT = TypeVar("MobjectT", bound=_Mobject)
+
+
 @mirrors("manim.mobject.mobject:Mobject.get_family", sha256="edabb3005f51e45c")
 @mirrors("manim.mobject.mobject:Mobject._iter_family", sha256="9fe5b3319345af40")
-def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
+def get_family(self: _Mobject, recurse: bool = True) -> list[_Mobject]:  # noqa: ARG001
     """Return the mobject and all below it; most mobjects have none below."""
     if not self.submobjects:
         return [self]
@@ -45,14 +68,14 @@ def get_family(self: Any, recurse: bool = True) -> list[Any]:  # noqa: ARG001
 
 
 @mirrors("manim.mobject.mobject:Mobject.family_members_with_points", sha256="a79e5cdb293bb40d")
-def family_members_with_points(self: Any) -> list[Any]:
+def family_members_with_points(self: _Mobject) -> list[_Mobject]:
     """Return the members of the family that have points."""
     return [member for member in self.get_family() if _count_points(member) > 0]
 
 
-def _count_points(member: Any) -> int:
+def _count_points(member: _Mobject) -> int:
     has_own = not _has_manim_method(member, "get_num_points", _MANIM_NUM_POINTS)
-    return int(member.get_num_points()) if has_own else len(member.points)
+    return member.get_num_points() if has_own else len(member.points)
 
 
 def _has_manim_method(mobject: object, name: str, method: object) -> bool:
@@ -61,7 +84,7 @@ def _has_manim_method(mobject: object, name: str, method: object) -> bool:
 
 
 @mirrors("manim.mobject.mobject:Mobject.update", sha256="75206b1368a79066")
-def update(self: Any, dt: float = 0, recursive: bool = True) -> Any:
+def update(self: MobjectT, dt: float = 0, recursive: bool = True) -> MobjectT:
     """Call all updaters. Whether one has a parameter ``dt`` is found without a signature object."""
     if self.updating_suspended:
         return self
@@ -86,7 +109,7 @@ def _has_parameter_dt(updater: Callable[..., object]) -> bool:
 
 @mirrors("manim.mobject.mobject:Mobject.get_critical_point", sha256="e86583e43b7cd538")
 @mirrors("manim.mobject.mobject:Mobject.get_extremum_along_dim", sha256="e7bdf3153fc30ae5")
-def get_critical_point(self: Any, direction: Any) -> Points:
+def get_critical_point(self: _Mobject, direction: Sequence[float]) -> Points:
     """Return a corner, the centre of an edge or the centre of the bounding box."""
     result: Points = np.zeros(self.dim)
     points = self.get_points_defining_boundary()
@@ -106,38 +129,38 @@ def get_critical_point(self: Any, direction: Any) -> Points:
 
 
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_points_defining_boundary", sha256="fce857b49dcdbb29")
-def get_points_defining_boundary(self: Any) -> Points:
+def get_points_defining_boundary(self: _Mobject) -> Points:
     """Return the anchors of the whole family."""
     anchors = [points for member in self.get_family() if len(points := _get_anchors(member))]
     return np.concatenate(anchors) if anchors else np.array(())
 
 
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_anchors", sha256="62e01f79039804d3")
-def _get_anchors(member: Any) -> Points:
+def _get_anchors(member: _Mobject) -> Points:
     points: Points = member.points
     count = len(points)
     is_regular = count != 1 and count % _CURVE_POINTS == 0
     is_cubic = getattr(member, "n_points_per_cubic_curve", 0) == _CURVE_POINTS
     if not (is_regular and is_cubic and _has_manim_method(member, "get_anchors", _MANIM_ANCHORS)):
-        return member.get_anchors()  # type: ignore[no-any-return]
+        return member.get_anchors()
     return points.reshape(-1, _CURVE_POINTS, points.shape[1])[:, :: _CURVE_POINTS - 1].reshape(-1, points.shape[1])
 
 
 @mirrors(
     "manim.mobject.types.vectorized_mobject:VMobject.get_subpath_split_indices_from_points", sha256="782a7575b1e2717a"
 )
-def get_subpath_split_indices_from_points(self: Any, points: Points, n_dims: int = 3) -> Any:
+def get_subpath_split_indices_from_points(self: VMobject, points: Points, n_dims: int = 3) -> NDArray[np.int64]:
     """Return where subpaths begin and end. Most paths are one: each curve starts exactly where the last one ended."""
     count = len(points)
     if self.n_points_per_cubic_curve == _CURVE_POINTS and count > _CURVE_POINTS and isinstance(points, np.ndarray):
         starts = points[_CURVE_POINTS::_CURVE_POINTS, :n_dims]
         if (points[_CURVE_POINTS - 1 :: _CURVE_POINTS, :n_dims][: len(starts)] == starts).all():
             return np.array([[0, count]])
-    return _MANIM_SPLITS(self, points, n_dims)
+    return _MANIM_SPLITS(self, points, n_dims)  # type: ignore[no-any-return]
 
 
 @mirrors("manim.mobject.three_d.three_d_utils:get_3d_vmob_unit_normal", sha256="5e989f0447fd6189")
-def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
+def get_3d_vmob_unit_normal(vmob: _Mobject, point_index: int) -> Points:
     """Return the direction in which a surface faces at one of its points."""
     points = vmob.points
     count, at = len(points), point_index
@@ -150,7 +173,7 @@ def get_3d_vmob_unit_normal(vmob: Any, point_index: int) -> Points:
 
 
 @mirrors("manim.utils.space_ops:rotation_matrix", sha256="4a5204da768bae58")
-def rotation_matrix(angle: Any, axis: Any, homogeneous: bool = False) -> Points:
+def rotation_matrix(angle: float, axis: Sequence[float], homogeneous: bool = False) -> Points:
     """Return the matrix of a rotation; many shapes turn by the same angle about the same axis."""
     direction = np.array(axis)
     if homogeneous or direction.shape != (3,) or direction.dtype != np.float64 or not isinstance(angle, int | float):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import signal
@@ -16,8 +15,6 @@ from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.process.open_files import OpenFiles, identify_file, list_pipes
 
 THREAD_END_TIMEOUT_S = 0.2  # a thread that has ended can be listed a moment longer
-
-_log = logging.getLogger(__name__)
 
 
 class SceneProcess:
@@ -60,8 +57,6 @@ class SceneProcess:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             self._stop("it runs threads of its own, in a library (for example one that reads a video)")
-        else:
-            _log.debug("forked process %d", pid)
         return pid
 
     def _has_new_threads(self) -> bool:
