@@ -144,20 +144,25 @@ def get_mobjects_to_display(self: ThreeDCamera, *args: Any, **kwargs: Any) -> li
 @mirrors("manim.camera.camera:Camera.display_multiple_non_background_colored_vmobjects", sha256="39d83d20edf45b8c")
 def display_vmobjects(self: ThreeDCamera, vmobjects: Iterable[VMobject], pixel_array: Pixels) -> None:
     """Draw shapes. All marks of an axis use one gradient, and shapes that do not move keep their light."""
-    with _CACHE.drawing_group(self):
+    _CACHE.begin_group(self)
+    try:
         ManimCamera.display_multiple_non_background_colored_vmobjects(self, vmobjects, pixel_array)
+    finally:
+        _CACHE.end_group(self)
 
 
 @mirrors("manim.camera.camera:Camera.display_vectorized", sha256="815b1093dae26722")
 def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: CairoContext) -> ThreeDCamera:
     """Draw one shape. Its stroke and its fill use the same light and gradient, if its class is Manim's."""
-    if type(vmobject).__module__.startswith("manim."):
-        with _CACHE.drawing_shape(self):
-            return ManimCamera.display_vectorized(self, vmobject, ctx)  # type: ignore[no-any-return]
+    is_of_manim = type(vmobject).__module__.startswith("manim.")
+    if is_of_manim:
+        _CACHE.begin_shape(self)
     try:
         return ManimCamera.display_vectorized(self, vmobject, ctx)  # type: ignore[no-any-return]
     finally:
-        _CACHE.axis_gradients(self).clear()  # a scene's own methods may have moved an axis
+        _CACHE.end_shape(self)
+        if not is_of_manim:  # the scene's own methods may have moved an axis
+            _CACHE.axis_gradients(self).clear()
 
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.modified_rgbas", sha256="3d5557f61bc1caae")

@@ -1,9 +1,7 @@
-"""What the patched cameras remember while they draw, so that they compute it once."""
+"""Values that the patched cameras keep while they draw, so that they compute each only once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,7 @@ from renderer.engine.manim_types import Camera, Points, VMobject
 Lights = tuple[NDArray[Any], NDArray[Any]]
 
 
-@dataclass
+@dataclass(slots=True)
 class ShapeValues:
     """What was computed about the shape that is being drawn: its stroke and its fill use the same."""
 
@@ -34,24 +32,22 @@ class DrawingCache:
         self._last_lights: dict[int, tuple[VMobject, bytes, Lights]] = {}  # by shape; of the group before
         self._lights: dict[int, tuple[VMobject, bytes, Lights]] = {}
 
-    @contextmanager
-    def drawing_group(self, camera: Camera) -> Iterator[None]:
-        """Keep the gradients of axes within the block."""
+    def begin_group(self, camera: Camera) -> None:
+        """Keep the gradients of axes from now on."""
         self._axis_gradients[id(camera)] = {}
         self._last_lights, self._lights = self._lights, {}
-        try:
-            yield
-        finally:
-            self._axis_gradients.pop(id(camera), None)
 
-    @contextmanager
-    def drawing_shape(self, camera: Camera) -> Iterator[None]:
-        """Keep the gradient and the lights of one shape within the block."""
+    def end_group(self, camera: Camera) -> None:
+        """Forget the gradients of axes."""
+        self._axis_gradients.pop(id(camera), None)
+
+    def begin_shape(self, camera: Camera) -> None:
+        """Keep the gradient and the lights of one shape from now on."""
         self._shapes[id(camera)] = ShapeValues()
-        try:
-            yield
-        finally:
-            self._shapes.pop(id(camera), None)
+
+    def end_shape(self, camera: Camera) -> None:
+        """Forget the gradient and the lights of the shape."""
+        self._shapes.pop(id(camera), None)
 
     def axis_gradients(self, camera: Camera) -> dict[tuple[int, ...], Points]:
         """Return the gradients of axes in the group that the camera draws, by what they depend on."""

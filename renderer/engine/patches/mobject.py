@@ -70,12 +70,16 @@ def get_family(self: _Mobject, recurse: bool = True) -> list[_Mobject]:  # noqa:
 @mirrors("manim.mobject.mobject:Mobject.family_members_with_points", sha256="a79e5cdb293bb40d")
 def family_members_with_points(self: _Mobject) -> list[_Mobject]:
     """Return the members of the family that have points."""
-    return [member for member in self.get_family() if _count_points(member) > 0]
-
-
-def _count_points(member: _Mobject) -> int:
-    has_own = not _has_manim_method(member, "get_num_points", _MANIM_NUM_POINTS)
-    return member.get_num_points() if has_own else len(member.points)
+    return [
+        member
+        for member in self.get_family()
+        if (
+            len(member.points)
+            if _has_manim_method(member, "get_num_points", _MANIM_NUM_POINTS)
+            else member.get_num_points()
+        )
+        > 0
+    ]
 
 
 def _has_manim_method(mobject: object, name: str, method: object) -> bool:
