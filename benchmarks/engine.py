@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/engine.py [--runs 5] [--quality h] [--quality m] [--scenes Formulas,Geometry]
 
 Each run has two cores of its own (`--cores`); where the machine has more, runs go side by side. Within a run the ways
-take turns, each in a fresh process, imports included; the table gives medians. "ours exact" has Manim's
-encoder settings, "ours" the default ones, "ours keeping" fills an empty segment cache besides, and "ours again" finds
-all segments there. PSNR is against a lossless encoding of the same frames. `--short 20` measures a job of short scenes
-instead.
+to render take turns, each in a new process, imports included; the table gives medians. "renderer exact" has Manim's
+encoder settings, "renderer" the default ones, "renderer empty cache" fills the chunk cache besides, and
+"renderer full cache" finds all chunks there. PSNR is against a lossless encoding of the same frames. `--short 20`
+measures a job of short scenes instead.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ HERE = Path(__file__).resolve().parent
 SCENES = HERE / "scenes" / "reference.py"
 REFERENCE = ["Formulas", "Geometry", "Surface3D", "SixtyPlays"]
 MANIM = Path(sys.executable).parent / "manim"
-WAYS = ["manim", "manim x4", "ours exact", "ours", "ours keeping", "ours again"]
+WAYS = ["manim", "manim x4", "renderer exact", "renderer", "renderer empty cache", "renderer full cache"]
 
 
 class Cores:
-    """The machine's cores in groups; each thing that is measured has one of them alone."""
+    """The machine's cores in groups; each measured program has one group alone."""
 
     def __init__(self, each: int) -> None:
         mine = sorted(os.sched_getaffinity(0))
@@ -66,29 +66,30 @@ class Run:
     video: Path | None = None
 
 
-def command(way: str, scene: str, quality: str, folder: Path) -> list[str]:
-    """Give the command line of one way to render a scene."""
-    if way.startswith("ours"):
-        preset = "manim" if way == "ours exact" else "fast"
-        cache = [str(folder.parent.parent / f"cache-{folder.name}")] if way in {"ours keeping", "ours again"} else []
-        if way == "ours keeping":
+def make_command(way: str, scene: str, quality: str, folder: Path) -> list[str]:
+    """Return the command line of one way to render a scene."""
+    if way.startswith("renderer"):
+        preset = "manim" if way == "renderer exact" else "fast"
+        cache = [str(folder.parent.parent / f"cache-{folder.name}")] if way.endswith("cache") else []
+        if way == "renderer empty cache":
             shutil.rmtree(cache[0], ignore_errors=True)
-        return [*ours(scene, quality, preset, folder), *cache]
+        return [*engine_command(scene, quality, preset, folder), *cache]
     inflight = ["--max-inflight-encoders", "4"] if way == "manim x4" else []
-    return [*plain(scene, quality, folder), *inflight]
+    return [*manim_command(scene, quality, folder), *inflight]
 
 
-def ours(scenes: str, quality: str, preset: str, folder: Path) -> list[str]:
-    return [sys.executable, "-W", "ignore", str(HERE / "render.py"), str(SCENES), scenes, quality, preset, str(folder)]
+def engine_command(scenes: str, quality: str, preset: str, folder: Path) -> list[str]:
+    program = [sys.executable, "-W", "ignore", str(HERE / "render.py")]
+    return [*program, str(SCENES), scenes, quality, preset, str(folder)]
 
 
-def plain(scene: str, quality: str, folder: Path) -> list[str]:
+def manim_command(scene: str, quality: str, folder: Path) -> list[str]:
     quiet = ["--progress_bar", "none", "--silent", "--seed", "1"]
     return [str(MANIM), "render", "-q", quality, *quiet, "--media_dir", str(folder), str(SCENES), scene]
 
 
 def measure(arguments: list[str]) -> Run:
-    """Run a program; count the wall time, the CPU seconds and the peak memory of its whole family."""
+    """Run a program; return wall time, CPU time (both in seconds) and peak memory (MiB) of all its processes."""
     started = time.monotonic()
     child = subprocess.Popen(arguments, env={**os.environ, "PYTHONHASHSEED": "0"}, stdout=subprocess.DEVNULL)
     peak = 0.0
@@ -96,7 +97,7 @@ def measure(arguments: list[str]) -> Run:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid:
             break
-        peak = max(peak, family_memory(child.pid))
+        peak = max(peak, sum_memory(child.pid))
         time.sleep(0.2)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -104,47 +105,47 @@ def measure(arguments: list[str]) -> Run:
     return Run(time.monotonic() - started, usage.ru_utime + usage.ru_stime, peak)
 
 
-def family_memory(pid: int) -> float:
-    """Sum the proportional set sizes of a process and its descendants, in MiB."""
+def sum_memory(pid: int) -> float:
+    """Return the sum of the proportional set sizes of a process and its descendants, in MiB."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0.0
     own = re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)
-    return (int(own[1]) / 1024 if own else 0.0) + sum(family_memory(int(child)) for child in children)
+    return (int(own[1]) / 1024 if own else 0.0) + sum(sum_memory(int(child)) for child in children)
 
 
-def psnr(video: Path, lossless: Path) -> float:
-    """Compare with the lossless frames, in dB."""
+def compute_psnr(video: Path, lossless: Path) -> float:
+    """Return the PSNR against the lossless frames, in dB."""
     graph = ["-lavfi", "[0:v][1:v]psnr", "-f", "null", "-"]
     done = subprocess.run(["ffmpeg", "-i", video, "-i", lossless, *graph], capture_output=True, text=True, check=True)
     return float(re.findall(r"average:(\S+)", done.stderr)[-1])
 
 
-def turns(ways: list[str], scene: str, quality: str, work: Path) -> dict[str, Run]:
-    """Render once in each way, one after the other."""
+def render_each_way(ways: list[str], scene: str, quality: str, work: Path) -> dict[str, Run]:
+    """Render once in each way, one after the other; return what each cost."""
     return {way: render(way, scene, quality, work) for way in ways}
 
 
 def render(way: str, scene: str, quality: str, work: Path) -> Run:
     folder = work / way / f"{scene}-{quality}"
     shutil.rmtree(folder, ignore_errors=True)
-    run = measure(command(way, scene, quality, folder))
+    run = measure(make_command(way, scene, quality, folder))
     (video,) = [path for path in folder.rglob(f"{scene}.mp4") if "partial_movie_files" not in path.parts]
     return Run(run.wall, run.cpu, run.memory, video)
 
 
-def lossless(scene: str, quality: str, work: Path) -> Path:
+def render_lossless(scene: str, quality: str, work: Path) -> Path:
     folder = work / "lossless" / f"{scene}-{quality}"
     options = ["--encoder-option", "qp=0", "--encoder-option", "preset=ultrafast"]
-    command = [*plain(scene, quality, folder)[:-2], *options, str(SCENES), scene]
+    command = [*manim_command(scene, quality, folder)[:-2], *options, str(SCENES), scene]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(folder.rglob(f"{scene}.mp4"))
 
 
-def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> dict[str, float]:
-    """Print the rows of a scene; give each way's wall time as a ratio to Manim's best, and ours of CPU."""
+def print_rows(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> dict[str, float]:
+    """Print the rows of a scene; return each way's speed and CPU time as ratios to Manim's."""
     ratios = {}
     base = {key: statistics.median(getattr(run, key) for run in runs["manim"]) for key in ("wall", "cpu", "memory")}
     for way, found in runs.items():
@@ -154,7 +155,7 @@ def table(scene: str, quality: str, runs: dict[str, list[Run]], truth: Path) -> 
         ratios[way] = base["wall"] / wall
         ratios[f"{way} cpu"] = cpu / base["cpu"]
         print(
-            f"| {scene} {quality} | {way} | {wall:.2f} | {cpu:.2f} | {memory:.0f} | {psnr(video, truth):.1f} "
+            f"| {scene} {quality} | {way} | {wall:.2f} | {cpu:.2f} | {memory:.0f} | {compute_psnr(video, truth):.1f} "
             f"| {video.stat().st_size / 1000:.0f} | {ratios[way]:.2f}x | {memory / base['memory']:.2f} |",
             flush=True,
         )
@@ -166,30 +167,33 @@ def compare(args: argparse.Namespace, work: Path) -> None:
     print("|---" * 9 + "|", flush=True)
     cores, ways = Cores(args.cores), args.ways.split(",")
     jobs = [(scene, quality) for quality in args.quality for scene in args.scenes.split(",")]
-    runs = {job: [cores.submit(turns, ways, *job, work / str(number)) for number in range(args.runs)] for job in jobs}
-    truths = {job: cores.submit(lossless, *job, work) for job in jobs}
+    runs = {
+        job: [cores.submit(render_each_way, ways, *job, work / str(number)) for number in range(args.runs)]
+        for job in jobs
+    }
+    truths = {job: cores.submit(render_lossless, *job, work) for job in jobs}
     found = []
     for job in jobs:
         turned = [run.result() for run in runs[job]]
-        found.append(table(*job, {way: [turn[way] for turn in turned] for way in ways}, truths[job].result()))
+        found.append(print_rows(*job, {way: [turn[way] for turn in turned] for way in ways}, truths[job].result()))
     for key in found[0]:
         print(f"geometric mean, {key}: {prod(item[key] for item in found) ** (1 / len(found)):.2f}")
 
 
-def short_scenes(args: argparse.Namespace, work: Path) -> None:
-    """A job of short scenes against a shell loop of `manim render`."""
+def compare_short_scenes(args: argparse.Namespace, work: Path) -> None:
+    """Print how long one job of short scenes takes, and a shell loop of `manim render`."""
     cores = Cores(args.cores)
-    for run in [cores.submit(short_turn, args.short, work / str(number)) for number in range(args.runs)]:
+    for run in [cores.submit(render_short_scenes, args.short, work / str(number)) for number in range(args.runs)]:
         loop, job = run.result()
         print(
             f"{args.short} short scenes at 480p: loop {loop:.1f} s, one job {job:.1f} s, {loop / job:.1f}x", flush=True
         )
 
 
-def short_turn(count: int, work: Path) -> tuple[float, float]:
+def render_short_scenes(count: int, work: Path) -> tuple[float, float]:
     names = [f"Short{number:02}" for number in range(count)]
-    loop = sum(measure(plain(name, "l", work / "loop")).wall for name in names)
-    return loop, measure(ours(",".join(names), "l", "fast", work / "job")).wall
+    loop = sum(measure(manim_command(name, "l", work / "loop")).wall for name in names)
+    return loop, measure(engine_command(",".join(names), "l", "fast", work / "job")).wall
 
 
 def main() -> None:
@@ -203,7 +207,7 @@ def main() -> None:
     args = parser.parse_args()
     args.quality = args.quality or ["h", "m"]
     with tempfile.TemporaryDirectory(prefix="engine-benchmark-") as folder:
-        (short_scenes if args.short else compare)(args, Path(folder))
+        (compare_short_scenes if args.short else compare)(args, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Renders scenes with the engine as a worker does: render.py FILE SCENE[,SCENE…] QUALITY PRESET FOLDER [CACHE]."""
+"""Renders scenes with the engine as a worker does: FILE SCENE[,SCENE…] QUALITY PRESET FOLDER [CACHE]."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Wall time of one scene over the number of cores, the engine's against plain Manim's on the same cores.
+"""Measures the wall time of one scene on more and more cores: the engine, and plain Manim on the same cores.
 
-.venv/bin/python benchmarks/scaling.py [--scenes SixtyPlays,Surface3D] [--quality h] [--cores 1,2,4,8,16] [--runs 3]
+    .venv/bin/python benchmarks/scaling.py [--scenes SixtyPlays,Surface3D] [--quality h] [--cores 1,2,4,8,16] [--runs 3]
 
 The last column is the first way's time over the last way's.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", default=",".join(engine.REFERENCE))
     parser.add_argument("--quality", default="h", choices=["l", "m", "h", "k"])
-    parser.add_argument("--ways", default="manim x4,ours exact,ours")
+    parser.add_argument("--ways", default="manim x4,renderer exact,renderer")
     parser.add_argument("--cores", default=",".join(map(str, powers)))
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
@@ -33,10 +33,10 @@ def main() -> None:
         for scene in args.scenes.split(","):
             for cores in map(int, args.cores.split(",")):
                 os.sched_setaffinity(0, available[:cores])
-                row(scene, cores, args, Path(folder))
+                print_row(scene, cores, args, Path(folder))
 
 
-def row(scene: str, cores: int, args: argparse.Namespace, work: Path) -> None:
+def print_row(scene: str, cores: int, args: argparse.Namespace, work: Path) -> None:
     runs: dict[str, list[float]] = {way: [] for way in args.ways.split(",")}
     for _ in range(args.runs):
         for way, walls in runs.items():
