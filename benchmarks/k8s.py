@@ -1,8 +1,8 @@
-"""What renderer costs on a Kubernetes cluster, against kubectl doing the same in the same run.
+"""What renderer costs on a Kubernetes cluster, compared with kubectl doing the same in the same run.
 
     make cluster-up; . .cluster.env; .venv/bin/python benchmarks/k8s.py [--runs 5]
 
-Pairs are measured in turn (A B A B …) and medians are printed, for machines are noisy.
+Both are measured in turn (A B A B …), and medians are printed, because machines are noisy.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def submit(folder: Path, text: str, **flags: Any) -> Job:
 
 
 def script(folder: Path, text: str, name: str = "job.py") -> Path:
-    """Write a file into a folder of its own, which becomes the bundle."""
+    """Write a script into a folder of its own, which becomes the bundle."""
     path = folder / name.removesuffix(".py") / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -80,9 +80,9 @@ def script(folder: Path, text: str, name: str = "job.py") -> Path:
 
 
 def start(folder: Path, runs: int) -> None:
-    """From the command to the container's start, for the same manifest but for the job's name.
+    """Measure the time from the command to the start of the container, for two equal manifests with different names.
 
-    Kubernetes makes a job wait whose name another one had just now.
+    Different, because Kubernetes delays a Job whose name another Job has just had.
     """
     pairs = []
     for run in range(runs + 1):
@@ -107,9 +107,9 @@ def start(folder: Path, runs: int) -> None:
 
 
 def until_started(command: list[Any], folder: Path) -> tuple[float, float]:
-    """Run the command until its container has started; then remove everything. Gives seconds, and those of the CPU.
+    """Run the command until its container has started, then remove everything. Return wall and CPU seconds.
 
-    The kubelet's event is what is waited for: it sets the pod's phase once a second only, whenever the start was.
+    It waits for the kubelet's event, because the kubelet updates the pod's phase only once a second.
     """
     started = ["events", "--field-selector", "reason=Started"]
     subprocess.run(["kubectl", "delete", *started], check=True, capture_output=True)  # those of earlier runs
@@ -148,7 +148,7 @@ def log_latency(folder: Path) -> None:
 
 
 def collecting(folder: Path, runs: int) -> None:
-    """64 MiB out of a pod that waits, by kubectl and by us."""
+    """Measure the download of 64 MiB from a pod, by kubectl and by renderer."""
     write = "pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'big').write_bytes(os.urandom(2**26))"
     job = submit(folder, f"import os, pathlib\n{write}\n")
     context, namespace, name = job.handle.parts
@@ -179,7 +179,7 @@ def collecting(folder: Path, runs: int) -> None:
 
 
 def memory(folder: Path) -> None:
-    """What the client grows by between the tenth part of the work and all of it; what it asks while nothing happens."""
+    """Measure how much the client's memory grows after a tenth of the work, and how many requests waiting costs."""
     job = submit(folder, LINES.format(10_000, 0))
     early = 0
     for number, _ in enumerate(job.logs(follow=True)):

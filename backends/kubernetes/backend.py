@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
@@ -18,13 +18,13 @@ from backends.kubernetes.client.errors import NotFoundError, translating_errors
 from backends.kubernetes.client.paths import core_path, jobs_path
 from backends.kubernetes.manifests.job import KubernetesRequest, build_request
 from backends.kubernetes.manifests.merge_patch import read_patch
+from backends.kubernetes.objects.job import Job, parse_job
+from backends.kubernetes.objects.pod import Pod, select_latest
+from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.informer import Informer
-from backends.kubernetes.observe.job import Job, parse_job
 from backends.kubernetes.observe.log_follower import LogFollower
 from backends.kubernetes.observe.logs import read_log
-from backends.kubernetes.observe.pod import Pod, select_latest
 from backends.kubernetes.observe.reflector import PodReflector
-from backends.kubernetes.observe.snapshot import JobSnapshot
 from backends.kubernetes.observe.status import read_status, summarize_job
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
@@ -50,7 +50,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         self._apis: dict[str | None, Api] = {}
 
     @functools.cached_property
-    def _patch(self) -> Mapping[str, Any]:
+    def _patch(self) -> Mapping[str, object]:
         return read_patch(self.options.patch) if self.options.patch else {}
 
     def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:

@@ -17,10 +17,10 @@ from backends.kubernetes.client.paths import RUNTIME_CLASSES, core_path, jobs_pa
 from backends.kubernetes.manifests.job import KubernetesRequest
 from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.manifests.templates import Manifest
-from backends.kubernetes.observe.job import Job, parse_job
-from backends.kubernetes.observe.pod import select_latest
+from backends.kubernetes.objects.job import Job, parse_job
+from backends.kubernetes.objects.pod import select_latest
+from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.reflector import PodReflector
-from backends.kubernetes.observe.snapshot import JobSnapshot
 from backends.kubernetes.observe.status import read_status
 from backends.kubernetes.transfer.transfer_pod import run_transfer_pod, upload_file
 from backends.models import Bundle, JobHandle, JobState

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.errors import BackendError, TransientError
 from backends.kubernetes.client import kubeconfig
 from backends.kubernetes.client.errors import ApiError, NotFoundError, UnauthorizedError, is_temporary
-from backends.kubernetes.client.transport import READ_TIMEOUT_S, Connection
+from backends.kubernetes.client.transport import READ_TIMEOUT_S, Body, Connection, Query
 
 if TYPE_CHECKING:
     from websocket import WebSocket
@@ -46,24 +46,24 @@ class Api:
         finally:
             self._outage_timeout_s = OUTAGE_TIMEOUT_S
 
-    def get(self, path: str, **query: Any) -> JsonObject:
+    def get(self, path: str, **query: str | int) -> JsonObject:
         """Return one object."""
         return self._request("GET", path, query)
 
-    def create(self, path: str, body: Mapping[str, Any], **query: Any) -> JsonObject:
+    def create(self, path: str, body: Body, **query: str | int) -> JsonObject:
         """Create one object; with ``dryRun="All"`` the server only validates it."""
         return self._request("POST", path, query, body)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+    def patch(self, path: str, body: Body) -> JsonObject:
         """Merge ``body`` into one object."""
         return self._request("PATCH", path, {}, body, content_type="application/merge-patch+json")
 
-    def apply(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+    def apply(self, path: str, body: Body) -> JsonObject:
         """Create one object, or update it to ``body``. Raises ConflictError where another manager owns a field."""
         query = {"fieldManager": "renderer"}
         return self._request("PATCH", path, query, body, content_type="application/apply-patch+yaml")
 
-    def delete(self, path: str, **options: Any) -> bool:
+    def delete(self, path: str, **options: object) -> bool:
         """Delete one object and return whether it existed."""
         try:
             self._request("DELETE", path, {}, {"kind": "DeleteOptions", "apiVersion": "v1", **options})
@@ -71,12 +71,12 @@ class Api:
             return False
         return True
 
-    def list_items(self, path: str, **query: Any) -> Iterator[JsonObject]:
+    def list_items(self, path: str, **query: str | int) -> Iterator[JsonObject]:
         """Yield the objects of a list, with one page of them in memory at a time."""
         for page in self.list_pages(path, **query):
             yield from page.get("items") or []
 
-    def list_pages(self, path: str, **query: Any) -> Iterator[JsonObject]:
+    def list_pages(self, path: str, **query: str | int) -> Iterator[JsonObject]:
         """Yield the pages of a list; ``metadata.resourceVersion`` is the version to watch from."""
         query["limit"] = PAGE_SIZE
         while True:
@@ -87,15 +87,13 @@ class Api:
                 return
             query["continue"] = token
 
-    def watch(self, path: str, version: str, seconds: int, **query: Any) -> Iterator[JsonObject]:
+    def watch(self, path: str, version: str, seconds: int, **query: str | int) -> Iterator[JsonObject]:
         """Yield the events after ``version`` for ``seconds``. Raises TransientError when the connection breaks."""
         query |= {"watch": "1", "resourceVersion": version, "timeoutSeconds": seconds, "allowWatchBookmarks": "true"}
         for line in self.stream_lines(path, query, read_timeout_s=seconds + READ_TIMEOUT_S):
             yield json.loads(line)
 
-    def stream_lines(
-        self, path: str, query: Mapping[str, Any], *, read_timeout_s: float = READ_TIMEOUT_S
-    ) -> Iterator[bytes]:
+    def stream_lines(self, path: str, query: Query, *, read_timeout_s: float = READ_TIMEOUT_S) -> Iterator[bytes]:
         """Yield the lines of an answer as they arrive, also a last one without newline.
 
         The official client's Watch drops such a last line. Raises TransientError when the connection breaks.
@@ -125,9 +123,7 @@ class Api:
         """The API server's URL."""
         return self._connect().server
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None, **options: Any
-    ) -> JsonObject:
+    def _request(self, method: str, path: str, query: Query, body: Body | None = None, **options: Any) -> JsonObject:
         response = self._retry(lambda to: to.send(method, path, query, body, **options))
         answer: JsonObject = json.loads(response.data)
         return answer

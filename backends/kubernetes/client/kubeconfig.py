@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
 import yaml
 
@@ -24,6 +24,39 @@ _SETUP_HINT = "set KUBECONFIG or --context; `kubectl config get-contexts` lists 
 _LOGIN_HINT = "log in to the cluster again"
 
 
+class Configuration(Protocol):
+    """The settings of the official client that a context determines."""
+
+    host: str
+    proxy: str | None
+    proxy_headers: Mapping[str, str] | None
+    verify_ssl: bool
+    tls_server_name: str | None
+    ssl_ca_cert: str | None
+    cert_file: str | None
+    key_file: str | None
+    api_key: Mapping[str, str]
+    refresh_api_key_hook: Callable[[Configuration], None] | None
+
+    def get_api_key_with_prefix(self, identifier: str) -> str | None:
+        """Return the value of the Authorization header."""
+
+
+class _Plugin(TypedDict, total=False):
+    command: str
+    installHint: str
+
+
+class _ContextEntry(TypedDict, total=False):
+    cluster: str
+    user: str
+    namespace: str
+
+
+class _UserEntry(TypedDict, total=False):
+    exec: _Plugin
+
+
 @dataclass(frozen=True)
 class Context:
     """One context of the kubeconfig.
@@ -34,7 +67,7 @@ class Context:
 
     name: str
     namespace: str
-    configure: Callable[[Any, str], None]
+    configure: Callable[[Configuration, str], None]
 
 
 @dataclass(frozen=True)
@@ -44,9 +77,9 @@ class _Kubeconfig:
     files: str
     merger: Any
     current: str | None
-    contexts: dict[str, dict[str, Any]]
-    clusters: dict[str, dict[str, Any]]
-    users: dict[str, dict[str, Any]]
+    contexts: dict[str, _ContextEntry]
+    clusters: dict[str, object]
+    users: dict[str, _UserEntry]
 
 
 def load_context(name: str | None) -> Context:
@@ -84,19 +117,26 @@ def _read_files(files: str) -> _Kubeconfig:
             return _Kubeconfig(files, merger, None, {}, {}, {})
         # Of several current contexts kubectl takes the first, and the client the last.
         current = next(filter(None, (content.get("current-context") for content in merger.config_files.values())), None)
-        tables = [_key_by_name(merger.config.value[f"{kind}s"], kind) for kind in ("context", "cluster", "user")]
-        return _Kubeconfig(files, merger, current, *tables)
+        content = merger.config.value
+        return _Kubeconfig(
+            files,
+            merger,
+            current,
+            _key_by_name(content["contexts"], "context"),
+            _key_by_name(content["clusters"], "cluster"),
+            _key_by_name(content["users"], "user"),
+        )
     except ConfigException:  # an empty file
         return _Kubeconfig(files, None, None, {}, {}, {})
     except _BROKEN:
         raise SpecError(f"cannot read the kubeconfig {files}", hint=_SETUP_HINT) from None
 
 
-def _key_by_name(nodes: list[Any], kind: str) -> dict[str, dict[str, Any]]:
+def _key_by_name(nodes: list[Any], kind: str) -> dict[str, Any]:
     return {node.value["name"]: node.value.get(kind) or {} for node in nodes}
 
 
-def _configure(found: _Kubeconfig, context: str, configuration: Any, folder: str) -> None:
+def _configure(found: _Kubeconfig, context: str, configuration: Configuration, folder: str) -> None:
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.kube_config import KubeConfigLoader
 
@@ -119,7 +159,7 @@ def _configure(found: _Kubeconfig, context: str, configuration: Any, folder: str
         raise _explain_plugin_failure(plugin, context, messages)
 
 
-def _explain_plugin_failure(plugin: dict[str, Any], context: str, messages: list[str]) -> BackendError:
+def _explain_plugin_failure(plugin: _Plugin, context: str, messages: list[str]) -> BackendError:
     reason = next((text.strip() for text in messages if text.startswith(("exec: ", "[Errno "))), "")
     return BackendError(
         f"the credential plugin {plugin.get('command')!r} of the Kubernetes context {context!r} failed"
@@ -128,7 +168,7 @@ def _explain_plugin_failure(plugin: dict[str, Any], context: str, messages: list
     )
 
 
-def _configure_in_cluster(configuration: Any, _: str) -> None:
+def _configure_in_cluster(configuration: Configuration, _: str) -> None:
     from kubernetes.config import ConfigException, load_incluster_config
 
     try:

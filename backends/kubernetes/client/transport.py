@@ -13,18 +13,21 @@ import ssl
 import tempfile
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from backends.errors import BackendError, SpecError, TransientError
 from backends.kubernetes.client.errors import ApiError, read_error
-from backends.kubernetes.client.kubeconfig import Context
+from backends.kubernetes.client.kubeconfig import Configuration, Context
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
     from websocket import WebSocket
 
 logger = logging.getLogger(__name__)
+
+Query = Mapping[str, str | int]
+Body = Mapping[str, object]
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 MAX_CONNECTIONS = 32  # that are kept open for the next request
@@ -36,12 +39,14 @@ class Connection:
     """Sends requests to one API server with the credentials of the context; many threads may use it."""
 
     def __init__(self, context: Context) -> None:
+        from kubernetes.client import configuration
         from kubernetes.client.api_client import ApiClient
-        from kubernetes.client.configuration import Configuration
         from urllib3 import disable_warnings
         from urllib3.exceptions import InsecureRequestWarning
 
-        self._configuration = Configuration(retries=False, connection_pool_maxsize=MAX_CONNECTIONS)
+        self._configuration: Configuration = configuration.Configuration(
+            retries=False, connection_pool_maxsize=MAX_CONNECTIONS
+        )
         with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
             context.configure(self._configuration, folder)
             self._tls = _create_tls_context(self._configuration, context.name)
@@ -64,8 +69,8 @@ class Connection:
         self,
         method: str,
         path: str,
-        query: Mapping[str, Any],
-        body: Mapping[str, Any] | None = None,
+        query: Query,
+        body: Body | None = None,
         *,
         content_type: str = "application/json",
         read_timeout_s: float = READ_TIMEOUT_S,
@@ -150,7 +155,7 @@ def _log(method: str, path: str, result: int | str, began: float) -> None:
     logger.debug("%s %s: %s in %.0f ms", method, path, result, 1000 * (time.monotonic() - began))
 
 
-def _authenticate_to_proxy(configuration: Any) -> None:
+def _authenticate_to_proxy(configuration: Configuration) -> None:
     """Let the client send the user and password of the proxy's URL. Raises SpecError for a SOCKS proxy."""
     from urllib3 import make_headers
 
@@ -165,7 +170,7 @@ def _authenticate_to_proxy(configuration: Any) -> None:
         configuration.proxy_headers = make_headers(proxy_basic_auth=user)
 
 
-def _create_tls_context(configuration: Any, context: str) -> ssl.SSLContext:
+def _create_tls_context(configuration: Configuration, context: str) -> ssl.SSLContext:
     try:
         tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
         tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # kubectl accepts CAs that Python 3.13 refuses, such as Amazon's

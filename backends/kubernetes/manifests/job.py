@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
@@ -55,7 +54,7 @@ class KubernetesRequest:
         return replace(self, job=job, detect_runtime_class=False)
 
 
-def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> KubernetesRequest:
+def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> KubernetesRequest:
     """Return the objects of a job. Raises SpecError for a job that cannot run on Kubernetes."""
     request = gpu_request.parse(spec.resources.gpu or "1")
     digest = _compute_digest(spec, options, patch)
@@ -76,7 +75,7 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     return KubernetesRequest(merge_patch(job, patch), inputs, store, detect_runtime_class)
 
 
-def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, Any]) -> str:
+def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> str:
     """Return a hash of everything that the user asks for, so that different jobs of one name differ.
 
     Context and namespace are left out: the same job has the same name in every cluster.
@@ -118,7 +117,7 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
         )
 
 
-def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, Any]:
+def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, object]:
     labels = {**options.labels, **names.job_labels(name)}
     if spec.store and not spec.store.startswith("pvc:"):
         labels[names.LABEL_NETWORK] = "store"
@@ -139,7 +138,7 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
     }
 
 
-def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, Any]:
+def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, object]:
     gpu_runtime_class = options.runtime_class if options.runtime_class not in {"auto", "none"} else None
     max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {

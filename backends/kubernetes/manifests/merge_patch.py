@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import yaml
 
 from backends.errors import SpecError
+from backends.kubernetes.manifests.templates import Manifest
 
 
-def merge_patch(manifest: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patch(manifest: Manifest, patch: Mapping[str, object]) -> Manifest:
     """Return a copy of ``manifest`` with ``patch`` merged into it.
 
     Mappings are merged, null removes a key, lists of items with names are merged by name, other values are replaced.
@@ -26,7 +27,7 @@ def merge_patch(manifest: dict[str, Any], patch: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _merge_value(old: Any, new: Any) -> Any:
+def _merge_value(old: object, new: object) -> object:
     if isinstance(new, Mapping):
         return merge_patch(old if isinstance(old, dict) else {}, new)
     if _has_named_items(old) and _has_named_items(new):
@@ -37,11 +38,11 @@ def _merge_value(old: Any, new: Any) -> Any:
     return copy.deepcopy(new)
 
 
-def _has_named_items(value: Any) -> bool:
+def _has_named_items(value: object) -> TypeGuard[list[Manifest]]:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
 
 
-def read_patch(path: Path) -> dict[str, Any]:
+def read_patch(path: Path) -> Manifest:
     """Read a patch. Raises SpecError where the file is not a YAML mapping."""
     try:
         content = yaml.safe_load(path.read_text("utf-8"))

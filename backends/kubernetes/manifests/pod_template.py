@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.manifests.store_uri import StoreFolder
@@ -15,12 +13,12 @@ DEFAULT_MEMORY_MIB = 4096
 GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def build_affinity(request: gpu_request.GpuRequest) -> dict[str, Any]:
+def build_affinity(request: gpu_request.GpuRequest) -> dict[str, object]:
     """Return the affinity to nodes that have one of the requested GPUs; the first one is preferred most."""
     if not request.products:
         return {}
 
-    def one_of(labels: tuple[str, ...]) -> dict[str, Any]:
+    def one_of(labels: tuple[str, ...]) -> dict[str, object]:
         return {"matchExpressions": [{"key": names.GPU_PRODUCT, "operator": "In", "values": list(labels)}]}
 
     wanted = [choice.gpu.labels for choice in request.choices if choice.gpu]
@@ -39,14 +37,14 @@ def build_affinity(request: gpu_request.GpuRequest) -> dict[str, Any]:
 
 def build_container(
     spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, store: StoreFolder | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the container's values: image, arguments, environment, resources, readiness."""
     amount = {
         "cpu": f"{spec.resources.cpu or DEFAULT_CPU:g}",
         "memory": f"{spec.resources.memory_mib or DEFAULT_MEMORY_MIB}Mi",
         "ephemeral-storage": f"{options.ephemeral_storage}Mi",
     }
-    limits: dict[str, Any] = {**amount, **({request.resource: request.count} if request else {})}
+    limits: dict[str, object] = {**amount, **({request.resource: request.count} if request else {})}
     nvidia = (
         {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video,graphics"}
         if request
@@ -54,7 +52,7 @@ def build_container(
     )
     home = {"HOME": str(names.WORK), "XDG_CACHE_HOME": str(names.WORK / "cache")}
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
-    env_from: list[dict[str, Any]] = [{"secretRef": {"name": name}} for name in options.secret_env]
+    env_from: list[dict[str, object]] = [{"secretRef": {"name": name}} for name in options.secret_env]
     if options.store_secret:
         env_from.append({"prefix": names.STORE_ENV_PREFIX, "secretRef": {"name": options.store_secret}})
     return {
@@ -73,15 +71,15 @@ def _escape(value: str) -> str:
     return value.replace("$", "$$")
 
 
-def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | None) -> dict[str, Any]:
+def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | None) -> dict[str, object]:
     """Return the volumes and their mounts: inputs, scratch folders, Secrets, the PVC of a pvc:// store."""
-    mounts: list[dict[str, Any]] = [
+    mounts: list[dict[str, object]] = [
         {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
         {"name": "work", "mountPath": str(names.WORK)},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - the container's own
     ]
-    volumes: list[dict[str, Any]] = [
+    volumes: list[dict[str, object]] = [
         {"name": "inputs", "configMap": {"name": names.inputs_name(name)}},
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from backends.errors import BackendError
 from backends.kubernetes import names
@@ -42,7 +41,7 @@ class SetupOptions:
 
 def build_manifests(options: SetupOptions) -> list[Manifest]:
     """Return the objects in the order in which they must be created."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "namespace": options.namespace,
         "labels": _LABELS,
         "quota": QUOTA,

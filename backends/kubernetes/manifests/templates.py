@@ -25,7 +25,7 @@ def quote_yaml(value: object) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def render_template(template: str, values: Mapping[str, Any]) -> list[Manifest]:
+def render_template(template: str, values: Mapping[str, object]) -> list[Manifest]:
     """Return the objects of ``k8s/TEMPLATE.yaml.j2``, without the fields that are empty."""
     text = _environment().get_template(f"{template}.yaml.j2").render(values)
     return [_drop_empty(document) for document in yaml.load_all(text, Loader=_LOADER)]

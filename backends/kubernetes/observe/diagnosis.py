@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
+from backends.kubernetes.objects.pod import Pod, Termination, Waiting
+from backends.kubernetes.objects.termination import parse_report
 from backends.kubernetes.observe.diagnosis_rules import (
     CREATE,
     DISRUPTIONS,
@@ -17,8 +19,6 @@ from backends.kubernetes.observe.diagnosis_rules import (
     WAITING_ALIASES,
     apply_first,
 )
-from backends.kubernetes.observe.pod import Pod, Termination, Waiting
-from backends.kubernetes.observe.termination import parse_report
 from backends.problem import Problem
 
 NO_GPUS = "no NVIDIA GPUs"

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod, select_latest
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod, select_latest
+from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.reflector import PodReflector
-from backends.kubernetes.observe.snapshot import JobSnapshot
 
 MIN_WATCH_S = 1.0
 QUIET_SHARE = 4  # a watch lasts at most for this part of the time in which nothing has changed

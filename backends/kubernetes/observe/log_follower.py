@@ -13,10 +13,10 @@ from backends.kubernetes.client.client import OUTAGE_TIMEOUT_S, Api
 from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.threads import ThreadPool
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod, parse_pod
 from backends.kubernetes.observe.informer import Informer
-from backends.kubernetes.observe.job import Job
 from backends.kubernetes.observe.logs import BEGINNING, read_log
-from backends.kubernetes.observe.pod import Pod, parse_pod
 from backends.models import LogLine
 
 MAX_READERS = 64  # logs that are followed at the same time; the others are read when one of these has ended

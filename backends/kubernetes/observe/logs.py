@@ -10,7 +10,7 @@ from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.transport import READ_TIMEOUT_S
-from backends.kubernetes.observe.pod import Pod
+from backends.kubernetes.objects.pod import Pod
 
 SILENCE_TIMEOUT_S = 4 * 3600.0  # how long a log that is followed may be silent
 _TIME = re.compile(r"(\d[\d:T-]+)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")

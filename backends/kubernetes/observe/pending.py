@@ -10,10 +10,10 @@ from contextlib import suppress
 from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.paths import NODES, core_path
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod
+from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod
-from backends.kubernetes.observe.snapshot import JobSnapshot
 from backends.problem import Problem
 
 NODES_INTERVAL_S = 300  # how often the nodes are read: a large cluster has thousands of them

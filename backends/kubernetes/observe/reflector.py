@@ -9,7 +9,7 @@ from backends.errors import TransientError
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import core_path
-from backends.kubernetes.observe.pod import Pod, parse_pod
+from backends.kubernetes.objects.pod import Pod, parse_pod
 
 logger = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.paths import core_path
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod
+from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe import pending
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod
-from backends.kubernetes.observe.snapshot import JobSnapshot
 from backends.kubernetes.observe.unit_status import UnitView, read_unit
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
 from backends.worker_protocol import last_progress
 
 MAX_PROGRESS_LOGS = 16  # running units whose log is read for their progress
-LOG_END = {"container": names.CONTAINER, "tailLines": 40, "limitBytes": 16384}
+LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 40, "limitBytes": 16384}
 
 
 @dataclass(frozen=True, kw_only=True)

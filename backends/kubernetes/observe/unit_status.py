@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backends.exit_codes import ExitCode
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod
 from backends.models import JobState, UnitStatus
 from backends.problem import Problem
 

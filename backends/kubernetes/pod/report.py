@@ -6,7 +6,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from backends.kubernetes.observe.termination import dump_report
+from backends.kubernetes.objects.termination import dump_report
 from backends.problem import Problem
 
 TERMINATION_LOG = Path("/dev/termination-log")

@@ -14,7 +14,7 @@ from backends.kubernetes.client.client import OUTAGE_TIMEOUT_S, Api
 from backends.kubernetes.client.errors import ApiError, ForbiddenError, NotFoundError, is_temporary
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.pod_exec import run_command
-from backends.kubernetes.observe.pod import parse_pod
+from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.transfer import stream
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from backends.files import state_folder
 from backends.kubernetes import names
-from backends.kubernetes.observe.job import Job
+from backends.kubernetes.objects.job import Job
 from backends.models import JobHandle
 
 KEEP_S = 7 * 86400

@@ -11,7 +11,7 @@ from backends.errors import OutputError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.pod_exec import CommandError, run_command
-from backends.kubernetes.observe.job import Job
+from backends.kubernetes.objects.job import Job
 from backends.kubernetes.transfer.outputs import find_store_folder
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.transfer_pod import run_transfer_pod

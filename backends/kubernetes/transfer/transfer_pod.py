@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from backends.errors import BackendError, StoreMissingError
 from backends.kubernetes import names
@@ -16,9 +15,9 @@ from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.manifests.templates import render_template
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod, parse_pod
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod, parse_pod
 from backends.kubernetes.transfer.download import POD_COMMAND
 from backends.problem import Problem
 
@@ -33,7 +32,7 @@ _NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
 def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator[str]:
     """Run a pod that mounts the PVC of a job during the block; yields its name. Raises ApiError, BackendError."""
     container = job.pod_spec["containers"][0]
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         **_copy_placement(job.pod_spec),
         "image": container["image"],
         "image_pull_policy": container.get("imagePullPolicy"),
@@ -45,7 +44,7 @@ def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator
         yield name
 
 
-def _copy_placement(pod_spec: JsonObject) -> dict[str, Any]:
+def _copy_placement(pod_spec: JsonObject) -> dict[str, object]:
     """Return what lets a pod run on the nodes of the job's pods, and pull the same image there."""
     return {
         "image_pull_secrets": pod_spec.get("imagePullSecrets") or [],
@@ -57,7 +56,7 @@ def _copy_placement(pod_spec: JsonObject) -> dict[str, Any]:
 
 @contextmanager
 def run_idle_pod(
-    api: Api, namespace: str, owner: str, values: dict[str, Any], timeout_s: float = START_TIMEOUT_S
+    api: Api, namespace: str, owner: str, values: Mapping[str, object], timeout_s: float = START_TIMEOUT_S
 ) -> Iterator[str]:
     """Run a small pod that does nothing during the block; yields its name once it runs.
 

@@ -1,4 +1,4 @@
-"""A proxy before a server that fails in ways of one's choosing: a real connection that is cut, a real answer of 500."""
+"""A proxy before a server that injects faults: it breaks a connection, or answers with status 500."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Fault = Literal["500", "cut", "pass"]
-CUT_AFTER = 20_000
+CUT_AFTER = 20_000  # bytes of the request
 ANSWER_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @contextmanager
 def flaky(server: str, faults: Sequence[Fault]) -> Iterator[tuple[str, list[Fault]]]:
-    """Listen beside ``server``; the next connections meet ``faults`` in turn. Gives the URL and the faults left."""
+    """Start a proxy for ``server``; the next connections get ``faults`` in turn. Yields its URL and the faults left."""
     target = urlsplit(server)
     left = list(faults)
     with closing(socket.create_server((target.hostname or "", 0))) as listener:

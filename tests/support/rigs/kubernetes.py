@@ -1,4 +1,4 @@
-"""The cluster that KUBECONFIG and CLUSTER_IMAGE name, in a namespace of its own that takes restricted pods only."""
+"""The Kubernetes backend on the cluster of KUBECONFIG and CLUSTER_IMAGE, in a namespace for restricted pods only."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> 
 
 
 def get(*arguments: str) -> Any:
-    """Read objects as JSON."""
+    """Return objects as kubectl reads them."""
     return json.loads(kubectl("get", "-o", "json", *arguments))
 
 
 def require_cluster() -> str:
-    """Give the image to run, or skip: without a cluster nothing here can be shown."""
+    """Return the image to run, or skip the test if there is no cluster."""
     image = os.environ.get("CLUSTER_IMAGE", "")
     if not image or "KUBECONFIG" not in os.environ:
         pytest.skip(
@@ -60,7 +60,7 @@ def require_cluster() -> str:
 
 @contextmanager
 def namespace() -> Iterator[str]:
-    """Make a namespace that enforces the strictest Pod Security, and remove it."""
+    """Create a namespace with the strictest Pod Security, and delete it afterwards."""
     name = f"renderer-{secrets.token_hex(4)}"
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -72,10 +72,10 @@ def namespace() -> Iterator[str]:
 
 
 class KubernetesRig(Rig):
-    """Renders in the image, whose fonts are not this machine's."""
+    """Renders in the image: it has other fonts than this machine."""
 
     def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
-        """Run Manim's own command line in a pod."""
+        """Run Manim's own command line in a pod, and return the video of each scene."""
         shutil.copytree(file.parent, folder / "source")
         (folder / "source" / "plain.py").write_text(PLAIN)
         job = self.submit(folder / "source" / "plain.py", kind="script", arguments=(file.name, *scenes))
@@ -88,7 +88,7 @@ class KubernetesRig(Rig):
 
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Rig]:
-    """Run small pods, so that a small machine takes two at a time."""
+    """Yield a rig with pods so small that a small machine runs two at a time."""
     image = require_cluster()
     with namespace() as name, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
@@ -110,8 +110,8 @@ def write_kubeconfig(path: Path, server: str = "http://127.0.0.1:9", context: st
     return path
 
 
-def make_bucket() -> None:
-    """Make the bucket ``renders`` on the S3 server of the environment."""
+def create_bucket() -> None:
+    """Create the bucket ``renders`` on the S3 server of the environment, unless it exists."""
     import obstore
     import urllib3
 
@@ -123,13 +123,15 @@ def make_bucket() -> None:
         assert answer.status == 200, answer.data
 
 
-def secret(namespace: str, name: str, **values: str) -> None:
+def create_secret(namespace: str, name: str, **values: str) -> None:
+    """Create a Secret, or update it."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data}
     kubectl("apply", "-f", "-", content=json.dumps(body))
 
 
-def make_claim(namespace: str, folder: Path) -> str:
+def create_claim(namespace: str, folder: Path) -> str:
+    """Create a PVC on a folder of this machine, and return its name. Its volume is NAMESPACE-NAME."""
     name = f"claim-{folder.name}".replace("_", "-")
     volume = f"{namespace}-{name}"
     spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": ""}
@@ -156,8 +158,8 @@ def make_claim(namespace: str, folder: Path) -> str:
     return name
 
 
-def everything(namespace: str) -> list[str]:
-    """Name every object of a namespace but what Kubernetes itself puts there and the story of what happened."""
+def list_objects(namespace: str) -> list[str]:
+    """Return the names of all objects of a namespace, without events."""
     kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
     kinds = [kind for kind in kinds if not kind.startswith(("events", "bindings"))]
     items = get(",".join(kinds), "-n", namespace)["items"]

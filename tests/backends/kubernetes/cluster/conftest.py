@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.processes import until
 from support.rigs.base import Rig
-from support.rigs.kubernetes import Parts, Run, get, kubectl, kubernetes, make_bucket, make_claim, require_cluster
+from support.rigs.kubernetes import Parts, Run, create_bucket, create_claim, get, kubectl, kubernetes, require_cluster
 
 from renderer.api import Job
 
@@ -35,12 +35,12 @@ def namespace(rig: Rig) -> str:
 
 @pytest.fixture
 def run(rig: Rig, tmp_path: Path) -> Run:
-    """Submit a script from its text."""
+    """Return a function that submits a script by its text."""
 
     def submit(text: str, **options: Any) -> Job:
         path = tmp_path / "project" / "job.py"
         path.parent.mkdir(exist_ok=True)
-        if not path.exists() or path.read_text("utf-8") != text:  # where several submit, none finds it half written
+        if not path.exists() or path.read_text("utf-8") != text:  # several threads may submit it
             path.write_text(text, "utf-8")
         return rig.submit(path, **options)
 
@@ -49,7 +49,7 @@ def run(rig: Rig, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def parts(cluster: str) -> Iterator[Parts]:
-    """Stop and start parts of the cluster, where it is the tests' own."""
+    """Return a function that stops and starts parts of the cluster, where the cluster is the tests' own."""
     assert cluster
     script = os.environ.get("CLUSTER_PARTS")
     if not script:
@@ -62,7 +62,10 @@ def parts(cluster: str) -> Iterator[Parts]:
         subprocess.run([script, *words], check=True, timeout=60)
 
     yield call
-    if ("kill", "kube-apiserver") in called:  # the kubelet looks rarely for a while: no matter of the next test
+    if (
+        "kill",
+        "kube-apiserver",
+    ) in called:  # the kubelet would poll rarely for a while
         call("kill", "kubelet")
         last = heartbeats()
         call("start", "kubelet")
@@ -70,30 +73,30 @@ def parts(cluster: str) -> Iterator[Parts]:
 
 
 def heartbeats() -> list[str]:
-    """Give the times at which the kubelets last told how their nodes are."""
+    """Return the times at which the kubelets last reported the state of their nodes."""
     return [item["lastHeartbeatTime"] for node in get("nodes")["items"] for item in node["status"]["conditions"]]
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give the URI of a bucket on a real S3 server that pods reach, with the keys in the environment."""
+    """Return the URI of a bucket on a real S3 server that pods can reach, with the keys in the environment."""
     endpoint = os.environ.get("S3_FOR_TESTS")
     if not endpoint:
         pytest.skip("no S3 server: run pytest by tests/support/cluster/with, or set S3_FOR_TESTS and AWS_…")
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    make_bucket()
+    create_bucket()
     return "s3://renders/some where"
 
 
 @pytest.fixture
 def claim(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Make a claim on a folder of this machine; gives its name and the folder."""
+    """Yield the name of a PVC on a folder of this machine, and the folder."""
     if "CLUSTER_PARTS" not in os.environ:
         pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/support/cluster")
     folder = tmp_path_factory.mktemp("volume")
     folder.chmod(0o777)
-    name = make_claim(str(rig.settings["k8s.namespace"]), folder)
+    name = create_claim(str(rig.settings["k8s.namespace"]), folder)
     yield name, folder
     kubectl("delete", "persistentvolume", f"{rig.settings['k8s.namespace']}-{name}", "--wait=false")
     shutil.rmtree(folder, ignore_errors=True)

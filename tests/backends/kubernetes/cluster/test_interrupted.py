@@ -1,4 +1,4 @@
-"""Ctrl-C, and worse, while a command talks to the cluster: it ends at once, the job goes on, nothing is left behind."""
+"""Commands that are interrupted or killed: they end at once, the job goes on, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.commands import BIN, environment
 from support.processes import until
-from support.rigs.kubernetes import Run, everything, kubectl, write_kubeconfig
+from support.rigs.kubernetes import Run, kubectl, list_objects, write_kubeconfig
 
 from backends import JobState
 
@@ -24,7 +24,7 @@ def running(*words: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.
     with (cwd / "out").open("wb") as out:
         process = subprocess.Popen([BIN / "renderer", *words], env=env, cwd=cwd, stdout=out, stderr=out)
         yield process
-        process.wait(15)  # half of what an answer may take; at once, where nothing else runs
+        process.wait(15)  # half of the read timeout
 
 
 def said(folder: Path) -> str:
@@ -33,7 +33,7 @@ def said(folder: Path) -> str:
 
 @pytest.fixture
 def user(tmp_path: Path) -> dict[str, str]:
-    """Give the environment of a user whose folder for temporary files is empty."""
+    """Return the environment of a user whose folder for temporary files is empty."""
     (tmp_path / "temporary").mkdir()
     return environment(tmp_path, TMPDIR=str(tmp_path / "temporary"))
 
@@ -70,7 +70,7 @@ def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
 
 
 def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str, str], tmp_path: Path) -> None:
-    """The kubeconfig holds a client key, which OpenSSL reads from a file."""
+    """OpenSSL reads the client key of the kubeconfig from a temporary file."""
     (tmp_path / "kubeconfig").write_text(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     user["KUBECONFIG"] = str(tmp_path / "kubeconfig")
     job = run(SILENT + "# killed")
@@ -84,7 +84,7 @@ def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str,
 def test_a_fetch_that_is_killed_leaves_no_pod_once_the_job_is_deleted(
     run: Run, namespace: str, claim: tuple[str, Path], user: dict[str, str], tmp_path: Path
 ) -> None:
-    before = everything(namespace)
+    before = list_objects(namespace)
     job = run("print('killed')", store=f"pvc://{claim[0]}", gpu="none")
     assert job.wait(120).state is JobState.SUCCEEDED
     helpers = ("-n", namespace, "-l", "app.kubernetes.io/component=files", "-o", "name")
@@ -93,4 +93,4 @@ def test_a_fetch_that_is_killed_leaves_no_pod_once_the_job_is_deleted(
         process.kill()
     assert kubectl("get", "pods", *helpers) != ""
     job.delete()
-    assert everything(namespace) == before
+    assert list_objects(namespace) == before

@@ -1,4 +1,4 @@
-"""What is Kubernetes' own of a job's life: stores, names, kubectl beside us, and what is left behind."""
+"""The life of a job on Kubernetes: stores, names, kubectl beside renderer, and what is left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.commands import BIN
 from support.processes import until
 from support.rigs.base import Rig
-from support.rigs.kubernetes import Run, everything, get, kubectl, secret
+from support.rigs.kubernetes import Run, create_secret, get, kubectl, list_objects
 
 from backends import JobState, get_backend
 from backends.errors import JobNotFoundError, OutputError, SpecError
@@ -33,8 +33,8 @@ pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "big").write_bytes(bytes(range(2
 def test_outputs_and_logs_come_back_from_s3_and_delete_leaves_nothing(
     run: Run, namespace: str, s3: str, tmp_path: Path
 ) -> None:
-    secret(namespace, "keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
-    before = everything(namespace)
+    create_secret(namespace, "keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    before = list_objects(namespace)
     text = WRITES + "assert not [key for key in os.environ if 'AWS' in key]\n" + BIG
     job = run(text + "assert not os.access('/proc/1/environ', os.R_OK)\n", store=s3, **{"k8s.store_secret": "keys"})
     status = job.wait(120)
@@ -43,9 +43,9 @@ def test_outputs_and_logs_come_back_from_s3_and_delete_leaves_nothing(
     assert {file.name for file in files} == {"out é.txt", "big"}
     assert (tmp_path / "out" / "big").stat().st_size == 256 * 40000
     kubectl("delete", "pod", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
-    assert [line.text for line in job.logs()] == ["ok"]  # the store has it
+    assert [line.text for line in job.logs()] == ["ok"]  # from the store
     job.delete()
-    assert everything(namespace) == before
+    assert list_objects(namespace) == before
     again = run(text + "assert not os.access('/proc/1/environ', os.R_OK)\n", store=s3, **{"k8s.store_secret": "keys"})
     assert again.handle == job.handle  # the same content has the same name
     again.delete()
@@ -55,12 +55,12 @@ def test_a_detached_job_keeps_its_outputs_in_a_claim(
     run: Run, namespace: str, claim: tuple[str, Path], tmp_path: Path
 ) -> None:
     name, folder = claim
-    before = everything(namespace)
+    before = list_objects(namespace)
     job = run(WRITES + BIG, store=f"pvc://{name}/some where", gpu="none")
     assert job.wait(120).state is JobState.SUCCEEDED
     assert {file.name for file in job.fetch(tmp_path / "out")} == {"out é.txt", "big"}
     job.delete()
-    assert everything(namespace) == before
+    assert list_objects(namespace) == before
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
@@ -73,7 +73,7 @@ def test_logs_in_a_claim_outlive_the_pods(run: Run, namespace: str, claim: tuple
 
 
 def test_a_suspended_job_is_told_to_wait_in_its_queue_and_goes_on(run: Run, namespace: str, tmp_path: Path) -> None:
-    """Kueue itself is not here: it lets a Job wait by suspending it, as the patch does."""
+    """Kueue is not installed here: the patch suspends the Job, as Kueue does."""
     (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
     job = run(WRITES + "# queued", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
     status = job.status()
@@ -86,12 +86,12 @@ def test_a_suspended_job_is_told_to_wait_in_its_queue_and_goes_on(run: Run, name
 
 def test_a_suspended_job_can_be_cancelled_and_deleted(run: Run, namespace: str, tmp_path: Path) -> None:
     (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
-    before = everything(namespace)
+    before = list_objects(namespace)
     job = run(WRITES + "# never let in", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
     job.cancel()
     assert job.wait(60).state is JobState.CANCELLED
     job.delete()
-    assert everything(namespace) == before
+    assert list_objects(namespace) == before
 
 
 def test_the_same_job_submitted_twice_is_one(run: Run) -> None:
@@ -228,10 +228,10 @@ def test_somebody_elses_job_is_none_of_ours(rig: Rig, namespace: str) -> None:
 
 
 def test_a_detached_job_without_a_store_is_refused(rig: Rig, namespace: str) -> None:
-    before = everything(namespace)
+    before = list_objects(namespace)
     settings = rig.loaded()
     prepared = spec.prepare(spec.RenderSpec(path=Path(__file__), kind="script", foreground=False), settings)
     with pytest.raises(SpecError, match="needs a store that keeps its outputs") as caught:
         get_backend("k8s", settings.k8s).plan(prepared.job)
     assert "--store" in str(caught.value.hint)
-    assert everything(namespace) == before
+    assert list_objects(namespace) == before

@@ -1,4 +1,4 @@
-"""The Role of k8s/ is enough for every command, and less is not."""
+"""The Role of k8s/ is enough for every command, and does not allow more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import yaml
 from support.commands import BIN, environment, output, renderer
 from support.processes import until
-from support.rigs.kubernetes import get, kubectl, make_claim
+from support.rigs.kubernetes import create_claim, get, kubectl
 
 SCRIPT = """\
 import os, pathlib
@@ -25,7 +25,7 @@ NAMESPACE = "renderer-least"
 
 @pytest.fixture(scope="module")
 def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Set the namespace up by the command line; give the environment of somebody who is the set-up's ServiceAccount."""
+    """Set up a namespace; yield the environment of a user with the permissions of its ServiceAccount."""
     folder = tmp_path_factory.mktemp("user")
     setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--apply"]
     subprocess.run(setup, check=True, capture_output=True)
@@ -38,7 +38,7 @@ def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
 
 
 def kubeconfig(folder: Path, **user: str) -> Path:
-    """Write the administrator's kubeconfig with somebody else's token in it."""
+    """Write the administrator's kubeconfig with the credentials of another user."""
     content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     content["users"] = [{"name": content["users"][0]["name"], "user": user}]
     content["contexts"][0]["context"]["namespace"] = NAMESPACE
@@ -68,7 +68,7 @@ def test_a_claim_the_doctor_and_kubectl_need_no_more_than_the_role(
         pytest.skip("the claim's volume is a folder of this machine: only on the cluster of tests/support/cluster")
     volume = tmp_path_factory.mktemp("volume")
     volume.chmod(0o777)
-    claim = make_claim(NAMESPACE, volume)
+    claim = create_claim(NAMESPACE, volume)
     (tmp_path / "job.py").write_text(SCRIPT)
     try:
         submit = ["submit", "job.py", "--detach", "--store", f"pvc://{claim}/some where", "--gpu", "none"]
@@ -129,7 +129,7 @@ def test_an_expired_token_is_told(user: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_credentials_that_expire_while_a_job_is_waited_for_are_read_again(user: dict[str, str], tmp_path: Path) -> None:
-    """A token's file, as a pod or a plugin's cache has one: the token dies with its ServiceAccount."""
+    """The kubeconfig names a token file. The first token becomes invalid when its ServiceAccount is deleted."""
     (tmp_path / "job.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(8)\n" + SCRIPT)
     kubectl("create", "serviceaccount", "leaving", "-n", NAMESPACE)
     role = ["--role=renderer", f"--serviceaccount={NAMESPACE}:leaving"]
@@ -157,7 +157,7 @@ def logs(namespace: str) -> str:
 
 
 def test_a_plugins_token_is_asked_for_again_when_it_has_expired(user: dict[str, str], tmp_path: Path) -> None:
-    """The plugin is a real program: its first token is a bad one, its second is good."""
+    """The plugin is a real program: its first token is not valid, the second one is."""
     good = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())["users"][0]["user"]["token"]
     plugin = tmp_path / "log in.sh"
     credential: dict[str, Any] = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}

@@ -1,4 +1,4 @@
-"""The commands of k8s/README.md, one by one and as they are written; only the capital placeholders are filled in."""
+"""The commands of k8s/README.md, run as they are written but for the placeholders in capitals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZES = {
 
 
 def commands(section: str) -> list[str]:
-    """Give the commands of a section, lines that go on joined."""
+    """Return the commands of a section, with continued lines joined."""
     text = README.read_text("utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     lines = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     return re.sub(r"\\\n\s*", "", lines).splitlines()
@@ -39,7 +39,7 @@ def commands(section: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cluster(cluster: str) -> Iterator[str]:
-    """Take the namespace `renderer` and what belongs to no namespace, on the tests' own cluster."""
+    """Reserve the namespace `renderer` and the cluster-wide objects, where the cluster is the tests' own."""
     if "CLUSTER_PARTS" not in os.environ:
         pytest.skip("takes the namespace `renderer`: only on the cluster of tests/support/cluster")
     yield cluster

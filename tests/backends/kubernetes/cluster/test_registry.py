@@ -1,4 +1,4 @@
-"""A registry that asks for a password: a real one, with the images of the tests."""
+"""A private registry: a real one with the images of the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backends.exit_codes import ExitCode
 
 @pytest.fixture
 def private(rig: Rig, namespace: str) -> str:
-    """Give the image's name in the private registry; its password lies in the Secret my-registry."""
+    """Return the image's name in the private registry; the Secret my-registry has its password."""
     given = os.environ.get("PRIVATE_REGISTRY_FOR_TESTS")
     if not given:
         pytest.skip("no private registry: run pytest by tests/support/cluster/with")

@@ -1,4 +1,4 @@
-"""The set-up of a namespace, and the doctor that looks at it."""
+"""The set-up of a namespace, and the doctor that checks it."""
 
 from __future__ import annotations
 

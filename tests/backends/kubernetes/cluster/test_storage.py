@@ -1,4 +1,4 @@
-"""Stores on a disk and on a real S3 server, with and without faults in between."""
+"""Stores on a disk and on a real S3 server, with and without faults of the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS to a real API server, as a kubeconfig may ask for it; its keys stand in the file itself."""
+"""TLS to a real API server with the settings that a kubeconfig can have; the keys are in the file itself."""
 
 from __future__ import annotations
 

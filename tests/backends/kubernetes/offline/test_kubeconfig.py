@@ -1,4 +1,4 @@
-"""kubeconfig files as kubectl reads them. The API server is a small one that tells who asks; no cluster is needed."""
+"""kubeconfig files, read as kubectl reads them. A small fake API server answers with the credentials it got."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """Answer with the Authorization header, and refuse what is expired."""
+    """Run a server that answers with the Authorization header, and refuses expired tokens."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -141,7 +141,7 @@ def test_a_kubeconfig_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pyt
 def test_a_pods_own_credentials_are_taken_where_there_is_no_kubeconfig(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here they lack their token; the pods of the tests' cluster do not reach its API server."""
+    """The token is missing here: pods of the tests' cluster cannot reach its API server."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "9")
@@ -225,13 +225,18 @@ def test_a_wrong_file_is_told(
     ],
 )
 def test_credentials_are_never_told_and_never_left_behind(user: dict[str, Any], tmp_path: Path) -> None:
-    """Whatever is wrong with them, with a traceback too: only names and folders are told."""
+    """Messages, tracebacks and log lines for debugging name only contexts, users and paths."""
     config = write_kubeconfig(tmp_path / "c", "https://127.0.0.1:9", **user)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     env = environment(tmp_path, KUBECONFIG=str(config), TMPDIR=str(temporary))
     done = subprocess.run(
-        [sys.executable, "-c", IMPATIENT, "--debug"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT_RETRIES, "--debug"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode in {4, 5}, done.stderr
     said = done.stdout + done.stderr
@@ -240,7 +245,7 @@ def test_credentials_are_never_told_and_never_left_behind(user: dict[str, Any], 
     assert list(temporary.iterdir()) == []
 
 
-IMPATIENT = """\
+WITHOUT_RETRIES = """\
 import sys
 from backends.errors import RendererError
 from backends.kubernetes.client.client import Api

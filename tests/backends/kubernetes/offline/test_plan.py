@@ -1,4 +1,4 @@
-"""What is sent, case by case: golden files beside this one, written anew with `WRITE_GOLDEN=1 pytest`."""
+"""The objects that submit sends, compared with the files in golden/; `make golden` writes these again."""
 
 from __future__ import annotations
 

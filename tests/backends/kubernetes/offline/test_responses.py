@@ -10,8 +10,8 @@ from support.rigs.api_server import CUT, JOB, POD, dump, serve
 
 from backends import JobState
 from backends.errors import OutputError
+from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.observe.logs import read_log
-from backends.kubernetes.observe.pod import parse_pod
 from backends.kubernetes.transfer.download import download_stream
 from renderer.api import open_job
 
@@ -62,7 +62,7 @@ unable to retrieve container logs
 def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server's watches end in turn in every way there is; ``asked`` are the versions, None where it was a list."""
+    """Each watch ends in another way; ``asked`` are the versions of the watches, and None for each list."""
     pod = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "12", "annotations": {}}}
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "11"}}}
     old = {"type": "ERROR", "object": {"kind": "Status", "code": 410}}

@@ -12,7 +12,7 @@ from support.rigs.api_server import CREATED, JOB, POD, Answers, dump, serve
 from backends import JobHandle, JobState, JobStatus
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
-from backends.kubernetes.observe.job import parse_job
+from backends.kubernetes.objects.job import parse_job
 from backends.kubernetes.transfer.spool import Spool
 from renderer.api import open_job
 

@@ -1,4 +1,4 @@
-"""Outputs on their way from a pod: any cut can be mended, and nothing leaves its folder."""
+"""The stream of outputs: it continues after any cut, and no file leaves the folder."""
 
 from __future__ import annotations
 

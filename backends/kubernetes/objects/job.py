@@ -1,4 +1,4 @@
-"""A Job as the API server returns it, reduced to what the backend reads."""
+"""A Job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
-from backends.kubernetes.observe.conditions import Condition, parse_conditions, parse_time
+from backends.kubernetes.objects.conditions import Condition, parse_conditions, parse_time
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backends.kubernetes.observe.job import Job
-from backends.kubernetes.observe.pod import Pod
+from backends.kubernetes.objects.job import Job
+from backends.kubernetes.objects.pod import Pod
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
-from backends.kubernetes.observe.conditions import Condition, parse_conditions
+from backends.kubernetes.objects.conditions import Condition, parse_conditions
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Disruptions of pods, nodes and the API server: the job goes on, and no line or byte is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from support.processes import until
+from support.rigs.kubernetes import Parts, Run, kubectl
+from support.rigs.kubernetes_jobs import (
+    HELD,
+    SLOW,
+    SLOW_LINES,
+    assert_success,
+    find_pod,
+    let_go_on,
+    wait_until_begun,
+    write_noise,
+)
+
+from backends import JobState, JobStatus
+
+
+def test_eviction_is_no_failure_of_the_render(run: Run, namespace: str, tmp_path: Path) -> None:
+    job = run(SLOW + "# evicted\n")
+    wait_until_begun(job)
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": find_pod(job), "namespace": namespace},
+    }
+    path = f"/api/v1/namespaces/{namespace}/pods/{find_pod(job)}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", content=json.dumps(eviction))
+    assert_success(job, tmp_path / "out")
+
+
+def test_a_deleted_pod_is_tried_again(run: Run, namespace: str, tmp_path: Path) -> None:
+    job = run(SLOW + "# deleted\n", retries=1)
+    wait_until_begun(job)
+    kubectl("delete", "pod", find_pod(job), "-n", namespace, "--wait=false")
+    assert assert_success(job, tmp_path / "out").units[0].attempt == 2
+
+
+def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Path) -> None:
+    job = run(HELD + "# killed\n", retries=1)
+    wait_until_begun(job)
+    first = find_pod(job)
+    kill = (
+        "import os, pathlib\n"
+        "for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
+        "    if b'-m\\0renderer.worker' in p.read_bytes(): os.kill(int(p.parent.name), 9)\n"
+    )
+    kubectl("exec", "-n", namespace, first, "--", "python", "-c", kill, check=False)  # the container may end before it
+    until(lambda: find_pod(job) != first, within=120)
+    wait_until_begun(job)
+    let_go_on(job)
+    assert assert_success(job, tmp_path / "out").units[0].attempt == 2
+
+
+def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_path: Path) -> None:
+    job = run(SLOW + "# kubelet\n")
+    wait_until_begun(job)
+    parts("kill", "kubelet")
+    parts("start", "kubelet")
+    assert_success(job, tmp_path / "out")
+
+
+def away(parts: Parts, seconds: float = 10.0) -> threading.Timer:
+    """Take the API server away for a while."""
+
+    def back() -> None:
+        parts("start", "kube-apiserver")
+        until(lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
+        for name in ("kube-controller-manager", "kube-scheduler"):  # they would pause for half a minute otherwise
+            parts("kill", name)
+            parts("start", name)
+
+    parts("kill", "kube-apiserver")
+    timer = threading.Timer(seconds, back)
+    timer.start()
+    return timer
+
+
+def test_the_api_server_is_away_during_submit(run: Run, parts: Parts, tmp_path: Path) -> None:
+    timer = away(parts)
+    job = run(SLOW + "# submitted to nobody\n")
+    timer.join()
+    assert_success(job, tmp_path / "out")
+
+
+def test_the_api_server_is_away_while_the_log_is_followed(run: Run, parts: Parts, tmp_path: Path) -> None:
+    job = run(SLOW + "# followed\n")
+    wait_until_begun(job)
+    lines = job.logs(follow=True)
+    seen = [next(lines).text]
+    timer = away(parts)
+    seen += [line.text for line in lines]
+    timer.join()
+    assert seen == SLOW_LINES
+    assert_success(job, tmp_path / "out")
+
+
+def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tmp_path: Path) -> None:
+    job = run(SLOW + "# waited for\n")
+    wait_until_begun(job)
+    timer = away(parts)
+    assert_success(job, tmp_path / "out")
+    timer.join()
+    timer = away(parts)
+    assert [file.name for file in job.fetch(tmp_path / "again")] == ["out.txt"]
+    timer.join()
+
+
+def test_a_collector_that_is_cut_off_goes_on_where_it_stopped(run: Run, parts: Parts, tmp_path: Path) -> None:
+    job = run(write_noise(26))
+    statuses: list[JobStatus] = []
+    waiter = threading.Thread(target=lambda: statuses.append(job.wait(180)))
+    waiter.start()
+    state = Path(os.environ["XDG_STATE_HOME"])
+    started: Callable[[], bool] = lambda: any(path.stat().st_size > 2**20 for path in state.rglob("*.stream"))  # noqa: E731
+    until(started)
+    timer = away(parts, 3)
+    waiter.join()
+    timer.join()
+    assert statuses[0].state is JobState.SUCCEEDED, statuses
+    (file,) = job.fetch(tmp_path / "out")
+    assert file.stat().st_size == 2**26
