@@ -26,7 +26,7 @@ from backends.kubernetes.transfer.transfer_pod import run_transfer_pod, upload_f
 from backends.models import Bundle, JobHandle, JobState
 from backends.storage import Storage
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 NVIDIA_CLASS = "nvidia"
 DELETION_TIMEOUT_S = 60.0
@@ -81,7 +81,7 @@ def _upload(api: Api, namespace: str, job: Job, store: StoreFolder, source: Path
     storage, size = Storage(store.uri_in_pod), source.stat().st_size
     if storage.size(names.BUNDLE_KEY) != size:
         storage.put(names.BUNDLE_KEY, source)
-        logger.debug("uploaded the bundle, %d bytes", size)
+        _log.debug("uploaded the bundle, %d bytes", size)
 
 
 def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Job, bool]:

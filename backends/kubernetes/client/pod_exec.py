@@ -17,7 +17,7 @@ from backends.kubernetes.client.paths import core_path
 if TYPE_CHECKING:
     from websocket import WebSocket
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 STDIN, STDOUT, STDERR, ERROR = range(4)  # the channels of the protocol
 CHUNK = 2**16
@@ -106,7 +106,7 @@ def _receive_output(socket: WebSocket, output: Callable[[memoryview], object]) -
         elif channel == STDERR:
             stderr = (stderr + content)[-STDERR_LIMIT:]
         elif channel == ERROR and content:
-            logger.debug("the command wrote %d bytes", received)
+            _log.debug("the command wrote %d bytes", received)
             return _check_status(json.loads(bytes(content)), stderr)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
     from websocket import WebSocket
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Query = Mapping[str, str | int]
 Body = Mapping[str, object]
@@ -95,13 +95,13 @@ class Connection:
                 raise read_error(answer.status, answer.read())
             if not streamed:
                 answer.read()
-            _log(method, path, answer.status, began)
+            _log_request(method, path, answer.status, began)
             response: BaseHTTPResponse = answer.response
         except ApiError as error:
-            _log(method, path, error.code, began)
+            _log_request(method, path, error.code, began)
             raise
         except (urllib3.exceptions.HTTPError, OSError, ApiException) as error:
-            _log(method, path, type(error).__name__, began)
+            _log_request(method, path, type(error).__name__, began)
             raise self._translate_error(error) from error
         return response
 
@@ -123,13 +123,13 @@ class Connection:
                 **options,
             )  # fmt: skip
         except websocket.WebSocketBadStatusException as error:
-            _log("WEBSOCKET", path, error.status_code, began)
+            _log_request("WEBSOCKET", path, error.status_code, began)
             body = error.resp_body or b""
             raise read_error(error.status_code, body if isinstance(body, bytes) else body.encode()) from error
         except (websocket.WebSocketException, OSError) as error:
-            _log("WEBSOCKET", path, type(error).__name__, began)
+            _log_request("WEBSOCKET", path, type(error).__name__, began)
             raise self._translate_error(error) from error
-        _log("WEBSOCKET", path, "open", began)
+        _log_request("WEBSOCKET", path, "open", began)
         return opened
 
     def _translate_error(self, error: Exception) -> BackendError:
@@ -150,9 +150,9 @@ class Connection:
         )
 
 
-def _log(method: str, path: str, result: int | str, began: float) -> None:
+def _log_request(method: str, path: str, result: int | str, began: float) -> None:
     """Log one request; never its query, its headers or its body."""
-    logger.debug("%s %s: %s in %.0f ms", method, path, result, 1000 * (time.monotonic() - began))
+    _log.debug("%s %s: %s in %.0f ms", method, path, result, 1000 * (time.monotonic() - began))
 
 
 def _authenticate_to_proxy(configuration: Configuration) -> None:

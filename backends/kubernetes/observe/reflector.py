@@ -11,7 +11,7 @@ from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.objects.pod import Pod, parse_pod
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class PodReflector:
@@ -39,7 +39,7 @@ class PodReflector:
 
     def watch_pods(self, seconds: int) -> Iterator[tuple[Pod, bool]]:
         """Yield each pod that changes within ``seconds``, and whether it still exists. The caller may stop early."""
-        logger.debug("watch of the pods of %s opens for %d s", self._job_name, seconds)
+        _log.debug("watch of the pods of %s opens for %d s", self._job_name, seconds)
         try:
             yield from self._watch(seconds)
         except TransientError:
@@ -48,7 +48,7 @@ class PodReflector:
             if isinstance(error, ForbiddenError):
                 raise
         finally:
-            logger.debug("watch of the pods of %s ends%s", self._job_name, "; list again" if self.must_list else "")
+            _log.debug("watch of the pods of %s ends%s", self._job_name, "; list again" if self.must_list else "")
 
     def _watch(self, seconds: int) -> Iterator[tuple[Pod, bool]]:
         version, self._version = self._version or "", None

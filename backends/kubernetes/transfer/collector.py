@@ -16,7 +16,7 @@ from backends.kubernetes.transfer import stream
 from backends.kubernetes.transfer.download import POD_COMMAND, download_stream
 from backends.kubernetes.transfer.spool import Spool
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_DOWNLOADS = 4  # at the same time
 
@@ -71,7 +71,7 @@ class Collector:
                     return
             with suppress(ApiError, RendererError):  # the pod may end before the command; otherwise it is called again
                 run_command(self._api, self._namespace, pod.name, [*POD_COMMAND, "release"])
-                logger.debug("released pod %s", pod.name)
+                _log.debug("released pod %s", pod.name)
 
     def _download(self, pod: Pod) -> None:
         partial = self.spool.path / f"{pod.unit}.stream"

@@ -17,7 +17,7 @@ from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.transfer import stream
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
 RETRY_INTERVAL_S = 0.5
@@ -46,7 +46,7 @@ def download_stream(api: Api, namespace: str, pod: str, target: Path, folder: st
                     time.sleep(RETRY_INTERVAL_S)
                 if file.tell() > size:
                     until = time.monotonic() + OUTAGE_TIMEOUT_S
-            logger.debug("downloaded %d bytes from pod %s in %.1f s", file.tell(), pod, time.monotonic() - began)
+            _log.debug("downloaded %d bytes from pod %s in %.1f s", file.tell(), pod, time.monotonic() - began)
     except OSError as error:
         raise BackendError(
             f"cannot store the outputs in {target.parent}: {error.strerror}",

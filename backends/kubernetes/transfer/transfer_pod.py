@@ -21,7 +21,7 @@ from backends.kubernetes.observe import diagnosis
 from backends.kubernetes.transfer.download import POD_COMMAND
 from backends.problem import Problem
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 900.0  # a node may have to be created first, and an image of gigabytes pulled
 POLL_INTERVAL_S = 0.2
@@ -102,7 +102,7 @@ def upload_file(api: Api, namespace: str, pod: str, source: Path, target: str) -
     """Upload a file into the PVC that a transfer pod has mounted; ``target`` is a path in it."""
     size = source.stat().st_size
     run_command(api, namespace, pod, [*POD_COMMAND, "receive", target, str(size)], source=source)
-    logger.debug("uploaded %d bytes through pod %s", size, pod)
+    _log.debug("uploaded %d bytes through pod %s", size, pod)
 
 
 def remove_folder(api: Api, namespace: str, pod: str, folder: str) -> None:
