@@ -29,7 +29,7 @@ test: lint  ## Run every check: lint, then all tests on a Kubernetes cluster of 
 	$(WITH_CLUSTER) $(PYTEST) -n 2
 
 test-unit: setup  ## Run the tests that need no service and render little
-	$(PYTEST) -q -m "$(OTHER_SERVICES) and not slow" tests/unit tests/doctor tests/backends
+	$(PYTEST) -q -m "$(OTHER_SERVICES) and not slow" tests/unit tests/docs tests/doctor tests/backends
 
 test-engine: setup  ## Run the tests of the parallel engine and of the encoders
 	$(PYTEST) -n 2 tests/engine tests/video

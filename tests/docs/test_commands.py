@@ -54,6 +54,7 @@ def test_every_block_runs_or_says_why_not(page: Path) -> None:
             assert found["kind"] != "no-run" or found["why"], f"{page.name}: say why it does not run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", LOCAL, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_that_run_here(page: Path, tmp_path: Path) -> None:
     found = console(page, "")
