@@ -88,17 +88,17 @@ class _Walk:
                 self.credentials.append(name)
                 _log.debug("left out %s: it looks like a credential", name)
             else:
-                _log.debug("included %s", name)
                 yield from self._file(name, path, item.stat(follow_symlinks=False))
 
     def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[Entry]:
+        if not stat.S_ISLNK(info.st_mode) and not stat.S_ISREG(info.st_mode):
+            self.ignored.append(name)
+            _log.debug("left out %s: a socket, pipe or device has no content to upload", name)
+            return
         if stat.S_ISLNK(info.st_mode):
             self._check_link(name, path)
-            yield Entry(name, path, info)
-        elif stat.S_ISREG(info.st_mode):
-            yield Entry(name, path, info)
-        else:
-            self.ignored.append(name)  # a socket, pipe or device has no content to upload
+        _log.debug("included %s", name)
+        yield Entry(name, path, info)
 
     def _check_link(self, name: str, path: Path) -> None:
         target = path.readlink()

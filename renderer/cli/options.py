@@ -25,7 +25,7 @@ def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def _complete_handle(incomplete: str) -> list[tuple[str, str]]:
-    """Complete jobs of this machine by their bare id: in bash a ``:`` would begin another word."""
+    """Return ids and states of this machine's jobs. Ids without ``local://``: in bash a ``:`` begins another word."""
     from renderer import api
 
     with suppress(RendererError, OSError):

@@ -46,12 +46,13 @@ def _options() -> Iterator[tuple[str, tuple[str, FieldInfo, OptionInfo]]]:
 
 
 def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Parameter:
-    """Return one option. Its value stays text: the settings' own model checks it and says what is wrong."""
+    """Return one option. Its value stays text: Settings checks it, and explains what is wrong."""
     flags = info.flags or ("--" + name.replace("_", "-"),)
-    choices = _literals(field.annotation) or info.choices
+    literals = _literals(field.annotation)
+    choices = literals or info.choices
     kind: Any = str | None
     default: list[str] | None = None
-    metavar: str | None = "|".join(_literals(field.annotation)) or info.value
+    metavar: str | None = "|".join(literals) or info.value
     if field.annotation is bool:
         kind, metavar = bool | None, None
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}",)

@@ -91,7 +91,7 @@ def find_engine(name: str | None = None) -> Engine:
     Raises SpecError for an unknown name, and BackendError that says why each engine cannot build.
     """
     if name is not None and name not in ENGINES:
-        raise SpecError(f"there is no container engine {name!r}", hint=f"--engine {', '.join(ENGINES)}")
+        raise SpecError(f"there is no container engine {name!r}", hint=f"engines: {', '.join(ENGINES)}")
     candidates = [ENGINES[name]] if name else list(ENGINES.values())
     reasons = []
     for engine in candidates:

@@ -54,7 +54,9 @@ class ImageSpec:
 
     def _check_cuda(self) -> None:
         if self.cuda not in {*CUDA, NO_CUDA, None}:
-            raise SpecError(f"there is no image for CUDA {self.cuda!r}", hint=f"--cuda {' or '.join(CUDA)}, or --base")
+            raise SpecError(
+                f"there is no image for CUDA {self.cuda!r}", hint=f"use --cuda {' or '.join(CUDA)}, or --base"
+            )
         if self.cuda in CUDA and self.base:
             raise SpecError("--cuda and --base both choose the base image", hint="leave one of them out")
         if self.cuda == NO_CUDA and not (self.base or self.runtime):

@@ -31,4 +31,4 @@ def command(
     for file in files:
         print(file)
     if not files:
-        print(f"{job.handle} has no outputs yet: it is {job.status().state}", file=sys.stderr)
+        print(f"{job.handle} has no outputs; its state is {job.status().state}", file=sys.stderr)
