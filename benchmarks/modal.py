@@ -1,7 +1,7 @@
 """How quickly a job reaches Modal: ``.venv/bin/python benchmarks/modal.py`` prints one JSON object.
 
-Measured against the double of the Modal API in one run, submits and bare calls of the same function in turn. What the
-network and Modal's own servers add is not in it. ``submit_seconds`` over ``spawn_seconds`` may be 0.3 s at most.
+Measured against the fake Modal server in one run, submits and bare calls of the same function in turn. The time
+of the network and of Modal's servers is not included. ``submit_seconds`` over ``spawn_seconds`` may be 0.3 s at most.
 """
 
 from __future__ import annotations
@@ -13,27 +13,31 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of this folder, whose modal.py is not the client
+if TYPE_CHECKING:
+    from support.modal_server import FakeModal
+    from support.rigs.base import Rig
+
+sys.path[0] = str(Path(__file__).parents[1] / "tests")  # replaces this folder, in which `import modal` finds this file
 
 ROUNDS = 7
 JOB = "import time\nfor number in range(20):\n    print(time.time(), flush=True)\n    time.sleep(0.05)\n"
 
 
 def main() -> None:
-    from support.modal_server import ModalDouble
+    from support.modal_server import FakeModal
     from support.rigs.modal import environment
 
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ModalDouble() as double, environment(double):
-        started = {"double_start_seconds": round(time.monotonic() - began, 3)}
+    with tempfile.TemporaryDirectory() as folder, FakeModal() as fake, environment(fake):
+        started = {"fake_start_seconds": round(time.monotonic() - began, 3)}
         (Path(folder) / "project").mkdir()
         (Path(folder) / "project" / "job.py").write_text(JOB)
-        print(json.dumps(started | measure(double, Path(folder)), indent=2))
+        print(json.dumps(started | measure(fake, Path(folder)), indent=2))
 
 
-def measure(double: Any, folder: Path) -> dict[str, object]:
+def measure(fake: FakeModal, folder: Path) -> dict[str, object]:
     import modal
     from support.rigs.base import Rig
 
@@ -45,20 +49,20 @@ def measure(double: Any, folder: Path) -> dict[str, object]:
     rig.submit(path).wait(60)
     first = time.monotonic() - began
     delays = log_delays(rig, path)
-    with double.faults(no_capacity=True):  # calls are taken, and nothing runs beside the measurement
+    with fake.faults(no_capacity=True):  # no container runs beside the measurement
         submits, spawns = [], []
         function = modal.Function.from_name(app_name(), FUNCTION)
         payload = {"unit": 0, "command": ["true"], "env": {}}
         for _ in range(ROUNDS):
-            double.state.requests.clear()
+            fake.state.requests.clear()
             began = time.monotonic()
             rig.submit(path)
             submits.append(time.monotonic() - began)
-            calls = double.rpcs()
+            calls = fake.rpcs()
             began = time.monotonic()
             function.spawn(payload)
             spawns.append(time.monotonic() - began)
-        for call in list(double.state.calls):
+        for call in list(fake.state.calls):
             modal.FunctionCall.from_id(call).cancel()
     return {
         "first_job_seconds": round(first, 3),
@@ -73,7 +77,7 @@ def measure(double: Any, folder: Path) -> dict[str, object]:
     }
 
 
-def log_delays(rig: Any, path: Path) -> list[float]:
+def log_delays(rig: Rig, path: Path) -> list[float]:
     return [time.time() - float(line.text) for line in rig.submit(path).logs(follow=True)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.docs.pages import PAGES, ROOT, Block, blocks
 from support.docs.session import Session
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.processes import until
 from support.rigs.kubernetes import kubectl, require_cluster
 
@@ -65,7 +65,7 @@ def test_commands_that_run_here(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.modal
 def test_the_modal_tutorial(tmp_path: Path) -> None:
-    with ModalDouble() as server:
+    with FakeModal() as server:
         session = Session(tmp_path, **SMALL, **server.environment)
         for block in console(TUTORIALS / "first-modal-job.md", "modal"):
             session.follow(block)

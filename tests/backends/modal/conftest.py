@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.rigs.base import Rig
 from support.rigs.modal import environment
 
@@ -14,22 +14,22 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def double() -> Iterator[ModalDouble]:
-    """One double for all tests here; the function is deployed to it once."""
-    with ModalDouble() as running, environment(running):
+def fake() -> Iterator[FakeModal]:
+    """One fake server for all tests here; the function is deployed to it once."""
+    with FakeModal() as running, environment(running):
         yield running
 
 
 @pytest.fixture
-def fresh() -> Iterator[ModalDouble]:
-    """A double of the test's own, to which nothing has been deployed."""
-    with ModalDouble() as running, environment(running):
+def fresh() -> Iterator[FakeModal]:
+    """A fake server for one test, to which nothing has been deployed."""
+    with FakeModal() as running, environment(running):
         yield running
 
 
 @pytest.fixture
-def rig(double: ModalDouble, tmp_path: Path) -> Rig:
-    double.state.requests.clear()
+def rig(fake: FakeModal, tmp_path: Path) -> Rig:
+    fake.state.requests.clear()
     return Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
 
 

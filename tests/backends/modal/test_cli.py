@@ -16,7 +16,7 @@ import psutil
 import pytest
 from grpclib import Status
 from support.commands import BIN, environment, output, renderer
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.processes import alive, until
 from support.rigs.base import Rig
 
@@ -30,9 +30,9 @@ SUBMIT = ("submit", "job.py", "--backend", "modal")
 
 
 @pytest.fixture
-def env(double: ModalDouble, tmp_path: Path) -> dict[str, str]:
+def env(fake: FakeModal, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "home").mkdir()
-    return environment(tmp_path / "home", **double.environment)
+    return environment(tmp_path / "home", **fake.environment)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def says(done: subprocess.CompletedProcess[str], code: ExitCode, sentence: str, 
     assert f"renderer: {sentence}" in done.stderr
     assert f"  → {hint}" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "as-double" not in done.stdout + done.stderr
+    assert "as-fake" not in done.stdout + done.stderr
 
 
 def test_without_a_token(run: Run) -> None:
@@ -66,7 +66,7 @@ def test_with_a_bad_token(run: Run) -> None:
 
 
 def test_with_an_unknown_profile(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "modal.toml").write_text('[me]\ntoken_id = "ak-double"\ntoken_secret = "as-double"\nactive = true\n')
+    (tmp_path / "modal.toml").write_text('[me]\ntoken_id = "ak-fake"\ntoken_secret = "as-fake"\nactive = true\n')
     tokens = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
     path = str(tmp_path / "modal.toml")
     done = run(*SUBMIT, without=tokens, MODAL_CONFIG_PATH=path, RENDERER_MODAL_PROFILE="nobody")
@@ -89,9 +89,9 @@ def test_when_modal_refuses_the_connection_it_is_told_within_ten_seconds(run: Ru
     assert time.monotonic() - began < 25  # ten for Modal, the rest for a busy machine
 
 
-def test_when_modal_does_not_answer_it_is_told_within_ten_seconds(run: Run, double: ModalDouble) -> None:
+def test_when_modal_does_not_answer_it_is_told_within_ten_seconds(run: Run, fake: FakeModal) -> None:
     began = time.monotonic()
-    with double.faults(delay={"AppGetOrCreate": 60.0}):
+    with fake.faults(delay={"AppGetOrCreate": 60.0}):
         done = run(*SUBMIT)
     says(done, ExitCode.TRANSIENT, "Modal did not answer within 10 s", "try again")
     assert time.monotonic() - began < 25
@@ -108,14 +108,14 @@ def test_an_attached_submit_watches_and_brings_the_outputs(run: Run, project: Pa
 
 
 def test_ctrl_c_detaches_and_another_shell_goes_on(
-    run: Run, project: Path, env: dict[str, str], double: ModalDouble
+    run: Run, project: Path, env: dict[str, str], fake: FakeModal
 ) -> None:
     gate = project.parent / "gate"
     waits = f"import os, time\nprint('here', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n"
     (project / "job.py").write_text(waits)
-    double.state.logs.clear()
+    fake.state.logs.clear()
     watching = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=env, stderr=subprocess.DEVNULL)
-    until(lambda: any("here" in found.item.data for found in double.state.logs))
+    until(lambda: any("here" in found.item.data for found in fake.state.logs))
     os.kill(watching.pid, signal.SIGINT)
     assert watching.wait(30) == ExitCode.INTERRUPTED
     (job,) = output(run("list", "--backend", "modal", "--json"))
@@ -127,7 +127,7 @@ def test_ctrl_c_detaches_and_another_shell_goes_on(
 
 
 def test_ctrl_c_while_the_image_is_built_leaves_nothing(
-    run: Run, project: Path, env: dict[str, str], fresh: ModalDouble
+    run: Run, project: Path, env: dict[str, str], fresh: FakeModal
 ) -> None:
     with fresh.faults(delay={"ImageJoinStreaming": 60.0}):
         mine = {**env, **fresh.environment}
@@ -143,8 +143,8 @@ def test_ctrl_c_while_the_image_is_built_leaves_nothing(
     assert done.returncode == 0, done.stderr
 
 
-def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, project: Path) -> None:
-    double.state.requests.clear()
+def test_packages_are_added_as_in_an_image_build(run: Run, fake: FakeModal, project: Path) -> None:
+    fake.state.requests.clear()
     (project / "needs.txt").write_text("scipy>=1.14,<2\n")
     done = run(
         *SUBMIT, "--dry-run", "--with", "cupy-cuda12x>=13,<14", "--with", "einops", "--requirements", "needs.txt"
@@ -155,25 +155,25 @@ def test_packages_are_added_as_in_an_image_build(run: Run, double: ModalDouble, 
     done = run(*SUBMIT, "--with", "./mine")
     assert done.returncode == ExitCode.USAGE
     assert "'./mine' is not a package" in done.stderr
-    assert double.rpcs() == []
+    assert fake.rpcs() == []
 
 
-def test_what_keeps_modal_from_answering_is_no_end_of_the_job(run: Run, double: ModalDouble) -> None:
+def test_what_keeps_modal_from_answering_is_no_end_of_the_job(run: Run, fake: FakeModal) -> None:
     handle = run(*SUBMIT, "--detach").stdout.strip()
     done = run("status", handle, MODAL_TOKEN_SECRET="as-wrong")  # noqa: S106  # a wrong one
     says(done, ExitCode.BACKEND, "Modal does not accept the token", "run `modal token new`")
-    with double.faults(fail={"FunctionGetOutputs": (Status.UNAVAILABLE, "overloaded")}):
+    with fake.faults(fail={"FunctionGetOutputs": (Status.UNAVAILABLE, "overloaded")}):
         done = run("status", handle)
     says(done, ExitCode.TRANSIENT, "Modal did not answer", "try again")
     assert run("wait", handle).returncode == 0
 
 
-def test_a_dry_run_sends_nothing(run: Run, double: ModalDouble) -> None:
-    double.state.requests.clear()
+def test_a_dry_run_sends_nothing(run: Run, fake: FakeModal) -> None:
+    fake.state.requests.clear()
     done = run(*SUBMIT, "--dry-run", "--gpu", "l4,t4")
     assert done.returncode == 0, done.stderr
     assert '"L4"' in done.stdout
-    assert double.rpcs() == []
+    assert fake.rpcs() == []
 
 
 def test_doctor_looks_at_the_way_to_modal(run: Run) -> None:
@@ -191,7 +191,7 @@ def test_doctor_looks_at_the_way_to_modal(run: Run) -> None:
     assert "✗ token" in done.stdout
 
 
-def test_doctor_of_a_new_account_says_what_will_happen(run: Run, fresh: ModalDouble) -> None:
+def test_doctor_of_a_new_account_says_what_will_happen(run: Run, fresh: FakeModal) -> None:
     lines = output(run("doctor", "--backend", "modal", "--json", **fresh.environment))
     app = next(line for line in lines if line["name"] == "app")
     assert app["state"] == "warning"
@@ -209,7 +209,7 @@ def old_paths(backend: ModalBackend, days: float) -> list[str]:
     return [item.path for item in backend.collect_garbage(older_than=timedelta(days=days), dry_run=True)]
 
 
-def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDouble, tmp_path: Path) -> None:
+def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: FakeModal, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (tmp_path / "job.py").write_text("print(1)\n")
     old, new = (rig.submit(tmp_path / "job.py") for _ in range(2))
@@ -230,7 +230,7 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: ModalDo
 
 
 def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
-    fresh: ModalDouble, project: Path, tmp_path: Path
+    fresh: FakeModal, project: Path, tmp_path: Path
 ) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
@@ -248,7 +248,7 @@ def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
     assert set(old_paths(place, 0)) == {f"jobs/{ended}", *inputs}
 
 
-def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+def test_gc_keeps_what_another_machines_running_job_needs(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     (project / "job.py").write_text(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n")
     job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(project / "job.py")
@@ -265,7 +265,7 @@ def test_gc_keeps_what_another_machines_running_job_needs(fresh: ModalDouble, pr
     assert set(old_paths(elsewhere, 0)) == {folder, *inputs}
 
 
-def test_inputs_that_gc_might_take_are_sent_again(fresh: ModalDouble, project: Path, tmp_path: Path) -> None:
+def test_inputs_that_gc_might_take_are_sent_again(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)

@@ -1,4 +1,4 @@
-"""What can go wrong at Modal, made to happen at the double, and what the user is told."""
+"""What can go wrong at Modal, made to happen at the fake, and what the user is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from grpclib import Status
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.processes import alive, until
 from support.rigs.base import Rig
 
@@ -62,9 +62,9 @@ def gone(pids: Path) -> bool:
     return not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
-def test_a_lost_container_is_said_to_be_lost(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+def test_a_lost_container_is_said_to_be_lost(rig: Rig, fake: FakeModal, script: Script, pids: Path) -> None:
     job = hanging(rig, script, pids)
-    double.lose(call_of(job))
+    fake.lose(call_of(job))
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert "the container at Modal was lost" in (status.units[0].message or "")
@@ -73,30 +73,30 @@ def test_a_lost_container_is_said_to_be_lost(rig: Rig, double: ModalDouble, scri
 
 
 def test_a_lost_container_is_replaced_while_retries_are_left(
-    rig: Rig, double: ModalDouble, script: Script, pids: Path
+    rig: Rig, fake: FakeModal, script: Script, pids: Path
 ) -> None:
     job = hanging(rig, script, pids, last=2, retries=1)
-    double.lose(call_of(job))
+    fake.lose(call_of(job))
     status = job.wait(60)
     assert (status.state, status.units[0].attempt) == (JobState.SUCCEEDED, 2)
 
 
 def test_preemption_starts_the_same_input_again_without_a_retry(
-    rig: Rig, double: ModalDouble, script: Script, pids: Path
+    rig: Rig, fake: FakeModal, script: Script, pids: Path
 ) -> None:
     job = hanging(rig, script, pids, last=2)
-    double.preempt(call_of(job))
+    fake.preempt(call_of(job))
     assert job.wait(60).state is JobState.SUCCEEDED
     assert len(pids.read_text().splitlines()) == 2
-    assert double.state.calls[call_of(job)].inputs[0].retries == 0
+    assert fake.state.calls[call_of(job)].inputs[0].retries == 0
     until(lambda: gone(pids))
 
 
-def test_modals_own_time_limit_is_told(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+def test_modals_own_time_limit_is_told(rig: Rig, fake: FakeModal, script: Script, pids: Path) -> None:
     rig.submit(script("print(1)\n"), cpu=3).wait(60)
-    with double.faults(no_capacity=True):
+    with fake.faults(no_capacity=True):
         job = rig.submit(script(HANGS), env={"PIDS": str(pids)}, cpu=3)
-        double.state.calls[call_of(job)].function.definition.timeout_secs = 3
+        fake.state.calls[call_of(job)].function.definition.timeout_secs = 3
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert "longer than --timeout" in (status.units[0].message or "")
@@ -111,9 +111,9 @@ def made_earlier(record: Path, by: timedelta) -> None:
 
 
 def test_a_job_that_waits_says_for_what_and_can_be_cancelled(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
-    with double.faults(no_capacity=True):
+    with fake.faults(no_capacity=True):
         job = rig.submit(script("print(1)\n"))
         status = job.status()
         assert (status.state, status.reason) == (JobState.PENDING, "waiting for A10G at Modal")
@@ -134,94 +134,90 @@ def test_cancel_ends_the_worker_and_all_its_children(rig: Rig, script: Script, p
 
 
 def test_cancelling_a_job_that_is_done_changes_nothing(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
     path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\n")
     job = rig.submit(path)
-    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
+    until(lambda: fake.state.calls[call_of(job)].inputs[0].output is not None)
     job.cancel()
     assert job.status().state is JobState.SUCCEEDED
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["o.txt"]
-    assert "FunctionCallCancel" not in double.rpcs()
+    assert "FunctionCallCancel" not in fake.rpcs()
 
 
-def test_a_container_that_does_not_hear_is_killed(rig: Rig, double: ModalDouble, script: Script, pids: Path) -> None:
+def test_a_container_that_does_not_hear_is_killed(rig: Rig, fake: FakeModal, script: Script, pids: Path) -> None:
     job = hanging(rig, script, pids)
-    with double.faults(deaf=True):
+    with fake.faults(ignores_cancel=True):
         job.cancel()
     assert job.status().state is JobState.CANCELLED
     until(lambda: gone(pids), within=5)
 
 
-def test_a_call_cancelled_elsewhere_is_seen_as_cancelled(
-    rig: Rig, double: ModalDouble, script: Script, pids: Path
-) -> None:
+def test_a_call_cancelled_elsewhere_is_seen_as_cancelled(rig: Rig, fake: FakeModal, script: Script, pids: Path) -> None:
     import modal
 
     job = hanging(rig, script, pids)
     modal.FunctionCall.from_id(call_of(job)).cancel()
     assert job.wait(60).state is JobState.CANCELLED
-    assert "FunctionCallCancel" in double.rpcs()
+    assert "FunctionCallCancel" in fake.rpcs()
 
 
-def test_a_result_that_has_expired_leaves_the_files(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
-) -> None:
+def test_a_result_that_has_expired_leaves_the_files(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/out.txt', 'w').write('kept')\n")
     job = rig.submit(path)
-    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
-    double.expire(call_of(job))
+    until(lambda: fake.state.calls[call_of(job)].inputs[0].output is not None)
+    fake.expire(call_of(job))
     assert job.status().state is JobState.SUCCEEDED
     assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["kept"]
 
 
-def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("print(1)\n"))
-    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
-    double.expire(call_of(job))
-    shutil.rmtree(double.volume("renderer") / "jobs" / call_of(job))
+    until(lambda: fake.state.calls[call_of(job)].inputs[0].output is not None)
+    fake.expire(call_of(job))
+    shutil.rmtree(fake.volume("renderer") / "jobs" / call_of(job))
     status = job.status()
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert "expired" in (status.units[0].message or "")
 
 
-def test_a_result_that_was_seen_does_not_expire(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_result_that_was_seen_does_not_expire(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("print(1)\n"))
     job.wait(60)
-    double.expire(call_of(job))
+    fake.expire(call_of(job))
     assert job.status().state is JobState.SUCCEEDED
 
 
-def test_a_cut_upload_is_sent_again(rig: Rig, double: ModalDouble, script: Script, project: Path) -> None:
+def test_a_cut_upload_is_sent_again(rig: Rig, fake: FakeModal, script: Script, project: Path) -> None:
     (project / "data.bin").write_bytes(os.urandom(300_000))
-    with double.faults(cut_uploads=2):
+    with fake.faults(cut_uploads=2):
         job = rig.submit(script("import os\nprint(os.path.getsize('data.bin'))\n"))
     assert job.wait(60).state is JobState.SUCCEEDED
     assert [line.text for line in job.logs()] == ["300000"]
 
 
-def test_a_cut_download_is_fetched_again(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+def test_a_cut_download_is_fetched_again(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/big.bin', 'wb').write(bytes(9_000_000))\n")
     job = rig.submit(path)
     assert job.wait(60).state is JobState.SUCCEEDED
-    with double.faults(cut_downloads=2):
+    with fake.faults(cut_downloads=2):
         (file,) = job.fetch(tmp_path / "out")
     assert file.stat().st_size == 9_000_000
 
 
 def test_submitting_twice_makes_two_jobs_and_one_upload(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
     path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\nprint('twice')\n")
     one, two = rig.submit(path), rig.submit(path)
     assert one.handle != two.handle
-    assert double.rpcs().count("VolumePutFiles2") <= 2
+    assert fake.rpcs().count("VolumePutFiles2") <= 2
     assert [job.wait(60).state for job in (one, two)] == [JobState.SUCCEEDED] * 2
     one.delete()
     assert [file.name for file in two.fetch(tmp_path / "out")] == ["o.txt"]
 
 
-def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
+def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: FakeModal, tmp_path: Path, script: Script) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     path = script("print(1)\n")
     with fresh.faults(failing_step="useradd"), pytest.raises(BackendError, match=r"failed at: .*useradd") as caught:
@@ -233,7 +229,7 @@ def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: ModalDouble, tm
 
 
 def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
-    fresh: ModalDouble, tmp_path: Path, script: Script
+    fresh: FakeModal, tmp_path: Path, script: Script
 ) -> None:
     import modal
 
@@ -249,10 +245,10 @@ def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
     assert [file.name for file in again.fetch(tmp_path / "out")] == ["o.txt"]
 
 
-def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, fake: FakeModal, script: Script) -> None:
     import modal
 
-    with double.faults(no_capacity=True):
+    with fake.faults(no_capacity=True):
         job = rig.submit(script("print(1)\n"))
         modal.Volume.objects.delete("renderer")
     status = job.wait(60)
@@ -261,9 +257,9 @@ def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, double: 
     assert status.units[0].hint == "submit the job again"
 
 
-def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, fake: FakeModal, script: Script) -> None:
     said = (Status.INVALID_ARGUMENT, "GPU type B200 is not available to this workspace")
-    with double.faults(fail={"FunctionBindParams": said}), pytest.raises(BackendError) as caught:
+    with fake.faults(fail={"FunctionBindParams": said}), pytest.raises(BackendError) as caught:
         rig.submit(script("print(1)\n"), gpu="B200")
     assert str(caught.value) == "Modal refuses: GPU type B200 is not available to this workspace"
     assert caught.value.hint == "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
@@ -279,26 +275,26 @@ def test_a_gpu_that_modal_does_not_give_is_told(rig: Rig, double: ModalDouble, s
     ],
 )
 def test_what_modal_refuses_is_told_in_words(
-    rig: Rig, double: ModalDouble, script: Script, status: Status, kind: type[BackendError], words: str
+    rig: Rig, fake: FakeModal, script: Script, status: Status, kind: type[BackendError], words: str
 ) -> None:
     path = script("print(1)\n")
-    with double.faults(fail={"FunctionMap": (status, "slow down")}), pytest.raises(kind) as caught:
+    with fake.faults(fail={"FunctionMap": (status, "slow down")}), pytest.raises(kind) as caught:
         rig.submit(path)
     assert str(caught.value) == words
     assert caught.value.hint
 
 
-def test_a_client_that_is_too_old_is_told_to_be_updated(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_client_that_is_too_old_is_told_to_be_updated(rig: Rig, fake: FakeModal, script: Script) -> None:
     said = (Status.FAILED_PRECONDITION, "This client version is no longer supported")
-    with double.faults(fail={"AppGetOrCreate": said}), pytest.raises(BackendError, match="version of its client") as e:
+    with fake.faults(fail={"AppGetOrCreate": said}), pytest.raises(BackendError, match="version of its client") as e:
         rig.submit(script("print(1)\n"))
     assert e.value.hint == "pip install -U 'manim-renderer[modal]'"
 
 
-def test_a_forgotten_call_is_told_from_what_it_stored(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_forgotten_call_is_told_from_what_it_stored(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("print(1)\n"))
-    until(lambda: double.state.calls[call_of(job)].inputs[0].output is not None)
-    del double.state.calls[call_of(job)]
+    until(lambda: fake.state.calls[call_of(job)].inputs[0].output is not None)
+    del fake.state.calls[call_of(job)]
     assert [status.state for status in job.backend.list()] == [JobState.SUCCEEDED]
     assert [line.text for line in job.logs()] == ["1"]
     job.delete()
@@ -306,15 +302,15 @@ def test_a_forgotten_call_is_told_from_what_it_stored(rig: Rig, double: ModalDou
         job.status()
 
 
-def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_logs_that_modal_has_forgotten_come_from_the_volume(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("print('kept ✓')\n"))
     job.wait(60)
-    double.state.logs.clear()
+    fake.state.logs.clear()
     assert [line.text for line in job.logs()] == ["kept ✓"]
 
 
 def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
     import modal
 
@@ -322,7 +318,7 @@ def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
     job.wait(60)
     assert isinstance(job.backend, ModalBackend)
     job.backend.calls.remove(call_of(job))
-    double.state.logs.clear()
+    fake.state.logs.clear()
     assert [line.text for line in job.logs()] == ["elsewhere"]
     modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}/0", recursive=True)
     with pytest.raises(OutputError, match="no longer on the Modal volume"):
@@ -330,35 +326,35 @@ def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
 
 
 def test_outputs_that_are_gone_from_the_volume_are_told(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
     import modal
 
     job = rig.submit(script("print(1)\n"))
     job.wait(60)
     modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}", recursive=True)
-    assert "VolumeRemoveFile2" in double.rpcs()
+    assert "VolumeRemoveFile2" in fake.rpcs()
     with pytest.raises(OutputError, match="no longer on the Modal volume"):
         job.fetch(tmp_path / "out")
 
 
-def test_a_job_is_found_from_another_machine(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+def test_a_job_is_found_from_another_machine(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     job = rig.submit(script("print('far')\n"), name="far")
     job.wait(60)
     there = replace(rig, settings={"modal.state_dir": tmp_path / "another"}).open(str(job.handle))
     assert (there.status().name, there.status().state) == ("far", JobState.SUCCEEDED)
     assert [line.text for line in there.logs()] == ["far"]
     job.delete()
-    assert not (double.volume("renderer") / "jobs" / call_of(job)).exists()
+    assert not (fake.volume("renderer") / "jobs" / call_of(job)).exists()
     with pytest.raises(JobNotFoundError):
         there.status()
 
 
 def test_a_state_folder_that_cannot_be_written_is_told_before_anything_is_sent(
-    double: ModalDouble, script: Script, tmp_path: Path
+    fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    double.state.requests.clear()
+    fake.state.requests.clear()
     with pytest.raises(OutputError, match="cannot write the job's record"):
         Rig("modal", {"modal.state_dir": tmp_path / "file" / "jobs"}).submit(script("print(1)\n"))
-    assert not double.rpcs()
+    assert not fake.rpcs()

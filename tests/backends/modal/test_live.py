@@ -1,4 +1,4 @@
-"""Modal itself, not the double: for someone with an account, who pays for it. ``MODAL_LIVE=1 make test-modal-live``."""
+"""Modal itself, not the fake server: for people with an account, who pay. ``MODAL_LIVE=1 make test-modal-live``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GPU = (
     "said = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, check=True).stdout\n"
     "pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'gpu.txt').write_text(said)\n"
 )
-PATIENCE_S = 3600  # the first job builds the image
+JOB_TIMEOUT_S = 3600  # the first job builds the image
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def rig(tmp_path: Path) -> Rig:
 def test_live_a_scene_is_rendered(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "scene.py").write_text(SCENE)
     job = rig.submit(tmp_path / "scene.py", "Dots", quality="l")
-    assert job.wait(PATIENCE_S).state is JobState.SUCCEEDED
+    assert job.wait(JOB_TIMEOUT_S).state is JobState.SUCCEEDED
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["Dots.mp4"]
     job.delete()
 
@@ -43,7 +43,7 @@ def test_live_a_scene_is_rendered(rig: Rig, tmp_path: Path) -> None:
 def test_live_the_gpu_is_an_a10g(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "gpu.py").write_text(GPU)
     job = rig.submit(tmp_path / "gpu.py")
-    assert job.wait(PATIENCE_S).state is JobState.SUCCEEDED
+    assert job.wait(JOB_TIMEOUT_S).state is JobState.SUCCEEDED
     (file,) = job.fetch(tmp_path / "out")
     assert "A10" in file.read_text()
     job.delete()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from modal_proto import api_pb2 as pb
-from support.modal_server import ModalDouble, memory
+from support.modal_server import FakeModal
+from support.modal_server.containers import memory
 from support.processes import until
 from support.rigs.base import Rig
 
@@ -19,27 +20,27 @@ EATS = "data = []\nwhile True: data.append(bytes(range(256)) * 40_000)\n"
 RESULT = pb.GenericResult
 
 
-@pytest.mark.skipif(not memory.available(), reason="a real limit needs root and a memory cgroup")
+@pytest.mark.skipif(not memory.is_available(), reason="a real limit needs root and a memory cgroup")
 def test_a_script_that_the_kernel_ends_for_memory_is_told_with_what_to_raise(
-    rig: Rig, double: ModalDouble, script: Script
+    rig: Rig, fake: FakeModal, script: Script
 ) -> None:
-    with double.faults(memory_mib=300):
+    with fake.faults(memory_mib=300):
         job = rig.submit(script(EATS), memory="12Gi")
         status = job.wait(120)
     (unit,) = status.units
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY), unit
     assert unit.message == "job.py ran out of memory: the kernel ended it (12 GiB were requested)"
     assert "--memory" in (unit.hint or "")
-    until(lambda: not list(memory.PARENT.glob("modal-double-*")))
+    until(lambda: not list(memory.PARENT.glob("fake-modal-*")))
 
 
-@pytest.mark.skipif(not memory.available(), reason="a real limit needs root and a memory cgroup")
-def test_a_worker_that_the_kernel_ends_for_memory_is_told_too(rig: Rig, double: ModalDouble, script: Script) -> None:
+@pytest.mark.skipif(not memory.is_available(), reason="a real limit needs root and a memory cgroup")
+def test_a_worker_that_the_kernel_ends_for_memory_is_told_too(rig: Rig, fake: FakeModal, script: Script) -> None:
     path = script(
         "import os, signal\nwith open(f'/proc/{os.getppid()}/oom_score_adj', 'w') as f: f.write('1000')\n"
         "pid = os.getppid()\n" + EATS.replace("append(", "append(os.kill(pid, 0) or ")
     )
-    with double.faults(memory_mib=300):
+    with fake.faults(memory_mib=300):
         status = rig.submit(path).wait(120)
     assert status.exit_code == ExitCode.OUT_OF_MEMORY, status
     assert "the memory ran out" in (status.units[0].message or "")
@@ -56,11 +57,11 @@ def test_a_worker_that_the_kernel_ends_for_memory_is_told_too(rig: Rig, double: 
     ],
 )
 def test_a_container_that_modal_ended_for_memory(
-    rig: Rig, double: ModalDouble, script: Script, code: pb.GenericResult.GenericStatus.ValueType, said: str
+    rig: Rig, fake: FakeModal, script: Script, code: pb.GenericResult.GenericStatus.ValueType, said: str
 ) -> None:
     job = rig.submit(script("import time\nprint('openjd_progress: 10', flush=True)\ntime.sleep(600)\n"))
     until(lambda: job.status().units[0].progress == 10, within=60)
-    double.lose(job.handle.parts[1], pb.GenericResult(status=code, exception=said))
+    fake.lose(job.handle.parts[1], pb.GenericResult(status=code, exception=said))
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
     assert status.units[0].message == f"it ran out of memory at Modal (8 GiB were requested): {said}"

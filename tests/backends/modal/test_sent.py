@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from modal_proto import api_pb2 as pb
 from support.commands import environment, renderer
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.rigs.base import Rig
 
 from backends import JobState
@@ -19,7 +19,7 @@ from backends.modal.request import app_name
 Script = Callable[[str], Path]
 
 
-def test_the_first_submit_deploys_an_a10g_function(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
+def test_the_first_submit_deploys_an_a10g_function(fresh: FakeModal, tmp_path: Path, script: Script) -> None:
     job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(script("print(1)\n"))
     (create,) = fresh.sent(pb.FunctionCreateRequest)
     function = create.function
@@ -34,7 +34,7 @@ def test_the_first_submit_deploys_an_a10g_function(fresh: ModalDouble, tmp_path:
     assert job.wait(60).state is JobState.SUCCEEDED
 
 
-def test_the_image_is_the_shared_dockerfile(fresh: ModalDouble, tmp_path: Path, script: Script) -> None:
+def test_the_image_is_the_shared_dockerfile(fresh: FakeModal, tmp_path: Path, script: Script) -> None:
     Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(script("print(1)\n")).wait(60)
     dockerfile = (Path(__file__).parents[3] / "docker" / "Dockerfile").read_text().splitlines()
     images = [list(request.image.dockerfile_commands) for request in fresh.sent(pb.ImageGetOrCreateRequest)]
@@ -46,12 +46,12 @@ def test_the_image_is_the_shared_dockerfile(fresh: ModalDouble, tmp_path: Path, 
     assert not [name for name in sent if name in {"/job.py", "/root/job.py"} or "my project" in name]
 
 
-def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, fake: FakeModal, script: Script) -> None:
     path = script("print('the same')\n")
     rig.submit(path).wait(60)
-    double.state.requests.clear()
+    fake.state.requests.clear()
     rig.submit(path).wait(60)
-    rpcs = double.rpcs()
+    rpcs = fake.rpcs()
     assert not {"ImageGetOrCreate", "FunctionCreate", "AppPublish", "MountPutFile", "VolumePutFiles2"} & set(rpcs)
     assert rpcs[: rpcs.index("FunctionMap") + 1] == [
         "VolumeGetOrCreate",
@@ -64,30 +64,30 @@ def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, double: ModalDoubl
     ]
 
 
-def test_options_of_a_job_are_bound_without_deploying(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_options_of_a_job_are_bound_without_deploying(rig: Rig, fake: FakeModal, script: Script) -> None:
     rig.submit(script("print(1)\n")).wait(60)
-    double.state.requests.clear()
+    fake.state.requests.clear()
     more = {"modal.region": "us-east,eu", "modal.max_containers": 3}
     rig.submit(script("print(1)\n"), gpu="L4:2", cpu=8, memory="16Gi", timeout="10m", retries=2, **more).wait(60)
-    (bound,) = double.sent(pb.FunctionBindParamsRequest)
+    (bound,) = fake.sent(pb.FunctionBindParamsRequest)
     options = bound.function_options
     assert (options.resources.gpu_config.gpu_type, options.resources.gpu_config.count) == ("L4", 2)
     assert (options.resources.milli_cpu, options.resources.memory_mb) == (8000, 16384)
     assert (options.timeout_secs, options.retry_policy.retries, options.concurrency_limit) == (660, 2, 3)
     assert list(options.scheduler_placement.regions) == ["us-east", "eu"]
-    assert not double.sent(pb.FunctionCreateRequest)
+    assert not fake.sent(pb.FunctionCreateRequest)
 
 
-def test_several_gpus_are_deployed_in_their_order(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_several_gpus_are_deployed_in_their_order(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("print(1)\n"), gpu="L4,T4,A10G")
-    (create,) = double.sent(pb.FunctionCreateRequest)
+    (create,) = fake.sent(pb.FunctionCreateRequest)
     ranked = {item.rank: item.function.resources.gpu_config.gpu_type for item in create.function_data.ranked_functions}
     assert ranked == {0: "L4", 1: "T4", 2: "A10G"}
     assert job.wait(60).state is JobState.SUCCEEDED
 
 
 def test_an_image_of_a_registry_gets_the_worker_and_the_packages(
-    fresh: ModalDouble, tmp_path: Path, script: Script
+    fresh: FakeModal, tmp_path: Path, script: Script
 ) -> None:
     fresh.state.named_secrets["my-registry"] = {"REGISTRY_USERNAME": "me", "REGISTRY_PASSWORD": "hunter2"}
     (tmp_path / "needs.txt").write_text("scipy==1.14.1\n")
@@ -105,12 +105,12 @@ def test_an_image_of_a_registry_gets_the_worker_and_the_packages(
     assert any("uv pip install" in line and "extra-requirements.txt" in line for line in commands)
     sent = {file.filename: file for sent in fresh.sent(pb.MountGetOrCreateRequest) for file in sent.files}
     extra = next(file for name, file in sent.items() if name.endswith("extra-requirements.txt"))
-    text = fresh.state.place("files", extra.sha256_hex).read_text()
+    text = fresh.state.path("files", extra.sha256_hex).read_text()
     assert text == "cupy-cuda12x\nscipy==1.14.1\n"
     assert "my-registry" in [secret.deployment_name for secret in fresh.sent(pb.SecretGetOrCreateRequest)]
 
 
-def test_a_changed_dockerfile_that_modal_cannot_build_is_named_by_its_line(fresh: ModalDouble, tmp_path: Path) -> None:
+def test_a_changed_dockerfile_that_modal_cannot_build_is_named_by_its_line(fresh: FakeModal, tmp_path: Path) -> None:
     from backends.errors import BackendError
     from backends.modal.deploy.image import check_dockerfile
 
@@ -134,7 +134,7 @@ def git_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_of_the_users_git_or_credentials_is_sent(fresh: ModalDouble, git_folder: Path, tmp_path: Path) -> None:
+def test_nothing_of_the_users_git_or_credentials_is_sent(fresh: FakeModal, git_folder: Path, tmp_path: Path) -> None:
     env = environment(tmp_path / "home", **fresh.environment, GIT_DIR=str(git_folder / ".git"))
     env["GIT_WORK_TREE"] = str(git_folder)
     done = renderer("submit", "job.py", "--backend", "modal", "--detach", cwd=git_folder, env=env)
@@ -143,16 +143,16 @@ def test_nothing_of_the_users_git_or_credentials_is_sent(fresh: ModalDouble, git
     assert app.commit_info is None
     everything = b"".join(message.SerializeToString() for _, message in fresh.state.requests)
     stored = b"".join(path.read_bytes() for path in fresh.state.folder.rglob("*") if path.is_file())
-    for secret in (b"Secret Person", b"secret@example.com", b"secret.git", b"as-double"):
+    for secret in (b"Secret Person", b"secret@example.com", b"secret.git", b"as-fake"):
         assert secret not in everything + stored
     assert {"GIT_DIR", "GIT_WORK_TREE"} <= env.keys()
     assert os.environ["MODAL_TOKEN_SECRET"] not in done.stdout + done.stderr
 
 
 def test_secrets_of_modal_reach_the_users_code_and_nothing_else(
-    rig: Rig, double: ModalDouble, script: Script, tmp_path: Path
+    rig: Rig, fake: FakeModal, script: Script, tmp_path: Path
 ) -> None:
-    double.state.named_secrets["mine"] = {"FROM_SECRET": "hunter2"}
+    fake.state.named_secrets["mine"] = {"FROM_SECRET": "hunter2"}
     path = script(
         "import os\nprint(os.environ['FROM_SECRET'][::-1], [k for k in os.environ if k.startswith('MODAL')])\n"
     )
@@ -162,8 +162,8 @@ def test_secrets_of_modal_reach_the_users_code_and_nothing_else(
     assert all("hunter2" not in file.read_text() for file in (tmp_path / "jobs").iterdir())
 
 
-def test_a_large_environment_goes_through_a_blob(rig: Rig, double: ModalDouble, script: Script) -> None:
+def test_a_large_environment_goes_through_a_blob(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("import os\nprint(len(os.environ['BIG']))\n"), env={"BIG": "x" * 100_000})
     assert job.wait(60).state is JobState.SUCCEEDED
-    assert double.sent(pb.BlobCreateRequest)
+    assert fake.sent(pb.BlobCreateRequest)
     assert [line.text for line in job.logs()] == ["100000"]

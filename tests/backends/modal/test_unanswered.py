@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import BIN, environment
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.processes import until
 from support.rigs.base import Rig
 
@@ -43,48 +43,48 @@ def scenes(rig: Rig, script: Script, trace: Path) -> Callable[[int], Path]:
     return write
 
 
-def only_new_call(double: ModalDouble, before: set[str]) -> str:
-    (call,) = set(double.state.calls) - before
+def only_new_call(fake: FakeModal, before: set[str]) -> str:
+    (call,) = set(fake.state.calls) - before
     return call
 
 
-def has_ended(double: ModalDouble, call: str) -> bool:
-    return all(item.output for item in double.state.calls[call].inputs.values())
+def has_ended(fake: FakeModal, call: str) -> bool:
+    return all(item.output for item in fake.state.calls[call].inputs.values())
 
 
 @pytest.mark.parametrize(("count", "rpc"), [(1, "FunctionMap"), (2, "FunctionPutInputs")])
 def test_what_was_taken_without_an_answer_does_not_run_beside_the_next_try(
-    rig: Rig, double: ModalDouble, scenes: Callable[[int], Path], trace: Path, count: int, rpc: str
+    rig: Rig, fake: FakeModal, scenes: Callable[[int], Path], trace: Path, count: int, rpc: str
 ) -> None:
-    path, before = scenes(count), set(double.state.calls)
+    path, before = scenes(count), set(fake.state.calls)
     with (
-        double.faults(no_capacity=True, lost_answers=frozenset({rpc})),
+        fake.faults(no_capacity=True, lost_answers=frozenset({rpc})),
         pytest.raises(TransientError, match="Modal did not answer") as caught,
     ):
         rig.submit(path, all_scenes=True, resolution="160x90", fps=10)
     assert "should Modal have taken this job, it ends as soon as it starts" in (caught.value.hint or "")
-    lost = only_new_call(double, before)
+    lost = only_new_call(fake, before)
     job = rig.submit(path, all_scenes=True, resolution="160x90", fps=10)
     assert job.wait(120).state is JobState.SUCCEEDED
-    until(lambda: has_ended(double, lost))
+    until(lambda: has_ended(fake, lost))
     assert trace.read_text() == "x" * count
-    assert not (double.volume("renderer") / "jobs" / lost).exists()
+    assert not (fake.volume("renderer") / "jobs" / lost).exists()
     assert job.handle in [status.handle for status in job.backend.list()]
 
 
 def test_what_cannot_be_withdrawn_either_is_said_and_can_be_cancelled(
-    rig: Rig, double: ModalDouble, scenes: Callable[[int], Path], trace: Path, tmp_path: Path
+    rig: Rig, fake: FakeModal, scenes: Callable[[int], Path], trace: Path, tmp_path: Path
 ) -> None:
-    path, before = scenes(1), set(double.state.calls)
-    with double.faults(no_capacity=True):
+    path, before = scenes(1), set(fake.state.calls)
+    with fake.faults(no_capacity=True):
         with (
-            double.faults(no_capacity=True, dead_after="FunctionMap"),
+            fake.faults(no_capacity=True, disconnect_after="FunctionMap"),
             pytest.raises(TransientError, match="Modal may have taken the job and run it") as caught,
         ):
             rig.submit(path)
         hint = caught.value.hint or ""
         assert "`modal function calls renderer-" in hint
-        handle = hint.partition("renderer cancel ")[2].partition("fc-…")[0] + only_new_call(double, before)
+        handle = hint.partition("renderer cancel ")[2].partition("fc-…")[0] + only_new_call(fake, before)
         job = replace(rig, settings={"modal.state_dir": tmp_path / "another"}).open(handle)
         assert job.status().state is JobState.PENDING
         job.cancel()
@@ -98,16 +98,16 @@ def test_a_call_that_modal_does_not_know_is_not_found(rig: Rig) -> None:
 
 
 def test_ctrl_c_while_the_call_is_made_leaves_nothing_that_runs(
-    double: ModalDouble, scenes: Callable[[int], Path], trace: Path, tmp_path: Path
+    fake: FakeModal, scenes: Callable[[int], Path], trace: Path, tmp_path: Path
 ) -> None:
-    path, before = scenes(1), set(double.state.calls)
+    path, before = scenes(1), set(fake.state.calls)
     command = [str(BIN / "renderer"), "submit", str(path), "--backend", "modal"]
-    with double.faults(no_capacity=True, slow_answers={"FunctionMap": 60.0}) as faults:
+    with fake.faults(no_capacity=True, slow_answers={"FunctionMap": 60.0}) as faults:
         submit = subprocess.Popen(
-            command, cwd=tmp_path, env=environment(tmp_path / "home", **double.environment), stderr=subprocess.DEVNULL
+            command, cwd=tmp_path, env=environment(tmp_path / "home", **fake.environment), stderr=subprocess.DEVNULL
         )
         until(lambda: faults.seen["FunctionMap"] > 0)
         os.kill(submit.pid, signal.SIGINT)
         assert submit.wait(30) == ExitCode.INTERRUPTED
-    until(lambda: has_ended(double, only_new_call(double, before)))
+    until(lambda: has_ended(fake, only_new_call(fake, before)))
     assert not trace.exists()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modal_proto import api_pb2 as pb
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.processes import until
 from support.rigs.base import Rig
 
@@ -34,11 +34,11 @@ class Slow(Scene):
 SMALL = {"resolution": "160x90", "fps": 10}
 
 
-def test_units_end_each_on_its_own(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+def test_units_end_each_on_its_own(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     job = rig.submit(script(SCENES), "Slow", "Good", "Bad", env={"GATE": str(gate)}, **SMALL)
-    assert sorted(item.idx for put in double.sent(pb.FunctionPutInputsRequest) for item in put.inputs) == [0, 1, 2]
-    assert len(double.sent(pb.FunctionMapRequest)) == 1
+    assert sorted(item.idx for put in fake.sent(pb.FunctionPutInputsRequest) for item in put.inputs) == [0, 1, 2]
+    assert len(fake.sent(pb.FunctionMapRequest)) == 1
     until(lambda: sum(unit.state.terminal for unit in job.status().units) == 2, within=90)
     status = job.status()
     assert status.state is JobState.RUNNING
@@ -61,13 +61,13 @@ def test_cancel_keeps_units_that_are_done(rig: Rig, script: Script, tmp_path: Pa
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["Good.mp4"]
 
 
-def test_a_user_error_is_not_tried_again(rig: Rig, double: ModalDouble, script: Script, tmp_path: Path) -> None:
+def test_a_user_error_is_not_tried_again(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     tries = tmp_path / "tries"
     path = script(f"open({str(tries)!r}, 'a').write('x')\nraise SystemExit(3)\n")
     status = rig.submit(path, retries=3).wait(90)
     assert status.exit_code == ExitCode.USER_CODE
     assert tries.read_text() == "x"
-    assert double.state.calls
+    assert fake.state.calls
 
 
 def test_a_lost_worker_is_tried_again_and_the_try_is_counted(rig: Rig, script: Script, tmp_path: Path) -> None:
@@ -89,23 +89,21 @@ def test_when_every_try_is_lost_the_last_reason_is_told(rig: Rig, script: Script
     assert "SIGKILL" in (status.units[0].message or "")
 
 
-def test_of_many_units_only_those_that_may_have_ended_are_asked_for(
-    rig: Rig, double: ModalDouble, script: Script
-) -> None:
+def test_of_many_units_only_those_that_may_have_ended_are_asked_for(rig: Rig, fake: FakeModal, script: Script) -> None:
     scenes = "".join(
         f"class S{number}(Scene):\n    def construct(self):\n        self.wait(0.1)\n" for number in range(200)
     )
-    with double.faults(no_capacity=True):
+    with fake.faults(no_capacity=True):
         job = rig.submit(script("from manim import *\n" + scenes), all_scenes=True, **SMALL)
-        call = double.state.calls[job.handle.parts[1]]
-        folder = double.volume("renderer") / "jobs" / job.handle.parts[1] / "ended"
+        call = fake.state.calls[job.handle.parts[1]]
+        folder = fake.volume("renderer") / "jobs" / job.handle.parts[1] / "ended"
         folder.mkdir(parents=True)
         (folder / "150").touch()
         call.inputs[150].end(pb.GenericResult.GENERIC_STATUS_TIMEOUT, "too long")
-        double.state.requests.clear()
+        fake.state.requests.clear()
         status = job.status()
         assert [index for index, unit in enumerate(status.units) if unit.state.terminal] == [150]
-        assert len(double.sent(pb.FunctionGetOutputsRequest)) < 30
+        assert len(fake.sent(pb.FunctionGetOutputsRequest)) < 30
         job.cancel()
         assert job.status().units[150].exit_code == ExitCode.TIMEOUT
         assert job.status().units[199].state is JobState.CANCELLED

@@ -1,4 +1,4 @@
-"""``.venv/bin/python tests/support/modal_server COMMAND …`` runs a command, or a shell, with the double for Modal.
+"""``.venv/bin/python tests/support/modal_server COMMAND …`` runs a command, or a shell, against the fake Modal.
 
 $ .venv/bin/python tests/support/modal_server renderer submit examples/hello.py --backend modal
 """
@@ -12,16 +12,16 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Give the command's own exit code."""
+    """Run the command; return its exit code."""
     sys.path[0] = str(Path(__file__).parents[2])  # the folder above, in which this is a package
-    from support.modal_server import ModalDouble
+    from support.modal_server import FakeModal
 
     own = {key: value for key, value in os.environ.items() if not key.startswith("MODAL_")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = sys.argv[1:] or [os.environ.get("SHELL", "/bin/sh")]
-    with ModalDouble() as double:
+    with FakeModal() as fake:
         try:
-            return subprocess.run(command, env={**own, "PATH": path, **double.environment}, check=False).returncode
+            return subprocess.run(command, env={**own, "PATH": path, **fake.environment}, check=False).returncode
         except KeyboardInterrupt:
             return 130
 

@@ -1,4 +1,4 @@
-"""Starts and stops the double, in a thread of the test's process."""
+"""Starts and stops the fake Modal server, in a thread of the test's process."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from google.protobuf.message import Message
 from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 from modal_proto import api_pb2 as pb
-from support.modal_server.apps import AppHandlers
-from support.modal_server.calls import CallHandlers
-from support.modal_server.containers import Containers
+from support.modal_server.api.apps import AppHandlers
+from support.modal_server.api.blob_storage import http_app
+from support.modal_server.api.calls import CallHandlers
+from support.modal_server.api.container_calls import ContainerHandlers
+from support.modal_server.api.functions import FunctionHandlers
+from support.modal_server.api.images import ImageHandlers
+from support.modal_server.api.logs import LogHandlers
+from support.modal_server.api.service import Handlers, Service
+from support.modal_server.api.volumes import VolumeHandlers
+from support.modal_server.containers.scheduler import Scheduler
 from support.modal_server.faults import Faults
-from support.modal_server.functions import FunctionHandlers
-from support.modal_server.images import ImageHandlers
-from support.modal_server.inside import ContainerHandlers
-from support.modal_server.logs import LogHandlers
-from support.modal_server.service import Handlers, Service
 from support.modal_server.state import State, Task
-from support.modal_server.storage import http_app
-from support.modal_server.volumes import VolumeHandlers
 
-TOKEN_ID, TOKEN_SECRET = "ak-double", "as-double"  # it opens nothing
+TOKEN_ID, TOKEN_SECRET = "ak-fake", "as-fake"  # of no account at Modal
 MessageT = TypeVar("MessageT", bound=Message)
 ResultT = TypeVar("ResultT")
 
 
 class ClosingServer(Server):
-    """A server that can close its connections; grpclib leaves that to clients, and one may be slow to die."""
+    """A server that can close its connections; grpclib leaves that to clients, which may be slow to end."""
 
     def __init__(self, service: Service) -> None:
         super().__init__([service])
@@ -47,22 +47,26 @@ class ClosingServer(Server):
         self._protocols.append(super()._protocol_factory())
         return self._protocols[-1]
 
-    def close_connections(self) -> None:
-        """Close those that are open; their sockets close in the loop's next turns."""
+    def abort_connections(self) -> None:
+        """Abort open connections; their sockets close in the loop's next turn.
+
+        A connection that is only closed would stay until a client, which may not read any more, has read everything.
+        """
         for protocol in self._protocols:
-            if hasattr(protocol, "connection"):  # it has none before it was made
-                protocol.connection.close()
+            connection = getattr(protocol, "connection", None)  # None until it is made
+            if transport := getattr(connection, "_transport", None):  # None once it is closed
+                transport.abort()
 
 
-class ModalDouble:
-    """The double, running between ``with`` and its end. All of it lies in a temporary folder."""
+class FakeModal:
+    """The server, which runs in a ``with`` block. Everything it stores is in a temporary folder."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="modal-double-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="fake-modal-", ignore_cleanup_errors=True)
         self.state = State(Path(self._folder.name), {TOKEN_ID: TOKEN_SECRET})
-        self._containers = Containers(self.state)
+        self._scheduler = Scheduler(self.state)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="modal-double")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-modal")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -78,7 +82,7 @@ class ModalDouble:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which a client finds the double, and nothing of its user's."""
+        """The variables that make a client use this server, and nothing of its user's configuration."""
         return {
             "MODAL_SERVER_URL": self.state.grpc_url,
             "MODAL_TOKEN_ID": TOKEN_ID,
@@ -88,57 +92,57 @@ class ModalDouble:
         }
 
     def sent(self, kind: type[MessageT]) -> list[MessageT]:
-        """Give every request of one kind that clients sent, oldest first."""
+        """Return every request of one kind that clients sent, oldest first."""
         return [message for _, message in self.state.requests if isinstance(message, kind)]
 
     def rpcs(self) -> list[str]:
-        """Name every RPC of clients, oldest first."""
+        """Return the name of every RPC that clients sent, oldest first."""
         return [name for name, _ in self.state.requests]
 
     @contextmanager
     def faults(self, **changes: Any) -> Iterator[Faults]:
-        """Put faults in force for a while."""
+        """Apply faults in a ``with`` block."""
         before = self.state.faults
         self.state.faults = Faults(**changes)
         try:
             yield self.state.faults
         finally:
             self.state.faults = before
-            self._do(self._start_waiting)
+            self._run(self._start_containers)
 
     def running(self, call_id: str) -> list[Task]:
-        """Give the containers that work on a call."""
+        """Return the containers that work on a call."""
         return [
             task for task in list(self.state.tasks.values()) if task.current and task.current.call.call_id == call_id
         ]
 
     def lose(self, call_id: str, result: pb.GenericResult | None = None) -> None:
-        """Kill the containers of a call; ``result`` is what Modal then says of its inputs."""
+        """Kill the containers of a call; ``result`` becomes the output of their inputs."""
         for task in self.running(call_id):
-            self._do(partial(self._containers.lose, task, result))
+            self._run(partial(self._scheduler.lose, task, result))
 
     def preempt(self, call_id: str) -> None:
-        """Take the machines of a call away; its inputs start again elsewhere."""
+        """Preempt the containers of a call; its inputs start again elsewhere."""
         for task in self.running(call_id):
-            self._do(partial(self._containers.preempt, task))
+            self._run(partial(self._scheduler.preempt, task))
 
     def expire(self, call_id: str) -> None:
         """Forget the outputs of a call, as Modal does after a week."""
         self.state.calls[call_id].expired = True
 
     def volume(self, name: str) -> Path:
-        """Give the folder that is a volume."""
-        return self.state.place("volumes", self.state.volumes[name])
+        """Return the folder of a volume."""
+        return self.state.path("volumes", self.state.volumes[name])
 
-    def _do(self, action: Callable[[], ResultT]) -> ResultT:
+    def _run(self, action: Callable[[], ResultT]) -> ResultT:
         async def act() -> ResultT:
             return action()
 
         return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
 
-    def _start_waiting(self) -> None:
+    def _start_containers(self) -> None:
         for function in self.state.functions.values():
-            self._containers.scale(function)
+            self._scheduler.scale(function)
 
     async def _start(self) -> None:
         self._runner = web.AppRunner(http_app(self.state), access_log=None)
@@ -146,17 +150,17 @@ class ModalDouble:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.state.http_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        state, containers = self.state, self._containers
+        state, scheduler = self.state, self._scheduler
         groups: list[Handlers] = [AppHandlers(state), FunctionHandlers(state), ImageHandlers(state)]
         groups += [VolumeHandlers(state), LogHandlers(state)]
-        groups += [CallHandlers(state, containers), ContainerHandlers(state, containers)]
+        groups += [CallHandlers(state, scheduler), ContainerHandlers(state, scheduler)]
         self._server = ClosingServer(Service(state, groups))
         listener = socket.create_server(("127.0.0.1", 0))
         await self._server.start(sock=listener)
         self.state.grpc_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     async def _stop(self) -> None:
-        await self._containers.close()
+        await self._scheduler.close()
         self._server.close()
         await self._server.wait_closed()
         await self._runner.cleanup()
@@ -165,5 +169,6 @@ class ModalDouble:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
-        self._server.close_connections()
-        await asyncio.sleep(0.01)
+        self._server.abort_connections()
+        for _ in range(2):
+            await asyncio.sleep(0)  # one turn for what has been aborted, one for what has been cancelled

@@ -1,4 +1,4 @@
-"""What the double remembers: apps, functions, volumes, calls, containers and logs."""
+"""What the fake Modal server knows: apps, functions, volumes, calls, containers and logs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Input:
     output: pb.FunctionGetOutputsItem | None = None
 
     def finish(self, result: pb.GenericResult, data_format: int = 0) -> None:
-        """Keep the first output of the input; later ones are of containers that should have stopped."""
+        """Keep the input's first output; later ones come from containers that should have stopped."""
         if self.output is None:
             self.output = pb.FunctionGetOutputsItem(
                 result=result,
@@ -68,7 +68,7 @@ class Input:
             self.call.changed()
 
     def end(self, status: pb.GenericResult.GenericStatus.ValueType, message: str) -> None:
-        """Finish without a value."""
+        """Finish the input without a value."""
         self.finish(pb.GenericResult(status=status, exception=message))
 
 
@@ -82,14 +82,14 @@ class Call:
     event: asyncio.Event = field(default_factory=asyncio.Event)
 
     def changed(self) -> None:
-        """Wake those who wait for an output."""
+        """Wake all who wait for an output."""
         self.event.set()
         self.event = asyncio.Event()
 
 
 @dataclass
 class Task:
-    """One container: ``current`` is the input that it works on."""
+    """One container (Modal's word is task): ``current`` is the input that it works on."""
 
     task_id: str
     function: Function
@@ -114,7 +114,7 @@ class LogItem:
 
 @dataclass
 class State:
-    """Everything. ``requests`` holds what came in, in order; ``folder`` the bytes."""
+    """Everything. ``requests`` are the clients' requests in order; ``folder`` holds the bytes."""
 
     folder: Path
     tokens: dict[str, str]
@@ -140,17 +140,17 @@ class State:
     grpc_url: str = ""
 
     def new_id(self, prefix: str) -> str:
-        """Make an id of Modal's form."""
+        """Return a new id in Modal's format."""
         return f"{prefix}-{next(self.numbers):022d}"
 
-    def place(self, kind: str, name: str = "") -> Path:
-        """Give a path in one of the folders blobs, blocks, files, volumes and tasks."""
+    def path(self, kind: str, name: str = "") -> Path:
+        """Return a path in one of the folders blobs, blocks, files, volumes and tasks."""
         folder = self.folder / kind
         folder.mkdir(exist_ok=True)
         return folder / name
 
     def log(self, task: Task, text: str, descriptor: pb.FileDescriptor.ValueType) -> None:
-        """Keep what a container wrote, in the chunks in which it came."""
+        """Keep what a container printed, in the pieces in which it came."""
         item = pb.TaskLogs(data=text, timestamp=time.time(), timestamp_ns=time.time_ns(), file_descriptor=descriptor)
         batch = pb.TaskLogsBatch(task_id=task.task_id, entry_id=f"{len(self.logs) + 1}-0", items=[item])
         if task.current:
@@ -162,7 +162,7 @@ class State:
 
 
 def find(table: dict[str, FoundT], key: str, what: str) -> FoundT:
-    """Look something up, or answer NOT_FOUND."""
+    """Return an object of the table. Raises GRPCError with NOT_FOUND."""
     try:
         return table[key]
     except KeyError:

@@ -1,4 +1,4 @@
-"""One rig for each backend: how the contract suite reaches it, with whatever stands in for its service."""
+"""One rig for each backend: how the contract tests reach it, with a fake or a local service behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rig gives to the contract suite."""
+"""The rig: a backend as the tests use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rig:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def submit(self, path: Path, *scenes: str, **more: Any) -> Job:
-        """Submit to this backend."""
+        """Submit a file to this backend."""
         return submit(path, *scenes, **{"backend": self.backend, **self.settings, **more})
 
     def open(self, handle: str) -> Job:
@@ -30,9 +30,9 @@ class Rig:
         return open_job(handle, self.loaded())
 
     def plain(self, file: Path, *scenes: str, folder: Path) -> dict[str, Path]:
-        """Render with plain Manim where this backend renders: with the same fonts; give the video of each scene."""
+        """Render with plain Manim where this backend renders, with the same fonts; return the video of each scene."""
         return manim_render(file, *scenes, media=folder)
 
     def loaded(self) -> Settings:
-        """Give the settings that reach this backend."""
+        """Return the settings that reach this backend."""
         return config.load({"backend": self.backend, **self.settings}).settings

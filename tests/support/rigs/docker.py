@@ -15,7 +15,7 @@ OPTIONS = "--cgroup-manager=cgroupfs --runtime=runc --network=none --ulimit nofi
 
 @contextmanager
 def docker(folder: Path) -> Iterator[Rig]:
-    """Build the image when its content is new; keep jobs in ``folder``."""
+    """Build the image if its content is new, and keep jobs in ``folder``."""
     image = subprocess.run([BUILD], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     settings = {"docker.engine": "podman", "docker.options": OPTIONS, "docker.state_dir": folder / "jobs"}
     yield Rig("docker", {"image": image, **settings})

@@ -1,4 +1,4 @@
-"""The Modal backend with the double of the Modal API in Modal's place."""
+"""The Modal backend with the fake Modal server."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modal import Client
-from support.modal_server import ModalDouble
+from support.modal_server import FakeModal
 from support.rigs.base import Rig
 
 
 @contextmanager
 def modal(folder: Path) -> Iterator[Rig]:
-    """Start the double and point Modal's client at it."""
-    with ModalDouble() as double, environment(double):
+    """Start the fake server and point Modal's client at it."""
+    with FakeModal() as fake, environment(fake):
         yield Rig("modal", {"modal.state_dir": folder / "jobs"})
 
 
 @contextmanager
-def environment(double: ModalDouble) -> Iterator[None]:
-    """Put the variables of the double in force for this process and those that it starts."""
+def environment(fake: FakeModal) -> Iterator[None]:
+    """Set the variables of the fake server for this process and those that it starts."""
     before = {key: value for key, value in os.environ.items() if key.startswith("MODAL_")}
     if "MODAL_SERVER_URL" in before:
-        Client.from_env().close()  # the client of this process still knows another double
+        Client.from_env().close()  # the client of this process still knows another fake
     for key in before:
         del os.environ[key]
-    os.environ.update(double.environment)
+    os.environ.update(fake.environment)
     try:
         yield
     finally:
         Client.from_env().close()
-        for key in double.environment:
+        for key in fake.environment:
             del os.environ[key]
         os.environ.update(before)

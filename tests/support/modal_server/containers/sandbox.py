@@ -1,4 +1,4 @@
-"""A container: the client's own entry point in a mount namespace that ends with it."""
+"""Starts and kills one container: the client's own entry point in a mount namespace."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from modal_proto import api_pb2 as pb
-from support.modal_server import memory
-from support.modal_server.service import TASK_HEADER
+from support.modal_server.api.service import TASK_HEADER
+from support.modal_server.containers import memory
 from support.modal_server.state import State, Task
 
-# /opt/venv is this environment; what else lies in /opt stays visible.
+# /opt/venv is this environment; everything else in /opt stays visible.
 _SCRIPT = """
 set -e
 mkdir {folder}/opt
@@ -58,7 +58,7 @@ async def start(state: State, task: Task) -> asyncio.subprocess.Process:
 
 
 def interrupt(task: Task) -> None:
-    """Tell the container that its machine is taken away."""
+    """Signal the container that it is preempted."""
     if task.process and task.process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(task.process.pid, signal.SIGINT)
@@ -73,7 +73,7 @@ def kill(task: Task) -> None:
 
 
 def _descendants(root: int) -> list[int]:
-    """Give the processes of a container, which may have sessions of their own."""
+    """Return the processes of a container, in whatever sessions they are."""
     import psutil
 
     try:
@@ -88,7 +88,7 @@ def _place_sources(state: State, task: Task) -> None:
         for file in state.mounts.get(mount_id, ()):
             target = task.folder / file.filename.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(state.place("files", file.sha256_hex), target)
+            shutil.copyfile(state.path("files", file.sha256_hex), target)
 
 
 def _arguments(state: State, task: Task) -> pb.ContainerArguments:
@@ -124,11 +124,11 @@ def _environment(state: State, task: Task, arguments: Path) -> dict[str, str]:
 def _script(state: State, task: Task) -> str:
     volumes = []
     for mount in task.function.definition.volume_mounts:
-        path, source = shlex.quote(mount.mount_path), shlex.quote(str(state.place("volumes", mount.volume_id)))
+        path, source = shlex.quote(mount.mount_path), shlex.quote(str(state.path("volumes", mount.volume_id)))
         volumes.append(f"mkdir -p {path}\nmount --bind {source} {path}")
     limit = ""
     if mib := state.faults.memory_mib:
-        group = shlex.quote(str(memory.make(task.task_id, mib)))
+        group = shlex.quote(str(memory.create_group(task.task_id, mib)))
         limit = f"echo $$ > {group}/cgroup.procs\nmount --bind {group} {memory.PARENT}"
     return _SCRIPT.format(
         folder=shlex.quote(str(task.folder)),

@@ -1,4 +1,4 @@
-"""Handlers of logs: followed as they come, or fetched for a span of time."""
+"""Handlers of logs: followed live, or fetched for a span of time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from modal_proto import api_pb2 as pb
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
 from support.modal_server.state import LogItem
 
 LogRequest = pb.AppGetLogsRequest | pb.AppCountLogsRequest | pb.AppFetchLogsRequest

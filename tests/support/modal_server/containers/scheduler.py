@@ -1,4 +1,4 @@
-"""Runs containers: as many as the function may have, each taking inputs until none waits."""
+"""Starts and ends containers: as many as a function may have, each taking inputs until none waits."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import shutil
 from contextlib import suppress
 
 from modal_proto import api_pb2 as pb
-from support.modal_server import memory, sandbox
+from support.modal_server.containers import memory, sandbox
 from support.modal_server.state import SUCCESS, TERMINATED, TIMEOUT, Function, Input, State, Task
 
-AT_ONCE = 2  # where the function sets no limit
-PREEMPTION_GRACE_S = 5.0
+DEFAULT_CONTAINERS = 2  # where the function sets no limit
+PREEMPTION_TIMEOUT_S = 5.0
 
 
-class Containers:
-    """The scheduler of the double."""
+class Scheduler:
+    """Gives inputs to containers."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.background: set[asyncio.Task[None]] = set()
 
     def queue(self, item: Input) -> None:
-        """Let an input wait for a container."""
+        """Queue an input for the next free container."""
         item.call.function.waiting.append(item)
         self.scale(item.call.function)
 
     def scale(self, function: Function) -> None:
-        """Start what may be started."""
-        limit = function.definition.autoscaler_settings.max_containers or AT_ONCE
+        """Start as many containers as the function needs and may have."""
+        limit = function.definition.autoscaler_settings.max_containers or DEFAULT_CONTAINERS
         running = sum(task.function is function for task in self.state.tasks.values())
         if self.state.faults.no_capacity:
             return
         for _ in range(min(limit - running, len(function.waiting))):
             task_id = self.state.new_id("ta")
-            task = Task(task_id, function, self.state.place("tasks", task_id))
+            task = Task(task_id, function, self.state.path("tasks", task_id))
             self.state.tasks[task_id] = task
             self._spawn(task)
 
     def next_input(self, task: Task) -> Input | None:
-        """Hand a container its next input."""
+        """Return a container's next input; None when it shall end."""
         if task.preempted or not task.function.waiting:
             return None
         task.current = task.function.waiting.popleft()
@@ -49,7 +49,7 @@ class Containers:
         return task.current
 
     def put_output(self, task: Task, result: pb.GenericResult, data_format: int) -> None:
-        """Take what a container says of its input: the end, or another try."""
+        """Take a container's output: the input has ended, or gets another attempt."""
         item, task.current = task.current, None
         if item is None:
             return
@@ -62,7 +62,7 @@ class Containers:
             item.finish(result, data_format)
 
     def cancel(self, item: Input, *, terminate: bool) -> None:
-        """Cancel an input: at once while it waits, through its container while it runs."""
+        """Cancel an input: at once if it waits, through its container if it runs."""
         task = self.state.tasks.get(item.task_id)
         if item in item.call.function.waiting:
             item.call.function.waiting.remove(item)
@@ -75,15 +75,15 @@ class Containers:
                 sandbox.kill(task)
 
     def lose(self, task: Task, result: pb.GenericResult | None) -> None:
-        """Kill a container as a broken machine would, or as ``result`` says."""
+        """Kill a container, as a machine that breaks; ``result`` becomes the output of its input."""
         task.lost = result or task.lost
         sandbox.kill(task)
 
     def preempt(self, task: Task) -> None:
-        """Take the machine away: the input goes to another container, and no retry is counted."""
+        """Preempt a container: its input goes to another one, and no retry is counted."""
         task.preempted = True
         sandbox.interrupt(task)
-        asyncio.get_running_loop().call_later(PREEMPTION_GRACE_S, sandbox.kill, task)
+        asyncio.get_running_loop().call_later(PREEMPTION_TIMEOUT_S, sandbox.kill, task)
 
     async def close(self) -> None:
         """End every container."""
@@ -113,10 +113,10 @@ class Containers:
                 self._copy(task, out, pb.FILE_DESCRIPTOR_STDOUT), self._copy(task, err, pb.FILE_DESCRIPTOR_STDERR)
             )
         await task.process.wait()
-        sandbox.kill(task)  # what its leader left behind goes with the container
+        sandbox.kill(task)  # processes that its main process left behind
         del self.state.tasks[task.task_id]
         shutil.rmtree(task.folder, ignore_errors=True)
-        memory.remove(task.task_id)
+        memory.remove_group(task.task_id)
         if task.preempted and task.current:
             task.function.waiting.appendleft(task.current)
         elif task.current:

@@ -1,4 +1,4 @@
-"""Handlers of calls: inputs come, outputs are waited for, calls are cancelled."""
+"""Handlers of calls: taking inputs, waiting for outputs, cancelling."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable
 
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2 as pb
-from support.modal_server.containers import Containers
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
+from support.modal_server.containers.scheduler import Scheduler
 from support.modal_server.state import SUCCESS, TERMINATED, TIMEOUT, Call, Input, State, find
 
 
 class CallHandlers(Handlers):
     """The life of a call."""
 
-    def __init__(self, state: State, containers: Containers) -> None:
+    def __init__(self, state: State, scheduler: Scheduler) -> None:
         super().__init__(state)
-        self.containers = containers
+        self.scheduler = scheduler
 
     async def function_map(self, request: pb.FunctionMapRequest) -> pb.FunctionMapResponse:
         function = find(self.state.functions, request.function_id, "Function")
@@ -93,7 +93,7 @@ class CallHandlers(Handlers):
         call = find(self.state.calls, request.function_call_id, "FunctionCall")
         for item in call.inputs.values():
             if item.output is None:
-                self.containers.cancel(item, terminate=request.terminate_containers)
+                self.scheduler.cancel(item, terminate=request.terminate_containers)
         return Empty()
 
     def _take(self, call: Call, items: Iterable[pb.FunctionPutInputsItem]) -> list[pb.FunctionPutInputsResponseItem]:
@@ -101,7 +101,7 @@ class CallHandlers(Handlers):
         for item in items:
             taken = Input(self.state.new_id("in"), item.idx, call, item.input)
             call.inputs[item.idx] = taken
-            self.containers.queue(taken)
+            self.scheduler.queue(taken)
             answered.append(
                 pb.FunctionPutInputsResponseItem(idx=item.idx, input_id=taken.input_id, input_jwt=taken.input_id)
             )

@@ -1,10 +1,10 @@
-"""Handlers of functions: created at deployment, found and varied by submit."""
+"""Handlers of functions: created at deployment, looked up and bound to options by submit."""
 
 from __future__ import annotations
 
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
 from support.modal_server.state import Function, State, find
 
 GPUS = frozenset({"", "T4", "L4", "A10", "A10G", "L40S", "A100", "A100-40GB", "A100-80GB", "RTX-PRO-6000"}) | {
@@ -16,7 +16,7 @@ GPUS = frozenset({"", "T4", "L4", "A10", "A10G", "L40S", "A100", "A100-40GB", "A
 
 
 def handle_metadata(state: State, function_id: str) -> pb.FunctionHandleMetadata:
-    """Describe a function as the client keeps it."""
+    """Return the description of a function that the client keeps."""
     function = state.functions.get(function_id)
     source = function.definition if function else state.precreated[function_id]
     app_id = function.app_id if function else state.precreated[function_id].app_id
@@ -32,7 +32,7 @@ def handle_metadata(state: State, function_id: str) -> pb.FunctionHandleMetadata
 
 
 def function_data(definition: pb.Function) -> pb.FunctionData:
-    """Put one definition into the form that can hold several."""
+    """Return one definition in the message that can hold several."""
     data = pb.FunctionData(
         module_name=definition.module_name,
         function_name=definition.function_name,

@@ -1,4 +1,4 @@
-"""Handlers of what a container itself calls."""
+"""Handlers of requests that containers send."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2 as pb
-from support.modal_server.containers import Containers
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
+from support.modal_server.containers.scheduler import Scheduler
 from support.modal_server.state import State
 
-HEARTBEAT_S = 10.0
+HEARTBEAT_INTERVAL_S = 10.0
 
 
 class ContainerHandlers(Handlers):
-    """Inputs go in, outputs come out."""
+    """Gives inputs to containers and takes their outputs."""
 
-    def __init__(self, state: State, containers: Containers) -> None:
+    def __init__(self, state: State, scheduler: Scheduler) -> None:
         super().__init__(state)
-        self.containers = containers
+        self.scheduler = scheduler
 
     async def container_hello(self, _request: Empty) -> Empty:
         return Empty()
@@ -27,16 +27,16 @@ class ContainerHandlers(Handlers):
         task = self.task()
         response = pb.ContainerHeartbeatResponse()
         try:
-            await asyncio.wait_for(task.cancelled.wait(), HEARTBEAT_S)  # a cancel arrives at once
+            await asyncio.wait_for(task.cancelled.wait(), HEARTBEAT_INTERVAL_S)  # so that a cancel arrives at once
         except TimeoutError:
             return response
         task.cancelled.clear()
-        if task.current and not self.state.faults.deaf:
+        if task.current and not self.state.faults.ignores_cancel:
             response.cancel_input_event.input_ids.append(task.current.input_id)
         return response
 
     async def function_get_inputs(self, _request: pb.FunctionGetInputsRequest) -> pb.FunctionGetInputsResponse:
-        item = self.containers.next_input(self.task())
+        item = self.scheduler.next_input(self.task())
         response = pb.FunctionGetInputsResponse()
         if item is None:
             response.inputs.add(kill_switch=True)
@@ -52,9 +52,9 @@ class ContainerHandlers(Handlers):
 
     async def function_put_outputs(self, request: pb.FunctionPutOutputsRequest) -> Empty:
         for output in request.outputs:
-            self.containers.put_output(self.task(), output.result, output.data_format)
+            self.scheduler.put_output(self.task(), output.result, output.data_format)
         return Empty()
 
     async def task_result(self, request: pb.TaskResultRequest) -> Empty:
-        self.containers.put_output(self.task(), request.result, 0)
+        self.scheduler.put_output(self.task(), request.result, 0)
         return Empty()

@@ -1,4 +1,4 @@
-"""Answers RPCs of the client's protocol with handlers named after them; all others are UNIMPLEMENTED."""
+"""Answers RPCs of the client's protocol by handlers named after them; all others are UNIMPLEMENTED."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from modal_proto.api_grpc import ModalClientBase
 from support.modal_server.state import State, Task
 
 AnyStream = Stream[Any, Any]
-ONCE = frozenset({"FunctionMap", "FunctionPutInputs"})  # what the client's own retries must not do twice
+IDEMPOTENT = frozenset({"FunctionMap", "FunctionPutInputs"})  # the client's own retries take effect once
 CALLER: ContextVar[Mapping[str, str]] = ContextVar("CALLER")
-TASK_HEADER = "x-double-task"
+TASK_HEADER = "x-fake-task"
 
 
 async def _nothing(_self: object, _stream: AnyStream) -> None:
-    """Stand in for a method, so that the protocol's mapping can be read."""
+    """Implement an abstract method, so that the protocol's mapping can be read."""
 
 
 def protocol() -> dict[str, Handler]:
-    """Give every RPC of the client's protocol by its path."""
+    """Return every RPC of the client's protocol by its path."""
     methods = dict.fromkeys(ModalClientBase.__abstractmethods__, _nothing)
     mapping: dict[str, Handler] = type("Protocol", (ModalClientBase,), methods)().__mapping__()
     return mapping
 
 
 def handler_name(rpc: str) -> str:
-    """Give the method that answers an RPC: app_get_layout for AppGetLayout."""
+    """Return the name of the method that answers an RPC: app_get_layout for AppGetLayout."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", rpc).lower()
 
 
 class Handlers:
-    """A group of handlers: methods that take the request and return, or yield, what is answered."""
+    """A group of handlers: methods that take the request and return, or yield, the answer."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     def task(self) -> Task:
-        """Give the container that calls."""
+        """Return the container that sent the request."""
         return self.state.tasks[CALLER.get()[TASK_HEADER]]
 
 
 class Service:
-    """The gRPC service of the double."""
+    """The gRPC service."""
 
     def __init__(self, state: State, groups: Sequence[Handlers]) -> None:
         self.state = state
         self.groups = groups
-        self.answers: dict[str, Message] = {}  # of ONCE, by the client's key of the request
+        self.answers: dict[str, Message] = {}  # of IDEMPOTENT, by the client's key of the request
 
     def __mapping__(self) -> dict[str, Handler]:
         return {path: entry._replace(func=self._answer(path)) for path, entry in protocol().items()}
@@ -73,7 +73,7 @@ class Service:
                     self.state.requests.append((rpc, request))
                 await self.state.faults.apply(rpc)
             if handler is None:
-                raise GRPCError(Status.UNIMPLEMENTED, f"the double of the Modal API has no {rpc}")
+                raise GRPCError(Status.UNIMPLEMENTED, f"the fake Modal server has no {rpc}")
             answered = handler(request)
             if inspect.isasyncgen(answered):
                 async for message in answered:
@@ -87,8 +87,8 @@ class Service:
         return answer
 
     async def _once(self, rpc: str, key: str, answered: Coroutine[Any, Any, Message]) -> Message:
-        """Answer a request that was sent again as the first time."""
-        if rpc not in ONCE:
+        """Return the answer; for a request that is sent a second time, the first answer."""
+        if rpc not in IDEMPOTENT:
             return await answered
         if key in self.answers:
             answered.close()

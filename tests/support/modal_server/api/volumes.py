@@ -1,4 +1,4 @@
-"""Handlers of volumes (version 2) and blobs. A volume is a folder."""
+"""Handlers of volumes (version 2) and blobs. Each volume is a folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
 
 BLOCK = 8 * 1024 * 1024
 
 
 class VolumeHandlers(Handlers):
-    """Files up and down."""
+    """Storing, listing and removing files."""
 
     async def volume_get_or_create(self, request: pb.VolumeGetOrCreateRequest) -> pb.VolumeGetOrCreateResponse:
         volume_id = self.state.volumes.get(request.deployment_name)
@@ -23,7 +23,7 @@ class VolumeHandlers(Handlers):
             if request.object_creation_type != pb.OBJECT_CREATION_TYPE_CREATE_IF_MISSING:
                 raise GRPCError(Status.NOT_FOUND, f"Volume '{request.deployment_name}' not found")
             volume_id = self.state.volumes[request.deployment_name] = self.state.new_id("vo")
-            self.state.place("volumes", volume_id).mkdir()
+            self.state.path("volumes", volume_id).mkdir()
         metadata = pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=request.deployment_name)
         return pb.VolumeGetOrCreateResponse(volume_id=volume_id, version=metadata.version, metadata=metadata)
 
@@ -58,7 +58,7 @@ class VolumeHandlers(Handlers):
     async def volume_get_file2(self, request: pb.VolumeGetFile2Request) -> pb.VolumeGetFile2Response:
         path = self._existing(request.volume_id, request.path)
         size = path.stat().st_size
-        relative = path.relative_to(self.state.place("volumes").resolve()).as_posix()
+        relative = path.relative_to(self.state.path("volumes").resolve()).as_posix()
         urls = [f"{self.state.http_url}/volume/{relative}?block={number}" for number in range(-(-size // BLOCK))]
         return pb.VolumeGetFile2Response(get_urls=urls, size=size, start=0, len=size)
 
@@ -69,7 +69,7 @@ class VolumeHandlers(Handlers):
                 raise GRPCError(Status.ALREADY_EXISTS, f"{file.path}: already exists")
             for block_index, block in enumerate(file.blocks):
                 digest = block.contents_sha256.hex()
-                if not self.state.place("blocks", digest).exists():
+                if not self.state.path("blocks", digest).exists():
                     url = f"{self.state.http_url}/block/{digest}"
                     response.missing_blocks.add(file_index=file_index, block_index=block_index, put_url=url)
         if not response.missing_blocks:
@@ -96,7 +96,7 @@ class VolumeHandlers(Handlers):
     def _store(self, volume_id: str, file: pb.VolumePutFiles2Request.File) -> None:
         path = self._path(volume_id, file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        blocks = (self.state.place("blocks", block.contents_sha256.hex()).read_bytes() for block in file.blocks)
+        blocks = (self.state.path("blocks", block.contents_sha256.hex()).read_bytes() for block in file.blocks)
         path.write_bytes(b"".join(blocks)[: file.size])
 
     def _existing(self, volume_id: str, name: str) -> Path:
@@ -106,7 +106,7 @@ class VolumeHandlers(Handlers):
         return path
 
     def _path(self, volume_id: str, name: str) -> Path:
-        base = self.state.place("volumes", volume_id).resolve()
+        base = self.state.path("volumes", volume_id).resolve()
         path = (base / name.lstrip("/")).resolve()
         if not path.is_relative_to(base):
             raise GRPCError(Status.INVALID_ARGUMENT, "path leaves the volume")

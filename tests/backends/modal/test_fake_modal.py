@@ -1,4 +1,4 @@
-"""The double itself: it is held to the protocol of the pinned client, and leaves nothing."""
+"""The fake Modal server itself: it keeps to the protocol of the pinned client, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.modal_server import ModalDouble, apps, calls, functions, images, inside, logs, volumes
-from support.modal_server.service import Handlers, handler_name, protocol
+from support.modal_server import FakeModal
+from support.modal_server.api import apps, calls, container_calls, functions, images, logs, volumes
+from support.modal_server.api.service import Handlers, handler_name, protocol
 from support.processes import alive, until
 from support.rigs.base import Rig
 from support.rigs.modal import environment
@@ -24,7 +25,7 @@ GROUPS: tuple[type[Handlers], ...] = (
     volumes.VolumeHandlers,
     logs.LogHandlers,
     calls.CallHandlers,
-    inside.ContainerHandlers,
+    container_calls.ContainerHandlers,
 )
 HANDLERS = [
     pytest.param(group, name, id=name)
@@ -53,11 +54,11 @@ def test_every_handler_answers_an_rpc_of_the_protocol_in_its_types(group: type[H
 def test_it_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "hang.py"
     path.write_text("import time\nprint('openjd_progress: 1', flush=True)\ntime.sleep(600)\n")
-    with ModalDouble() as double, environment(double):
+    with FakeModal() as fake, environment(fake):
         job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(path)
-        until(lambda: bool(double.state.logs), within=60)
-        folder, port = double.state.folder, int(double.state.grpc_url.rpartition(":")[2])
-        (container,) = double.running(job.handle.parts[1])
+        until(lambda: bool(fake.state.logs), within=60)
+        folder, port = fake.state.folder, int(fake.state.grpc_url.rpartition(":")[2])
+        (container,) = fake.running(job.handle.parts[1])
         assert container.process
         leader = psutil.Process(container.process.pid)
         processes = [leader, *leader.children(recursive=True)]
@@ -72,8 +73,8 @@ def test_it_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_it_closes_a_connection_that_its_client_keeps() -> None:
-    with ModalDouble() as double:
-        port = int(double.state.grpc_url.rpartition(":")[2])
+    with FakeModal() as fake:
+        port = int(fake.state.grpc_url.rpartition(":")[2])
         kept = socket.create_connection(("127.0.0.1", port), timeout=10)
         assert kept.recv(65536)  # the server's first words: it has taken the connection
     with kept:
@@ -81,9 +82,9 @@ def test_it_closes_a_connection_that_its_client_keeps() -> None:
             pass
 
 
-def test_what_the_protocol_has_but_the_double_has_not_is_refused(double: ModalDouble) -> None:
+def test_what_the_protocol_has_but_the_double_has_not_is_refused(fake: FakeModal) -> None:
     import modal
 
-    assert double.rpcs() is not None
-    with pytest.raises(modal.exception.UnimplementedError, match="the double of the Modal API has no QueueGetOrCreate"):
+    assert fake.rpcs() is not None
+    with pytest.raises(modal.exception.UnimplementedError, match="the fake Modal server has no QueueGetOrCreate"):
         modal.Queue.from_name("q", create_if_missing=True).hydrate()

@@ -1,4 +1,4 @@
-"""A real limit of a container's memory, by a cgroup of its own (version 1 or 2). Only root can make one."""
+"""Limits a container's memory by a cgroup of its own (version 1 or 2). Only root can make one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ UNIFIED = (ROOT / "cgroup.controllers").exists()
 PARENT = ROOT if UNIFIED else ROOT / "memory"
 
 
-def available() -> bool:
-    """Tell whether limits can be set here."""
+def is_available() -> bool:
+    """Return whether limits can be set on this machine."""
     return os.access(PARENT, os.W_OK) and (not UNIFIED or "memory" in (ROOT / "cgroup.subtree_control").read_text())
 
 
-def make(task_id: str, mib: int) -> Path:
-    """Make the group of a container."""
+def create_group(task_id: str, mib: int) -> Path:
+    """Create the cgroup of a container; return its folder."""
     group = _group(task_id)
     group.mkdir()
     (group / ("memory.max" if UNIFIED else "memory.limit_in_bytes")).write_text(str(mib * 2**20))
@@ -28,11 +28,11 @@ def make(task_id: str, mib: int) -> Path:
     return group
 
 
-def remove(task_id: str) -> None:
-    """Remove the group, if there is one."""
+def remove_group(task_id: str) -> None:
+    """Remove the cgroup, if there is one."""
     with suppress(OSError):
         _group(task_id).rmdir()
 
 
 def _group(task_id: str) -> Path:
-    return PARENT / f"modal-double-{os.getpid()}-{task_id}"
+    return PARENT / f"fake-modal-{os.getpid()}-{task_id}"

@@ -1,4 +1,4 @@
-"""Handlers of what a function is deployed with: mounts, images and secrets. Images are kept, not built."""
+"""Handlers of what a function is deployed with: mounts, images and secrets. Images are stored, not built."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import AsyncIterator
 
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
-from support.modal_server.service import Handlers
+from support.modal_server.api.service import Handlers
 
 
 class ImageHandlers(Handlers):
-    """Taking what is deployed."""
+    """Storing what is deployed."""
 
     async def mount_batched_check_existence(
         self, request: pb.MountBatchedCheckExistenceRequest
     ) -> pb.MountBatchedCheckExistenceResponse:
-        missing = [digest for digest in request.sha256_hex_hashes if not self.state.place("files", digest).exists()]
+        missing = [digest for digest in request.sha256_hex_hashes if not self.state.path("files", digest).exists()]
         return pb.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
     async def mount_put_file(self, request: pb.MountPutFileRequest) -> pb.MountPutFileResponse:
         from_blob = request.WhichOneof("data_oneof") == "data_blob_id"
-        data = self.state.place("blobs", request.data_blob_id).read_bytes() if from_blob else request.data
+        data = self.state.path("blobs", request.data_blob_id).read_bytes() if from_blob else request.data
         if hashlib.sha256(data).hexdigest() != request.sha256_hex:
             raise GRPCError(Status.INVALID_ARGUMENT, "sha256 does not match the data")
-        self.state.place("files", request.sha256_hex).write_bytes(data)
+        self.state.path("files", request.sha256_hex).write_bytes(data)
         return pb.MountPutFileResponse(exists=True)
 
     async def mount_get_or_create(self, request: pb.MountGetOrCreateRequest) -> pb.MountGetOrCreateResponse:

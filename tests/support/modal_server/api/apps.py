@@ -7,8 +7,8 @@ import time
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
-from support.modal_server.functions import handle_metadata
-from support.modal_server.service import Handlers
+from support.modal_server.api.functions import handle_metadata
+from support.modal_server.api.service import Handlers
 from support.modal_server.state import App, find
 
 

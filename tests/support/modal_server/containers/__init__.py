@@ -1,0 +1,1 @@
+"""Runs functions in containers, which are processes of this machine."""
