@@ -14,7 +14,7 @@ from renderer.engine.adapter.encoder_presets import CHUNK_S, MANIM, choose_chunk
 from renderer.engine.adapter.renderer import install_delegate
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards
 from renderer.engine.manim_types import Scene
-from renderer.engine.parallel.forker import ParallelOptions
+from renderer.engine.parallel.plan import ParallelOptions
 from renderer.engine.parallel.play import RenderedPlay
 from renderer.engine.parallel.scheduler import Scheduler
 from renderer.engine.patches import installer

@@ -72,7 +72,7 @@ def test_debug_lines_are_whole_and_name_what_happens(tmp_path: Path, preset: str
     ]
     assert [line for line in lines if " renderer." in line and not LINE.fullmatch(line)] == []
     log = "\n".join(lines)
-    assert re.search(r"scheduler: play 11: at most 15 frames from 5.500 s, 2 chunks", log)
+    assert re.search(r"plan: play 11: at most 15 frames from 5.500 s, chunks: 2", log)
     process = "encodes" if preset == "manim" else r"renders chunk 0 \(frames 0 to 7\) of"
     assert re.search(rf"forker: process \d+ {process} play 0", log)
     assert re.search(r"chunk_renderer: process \d+ steps to the end of chunk", log) or preset == "manim"

@@ -4,52 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.renderer import replace_delegate
 from renderer.engine.cache.entry import CacheEntry
-from renderer.engine.cache.store import ChunkCache, describe_versions
+from renderer.engine.cache.store import describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import ChunkRenderer
 from renderer.engine.parallel.forked_delegate import forward_logs
 from renderer.engine.parallel.monitor import Monitor
-from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, RenderedPlay, SingleEncoderPlay
+from renderer.engine.parallel.plan import ParallelOptions
+from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, SingleEncoderPlay
 from renderer.engine.parallel.play_encoder import PlayEncoder
-from renderer.engine.process.scene_process import SceneProcess, discard_output
-from renderer.engine.process.slots import ProcessSlots
-from renderer.engine.request import Progress
+from renderer.engine.process.scene_process import discard_output
 from renderer.video.ffmpeg_encoder import FfmpegEncoder
-from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParallelOptions:
-    """How to render one scene in parallel. ``process`` is the process that steps it.
-
-    At most ``limit`` of the ``slots``, which all scenes of a worker share, are used. A chunk has at most
-    ``max_chunk_frames``; None: a whole play. With ``single_encoder`` each play has one encoder for all its chunks; a
-    play of one chunk may have one, too. A play of up to ``whole_play_frames`` is drawn by one process then, or fewer
-    frames where slots are free. ``frame_hashes`` is a folder for a hash of each frame, ``open_encoder`` opens the
-    encoder of a chunk, and ``rendered`` are plays, by number, that an earlier attempt has rendered.
-    """
-
-    process: SceneProcess
-    slots: ProcessSlots
-    limit: int
-    max_chunk_frames: int | None
-    single_encoder: bool = False
-    whole_play_frames: int = 0
-    progress: Progress | None = None
-    frame_hashes: Path | None = None
-    open_encoder: OpenEncoder = PyAVEncoder
-    cache: ChunkCache | None = None
-    rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
 
 
 class Forker:

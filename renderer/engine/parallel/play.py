@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -183,13 +182,6 @@ def reuse_play(
     identity.manim_key = identity.manim_key or files.manim_key
     chunk = Chunk(0, 0, frames, identity.path, final=True, reached=files.state)
     return ReusedPlay(identity=identity, start=start, chunks=[chunk], source=source, files=files)
-
-
-def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:
-    """Divide a play into equal chunks of at most ``longest`` frames; the same on every machine."""
-    pieces = max(1, -(-frames // longest))
-    edges = [frames * piece // pieces for piece in range(pieces + 1)]
-    return list(pairwise(edges))
 
 
 def describe_play(play: Play) -> PlayReport:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 
 from renderer.engine.abort import Unfit
-from renderer.engine.adapter.play_key import Fingerprint, compute_fingerprint, compute_manim_key, count_frames
+from renderer.engine.adapter.play_key import Fingerprint, compute_fingerprint, compute_manim_key
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import digest_static_image
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
-from renderer.engine.parallel.forker import Forker, ParallelOptions
-from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
+from renderer.engine.parallel.forker import Forker
 from renderer.engine.parallel.monitor import Monitor
+from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner
 from renderer.engine.parallel.play import (
     Chunk,
     ChunkedPlay,
@@ -22,10 +22,8 @@ from renderer.engine.parallel.play import (
     ReusedPlay,
     SingleEncoderPlay,
     describe_play,
-    divide_frames,
     reuse_play,
 )
-from renderer.engine.parallel.shared_image import SharedImage
 from renderer.engine.request import PlayReport
 from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
@@ -40,6 +38,7 @@ class Scheduler:
 
     def __init__(self, scene: Scene, options: ParallelOptions) -> None:
         self._scene, self._options = scene, options
+        self._planner = PlayPlanner(scene, options)
         self._monitor = Monitor(options.progress)
         self._forker = Forker(scene, options, self._monitor)
         self._plays: list[Play] = []
@@ -60,7 +59,7 @@ class Scheduler:
         if repeated := self._find_repeated(identity):
             _log.debug("play %d repeats play %d", number, repeated.number)
             return repeated.name, True
-        play = self._divide(identity)
+        play = self._planner.plan_play(identity)
         self._plays.append(play)
         if isinstance(play, SingleEncoderPlay):
             if self._forker.fork_play_encoder(play):
@@ -70,56 +69,6 @@ class Scheduler:
         if not isinstance(play, ReusedPlay):
             self._forker.fork_chunk_renderer(play, play.chunks[0])
         return name, False
-
-    def _divide(self, identity: PlayIdentity) -> Play:
-        """Return the play, divided into chunks unless an earlier attempt has rendered it."""
-        frames, start = count_frames(self._scene), self._scene.renderer.time
-        rendered = self._options.rendered.get(identity.number)
-        if rendered and rendered.fingerprint == identity.fingerprint:
-            return reuse_play(identity, start, frames, rendered, "earlier attempt")
-        buffers, max_frames = None, self._options.max_chunk_frames or frames
-        if (self._options.single_encoder or frames <= max_frames) and self._is_long(frames):
-            buffers, max_frames = self._make_buffers(frames)
-        chunks = self._make_chunks(identity, divide_frames(frames, max_frames), one_file=buffers is not None)
-        image = self._make_shared_image() if len(chunks) > 1 else None
-        _log.debug(
-            "play %d: at most %d frames from %.3f s, %d chunks%s",
-            *(identity.number, frames, start, len(chunks), " for one encoder" if buffers else ""),
-        )
-        if buffers:
-            return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
-        return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
-
-    def _is_long(self, frames: int) -> bool:
-        """Return whether several processes are worth their forks: the more slots are free, the sooner."""
-        free = self._options.slots.count_free(self._options.limit)
-        return frames > self._options.whole_play_frames * 2 / min(max(2, free), 6)
-
-    def _make_buffers(self, frames: int) -> tuple[FrameBuffers | None, int]:
-        """Return buffers for one encoder of the play, where several processes can draw it, and the most frames."""
-        spec, limit = self._scene.session_spec.video_encoder, self._options.limit
-        assert spec  # noqa: S101  # for the type checker: a video is made
-        length = choose_chunk_length(spec, frames, limit) or frames
-        length = min(self._options.max_chunk_frames or frames, length)
-        if length == frames:
-            return None, frames
-        count = min(limit + 1, -(-frames // length))
-        return FrameBuffers(spec, length, count, self._options.process.create_pipe()), length
-
-    def _make_shared_image(self) -> SharedImage:
-        camera = self._scene.renderer.camera
-        return SharedImage((camera.pixel_height, camera.pixel_width, 4), self._options.process.create_pipe())
-
-    def _make_chunks(self, identity: PlayIdentity, ranges: list[tuple[int, int]], *, one_file: bool) -> list[Chunk]:
-        folder, chunks = self._options.frame_hashes, []
-        for old in folder.glob(f"{identity.name}-*") if folder else ():
-            old.unlink()  # of an earlier attempt, which may have had other chunks
-        for index, (first, last) in enumerate(ranges):
-            name = f"{identity.name}-{index:03}"
-            path = identity.path if one_file else identity.path.with_stem(name)
-            final = index == len(ranges) - 1
-            chunks.append(Chunk(index, first, last, path, final=final, hashes=folder / name if folder else None))
-        return chunks
 
     def _take_from_cache(self, play: SingleEncoderPlay, found: RenderedPlay) -> ReusedPlay:
         """Put the found play in the place of the one that would have been drawn."""

@@ -1,0 +1,118 @@
+"""Plans how a scene is rendered in parallel: the options, and how each play is divided into chunks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from renderer.engine.adapter.play_key import count_frames
+from renderer.engine.cache.store import ChunkCache
+from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
+from renderer.engine.parallel.play import (
+    Chunk,
+    ChunkedPlay,
+    Play,
+    PlayIdentity,
+    RenderedPlay,
+    SingleEncoderPlay,
+    reuse_play,
+)
+from renderer.engine.parallel.shared_image import SharedImage
+from renderer.engine.process.scene_process import SceneProcess
+from renderer.engine.process.slots import ProcessSlots
+from renderer.engine.request import Progress
+from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelOptions:
+    """How to render one scene in parallel. ``process`` is the process that steps it.
+
+    At most ``limit`` of the ``slots``, which all scenes of a worker share, are used. A chunk has at most
+    ``max_chunk_frames``; None: a whole play. With ``single_encoder`` each play has one encoder for all its chunks; a
+    play of one chunk may have one, too. A play of up to ``whole_play_frames`` is drawn by one process then, or fewer
+    frames where slots are free. ``frame_hashes`` is a folder for a hash of each frame, ``open_encoder`` opens the
+    encoder of a chunk, and ``rendered`` are plays, by number, that an earlier attempt has rendered.
+    """
+
+    process: SceneProcess
+    slots: ProcessSlots
+    limit: int
+    max_chunk_frames: int | None
+    single_encoder: bool = False
+    whole_play_frames: int = 0
+    progress: Progress | None = None
+    frame_hashes: Path | None = None
+    open_encoder: OpenEncoder = PyAVEncoder
+    cache: ChunkCache | None = None
+    rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
+
+
+class PlayPlanner:
+    """Decides for each play of one scene which processes draw it: the scene's current play is compiled, not begun."""
+
+    def __init__(self, scene: Scene, options: ParallelOptions) -> None:
+        self._scene, self._options = scene, options
+
+    def plan_play(self, identity: PlayIdentity) -> Play:
+        """Return the compiled play, divided into chunks unless an earlier attempt has rendered it."""
+        frames, start = count_frames(self._scene), self._scene.renderer.time
+        rendered = self._options.rendered.get(identity.number)
+        if rendered and rendered.fingerprint == identity.fingerprint:
+            return reuse_play(identity, start, frames, rendered, "earlier attempt")
+        buffers, max_frames = None, self._options.max_chunk_frames or frames
+        if (self._options.single_encoder or frames <= max_frames) and self._is_long(frames):
+            buffers, max_frames = self._make_buffers(frames)
+        chunks = self._make_chunks(identity, divide_frames(frames, max_frames), one_file=buffers is not None)
+        image = self._make_shared_image() if len(chunks) > 1 else None
+        _log.debug(
+            "play %d: at most %d frames from %.3f s, chunks: %d%s",
+            *(identity.number, frames, start, len(chunks), " for one encoder" if buffers else ""),
+        )
+        if buffers:
+            return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
+        return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
+
+    def _is_long(self, frames: int) -> bool:
+        """Return whether several processes are worth their forks: the more slots are free, the sooner."""
+        free = self._options.slots.count_free(self._options.limit)
+        return frames > self._options.whole_play_frames * 2 / min(max(2, free), 6)
+
+    def _make_buffers(self, frames: int) -> tuple[FrameBuffers | None, int]:
+        """Return buffers for one encoder of the play, where several processes can draw it, and the most frames."""
+        spec, limit = self._scene.session_spec.video_encoder, self._options.limit
+        assert spec  # noqa: S101  # for the type checker: a video is made
+        length = choose_chunk_length(spec, frames, limit) or frames
+        length = min(self._options.max_chunk_frames or frames, length)
+        if length == frames:
+            return None, frames
+        count = min(limit + 1, -(-frames // length))
+        return FrameBuffers(spec, length, count, self._options.process.create_pipe()), length
+
+    def _make_shared_image(self) -> SharedImage:
+        camera = self._scene.renderer.camera
+        return SharedImage((camera.pixel_height, camera.pixel_width, 4), self._options.process.create_pipe())
+
+    def _make_chunks(self, identity: PlayIdentity, ranges: list[tuple[int, int]], *, one_file: bool) -> list[Chunk]:
+        folder, chunks = self._options.frame_hashes, []
+        for old in folder.glob(f"{identity.name}-*") if folder else ():
+            old.unlink()  # of an earlier attempt, which may have had other chunks
+        for index, (first, last) in enumerate(ranges):
+            name = f"{identity.name}-{index:03}"
+            path = identity.path if one_file else identity.path.with_stem(name)
+            final = index == len(ranges) - 1
+            chunks.append(Chunk(index, first, last, path, final=final, hashes=folder / name if folder else None))
+        return chunks
+
+
+def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:
+    """Divide a play into equal chunks of at most ``longest`` frames; the same on every machine."""
+    pieces = max(1, -(-frames // longest))
+    edges = [frames * piece // pieces for piece in range(pieces + 1)]
+    return list(pairwise(edges))
