@@ -71,7 +71,7 @@ class Scheduler:
         return name, False
 
     def _take_from_cache(self, play: SingleEncoderPlay, found: RenderedPlay) -> ReusedPlay:
-        """Put the found play in the place of the one that would have been drawn."""
+        """Replace the play, which would have been drawn, by the one that was found."""
         play.buffers.close(0)
         if play.static_image:
             play.static_image.close()
@@ -166,7 +166,7 @@ class Scheduler:
             self._monitor.wait_for_all()
 
     def settle(self) -> None:
-        """After an error of the scene, hear the processes of the plays before it: one may report an error of ours."""
+        """After an error of the scene, wait for the earlier plays: their processes may report what caused it."""
         if self._plays and not self._play.ended:
             self._monitor.kill(self._play)
         self._monitor.wait_for_all()

@@ -1,4 +1,4 @@
-"""Messages between the engine's processes decode to what was encoded; damaged ones are refused."""
+"""What of the engine works without Manim: messages between its processes, states of scenes, reports of plays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from renderer.engine.adapter.scene_state import SceneState, describe_difference
 from renderer.engine.parallel import messages
 from renderer.engine.parallel.messages import DamagedMessageError, Message
+from renderer.engine.request import MAX_PLAY_REPORTS, PlayReport, select_slowest
 
 STATE = SceneState("digest", (("mobject 1, a Square", "1f"), ("the time", "2e")))
 MESSAGES: list[Message] = [
@@ -58,3 +59,26 @@ def test_the_first_difference_between_two_states_is_named() -> None:
     assert "is in the time" in describe_difference(STATE, other)
     assert "has nothing where the drawn scene has mobject 2, a Dot" in describe_difference(STATE, longer)
     assert "debug logging was not on" in describe_difference(SceneState("one"), SceneState("two"))
+
+
+def test_a_report_has_the_slowest_plays_in_order() -> None:
+    plays = [
+        PlayReport(
+            number=number,
+            start_s=number,
+            frames=60,
+            cached=0,
+            source="drawn",
+            chunks=1,
+            processes=1,
+            draw_s=number % 7,
+            encode_s=number % 5,
+        )
+        for number in range(3 * MAX_PLAY_REPORTS)
+    ]
+    found = select_slowest(plays)
+    assert len(found) == MAX_PLAY_REPORTS == 100
+    assert list(found) == sorted(found, key=lambda play: play.number)
+    left_out = [play for play in plays if play not in found]
+    assert min(play.draw_s + play.encode_s for play in found) >= max(play.draw_s + play.encode_s for play in left_out)
+    assert select_slowest(plays[:7]) == tuple(plays[:7])
