@@ -10,7 +10,7 @@ from backends.errors import RendererError
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error
+from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error, translating_errors
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.store_uri import parse_store_uri
@@ -42,14 +42,15 @@ def run_checks(
     except (RendererError, ApiError) as error:
         yield Check("cluster", "failure", str(error), getattr(error, "hint", None))
         return
-    yield _check_permissions(api, namespace)
-    yield _check_namespace(api, namespace)
-    yield _check_gpus(api)
-    yield _check_runtime_class(api, options)
-    if store:
-        yield _check_store(store)
-    if image:
-        yield _check_image(api, namespace, options, image)
+    with translating_errors("check the cluster"):
+        yield _check_permissions(api, namespace)
+        yield _check_namespace(api, namespace)
+        yield _check_gpus(api)
+        yield _check_runtime_class(api, options)
+        if store:
+            yield _check_store(store)
+        if image:
+            yield _check_image(api, namespace, options, image)
 
 
 def _check_version(api: Api) -> Check:

@@ -51,6 +51,11 @@ class Pod:
         return self.phase in {"Succeeded", "Failed"} or self.terminated is not None
 
     @property
+    def succeeded(self) -> bool:
+        """Whether its container has ended with exit code 0."""
+        return self.terminated is not None and self.terminated.exit_code == 0
+
+    @property
     def has_log(self) -> bool:
         """Whether its log can be read, now or in a moment."""
         return self.started or self.terminated is not None

@@ -46,8 +46,8 @@ class UnitView:
 
     @property
     def running(self) -> bool:
-        """Whether its container runs."""
-        return self.pod is not None and self.pod.started and not self.pod.deleted
+        """Whether its container runs, or has succeeded and the Job does not count that yet."""
+        return self.pod is not None and not self.pod.deleted and (self.pod.started or self.pod.succeeded)
 
 
 def read_unit(unit: UnitView) -> UnitStatus:

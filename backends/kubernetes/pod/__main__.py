@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from backends import debug_log
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes.pod import run, transfers
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_on_signal)
     try:
+        debug_log.configure(debug_log.level_from_environment())
         return int(options.command(options))
     except RendererError as error:
         write_report(Problem(message=str(error), hint=error.hint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from backends.problem import Problem
 from backends.processes import oom_kills
 from backends.storage import Storage
 from backends.worker_protocol import RESULT, UnitResult, worker_command
+
+_log = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.05
 OOM_SCORE_MARGIN = 100  # tenths of a percent of the memory limit
@@ -38,6 +41,7 @@ def run(store_uri: str | None, collect_timeout_s: int) -> int:
     if store:
         bundle = WORK / names.BUNDLE_KEY
         store.get(names.BUNDLE_KEY, bundle)
+        _log.debug("downloaded the bundle, %d bytes", bundle.stat().st_size)
         _restore_outputs(store, unit)
     code = _run_worker(bundle, unit, workers)
     if store:
@@ -112,6 +116,7 @@ def _store_outputs(store: Storage, unit: int) -> None:
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     for path in sorted(files, key=lambda path: (path == folder / RESULT, path)):
         store.put(path.relative_to(WORK).as_posix(), path)
+        _log.debug("uploaded %s, %d bytes", path.relative_to(folder), path.stat().st_size)
 
 
 def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:

@@ -95,6 +95,13 @@ def test_a_pod_that_the_cluster_took_away_is_lost(
     assert words in str(status.reason)
 
 
+def test_a_unit_runs_until_the_job_counts_its_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = pod_in({"terminated": {"exitCode": 0, "reason": "Completed"}}, phase="Succeeded")
+    with serve(answers_with(JOB, pod, []), tmp_path, monkeypatch):
+        status = open_job(HANDLE).status()
+    assert (status.state, status.units[0].state, status.reason) == (JobState.RUNNING, JobState.RUNNING, None)
+
+
 def test_status_only_reads_and_wait_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Spool(JobHandle.parse(HANDLE), parse_job(JOB)).create()  # as submit does
