@@ -1,4 +1,4 @@
-"""Places where a job can run, behind one interface. Knows jobs, not Manim; never imports ``renderer``."""
+"""The backends where jobs can run, behind one interface. Knows jobs, not Manim, and never imports ``renderer``."""
 
 from backends.base import Backend, Plan
 from backends.models import (

@@ -19,9 +19,9 @@ RequestT = TypeVar("RequestT")
 
 @dataclass(frozen=True)
 class Plan(Generic[RequestT]):
-    """A job as one backend would send it: ``submit`` sends ``request``; ``str(request)`` is what --dry-run prints.
+    """A job as one backend would send it: ``submit`` sends ``request``; ``--dry-run`` prints ``str(request)``.
 
-    ``notes`` are sentences for the user, about what will be different from what was asked.
+    ``notes`` are sentences for the user about settings that have no effect.
     """
 
     spec: JobSpec
@@ -30,31 +30,35 @@ class Plan(Generic[RequestT]):
 
 
 class Backend(abc.ABC, Generic[RequestT]):
-    """Runs jobs somewhere. Methods that take a handle raise JobNotFoundError when it names no job there."""
+    """Runs jobs in one kind of environment.
+
+    Methods that take a handle raise JobNotFoundError if the backend has no such job. Any method may raise BackendError
+    if the backend refuses or is not set up, and TransientError if it does not answer.
+    """
 
     name: ClassVar[str]
-    poll_s: ClassVar[float] = 1.0  # how often ``statuses`` asks
+    poll_s: ClassVar[float] = 1.0  # seconds between two reads by ``statuses``
 
     @abc.abstractmethod
     def __init__(self, options: Any = None) -> None:
-        """Take the backend's own options: its model's instance, or None for the defaults. Touches nothing."""
+        """Keep the backend's own options, None for the defaults. Does not use the network or the disk."""
 
     @abc.abstractmethod
     def plan(self, spec: JobSpec) -> Plan[RequestT]:
-        """Say in this backend's terms what would be sent: no network, no disk. SpecError if it cannot run here."""
+        """Return what ``submit`` would send, without network or disk. Raises SpecError if it cannot run here."""
 
     @abc.abstractmethod
     def submit(self, plan: Plan[RequestT]) -> JobHandle:
-        """Send the inputs and the request. On return the job has its id; on an error nothing is left behind."""
+        """Send the inputs and the request, and return the handle. After an error nothing is left behind."""
 
     @abc.abstractmethod
     def status(self, handle: JobHandle) -> JobStatus:
-        """Tell the state now, of the job and of each unit, with the reason in words."""
+        """Return the current state of the job and of each unit."""
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
-        """Yield the status now, and again whenever it may have changed, without end.
+        """Yield the status now and whenever it may have changed, without end.
 
-        At ``until``, a time of time.monotonic(), it is yielded whatever happened.
+        At ``until``, a time of time.monotonic(), it is yielded in any case.
         """
         while True:
             yield self.status(handle)
@@ -63,26 +67,26 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     @abc.abstractmethod
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
-        """Yield whole lines, each unit's in order; with ``follow`` until the job is terminal."""
+        """Yield whole lines, in order for each unit; with ``follow`` until the job is terminal."""
 
     @abc.abstractmethod
     def cancel(self, handle: JobHandle) -> None:
-        """Stop the job; units that are done stay done. Idempotent, and no error on a job that has ended."""
+        """Stop the job; units that have ended keep their results. A job that has ended is left as it is."""
 
     @abc.abstractmethod
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
-        """Copy what the units stored into ``into/INDEX/`` (result.json among it) and name those folders.
+        """Copy what the units stored, with result.json, into ``into/INDEX/``, and return those folders.
 
-        ``into`` is an empty folder; units that stored nothing are left out. Nothing is verified here.
+        ``into`` is an empty folder. Units that stored nothing have no folder. The files are not verified here.
         """
 
     @abc.abstractmethod
     def list(self) -> Iterator[JobStatus]:
-        """Yield the jobs known there, newest first."""
+        """Yield the jobs that the backend knows, newest first."""
 
     @abc.abstractmethod
     def delete(self, handle: JobHandle) -> None:
-        """Remove everything that the job owns. A job that still runs is cancelled first."""
+        """Cancel the job if it runs, then remove everything that it owns."""
 
     @abc.abstractmethod
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Files beside the packages (k8s/, docker/): in the wheel under ``_data``, in a checkout at its root."""
+"""Finds the folders k8s/ and docker/: in a wheel they are in ``_data``, in a checkout at its root."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _HERE = Path(__file__).parent
 
 
 def data_dir(name: str) -> Path:
-    """Give the folder ``k8s`` or ``docker``."""
+    """Return the folder ``k8s`` or ``docker``."""
     installed = _HERE / "_data" / name
     return installed if installed.is_dir() else _HERE.parent / name

@@ -1,4 +1,4 @@
-"""What a doctor says of one thing, on every backend and of this machine."""
+"""The result of one check by ``renderer doctor``, for every backend and this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "failure"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, what was found, and what to do when it is not as it should be."""
+    """What was checked (``name``), its state, what was found, and what to do if that is not as it should be."""
 
     name: str
     state: State

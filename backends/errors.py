@@ -1,4 +1,4 @@
-"""Every error that a user may see: ``str(error)`` is what happened, ``hint`` what to do next."""
+"""The errors that a user may see: ``str(error)`` is what happened, ``hint`` what to do next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backends.exit_codes import ExitCode
 
 
 class RendererError(Exception):
-    """The root of our errors. The command line prints message and hint and exits with ``exit_code``."""
+    """The base class. The command line prints message and hint and exits with ``exit_code``."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
@@ -18,7 +18,7 @@ class RendererError(Exception):
 
 
 class SpecError(RendererError):
-    """The request is wrong or cannot run there; nothing was sent."""
+    """The request is wrong, or the backend cannot run it. Nothing was sent."""
 
     exit_code = ExitCode.USAGE
 
@@ -30,23 +30,23 @@ class InputError(RendererError):
 
 
 class JobNotFoundError(RendererError):
-    """No job with that handle is known there."""
+    """The backend has no job with that handle."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
 class BackendError(RendererError):
-    """The place where the job runs refused, or is not set up; trying again as it is will not help."""
+    """The backend refused, or is not set up. Trying again without a change does not help."""
 
     exit_code = ExitCode.BACKEND
 
 
 class StoreMissingError(BackendError):
-    """The bucket or claim of a job does not exist."""
+    """The bucket or the PVC of a job does not exist."""
 
 
 class TransientError(BackendError):
-    """The place where the job runs did not answer; trying again may help."""
+    """The backend did not answer. Trying again may help."""
 
     exit_code = ExitCode.TRANSIENT
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class ExitCode(enum.IntEnum):
-    """How a command, or a worker, ended. MEANINGS says each in words."""
+    """How a command or a worker ended. MEANINGS explains each."""
 
     OK = 0
     INTERNAL = 1
@@ -31,9 +31,9 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.OK: "done",
     ExitCode.INTERNAL: "a defect in renderer itself; run again with --debug and report it",
     ExitCode.USAGE: "the command, the configuration or the input is wrong; nothing was sent",
-    ExitCode.NOT_FOUND: "no job with that handle is known there",
-    ExitCode.BACKEND: "the place where the job should run refused or is not set up",
-    ExitCode.TRANSIENT: "the place where the job runs did not answer; try again",
+    ExitCode.NOT_FOUND: "the backend has no job with that handle",
+    ExitCode.BACKEND: "the backend refused, or is not set up",
+    ExitCode.TRANSIENT: "the backend did not answer; try again",
     ExitCode.OUTPUT: "outputs could not be written, stored or verified",
     ExitCode.USER_CODE: "the scene or script raised an error or exited with one",
     ExitCode.ENCODER: "the video encoder failed, or the one asked for is not there",

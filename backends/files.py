@@ -1,4 +1,4 @@
-"""Files on this machine, as several parts see them."""
+"""Digests of files, and this program's folders below the user's home."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def sha256(path: Path) -> str:
-    """Give the digest of a file in hex."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def state_folder(name: str) -> Path:
-    """Give the folder where a backend keeps its state from shell to shell: XDG_STATE_HOME, or its default."""
+    """Return the folder for state that must survive, below XDG_STATE_HOME or its default."""
     return _user_folder("XDG_STATE_HOME", ".local/state") / name
 
 
 def cache_folder(name: str) -> Path:
-    """Give the folder for what can be made again: XDG_CACHE_HOME, or its default."""
+    """Return the folder for what can be made again, below XDG_CACHE_HOME or its default."""
     return _user_folder("XDG_CACHE_HOME", ".cache") / name
 
 

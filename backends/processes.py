@@ -1,4 +1,4 @@
-"""Child processes that do not outlive their parent, and what ended them."""
+"""Makes sure that child processes do not outlive their parent, and finds out what ended them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-GRACE_S = 0.7  # of the second that cancelling a job may take
+TERMINATE_TIMEOUT_S = 0.7  # a cancelled job should end within a second
 
 
 def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
-    """Run in a new child: let the kernel signal it when process ``parent`` ends, however it ends. Linux only."""
+    """Make the kernel signal this new child when its parent ends, however it ends. Linux only."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
@@ -23,7 +23,7 @@ def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends: end_children finds them even in other sessions."""
+    """Become the parent of descendants whose own parent ends, so that end_children finds them in any session."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -39,7 +39,7 @@ def end_children() -> None:
 
 
 def end_trees(roots: list[int]) -> None:
-    """End the processes and all that they started: asked first, killed after a moment."""
+    """End the processes and all their descendants: first by SIGTERM, after a moment by SIGKILL."""
     if not roots:
         return
     import psutil
@@ -54,11 +54,11 @@ def end_trees(roots: list[int]) -> None:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        _, alive = psutil.wait_procs(alive, timeout=GRACE_S)
+        _, alive = psutil.wait_procs(alive, timeout=TERMINATE_TIMEOUT_S)
 
 
 def oom_kills() -> int:
-    """Count the processes of this cgroup that the kernel ended for memory; 0 where that cannot be read."""
+    """Return how many processes of this cgroup the kernel has ended for memory; 0 where that cannot be read."""
     for path in (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control")):
         try:
             for line in path.read_text().splitlines():
@@ -71,7 +71,7 @@ def oom_kills() -> int:
 
 
 def signal_name(number: int) -> str:
-    """Name a signal: SIGKILL, or "signal 40" for one without a name."""
+    """Return a signal's name: SIGKILL, or "signal 40" for one without a name."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names of backends to their classes, imported only when asked for."""
+"""Finds a backend's class by its name, and imports it only then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from backends.base import Backend
 from backends.errors import BackendError, SpecError
 
-# name: module, class, extra that installs what it needs
+# name: module, class, extra of the package that installs what it needs
 BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
     "local": ("backends.local.backend", "LocalBackend", None),
     "docker": ("backends.docker.backend", "DockerBackend", None),
@@ -20,7 +20,10 @@ BACKENDS: Mapping[str, tuple[str, str, str | None]] = {
 
 
 def get_backend(name: str, options: object = None) -> Backend[Any]:
-    """Make the backend with its own options. SpecError for an unknown name, BackendError when a package is missing."""
+    """Return a backend with its own options.
+
+    Raises SpecError for an unknown name, and BackendError if a Python package is missing.
+    """
     try:
         module, attribute, extra = BACKENDS[name]
     except KeyError:

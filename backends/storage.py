@@ -1,39 +1,43 @@
-"""Folders of files in an object store (s3://, gs://) or on a mounted disk (file://), through one small interface."""
+"""Reads and writes files of a store: a folder of an object store (s3://, gs://) or of a mounted disk (file://)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.errors import BackendError, OutputError, RendererError, StoreMissingError, TransientError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-CHUNK = 8 * 2**20  # bytes: the parts of an upload, and what is in memory of a download
-TRIES = 5
-FIRST_PAUSE_S = 0.25
+TRANSFER_BYTES = 8 * 2**20  # how much of a file is in memory at a time
+ATTEMPTS = 5
+FIRST_RETRY_INTERVAL_S = 0.25  # doubled with each attempt
+ResultT = TypeVar("ResultT")
 
 
 class Storage:
-    """One folder, named by a URI. Paths are relative to it, with slashes."""
+    """The folder that a URI names. Paths are relative to it, with slashes.
+
+    Methods raise BackendError for a store that refuses, and TransientError for one that does not answer.
+    """
 
     def __init__(self, uri: str, environment: Mapping[str, str] | None = None) -> None:
-        """Use the credentials of ``environment`` (AWS_*, GOOGLE_*), the process's own by default. Touches nothing."""
+        """Use the credentials in ``environment`` (AWS_*, GOOGLE_*), by default the process's own. Does not connect."""
         self.uri = uri
         self._store = _open(uri, os.environ if environment is None else environment)
 
     def put(self, path: str, source: Path) -> None:
-        """Store a file; nothing of it is seen before all of it is there. Raises BackendError, TransientError."""
+        """Store a file. Readers see the whole file or none."""
         import obstore
 
         def upload() -> None:
             with source.open("rb") as file:
-                obstore.put(self._store, path, file, chunk_size=CHUNK)
+                obstore.put(self._store, path, file, chunk_size=TRANSFER_BYTES)
 
         self._retry(upload)
 
@@ -44,18 +48,18 @@ class Storage:
         self._retry(lambda: obstore.put(self._store, path, data))
 
     def get(self, path: str, target: Path) -> None:
-        """Copy a file here; one that is cut short goes on where it stopped. Raises OutputError where there is none."""
+        """Download a file; after a broken connection go on where it stopped. Raises OutputError if there is no file."""
         size = self.size(path)
         if size is None:
-            raise OutputError(f"{self.uri}/{path} is not there")
+            raise OutputError(f"{self.uri}/{path} does not exist")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             while (have := file.tell()) < size:
-                part = self._read(path, have, min(CHUNK, size - have))
+                part = self._read(path, have, min(TRANSFER_BYTES, size - have))
                 file.write(part)
 
     def size(self, path: str) -> int | None:
-        """Tell how many bytes a file has; None where there is none."""
+        """Return a file's size in bytes; None where there is no file."""
         import obstore
 
         try:
@@ -64,7 +68,7 @@ class Storage:
             return None
 
     def list(self, folder: str = "") -> Iterator[str]:
-        """Give the paths of all files below a folder."""
+        """Yield the paths of all files below a folder."""
         import obstore
 
         prefix = f"{folder.rstrip('/')}/" if folder else None
@@ -85,11 +89,11 @@ class Storage:
         try:
             return bytes(self._retry(lambda: obstore.get_range(self._store, path, start=start, length=length)))
         except FileNotFoundError as error:
-            raise OutputError(f"{self.uri}/{path} was removed while it was read") from error
+            raise OutputError(f"{self.uri}/{path} was removed during the download") from error
 
-    def _retry(self, action: Any) -> Any:
-        """Try again what may work a moment later: 500s, cut connections."""
-        for attempt in range(TRIES):
+    def _retry(self, action: Callable[[], ResultT]) -> ResultT:
+        """Return what ``action`` returns; repeat it after errors that may pass, as HTTP 500 and broken connections."""
+        for attempt in range(ATTEMPTS):
             try:
                 return action()
             except RendererError:
@@ -97,15 +101,15 @@ class Storage:
             except Exception as error:
                 if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
                     raise
-                known = _explain(error, self.uri)
-                if not isinstance(known, TransientError) or attempt == TRIES - 1:
+                known = translate_error(error, self.uri)
+                if not isinstance(known, TransientError) or attempt == ATTEMPTS - 1:
                     raise known from error
-            time.sleep(FIRST_PAUSE_S * 2**attempt)
+            time.sleep(FIRST_RETRY_INTERVAL_S * 2**attempt)
         raise AssertionError
 
 
 def _open(uri: str, environment: Mapping[str, str]) -> ObjectStore:
-    """Open the store without asking it anything; the settings that obstore itself reads from the process are given."""
+    """Return the store, without a request to it. Settings that obstore would read from the process are passed."""
     from obstore.store import LocalStore, from_url
 
     if uri.startswith("file://"):
@@ -115,7 +119,7 @@ def _open(uri: str, environment: Mapping[str, str]) -> ObjectStore:
     config = {key: value for key, value in config.items() if key in _KEYS}
     endpoint = config.get("aws_endpoint_url") or config.get("aws_endpoint") or ""
     options: Any = {"allow_http": True} if endpoint.startswith("http://") else {}
-    retry: Any = {"max_retries": 0}  # ours knows what is worth it
+    retry: Any = {"max_retries": 0}  # Storage retries, and knows what is worth it
     open_url: Any = from_url  # its overloads want literal settings
     store: ObjectStore = open_url(uri, config=config, client_options={"timeout": "120s", **options}, retry_config=retry)
     return store
@@ -129,16 +133,17 @@ _KEYS = frozenset({
 })  # fmt: skip
 
 
-def _explain(error: Exception, uri: str) -> RendererError:
-    """Say what a store's error means. Its answer may hold keys, so only its kind is told."""
+def translate_error(error: Exception, uri: str) -> RendererError:
+    """Return our error for one of obstore. The store's answer may contain keys, so none of its text is used."""
     kind = type(error).__name__
     text = str(error)
     with contextlib.suppress(StopIteration):
-        return next(make(uri) for words, make in _MEANINGS if kind in words or any(word in text for word in words))
-    return TransientError(f"the store {uri} did not answer", hint="try again; `renderer doctor` asks the store")
+        return next(make(uri) for words, make in _TRANSLATIONS if kind in words or any(word in text for word in words))
+    hint = f"try again; `renderer doctor --backend k8s --store {uri}` checks it"
+    return TransientError(f"the store {uri} did not answer", hint=hint)
 
 
-_MEANINGS = (
+_TRANSLATIONS = (
     (
         ("PermissionDeniedError", "UnauthenticatedError", "403 Forbidden", "401 Unauthorized", "InvalidAccessKeyId"),
         lambda uri: BackendError(f"the store {uri} refused the credentials", hint="check the keys and their expiry"),
@@ -149,7 +154,7 @@ _MEANINGS = (
     ),
     (
         ("No space left", "os error 28", "Disk quota"),
-        lambda uri: OutputError(f"the disk of {uri} is full", hint="free some space there, or use a larger claim"),
+        lambda uri: OutputError(f"the disk of {uri} is full", hint="free some space there, or use a larger PVC"),
     ),
     (
         ("Permission denied", "Read-only file system", "os error 13", "os error 30"),

@@ -108,7 +108,7 @@ def job_name(text: str) -> str:
 
 def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) -> None:
     """Raise SpecError for an unknown GPU, and for an encoder that cannot make the file or that the GPU lacks."""
-    request = gpu_request.parse(settings.gpu) if settings.gpu is not None else None
+    request = gpu_request.parse_gpu(settings.gpu) if settings.gpu is not None else None
     if render is not None:
         encoders.check_encoder(settings.encoder, render)
         if request is not None:

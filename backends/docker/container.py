@@ -39,7 +39,7 @@ def _user(engine: str) -> list[str]:
 
 def _gpus(spec: JobSpec, engine: str) -> list[str]:
     """Return the options that request GPUs by number, since the machine has whatever types it has."""
-    request = gpu_request.parse(spec.resources.gpu or "none")
+    request = gpu_request.parse_gpu(spec.resources.gpu or "none")
     if not request:
         return ["--env", "NVIDIA_VISIBLE_DEVICES=void"]
     if any(choice.mig for choice in request.choices):

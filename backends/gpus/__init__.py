@@ -1,1 +1,1 @@
-"""GPUs by name: one table and one grammar, for every backend."""
+"""GPUs by name: one table and one grammar for all backends."""

@@ -1,9 +1,9 @@
-"""What each GPU can do and how it is called: one table.
+"""The table of GPUs: what each can do, and its names at Modal and on Kubernetes.
 
 Sources:
 - memory, compute capability: https://developer.nvidia.com/cuda-gpus and NVIDIA's data sheets (GB as sold)
 - encoders and codecs: https://developer.nvidia.com/video-encode-decode-support-matrix
-- Modal's names and limits: https://modal.com/docs/guide/gpu (none is stated for RTX-PRO-6000; the usual 8 is taken)
+- Modal's names and limits: https://modal.com/docs/guide/gpu (none is stated for RTX-PRO-6000; the usual 8 is assumed)
 - label values: GPU feature discovery sets nvidia.com/gpu.product to NVML's device name with dashes for spaces, and
   appends -SHARED where the GPU is time-sliced: https://github.com/NVIDIA/k8s-device-plugin
 - MIG profiles: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/supported-mig-profiles.html, and as NVIDIA's
@@ -24,7 +24,7 @@ _94GB = ("1g.12gb", "1g.12gb+me", "1g.24gb", "2g.24gb", "3g.47gb", "4g.47gb", "7
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One type: memory in GB, number of NVENC engines, Modal's name and greatest count, Kubernetes label values."""
+    """One type: ``memory`` in GB, number of NVENC engines, Modal's name and largest count, Kubernetes label values."""
 
     name: str
     memory: int
@@ -39,7 +39,7 @@ class Gpu:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every value that nvidia.com/gpu.product may have on a node with this GPU, time-sliced ones included."""
+        """All values that nvidia.com/gpu.product may have on a node with this GPU, including those of time-slicing."""
         return self.products + tuple(f"{product}-SHARED" for product in self.products)
 
 

@@ -1,7 +1,8 @@
-"""The one grammar of ``--gpu``, for every backend.
+"""The grammar of ``--gpu``, the same for all backends.
 
-``A10G`` one of that type; ``A10G:2`` two; ``L4,T4`` the first that is free, in that order; ``H100!`` never an H200 in
-its place; ``1`` one of any type; ``mig-1g.10gb`` a slice; ``none`` no GPU. Capitals do not matter.
+``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4`` the first that is free, in this order; ``H100!`` an H100
+that Modal must not replace with an H200; ``1`` one of any type; ``mig-1g.10gb`` a MIG slice; ``none`` no GPU. Upper
+and lower case are the same.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from dataclasses import dataclass
 from backends.errors import SpecError
 from backends.gpus.catalog import GPUS, MIG_PROFILES, Gpu
 
-MAX_COUNT = 16  # no cloud's machine has more
-MODAL_ANY = "A10G"  # Modal has no "any"
+MAX_COUNT = 16  # of one machine in any cloud
+MODAL_ANY = "A10G"  # for a count without a type, which Modal does not offer
 NVENC_CODECS: Mapping[str, str] = {"nvenc": "h264", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuChoice:
-    """One type that would do. No ``gpu`` and no ``mig``: any. ``exact`` is Modal's ``!``: no upgrade."""
+    """One acceptable type; without ``gpu`` and ``mig`` any type. ``exact`` is Modal's ``!``: no upgrade."""
 
     gpu: Gpu | None = None
     exact: bool = False
@@ -33,7 +34,7 @@ class GpuChoice:
         return f"{self.gpu.name}{'!' * self.exact}" if self.gpu else "any"
 
     def encodes(self, codec: str) -> bool:
-        """Tell whether its NVENC has the codec, as far as the name says: of an unknown GPU the best is hoped."""
+        """Return whether its NVENC has the codec. GPUs of unknown type are assumed to have it."""
         candidates = MIG_PROFILES[self.mig] if self.mig else (self.gpu,) if self.gpu else ()
         media = not (self.mig or "").endswith("-me")
         return not candidates or any(media and codec in gpu.codecs for gpu in candidates)
@@ -41,7 +42,7 @@ class GpuChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuRequest:
-    """``count`` GPUs of the first of ``choices`` that is free; no choices: no GPU. ``parse`` makes one."""
+    """``count`` GPUs of the first of ``choices`` that is free; without choices no GPU. Made by ``parse_gpu``."""
 
     choices: tuple[GpuChoice, ...] = ()
     count: int = 0
@@ -58,18 +59,18 @@ class GpuRequest:
 
     @property
     def resource(self) -> str:
-        """The Kubernetes extended resource to ask for: nvidia.com/gpu, or a MIG slice's under the mixed strategy."""
+        """The extended resource to request on Kubernetes: nvidia.com/gpu, or a MIG slice's under the mixed strategy."""
         mig = self.choices[0].mig if self else None
         return f"nvidia.com/mig-{mig.replace('+', '.')}" if mig else "nvidia.com/gpu"
 
     @property
     def products(self) -> tuple[str, ...]:
-        """The values of nvidia.com/gpu.product that would do, best first; empty when every node would."""
+        """The acceptable values of nvidia.com/gpu.product, best first; empty if every node is acceptable."""
         labels = [label for choice in self.choices if choice.gpu for label in choice.gpu.labels]
         return tuple(dict.fromkeys(labels))
 
     def modal_names(self) -> list[str]:
-        """Write the request in Modal's words, best first; empty for no GPU. SpecError for what Modal has not."""
+        """Return the request in Modal's format, best first; empty for no GPU. Raises SpecError for what Modal lacks."""
         return [self._modal_name(choice) for choice in self.choices]
 
     def _modal_name(self, choice: GpuChoice) -> str:
@@ -79,19 +80,19 @@ class GpuRequest:
         if self.count > gpu.modal_max:
             raise SpecError(
                 f"Modal gives a container at most {gpu.modal_max} {gpu.name}, not {self.count}",
-                hint="ask for fewer; rendering uses one GPU per unit",
+                hint="request fewer; rendering uses one GPU per unit",
             )
         name = gpu.modal + "!" * choice.exact
         return f"{name}:{self.count}" if self.count > 1 else name
 
 
-def parse(text: str) -> GpuRequest:
-    """Read ``--gpu``. Raises SpecError that names the nearest GPU."""
+def parse_gpu(text: str) -> GpuRequest:
+    """Return the request that ``--gpu`` spells. Raises SpecError, which names the most similar GPU."""
     words = [word.strip() for word in text.split(",")]
     if words == ["none"]:
         return GpuRequest()
     if len(words) == 1 and words[0].isdecimal():
-        return GpuRequest(choices=(GpuChoice(),), count=_count(words[0], text))
+        return GpuRequest(choices=(GpuChoice(),), count=_parse_count(words[0], text))
     for word in words:
         if word.isdecimal() or word == "none":
             raise SpecError(f"{word!r} cannot be one fallback of {text!r}", hint="list types, as in L4,T4")
@@ -109,7 +110,7 @@ def parse(text: str) -> GpuRequest:
 
 
 def require_encoder(request: GpuRequest, encoder: str) -> None:
-    """Refuse an NVENC encoder that some GPU of the request does not have. Raises SpecError; other encoders pass."""
+    """Raise SpecError for an NVENC encoder that some GPU of the request lacks; other encoders pass."""
     codec = NVENC_CODECS.get(encoder)
     if codec is None:
         return
@@ -124,11 +125,11 @@ def require_encoder(request: GpuRequest, encoder: str) -> None:
 
 def _parse_word(word: str, text: str) -> tuple[GpuChoice, int]:
     name, colon, count = word.partition(":")
-    choice = _mig(name) if name.lower().startswith("mig-") else _whole(name, text)
-    return choice, _count(count, text) if colon else 1
+    choice = _parse_mig(name) if name.lower().startswith("mig-") else _parse_type(name, text)
+    return choice, _parse_count(count, text) if colon else 1
 
 
-def _count(digits: str, text: str) -> int:
+def _parse_count(digits: str, text: str) -> int:
     if re.fullmatch(r"[1-9][0-9]?", digits) and int(digits) <= MAX_COUNT:
         return int(digits)
     raise SpecError(
@@ -137,7 +138,7 @@ def _count(digits: str, text: str) -> int:
     )
 
 
-def _mig(name: str) -> GpuChoice:
+def _parse_mig(name: str) -> GpuChoice:
     by_resource = {profile.replace("+", "."): profile for profile in MIG_PROFILES}
     profile = name[len("mig-") :].lower().replace("+", ".")
     if profile in by_resource:
@@ -147,12 +148,12 @@ def _mig(name: str) -> GpuChoice:
 
 
 def _distance(wrong: str, known: str) -> tuple[int, ...]:
-    """Compare slices, then gigabytes: 1g.11gb is nearer to 1g.10gb than to 1g.18gb."""
+    """Return how far two profiles are apart, by slices and then by memory: 1g.11gb is nearer to 1g.10gb."""
     numbers = [[int(digits) for digits in re.findall(r"\d{1,4}", profile)] for profile in (wrong, known)]
     return tuple(abs(a - b) for a, b in zip(*numbers, strict=False))
 
 
-def _whole(name: str, text: str) -> GpuChoice:
+def _parse_type(name: str, text: str) -> GpuChoice:
     exact = name.endswith("!")
     key = name.removesuffix("!").upper()
     if key not in GPUS:

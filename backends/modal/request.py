@@ -85,7 +85,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     if spec.store is not None:
         raise SpecError("Modal does not use --store", hint="leave it out: inputs and outputs are on a Modal volume")
     _check_env(spec)
-    names = tuple(gpu_request.parse(spec.resources.gpu or GPU).modal_names())
+    names = tuple(gpu_request.parse_gpu(spec.resources.gpu or GPU).modal_names())
     task, bundle = input_paths(spec)
     return ModalRequest(
         deployment=_deployment(spec, options, names),

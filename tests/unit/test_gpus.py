@@ -4,7 +4,7 @@ import pytest
 
 from backends.errors import SpecError
 from backends.gpus.catalog import GPUS, MIG_PROFILES
-from backends.gpus.request import parse, require_encoder
+from backends.gpus.request import parse_gpu, require_encoder
 
 
 @pytest.mark.parametrize(
@@ -20,34 +20,34 @@ from backends.gpus.request import parse, require_encoder
     ],
 )
 def test_a_request_is_read_and_told_to_each_backend(text: str, canonical: str, resource: str, modal: list[str]) -> None:
-    request = parse(text)
+    request = parse_gpu(text)
     assert str(request) == canonical
-    assert parse(canonical) == request
+    assert parse_gpu(canonical) == request
     assert request.resource == resource
     assert request.modal_names() == modal
 
 
 @pytest.mark.parametrize("name", GPUS)
 def test_every_gpu_of_the_table_can_be_asked_for(name: str) -> None:
-    request = parse(name)
+    request = parse_gpu(name)
     assert request.modal_names() == [GPUS[name].modal]
     assert request.products == GPUS[name].labels
 
 
 @pytest.mark.parametrize("profile", MIG_PROFILES)
 def test_every_mig_slice_is_its_own_resource(profile: str) -> None:
-    request = parse(f"mig-{profile}:2")
-    assert parse(str(request)) == request
+    request = parse_gpu(f"mig-{profile}:2")
+    assert parse_gpu(str(request)) == request
     assert request.resource == f"nvidia.com/mig-{profile.replace('+', '.')}"
-    assert parse(request.resource.removeprefix("nvidia.com/")).choices == request.choices
+    assert parse_gpu(request.resource.removeprefix("nvidia.com/")).choices == request.choices
     with pytest.raises(SpecError, match="Modal has no MIG"):
         request.modal_names()
 
 
 def test_label_values_keep_the_order_and_include_time_sliced_nodes() -> None:
-    assert parse("L4,T4").products == ("NVIDIA-L4", "NVIDIA-L4-SHARED", "Tesla-T4", "Tesla-T4-SHARED")
-    assert {"NVIDIA-A10", "NVIDIA-A10G"} <= set(parse("A10").products)
-    assert parse("1").products == ()
+    assert parse_gpu("L4,T4").products == ("NVIDIA-L4", "NVIDIA-L4-SHARED", "Tesla-T4", "Tesla-T4-SHARED")
+    assert {"NVIDIA-A10", "NVIDIA-A10G"} <= set(parse_gpu("A10").products)
+    assert parse_gpu("1").products == ()
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_label_values_keep_the_order_and_include_time_sliced_nodes() -> None:
 )
 def test_a_wrong_request_is_refused_with_what_to_write_instead(text: str, message: str, hint: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
-        parse(text)
+        parse_gpu(text)
     assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(("text", "limit"), [("A10:5", 4), ("1" + "0", 4), ("T4:9", 8)])
 def test_counts_over_modals_limit_are_refused_for_modal_alone(text: str, limit: int) -> None:
-    request = parse(text)
+    request = parse_gpu(text)
     with pytest.raises(SpecError, match=f"at most {limit}"):
         request.modal_names()
 
@@ -89,7 +89,7 @@ def test_counts_over_modals_limit_are_refused_for_modal_alone(text: str, limit: 
 @pytest.mark.parametrize("encoder", ["nvenc", "h264_nvenc", "hevc_nvenc", "av1_nvenc"])
 def test_nvenc_on_a_gpu_without_an_encoder_is_refused_and_able_ones_are_named(name: str, encoder: str) -> None:
     with pytest.raises(SpecError, match="no NVENC encoder") as caught:
-        require_encoder(parse(name), encoder)
+        require_encoder(parse_gpu(name), encoder)
     assert "L40S" in str(caught.value.hint)
 
 
@@ -98,7 +98,7 @@ def test_nvenc_on_a_gpu_without_an_encoder_is_refused_and_able_ones_are_named(na
 )
 def test_nvenc_is_refused_where_the_codec_the_slice_or_the_gpu_is_missing(text: str, encoder: str) -> None:
     with pytest.raises(SpecError, match=encoder if text == "none" else "no NVENC encoder"):
-        require_encoder(parse(text), encoder)
+        require_encoder(parse_gpu(text), encoder)
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_nvenc_is_refused_where_the_codec_the_slice_or_the_gpu_is_missing(text: 
     ],
 )
 def test_what_can_be_encoded_passes(text: str, encoder: str) -> None:
-    require_encoder(parse(text), encoder)
+    require_encoder(parse_gpu(text), encoder)
