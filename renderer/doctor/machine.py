@@ -18,7 +18,7 @@ LOW_DISK_BYTES, MIN_DISK_BYTES = 5 * 10**9, 5 * 10**8
 
 
 def check_machine() -> Iterator[Check]:
-    """Yield the checks."""
+    """Yield one check each of Python, Manim, processors, disk and home folder."""
     yield _check_python()
     yield _check_manim()
     cores = len(os.sched_getaffinity(0))

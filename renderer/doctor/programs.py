@@ -14,7 +14,7 @@ _FONT_PATTERNS = {"Chinese, Japanese, Korean": ":lang=zh-cn", "emoji": ":lang=un
 
 
 def check_programs() -> Iterator[Check]:
-    """Yield the checks."""
+    """Yield one check each of TeX, fonts and ffmpeg."""
     yield _check_tex()
     yield _check_fonts()
     yield _check_ffmpeg()
@@ -23,9 +23,7 @@ def check_programs() -> Iterator[Check]:
 def _check_tex() -> Check:
     missing = [name for name in _TEX_PROGRAMS if shutil.which(name) is None]
     if missing:
-        hint = (
-            "for formulas: apt install texlive-latex-extra texlive-xetex texlive-lang-chinese dvisvgm, or use the image"
-        )
+        hint = "for formulas: apt install texlive-latex-extra texlive-xetex texlive-lang-chinese dvisvgm"
         return Check("TeX", "warning", f"not installed: {', '.join(missing)}", hint)
     _, paths = run_program(["kpsewhich", *_TEX_FILES])
     _, version = run_program(["latex", "--version"])

@@ -104,14 +104,14 @@ def _find_gradient(camera: ThreeDCamera, vmobject: VMobject) -> list[float]:
     """Return the two ends of the shape's gradient on the screen: x, y, x, y."""
     function = vars(vmobject).get(GRADIENT_GETTER)
     axis = None if function is None else identify_axis_gradient(function)
-    shape = _CACHE.shape(camera)
+    shape = _CACHE.get_shape(camera)
     if shape is None or (function is not None and axis is None):  # a scene's own function is called each time
         return _project_ends(camera, vmobject, vmobject.get_gradient_start_and_end_points())
     if shape.gradient is None:
         if axis is None or function is None:
             ends = vmobject.get_gradient_start_and_end_points()
         else:
-            gradients = _CACHE.axis_gradients(camera)
+            gradients = _CACHE.get_axis_gradients(camera)
             ends = gradients[axis] if axis in gradients else gradients.setdefault(axis, function())
         shape.gradient = _project_ends(camera, vmobject, ends)
     return shape.gradient
@@ -162,7 +162,7 @@ def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: CairoContext
     finally:
         _CACHE.end_shape(self)
         if not is_of_manim:  # the scene's own methods may have moved an axis
-            _CACHE.axis_gradients(self).clear()
+            _CACHE.get_axis_gradients(self).clear()
 
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.modified_rgbas", sha256="3d5557f61bc1caae")
@@ -180,7 +180,7 @@ def modified_rgbas(self: ThreeDCamera, vmobject: VMobject, rgbas: NDArray[Any]) 
 
 
 def _find_lights(camera: ThreeDCamera, vmobject: VMobject) -> Lights:
-    shape = _CACHE.shape(camera)
+    shape = _CACHE.get_shape(camera)
     if shape is None:
         return _compute_lights(camera, vmobject)
     if shape.lights is None:

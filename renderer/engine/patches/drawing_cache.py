@@ -49,11 +49,11 @@ class DrawingCache:
         """Forget the gradient and the lights of the shape."""
         self._shapes.pop(id(camera), None)
 
-    def axis_gradients(self, camera: Camera) -> dict[tuple[int, ...], Points]:
+    def get_axis_gradients(self, camera: Camera) -> dict[tuple[int, ...], Points]:
         """Return the gradients of axes in the group that the camera draws, by what they depend on."""
         return self._axis_gradients.get(id(camera), {})
 
-    def shape(self, camera: Camera) -> ShapeValues | None:
+    def get_shape(self, camera: Camera) -> ShapeValues | None:
         """Return what is known of the shape that the camera draws; None where it draws none of Manim's shapes."""
         return self._shapes.get(id(camera))
 

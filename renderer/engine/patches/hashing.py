@@ -44,7 +44,7 @@ class _Encoder(Protocol):
 
 @mirrors("manim.utils.hashing:_CustomEncoder.default", sha256="dde67363b7a5d9c8")
 def default(self: _Encoder, obj: Any) -> object:
-    """Describe what JSON cannot: an object by its attributes, an array by a hash."""
+    """Return a description of what JSON has no form for: the attributes of an object, the hash of an array."""
     kind = type(obj)
     if kind is np.ndarray and not obj.dtype.hasobject:
         return hash_ndarray(obj)
