@@ -25,7 +25,7 @@ def way(number):
 
 
 class Styles(Scene):
-    """Nothing but the picture changes: not a point, not a time."""
+    """Only what the frames show changes: no point and no time does."""
 
     def construct(self):
         shape = Triangle(stroke_width=20, fill_opacity=0.5, joint_type=LineJointType.ROUND)
@@ -51,7 +51,7 @@ class Styles(Scene):
 
 
 class Custom(Square):
-    """Is painted by what only its method knows."""
+    """Is drawn by its own method, from values that only the method knows."""
 
     def get_fill_rgbas(self):
         return np.array([[1, 0, 0, 0.5 if CHANGE else 1]])

@@ -73,7 +73,7 @@ class Bodies(ThreeDScene):
 
 
 class Projection(ThreeDScene):
-    """Reads the camera's rotation, which Manim brings up to date when it paints."""
+    """Reads the camera's rotation, which Manim brings up to date when it draws."""
 
     def construct(self):
         marker = Dot()
@@ -124,7 +124,7 @@ class BackgroundImage(Scene):
 
 
 class FixedScale(Scene):
-    """Manim's plain camera keeps the scale of its first painted frame."""
+    """Manim's plain camera keeps the scale of the first frame that it draws."""
 
     def construct(self):
         self.camera.frame_width = 10

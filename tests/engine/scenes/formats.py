@@ -1,4 +1,4 @@
-"""One scene for all formats: it shows half-transparent shapes in plays that are cut into parts."""
+"""One scene for all formats: it shows half-transparent shapes in plays of several chunks."""
 
 from manim import *
 

@@ -1,4 +1,4 @@
-"""Scenes that cannot be stepped without painting, or that fail."""
+"""Scenes that cannot be stepped without drawing, or that fail."""
 
 import itertools
 import os
@@ -100,7 +100,7 @@ class WithOwnCamera(Scene):
 
 
 class PaintChanges(Square):
-    """Painting it moves it: no parent that does not paint can follow."""
+    """Moves when it is drawn: a process that steps without drawing cannot follow."""
 
     def get_fill_rgbas(self):
         self.points[:, 0] += 0.02
@@ -230,7 +230,7 @@ class InvertsAll(Scene):
 
 
 class TimeCode(Scene):
-    """Counts the frames that its camera paints, in the picture."""
+    """Draws into each frame how many frames its camera has drawn."""
 
     def setup(self):
         capture, count = self.camera.capture_mobjects, itertools.count()
@@ -247,7 +247,7 @@ class TimeCode(Scene):
 
 
 class Flickers(Scene):
-    """Has a shape that counts how often it is painted."""
+    """Has a shape that counts how often it is drawn."""
 
     def construct(self):
         widths = itertools.cycle([2, 6, 10])
@@ -294,7 +294,7 @@ class SwallowsPlays(Scene):
 
 
 class Divides(Scene):
-    """Fails where nothing is painted, after a play whose painters were not heard yet."""
+    """Fails where nothing is drawn, after a play whose chunk renderers have not reported yet."""
 
     def construct(self):
         square = PaintCounts(fill_opacity=1)
@@ -327,7 +327,7 @@ class RendersOutside(Scene):
 
 
 class Pipes(Scene):
-    """Keeps a program running that counts the lines it is told."""
+    """Keeps a program running that counts the lines it reads."""
 
     def construct(self):
         from subprocess import PIPE, Popen
@@ -401,7 +401,7 @@ class Uncovers(Scene):
 
 
 class PaintsStill(Scene):
-    """Moves what stands still, and has it painted anew in the midst of a play."""
+    """Moves what stands still, and has it drawn again within a play."""
 
     def construct(self):
         still, moving = Square(), Dot()
@@ -424,7 +424,7 @@ class LooksAtStill(Scene):
 
 
 class Prints(Scene):
-    """Prints until it looks at what was painted, and after."""
+    """Prints before and after it reads the pixels of a frame."""
 
     def construct(self):
         print("said one", flush=True)
@@ -479,7 +479,7 @@ class BreaksInUpdater(Scene):
 
 
 class BreaksInPainting(Scene):
-    """Raises one error in the parent, and an earlier one in the painter."""
+    """Raises one error in the parent, and an earlier one in the chunk renderer."""
 
     def construct(self):
         self.play(Create(Square(joint_type="round")), run_time=0.4)
@@ -494,7 +494,7 @@ class PlaysInside(Scene):
 
 
 class OnTheClock(Scene):
-    """Never twice the same: only that it renders can be told."""
+    """Differs from run to run: a test can only check that it renders."""
 
     def construct(self):
         dot = Dot().add_updater(lambda m: m.move_to([time.perf_counter() % 3, 0, 0]))

@@ -1,4 +1,4 @@
-"""What stands beside the picture: sections, subtitles, sound; and what is left out."""
+"""Outputs beside the frames: sections, subtitles, sound; and plays that are skipped."""
 
 import wave
 
@@ -86,7 +86,7 @@ class LongPlay(Scene):
 
 
 class SlowPaint(Square):
-    """Takes longer to paint in its first moments, so that later parts are done earlier."""
+    """Takes longer to draw in its first moments, so that later chunks are complete earlier."""
 
     def get_fill_rgbas(self):
         import time

@@ -51,7 +51,7 @@ class SceneUpdaters(Scene):
 
 
 class ChangesStill(Scene):
-    """A scene updater that moves what Manim takes for standing still: its picture stays until the next play."""
+    """A scene updater that moves what Manim takes for standing still: the frames show it unmoved until the next play."""
 
     def construct(self):
         still, moving = Square(color=RED), Dot()
@@ -148,7 +148,7 @@ class SideEffects(Scene):
 
 
 class WritesEachFrame(Scene):
-    """New texts and formulas while frames are made: parent and painters need the same files at the same time."""
+    """New texts and formulas while frames are made: parent and chunk renderers need the same files at the same time."""
 
     def construct(self):
         time = ValueTracker(0)
