@@ -1,4 +1,4 @@
-"""The limits of real cgroups: how many painters are started in them."""
+"""The limits of real cgroups limit the number of chunk renderers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def count(folders: dict[str, Path]) -> tuple[int, int]:
     return int(cores), int(fitting)
 
 
-def test_a_quota_bounds_the_painters(group: dict[str, Path]) -> None:
+def test_a_quota_limits_the_chunk_renderers(group: dict[str, Path]) -> None:
     if VERSION_2:
         (group["cpu"] / "cpu.max").write_text("100000 100000")
     else:
@@ -57,7 +57,7 @@ def test_a_quota_bounds_the_painters(group: dict[str, Path]) -> None:
     assert count(group)[0] == 1
 
 
-def test_a_memory_limit_bounds_the_painters(group: dict[str, Path]) -> None:
+def test_a_memory_limit_limits_the_chunk_renderers(group: dict[str, Path]) -> None:
     counts = []
     for limit in (600, 1200):
         name = "memory.max" if VERSION_2 else "memory.limit_in_bytes"
@@ -67,7 +67,7 @@ def test_a_memory_limit_bounds_the_painters(group: dict[str, Path]) -> None:
     assert 1 <= few < more <= 4
 
 
-def test_the_affinity_bounds_the_painters() -> None:
+def test_the_affinity_limits_the_chunk_renderers() -> None:
     allowed = min(os.sched_getaffinity(0))
     command = ["taskset", "--cpu-list", str(allowed), sys.executable, "-c", COUNT]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
