@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from engine.renders import SCENES, EngineRender, decode_frames, order_render, render_with_engine, start
+from engine.renders import (
+    ENVIRONMENT,
+    PROGRAMS,
+    SCENES,
+    EngineRender,
+    decode_frames,
+    order_render,
+    render_with_engine,
+    start,
+)
 
 FILE = SCENES / "faults.py"
 
@@ -67,6 +78,21 @@ def test_a_crashed_chunk_renderer_makes_the_render_serial(tmp_path: Path, chunk_
     found = render(tmp_path, "Crashes", chunk_frames=chunk_frames)
     assert found.report["mode"] == "serial"
     assert len(decode_frames(found.find("Crashes.mp4"))) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("FramesDrawn {}\n", "a process that renders play 3 sent a line that is not a message: b'FramesDrawn {}'"),
+        ("FramesDra", "a process that renders play 3 ended with 0"),
+        ("", "a process that renders play 3 ended with 0"),
+    ],
+    ids=["a damaged message", "half a message", "no message"],
+)
+def test_a_process_that_does_not_report_stops_the_parallel_render(text: str, reason: str) -> None:
+    command = [sys.executable, "-W", "ignore", str(PROGRAMS / "monitor_one_process.py"), text]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == reason
 
 
 @pytest.mark.parametrize(
