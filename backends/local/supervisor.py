@@ -31,7 +31,7 @@ WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then e
 POLL_INTERVAL_S = 0.05
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
 CONTAINER_NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("backends.local.supervisor")  # as a program its __name__ is "__main__"
 
 
 class _Stopped(BaseException):

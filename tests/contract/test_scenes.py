@@ -1,4 +1,4 @@
-"""What every backend promises, shown with Manim scenes: the frames are those of plain Manim."""
+"""What every backend promises for Manim scenes: the frames are those of plain Manim."""
 
 from __future__ import annotations
 

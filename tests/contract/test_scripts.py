@@ -1,4 +1,4 @@
-"""What every backend promises, shown with scripts."""
+"""What every backend promises for scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of --gpu and what the table says, as users of the command line and of the backends meet them."""
+"""The grammar of --gpu and the table of GPUs, as the command line and the backends use them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What only the docker backend does; the rest it shares with every backend (tests/contract). GPUs are not at hand."""
+"""What only the docker backend does; tests/contract has what it shares with the others. No test uses a GPU."""
 
 from __future__ import annotations
 

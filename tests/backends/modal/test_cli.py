@@ -1,4 +1,4 @@
-"""The command line with Modal: errors in words, in time, without a secret; watching, detaching, looking, tidying up."""
+"""The command line with Modal: clear errors, in time and without secrets; waiting, detaching, doctor, garbage."""
 
 from __future__ import annotations
 
@@ -237,15 +237,15 @@ def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
     ended = rig.submit(project / "job.py").handle.parts[1]
     until(lambda: fresh.state.calls[ended].inputs[0].output is not None)
     inputs = {f"inputs/{path.name}" for path in (fresh.volume("renderer") / "inputs").iterdir()}
-    place = ModalBackend(rig.loaded().modal)
+    backend = ModalBackend(rig.loaded().modal)
     with fresh.faults(no_capacity=True):
         waiting = rig.submit(project / "job.py")
         elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
         assert old_paths(elsewhere, 0) == [f"jobs/{ended}"]
         grow_old(fresh.volume("renderer") / "inputs")
-        assert old_paths(place, 0) == [f"jobs/{ended}"]
+        assert old_paths(backend, 0) == [f"jobs/{ended}"]
         waiting.cancel()
-    assert set(old_paths(place, 0)) == {f"jobs/{ended}", *inputs}
+    assert set(old_paths(backend, 0)) == {f"jobs/{ended}", *inputs}
 
 
 def test_gc_keeps_what_another_machines_running_job_needs(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
@@ -269,9 +269,9 @@ def test_inputs_that_gc_might_take_are_sent_again(fresh: FakeModal, project: Pat
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)
-    inputs, place = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
+    inputs, backend = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
     grow_old(inputs)
-    collector = GarbageCollector(place.session, place.files, place.calls)
+    collector = GarbageCollector(backend.session, backend.files, backend.calls)
     found = [item for item in collector.find(timedelta(days=30)) if item.path.startswith("inputs/")]
     assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
     assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())

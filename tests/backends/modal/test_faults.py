@@ -1,4 +1,4 @@
-"""What can go wrong at Modal, made to happen at the fake, and what the user is told."""
+"""What can go wrong at Modal, caused by the fake server, and the messages for the user."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def hanging(rig: Rig, script: Script, pids: Path, **more: object) -> Job:
 
 
 def call_of(job: Job) -> str:
-    """Give the id of a job's call."""
+    """Return the id of a job's call."""
     return job.handle.parts[1]
 
 
 def gone(pids: Path) -> bool:
-    """Tell whether every process that wrote itself down has ended."""
+    """Return whether every process that wrote its id into the file has ended."""
     return not any(alive(int(pid)) for pid in pids.read_text().split())
 
 
@@ -104,7 +104,7 @@ def test_modals_own_time_limit_is_told(rig: Rig, fake: FakeModal, script: Script
 
 
 def made_earlier(record: Path, by: timedelta) -> None:
-    """Put the beginning of a job back."""
+    """Make a job look older."""
     content = json.loads(record.read_text())
     content["created"] = (datetime.fromisoformat(content["created"]) - by).isoformat()
     record.write_text(json.dumps(content))

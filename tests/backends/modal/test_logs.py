@@ -1,4 +1,4 @@
-"""Modal gives logs in chunks of any size, of all containers together."""
+"""Modal gives logs in pieces of any size, of all containers together."""
 
 from __future__ import annotations
 

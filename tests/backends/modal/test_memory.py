@@ -1,4 +1,4 @@
-"""Out of memory is told as such, however Modal or the kernel says it."""
+"""Out of memory is reported as such, whether Modal or the kernel notices it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan: pure, complete, and refused when Modal could not do it."""
+"""The plan: pure, complete, and an error for what Modal cannot do."""
 
 from __future__ import annotations
 

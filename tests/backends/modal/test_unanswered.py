@@ -1,4 +1,4 @@
-"""A call whose answer is lost may have been taken: it does not run unknown to anyone."""
+"""A call whose answer is lost may have arrived: it does not run without anybody knowing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several units of one job: side by side, each with its own end, and tries."""
+"""Several units of one job: side by side, each with its own end and attempts."""
 
 from __future__ import annotations
 
@@ -62,24 +62,24 @@ def test_cancel_keeps_units_that_are_done(rig: Rig, script: Script, tmp_path: Pa
 
 
 def test_a_user_error_is_not_tried_again(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
-    tries = tmp_path / "tries"
-    path = script(f"open({str(tries)!r}, 'a').write('x')\nraise SystemExit(3)\n")
+    attempts = tmp_path / "attempts"
+    path = script(f"open({str(attempts)!r}, 'a').write('x')\nraise SystemExit(3)\n")
     status = rig.submit(path, retries=3).wait(90)
     assert status.exit_code == ExitCode.USER_CODE
-    assert tries.read_text() == "x"
+    assert attempts.read_text() == "x"
     assert fake.state.calls
 
 
 def test_a_lost_worker_is_tried_again_and_the_try_is_counted(rig: Rig, script: Script, tmp_path: Path) -> None:
-    tries = tmp_path / "tries"
+    attempts = tmp_path / "attempts"
     path = script(
-        f"import os, signal\nwith open({str(tries)!r}, 'a') as f: f.write('x')\n"
-        f"if os.path.getsize({str(tries)!r}) == 1: os.kill(os.getpid(), signal.SIGKILL)\nprint('second')\n"
+        f"import os, signal\nwith open({str(attempts)!r}, 'a') as f: f.write('x')\n"
+        f"if os.path.getsize({str(attempts)!r}) == 1: os.kill(os.getpid(), signal.SIGKILL)\nprint('second')\n"
     )
     status = rig.submit(path, retries=2).wait(90)
     assert status.state is JobState.SUCCEEDED
     assert status.units[0].attempt == 2
-    assert tries.read_text() == "xx"
+    assert attempts.read_text() == "xx"
 
 
 def test_when_every_try_is_lost_the_last_reason_is_told(rig: Rig, script: Script) -> None:
