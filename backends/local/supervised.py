@@ -93,7 +93,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         return read_logs(folder, units, follow=follow, is_running=lambda: not self._is_terminal(handle))
 
     def cancel(self, handle: JobHandle) -> None:
-        """Tell the supervisor to end the worker; on return the job is terminal."""
+        """Ask the supervisor to end the worker; on return the job is terminal."""
         folder = self.jobs.find(handle)
         if self._is_terminal(handle):
             return

@@ -62,7 +62,7 @@ def test_what_was_taken_without_an_answer_does_not_run_beside_the_next_try(
         pytest.raises(TransientError, match="Modal did not answer") as caught,
     ):
         rig.submit(path, all_scenes=True, resolution="160x90", fps=10)
-    assert "should Modal have taken this job, it ends as soon as it starts" in (caught.value.hint or "")
+    assert "if Modal received this job after all, it ends as soon as it starts" in (caught.value.hint or "")
     lost = only_new_call(fake, before)
     job = rig.submit(path, all_scenes=True, resolution="160x90", fps=10)
     assert job.wait(120).state is JobState.SUCCEEDED
@@ -79,7 +79,7 @@ def test_what_cannot_be_withdrawn_either_is_said_and_can_be_cancelled(
     with fake.faults(no_capacity=True):
         with (
             fake.faults(no_capacity=True, disconnect_after="FunctionMap"),
-            pytest.raises(TransientError, match="Modal may have taken the job and run it") as caught,
+            pytest.raises(TransientError, match="Modal may have received the job and run it") as caught,
         ):
             rig.submit(path)
         hint = caught.value.hint or ""
