@@ -115,3 +115,17 @@ def test_status_only_reads_and_wait_downloads(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(RendererError, match="no exec here"):
             job.wait(60)
     assert asked[-1] == "exec"
+
+
+def test_requests_are_logged_without_credentials_and_bodies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="backends.kubernetes")
+    with serve(answers_with(JOB, pod_in({"running": {}}), []), tmp_path, monkeypatch):
+        open_job(HANDLE).status()
+    lines = [record.getMessage().partition(" in ")[0] for record in caplog.records]
+    assert lines == [
+        "GET /apis/batch/v1/namespaces/video/jobs/j: 200",
+        "GET /api/v1/namespaces/video/pods: 200",
+        "GET /api/v1/namespaces/video/pods/p/log: 200",
+    ]
