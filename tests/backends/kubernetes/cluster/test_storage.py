@@ -39,7 +39,7 @@ def test_files_go_there_and_come_back(store: Storage, tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_told(store: Storage, tmp_path: Path) -> None:
     assert store.size("nothing") is None
-    with pytest.raises(OutputError, match="not there"):
+    with pytest.raises(OutputError, match="does not exist"):
         store.get("nothing", tmp_path / "x")
 
 
