@@ -23,12 +23,7 @@ def render(work: Path, name: str, scene: str, file: str = "cached", **changes: A
 
 
 def test_each_play_is_reported(tmp_path: Path) -> None:
-    options: dict[str, Any] = {
-        "cache": str(tmp_path / "cache"),
-        "preset": "fast",
-        "settings": SMOOTH,
-        "chunk_frames": 8,
-    }
+    options: dict[str, Any] = {"cache": str(tmp_path / "cache"), "preset": "fast", **SMOOTH}
     first, again = render(tmp_path, "first", "Twelve", **options), render(tmp_path, "again", "Twelve", **options)
     for found in (first, again):
         plays = found.report["plays"]
