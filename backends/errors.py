@@ -55,3 +55,7 @@ class OutputError(RendererError):
     """Outputs could not be written, stored or verified."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class ResultError(OutputError):
+    """The result.json of a unit is not one that the worker writes. It concerns that unit alone."""

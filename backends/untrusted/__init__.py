@@ -1,0 +1,23 @@
+"""The only way to handle what a job made: names, files, results and text that an attacker may have chosen.
+
+Everything here works on data alone. It raises OutputError (ResultError for a result.json) with one sentence in which
+control characters are visible.
+"""
+
+from backends.untrusted.files import create_beneath, open_beneath, read_bounded
+from backends.untrusted.limits import Limits, OutputCounter
+from backends.untrusted.names import check_relative_name
+from backends.untrusted.results import parse_result
+from backends.untrusted.text import show_line, show_text
+
+__all__ = [
+    "Limits",
+    "OutputCounter",
+    "check_relative_name",
+    "create_beneath",
+    "open_beneath",
+    "parse_result",
+    "read_bounded",
+    "show_line",
+    "show_text",
+]

@@ -1,0 +1,102 @@
+"""Opens files beneath a folder that a job may have filled, without following any link.
+
+Each part of a name is opened relative to its parent's file descriptor and with O_NOFOLLOW. That is the same promise as
+openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS, on every kernel: a folder that is
+replaced by a link in the meantime is not entered.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from backends.errors import OutputError
+from backends.untrusted.names import check_relative_name
+from backends.untrusted.text import show_line
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# what the kernel answers for a link (ELOOP, ENOTDIR), and for a socket or a device without a driver (ENXIO, ENODEV)
+_NOT_REGULAR = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR})
+
+
+def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BinaryIO:
+    """Open a regular file beneath the folder for reading. ``folder`` is a path or a descriptor of an open folder.
+
+    The folder itself may be a link; beneath it none is followed. Raises FileNotFoundError where there is no such file,
+    and OutputError for a name that check_relative_name refuses and for what is not a regular file: a link, pipe,
+    socket, device or folder. It never waits, as opening a pipe would.
+    """
+    path = check_relative_name(str(name))
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with _refusing(path), _open_parent(folder, path, make=False) as parent:
+        descriptor = os.open(path.name, flags, dir_fd=parent)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    return os.fdopen(descriptor, "rb")
+
+
+def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BinaryIO:
+    """Create a new file beneath the folder for writing, with the folders above it.
+
+    Raises FileExistsError where anything has that name already, a link too, and OutputError for a name that
+    check_relative_name refuses and where a folder above the file is a link or a file.
+    """
+    path = check_relative_name(str(name))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _refusing(path), _open_parent(folder, path, make=True) as parent:
+        return os.fdopen(os.open(path.name, flags, mode, dir_fd=parent), "wb")
+
+
+def read_bounded(file: BinaryIO, limit: int) -> bytes:
+    """Return the rest of a file or stream. Raises OutputError, without reading on, if it has more than ``limit`` bytes.
+
+    A sparse file costs no more than any other.
+    """
+    chunks, left = [], limit + 1
+    while left and (chunk := file.read(min(left, 2**20))):
+        chunks.append(chunk)
+        left -= len(chunk)
+    if not left:
+        raise OutputError(f"the job sent more than {limit} bytes where less was expected")
+    return b"".join(chunks)
+
+
+@contextmanager
+def _open_parent(folder: Path | int, path: PurePosixPath, *, make: bool) -> Iterator[int]:
+    """Yield a descriptor of the folder that holds ``path``. With ``make``, missing folders beneath are made."""
+    parent = os.dup(folder) if isinstance(folder, int) else os.open(folder, _FOLDER_FLAGS)
+    try:
+        for part in path.parts[:-1]:
+            if make:
+                _make_folder(part, parent)
+            inner = os.open(part, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+            os.close(parent)
+            parent = inner
+        yield parent
+    finally:
+        os.close(parent)
+
+
+def _make_folder(name: str, parent: int) -> None:
+    with suppress(FileExistsError):  # opening it shows whether it is a folder
+        os.mkdir(name, dir_fd=parent)
+
+
+@contextmanager
+def _refusing(path: PurePosixPath) -> Iterator[None]:
+    """Turn the kernel's refusal of anything but regular files and folders into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_REGULAR:
+            raise
+        raise OutputError(
+            f"{show_line(str(path))} is not a regular file, or is below a link",
+            hint="only regular files are downloaded",
+        ) from error
