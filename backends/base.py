@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from backends.diagnostics import Check
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
+from backends.untrusted.limits import Limits
 
 RequestT = TypeVar("RequestT")
 
@@ -38,6 +39,7 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     name: ClassVar[str]
     poll_s: ClassVar[float] = 1.0  # seconds between two reads by ``statuses``
+    limits: Limits = Limits()  # bounds on what ``fetch`` downloads; renderer.api sets them from the settings
 
     @abc.abstractmethod
     def __init__(self, options: Any = None) -> None:
@@ -77,7 +79,8 @@ class Backend(abc.ABC, Generic[RequestT]):
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Copy what the units stored, with result.json, into ``into/INDEX/``, and return those folders.
 
-        ``into`` is an empty folder. Units that stored nothing have no folder. The files are not verified here.
+        ``into`` is an empty folder. Units that stored nothing have no folder. The files are not verified here. Raises
+        OutputError before more than ``limits`` is written (see OutputCounter).
         """
 
     @abc.abstractmethod

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from backends.errors import OutputError
-from backends.option_types import format_size
+
+_GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +27,19 @@ class Limits:
 
 
 class OutputCounter:
-    """Counts the outputs of a job as their sizes become known, before their content is read."""
+    """Counts the outputs of a job as their sizes become known, before their content is read.
 
-    def __init__(self, limits: Limits) -> None:
+    ``folder`` is where the files are written: its disk must have room for each.
+    """
+
+    def __init__(self, limits: Limits, folder: Path | None = None) -> None:
         self._limits = limits
+        self._folder = folder
         self.files = 0
         self.total = 0
 
     def add(self, size: int) -> None:
-        """Count one more file. Raises OutputError when the job has more files or bytes than its limits."""
+        """Count one more file. Raises OutputError when the job has more files or bytes than its limits or the disk."""
         self.files += 1
         self.total += size
         if self.files > self._limits.files:
@@ -42,6 +49,12 @@ class OutputCounter:
             )
         if self.total > self._limits.total:
             raise OutputError(
-                f"the outputs of the job are larger than {format_size(self._limits.total // 2**20)}",
+                f"the outputs of the job are larger than {self._limits.total / _GIB:.4g} GiB",
                 hint="raise --output-limit if you expect so much",
+            )
+        if self._folder and size > (free := shutil.disk_usage(self._folder).free):
+            raise OutputError(
+                f"an output of the job has {size / _GIB:.1f} GiB, and the disk of {self._folder} has only "
+                f"{free / _GIB:.1f} GiB free",
+                hint="choose another --output",
             )

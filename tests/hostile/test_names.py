@@ -108,10 +108,15 @@ def test_reading_stops_at_the_limit(tmp_path: Path) -> None:
 
 
 def test_files_and_bytes_are_counted_over_the_whole_job() -> None:
-    counter = OutputCounter(Limits(total=2**20, files=3))
-    counter.add(2**19)
-    counter.add(2**19)
-    with pytest.raises(OutputError, match="larger than 1Mi"):
+    counter = OutputCounter(Limits(total=2**30, files=3))
+    counter.add(2**29)
+    counter.add(2**29)
+    with pytest.raises(OutputError, match="larger than 1 GiB"):
         counter.add(1)
     with pytest.raises(OutputError, match="more than 3 files"):
         counter.add(0)
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"has only .* GiB free"):
+        OutputCounter(Limits(total=2**60), tmp_path).add(2**55)
