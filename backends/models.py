@@ -62,7 +62,8 @@ class JobSpec:
     indexes. ``payload`` is a JSON document for the worker; backends carry it and do not read it. ``env`` is set for the
     user's code. ``timeout`` limits each attempt of each unit. ``retries`` is the number of further attempts after an
     infrastructure failure; errors in the user's code are not retried. ``store`` is the URI of the store for inputs and
-    outputs. ``foreground`` is true when the client waits for the end and downloads the outputs.
+    outputs. ``foreground`` is true when the client waits for the end and downloads the outputs. ``untrusted`` asks for
+    isolation from network, credentials, the host's files and other jobs; a backend without it refuses the job.
     """
 
     name: str
@@ -76,6 +77,7 @@ class JobSpec:
     retries: int = 0
     store: str | None = None
     foreground: bool = True
+    untrusted: bool = False
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def report(what: str, value: str, bound: str) -> None:
 
 def submit(folder: Path, text: str, **flags: Any) -> Job:
     path = script(folder, text)
-    return api.plan(RenderSpec(path=path), config.load({**FLAGS, **flags}).settings).submit()
+    return api.plan(RenderSpec(path=path), config.load({**FLAGS, **flags})).submit()
 
 
 def script(folder: Path, text: str, name: str = "job.py") -> Path:
@@ -189,8 +189,8 @@ def memory(folder: Path) -> None:
     job.delete()
     scenes = "".join(f"class S{i}(Scene): pass\n" for i in range(1000))
     path = script(folder, f"from manim import *\n{scenes}", "many.py")
-    settings = config.load({**FLAGS, "gpu": "H100"}).settings  # which no node has: a thousand pods wait
-    job = api.plan(RenderSpec(path=path, every=True), settings).submit()
+    loaded = config.load({**FLAGS, "gpu": "H100"})  # which no node has: a thousand pods wait
+    job = api.plan(RenderSpec(path=path, every=True), loaded).submit()
     deadline = time.monotonic() + 300
     while len(pods_of(job)) < 1000:
         assert time.monotonic() < deadline

@@ -14,6 +14,7 @@ from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, get
 from backends.errors import TransientError
 from renderer import config, fetch, spec
 from renderer.settings import Settings
+from renderer.untrusted import check_untrusted
 
 ANSWER_TIMEOUT_S = 60.0  # how long a backend may fail to answer before `wait` gives up
 
@@ -126,14 +127,15 @@ def submit(
         root=None if root is None else Path(root),
         name=name,
     )
-    return plan(wanted, config.load(settings, source="argument").settings).submit()
+    return plan(wanted, config.load(settings, source="argument")).submit()
 
 
-def plan(wanted: spec.RenderSpec, settings: Settings) -> PlannedJob:
+def plan(wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
     """Prepare a job without sending anything. Raises SpecError for a wrong request."""
-    backend = open_backend(settings.backend, settings)
+    backend = open_backend(loaded.settings.backend, loaded.settings)
     with _timed("plan", wanted.path):
-        prepared = spec.prepare(wanted, settings)
+        prepared = spec.prepare(wanted, loaded.settings)
+        check_untrusted(wanted, loaded)
         return PlannedJob(prepared, backend.plan(prepared.job), backend)
 
 

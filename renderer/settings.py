@@ -15,7 +15,7 @@ from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
-from backends.option_types import Duration, KeyValues, Size, longest, option
+from backends.option_types import CommaWords, Duration, KeyValues, Size, longest, option
 from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
 from renderer.video import catalog
 
@@ -59,6 +59,10 @@ class Settings(BaseModel):
     retries: Annotated[int, Field(ge=0, le=100)] = _job(
         0, "retries after infrastructure failures; errors in your code are not retried", value="N"
     )
+    untrusted: bool = _job(
+        False, "run code of strangers: without network, credentials or files of this machine, and with limits"
+    )
+    untrusted_env: CommaWords = Field((), description="names that --env may set together with --untrusted")
     bundle_limit_mib: Size = _job(256, "largest folder that is uploaded: 512Mi, 2Gi", value="SIZE")
 
     quality: Quality | None = _video(

@@ -84,6 +84,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         retries=settings.retries,
         store=settings.store,
         foreground=spec.foreground,
+        untrusted=settings.untrusted,
     )
     _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
     return PreparedJob(job=job, packed=packed)

@@ -36,6 +36,8 @@ class DockerBackend(SupervisedBackend):
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the container's command, with JOB for the job's id and folder."""
+        if spec.untrusted:
+            raise SpecError("the docker backend cannot run untrusted jobs yet")
         if spec.image is None:
             raise SpecError("the docker backend needs an image", hint=IMAGE_HINT)
         if spec.store is not None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
-from backends.errors import JobNotFoundError, RendererError, TransientError
+from backends.errors import JobNotFoundError, RendererError, SpecError, TransientError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import NotFoundError, translating_errors
@@ -55,6 +55,11 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
     def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:
         """Return the objects that submit would create."""
+        if spec.untrusted:
+            raise SpecError(
+                "the k8s backend cannot run untrusted jobs: it does not isolate them from the network yet",
+                hint="use --backend local",
+            )
         return Plan(spec, build_request(spec, self.options, self._patch))
 
     def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from backends.base import Plan
+from backends.errors import SpecError
 from backends.files import cache_folder, state_folder
 from backends.local.folder import JobFolder, Launcher
 from backends.local.job_store import JobStore
@@ -28,6 +29,8 @@ class LocalBackend(SupervisedBackend):
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the worker's command; the notes name settings that have no effect here."""
+        if spec.untrusted:
+            raise SpecError("the local backend cannot run untrusted jobs yet")
         given = {"gpu": spec.resources.gpu, "cpu": spec.resources.cpu, "memory": spec.resources.memory_mib}
         given |= {"store": spec.store, "image": spec.image}
         ignored = [name for name, value in given.items() if value not in {None, "none"}]

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
-from backends.errors import JobNotFoundError, OutputError, TransientError
+from backends.errors import JobNotFoundError, OutputError, SpecError, TransientError
 from backends.modal import calls, doctor
 from backends.modal.call_store import CallRecord, CallStore, now
 from backends.modal.deploy import deployment
@@ -39,6 +39,11 @@ class ModalBackend(Backend[ModalRequest]):
 
     def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
         """Return which function would be called, and how."""
+        if spec.untrusted:
+            raise SpecError(
+                "the modal backend cannot run untrusted jobs: it does not isolate them from the network yet",
+                hint="use --backend local",
+            )
         return Plan(spec, make_request(spec, self.options))
 
     def submit(self, plan: Plan[ModalRequest]) -> JobHandle:

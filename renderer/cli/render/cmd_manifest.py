@@ -27,7 +27,7 @@ def command(
 
     renderer manifest scene.py MyScene | kubectl apply -f -
     """
-    planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}).settings)
+    planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}))
     from backends.kubernetes.backend import KubernetesBackend  # api.plan has reported a missing package
 
     assert isinstance(planned.backend, KubernetesBackend)  # noqa: S101  # for the type checker

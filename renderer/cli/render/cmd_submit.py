@@ -38,19 +38,19 @@ def command(
 
     renderer submit script.py -- --frames 100
     """
-    settings = config.load(flags).settings
-    planned = api.plan(replace(wanted, foreground=not detach), settings)
+    loaded = config.load(flags)
+    planned = api.plan(replace(wanted, foreground=not detach), loaded)
     if not json:
         _print_notes(planned)
     if dry_run:
         return _print_plan(planned, json=json)
     if not detach:
-        fetch.check_writable(settings.output)
+        fetch.check_writable(loaded.settings.output)
     job = planned.submit()
     if detach:
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
-    return _wait_and_fetch(job, settings.output, json=json)
+    return _wait_and_fetch(job, loaded.settings.output, json=json)
 
 
 def _print_notes(planned: api.PlannedJob) -> None:

@@ -168,7 +168,7 @@ def _flag(key: str, info: FieldInfo) -> str:
     option = option_info(info)
     if option and option.flags:
         return f"`{option.flags[0]}`"
-    return "none" if "." in key else f"`--{key.replace('_', '-')}`"
+    return "none" if "." in key or option is None else f"`--{key.replace('_', '-')}`"
 
 
 def _type(info: FieldInfo) -> str:
