@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+from backends import output_stream as stream
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.pod.paths import CONTACT, HEADER, INPUTS, OUTPUT, READY, RELEASED, WORK
 from backends.kubernetes.pod.report import write_report
-from backends.kubernetes.transfer import stream
 from backends.problem import Problem
 from backends.processes import oom_kills
 from backends.storage import Storage

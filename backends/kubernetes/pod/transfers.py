@@ -9,10 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from backends import output_stream as stream
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE
-from backends.kubernetes.transfer import stream
 from backends.storage import Storage
 
 KEEPALIVE_INTERVAL_S = 10.0

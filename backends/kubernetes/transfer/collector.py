@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 
+from backends import output_stream as stream
 from backends.errors import OutputError, RendererError
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.pod_exec import NotReadyError, run_command
 from backends.kubernetes.client.threads import ThreadPool
 from backends.kubernetes.objects.pod import Pod
-from backends.kubernetes.transfer import stream
 from backends.kubernetes.transfer.download import POD_COMMAND, download_stream
 from backends.kubernetes.transfer.spool import Spool
 

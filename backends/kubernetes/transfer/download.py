@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from backends import output_stream as stream
 from backends.errors import BackendError, OutputError, TransientError
 from backends.kubernetes.client.client import OUTAGE_TIMEOUT_S, Api
 from backends.kubernetes.client.errors import ApiError, ForbiddenError, NotFoundError, is_temporary
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.objects.pod import parse_pod
-from backends.kubernetes.transfer import stream
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from backends import output_stream as stream
 from backends.errors import OutputError, StoreMissingError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.snapshot import JobSnapshot
-from backends.kubernetes.transfer import stream
 from backends.kubernetes.transfer.collector import Collector
 from backends.kubernetes.transfer.download import download_stream
 from backends.kubernetes.transfer.spool import Spool
