@@ -25,9 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class ChunkRenderer(ForkedDelegate):
-    """The RenderDelegate of that process.
+    """Does the work of a chunk renderer, as the RenderDelegate in its process.
 
-    ``draws`` is false in a second fork, which only steps to the end of the chunk to look it up in the cache.
+    If the cache may have the chunk, this process forks another one that does not draw (``draws`` is false): it steps to
+    the end of the chunk, which makes the chunk's cache key known, and looks it up.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ChunkRenderer(ForkedDelegate):
         self._started, self._encode_s = time.perf_counter(), 0.0
 
     def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
-        """Share the image with the chunk renderers of the rest of the play."""
+        """Return the image to use; copy it to the memory that the play's other chunk renderers read, if any."""
         if drawn is None:
             return None
         if self._entry:
@@ -59,14 +60,14 @@ class ChunkRenderer(ForkedDelegate):
         return self._drawn_play.static_image.publish(drawn) if self._drawn_play.static_image else drawn.copy()
 
     def start_inside_play(self) -> None:
-        """Take the image of what stands still, which the chunk renderer of the play's first chunk draws."""
+        """Wait for the image of what stands still, which the chunk renderer of the play's first chunk draws."""
         if self._drawn_play.static_image and self._scene.static_mobjects:
             self._scene.renderer.static_image = self._drawn_play.static_image.wait()
             if self._entry and isinstance(self._drawn_play, ChunkedPlay):
                 self._entry.add_static_image(self._drawn_play.static_digest)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
-        """Encode the frame; look the chunk up in the cache when its first frame is known."""
+        """Encode the frame; after the first frame, look the chunk up in the cache; after the last, end the process."""
         if self._entry:
             self._entry.add_frame(repeat)
             if not self._has_frame:
@@ -79,7 +80,11 @@ class ChunkRenderer(ForkedDelegate):
             self._finish()
 
     def _look_up(self, entry: CacheEntry) -> None:
-        """Find out whether the chunk is in the cache. Only a process that has stepped to its end knows its key."""
+        """Look the chunk up in the cache. If it is there, end this process; otherwise return, so that it is drawn.
+
+        The key of a chunk is known only at its end. So a forked process, which does not draw, steps there and looks the
+        chunk up, while this process waits. A chunk of one frame needs no fork.
+        """
         if not entry.is_likely_cached():
             return
         if self._chunk.last - self._chunk.first == 1:
@@ -119,7 +124,7 @@ class ChunkRenderer(ForkedDelegate):
             self._unreported = 0
 
     def end_play(self) -> None:
-        """End the process with the play."""
+        """Complete the chunk, and end the process."""
         self._finish()
 
     def _finish(self) -> NoReturn:
@@ -146,7 +151,7 @@ class ChunkRenderer(ForkedDelegate):
             self._entry.keep()
 
     def report_failure(self, error: BaseException) -> NoReturn:
-        """Report what went wrong, and end. A process that only looks the chunk up leaves that to the one that draws."""
+        """Report the error, and end the process. One that only looks the chunk up ends without a report."""
         if not self.draws:
             os._exit(1)
         super().report_failure(error)

@@ -1,4 +1,4 @@
-"""What chunk renderers and play encoders have in common: they report to the process that forked them, and end."""
+"""The common base of chunk renderers and play encoders: both report to the process that forked them, and end."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
 
 
 class ForkedDelegate:
-    """The RenderDelegate of a forked process, which reports by messages. It never returns to the scene's own code."""
+    """The RenderDelegate of a forked process. It reports to its parent, and ends before the scene's code does."""
 
     def __init__(self, scene: Scene, play: Play, pipe: int) -> None:
         self._scene, self._play, self._pipe = scene, play, pipe
 
     def begin_play(self) -> tuple[str, bool]:
-        """Go on with the play that the parent has named; report Manim's cache key of it if the parent may need it."""
+        """Return the segment's name, which the parent chose; send Manim's cache key if the parent may need it."""
         identity = self._play.identity
         if identity.fingerprint and not identity.manim_key:
             self._send(ManimKeyComputed(compute_manim_key(self._scene)))
         return identity.name, False
 
     def before_frame(self) -> None:
-        """Do nothing."""
+        """Do nothing: only the stepping process forks here."""
 
     def report_failure(self, error: BaseException) -> NoReturn:
-        """Report what went wrong, and end the process."""
+        """Send the error to the parent, and end the process."""
         kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "raised")
         text = str(error) if kind != "raised" else f"{type(error).__name__}: {error}"
         self._send(ErrorRaised(kind, text[:MAX_TEXT], getattr(error, "hint", None)))
@@ -68,7 +68,7 @@ class _PipeHandler(logging.Handler):
 
 
 def forward_logs(pipe: int) -> None:
-    """Send what this forked process logs to its parent, which logs it: its own output is dropped."""
+    """Send what this forked process logs to its parent, which logs it. Its own stderr is discarded."""
     logger = logging.getLogger("renderer")
     logger.handlers, logger.propagate = [_PipeHandler(pipe)], False
 

@@ -1,4 +1,4 @@
-"""Forks the processes of one scene at the moment from which they go on with it."""
+"""Forks the processes of one scene, each at the frame where its work begins."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class Forker:
-    """Forks chunk renderers and play encoders, and has the monitor watch them.
+    """Forks chunk renderers and play encoders, and hands each new process to the monitor.
 
-    In the new process each method returns to the scene's code, which goes on with another RenderDelegate.
+    Each method returns twice, in the parent and in the new process. The new process runs the rest of the scene's code
+    as well, with a RenderDelegate of its own.
     """
 
     def __init__(self, scene: Scene, options: ParallelOptions, monitor: Monitor) -> None:
@@ -38,7 +39,7 @@ class Forker:
             self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
     def fork_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
-        """Fork the process that draws the chunk, when a slot and a buffer are free."""
+        """Wait for a free slot and a free buffer, then fork the process that draws the chunk."""
         if isinstance(play, SingleEncoderPlay):
             single = play
             self._monitor.wait_until(lambda: chunk.index < single.chunks_encoded + single.buffers.count)
@@ -69,7 +70,7 @@ class Forker:
         return False
 
     def _fork(self, play: Play, chunk: Chunk | None) -> int | None:
-        """Fork; return in the new process the pipe to its parent, and None in the parent."""
+        """Fork. Return the pipe to the parent in the new process, and None in the parent."""
         read, write = self._options.process.create_pipe()
         pid = self._options.process.fork()
         if not pid:

@@ -1,7 +1,8 @@
-"""Memory between several chunk renderers and the one encoder of a play, where that has to see all frames, as Manim's.
+"""Shared memory that passes frames from several chunk renderers to the one encoder of a play.
 
-The chunk renderers put converted frames into buffers that they share with the encoder, which takes them in order. A
-buffer holds one chunk; it is used again when the encoder has taken all of it.
+It is used where one encoder must see all frames of a play, as in Manim. The chunk renderers write converted frames to
+buffers, and the encoder reads the buffers in the order of the chunks. A buffer holds one chunk; it is used again when
+the encoder has read it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _HEADER_BYTES = 4 * (MAX_CHUNK_FRAMES + 1)
 
 
 def choose_chunk_length(spec: VideoEncoderSpec, frames: int, processes: int) -> int | None:
-    """Return the most frames of a chunk, so that all processes have some; None where one process must draw the play."""
+    """Return the largest length of a chunk that gives each process work; None if one process must draw the play."""
     if processes == 1 or not can_convert_bands(spec):
         return None
     fitting = min(MAX_CHUNK_FRAMES, int(BUFFER_BYTES // (spec.width * spec.height * 3 // 2)))
@@ -36,9 +37,9 @@ def choose_chunk_length(spec: VideoEncoderSpec, frames: int, processes: int) -> 
 
 
 class FrameBuffers:
-    """``count`` buffers of a chunk each. Made by the parent before it forks the play's encoder and chunk renderers.
+    """``count`` buffers, each for one chunk. The parent makes them before it forks the encoder and chunk renderers.
 
-    A buffer begins with numbers: how many different frames it holds, and how often each of them is shown.
+    Each buffer begins with integers: the number of different frames in it, then how often each of them is shown.
     """
 
     def __init__(self, spec: VideoEncoderSpec, max_chunk_frames: int, count: int, pipe: tuple[int, int]) -> None:
@@ -57,12 +58,12 @@ class FrameBuffers:
         self._read, self._write = pipe
 
     def open_writer(self, index: int) -> BufferWriter:
-        """Return what takes the frames of the chunk, in its chunk renderer."""
+        """Return the VideoWriter of chunk ``index``, for its chunk renderer."""
         at = index % self.count
         return BufferWriter(self._size, self._frames[at], self._numbers[at], lambda: self._send(False, index))
 
     def close(self, chunks: int) -> None:
-        """Send the encoder the number of chunks, and free what the parent holds; the others have the memory as well."""
+        """Send the encoder the number of chunks, and free the buffers in the parent; other processes keep them."""
         self._send(True, chunks)
         os.close(self._write)
         os.close(self._read)
@@ -72,9 +73,9 @@ class FrameBuffers:
         os.write(self._write, _MESSAGE.pack(is_total, number))
 
     def encode_chunks(self, encoder: PyAVEncoder, report: Callable[[int], None]) -> float:
-        """Encode chunk after chunk as they are drawn; return the seconds that encoding took, without waiting.
+        """Encode the chunks in order, each when it is drawn. Return the seconds spent encoding, without the waits.
 
-        ``report`` is called after each chunk with the number of chunks so far.
+        ``report`` is called after each chunk, with the number of chunks that are encoded.
         """
         drawn: set[int] = set()
         index, chunks, encode_s = 0, -1, 0.0
@@ -105,7 +106,7 @@ class FrameBuffers:
 
 
 class BufferWriter:
-    """A VideoWriter that puts the frames of one chunk into a buffer. A frame that equals the last one is counted."""
+    """A VideoWriter that writes the frames of one chunk to a buffer. Equal frames in a row are stored once."""
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class BufferWriter:
         self._numbers[0] = 0
 
     def write(self, pixels: Pixels, repeat: int) -> None:
-        """Take a frame ``repeat`` times."""
+        """Store a frame that is shown ``repeat`` times."""
         if planes := self._converter.update(pixels):
             for target, plane in zip(self._frames[self._numbers[0]], planes, strict=True):
                 target[:] = plane
@@ -133,6 +134,6 @@ class BufferWriter:
 
 
 def _split_planes(row: Pixels, shapes: list[tuple[int, ...]]) -> list[Pixels]:
-    """Return the planes of a frame, which lie one after the other."""
+    """Return the planes of a frame, which are stored one after the other."""
     edges = np.cumsum([height * width for height, width in shapes])[:-1]
     return [plane.reshape(shape) for plane, shape in zip(np.split(row, edges), shapes, strict=True)]

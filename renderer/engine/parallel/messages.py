@@ -52,7 +52,7 @@ class ChunkDone(_Message):
 
 @dataclass(frozen=True)
 class PlayMayBeCached(_Message):
-    """Whether the chunk cache has a play that begins with the same frame."""
+    """The first frame is known. ``possible``: the chunk cache has a play that begins with the same frame."""
 
     possible: bool
 
@@ -72,7 +72,7 @@ class PlayMissed(_Message):
 
 @dataclass(frozen=True)
 class ChunksEncoded(_Message):
-    """The play's encoder has encoded so many chunks so far."""
+    """The play's encoder has encoded ``chunks`` chunks so far."""
 
     chunks: int
 
@@ -86,7 +86,7 @@ class PlayEncoded(_Message):
 
 @dataclass(frozen=True)
 class ErrorRaised(_Message):
-    """The process ends with an error. The hint is that of our own errors."""
+    """The process ends with an error. Only the engine's own errors have a ``hint``."""
 
     kind: ErrorKind
     text: str

@@ -1,4 +1,4 @@
-"""Watches the forked processes of one scene: reads their messages, sees how they end, waits for a free slot."""
+"""Watches the forked processes of one scene: reads their messages, checks how they end, waits for a free slot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Process:
-    """A chunk renderer, or with no chunk a play's encoder; ``unread`` is the beginning of a message."""
+    """A chunk renderer or, if ``chunk`` is None, a play's encoder. ``unread`` is an incomplete message."""
 
     pid: int
     play: Play
@@ -40,9 +40,10 @@ class _Process:
 
 
 class Monitor:
-    """All forked processes of one scene. Its methods raise Unfit, ProcessFailed and ProcessKilled for what they meet.
+    """All forked processes of one scene.
 
-    ``total`` is the number of frames of the scene, None until it is known; ``cached`` counts frames from the cache.
+    ``total`` is the number of frames of the scene, None until it is known; ``cached`` counts frames from the cache. All
+    methods that read messages raise Unfit, ProcessFailed or ProcessKilled when a process reports or meets a failure.
     """
 
     def __init__(self, progress: Progress | None) -> None:
@@ -58,12 +59,12 @@ class Monitor:
         return sum(key.data.chunk is None for key in self._selector.get_map().values())
 
     def add(self, pid: int, pipe: int, play: Play, chunk: Chunk | None) -> None:
-        """Watch a new process: a chunk renderer, or without a chunk the play's encoder."""
+        """Watch a new process: a chunk renderer, or, if ``chunk`` is None, the play's encoder."""
         os.set_blocking(pipe, False)
         self._selector.register(pipe, selectors.EVENT_READ, _Process(pid, play, chunk))
 
     def wait_for_slot(self, slots: ProcessSlots, limit: int) -> int:
-        """Wait until one of the first ``limit`` slots is free; return the descriptor that the new process must hold."""
+        """Wait until one of the first ``limit`` slots is free; return its descriptor for the new process."""
         started = time.monotonic()
         while (slot := slots.take(limit)) is None:
             self._read_messages(POLL_INTERVAL_S)
@@ -90,13 +91,13 @@ class Monitor:
             self._reap(key)
 
     def verify(self, play: Play, chunk: Chunk) -> None:
-        """Compare the states of both processes at the end of a chunk, once both are known."""
+        """Raise Unfit if drawing a chunk led to another state than stepping it. Do nothing until both are known."""
         if chunk.expected and chunk.reached and not chunk.is_verified:
             _log.debug("play %d: %s", play.identity.number, describe_difference(chunk.expected, chunk.reached))
             raise Unfit(f"play {play.identity.number} leads to another state when it is drawn than when it is stepped")
 
     def count_frames(self, frames: int, *, cached: int = 0) -> None:
-        """Count frames that are done; of them ``cached`` come from the chunk cache."""
+        """Add finished frames to the progress; ``cached`` of them come from the chunk cache."""
         self._done += frames
         self.cached += cached
         if self._progress:
@@ -159,7 +160,7 @@ def _decode(process: _Process, line: bytes) -> Message:
 
 
 def _handle_encoder(play: Play, message: Message) -> None:
-    """Note what the encoder of a play reports."""
+    """Store in the play what its encoder reports."""
     if not isinstance(play, SingleEncoderPlay):
         return
     match message:

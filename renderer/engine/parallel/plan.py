@@ -32,13 +32,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelOptions:
-    """How to render one scene in parallel. ``process`` is the process that steps it.
+    """How to render one scene in parallel.
 
-    At most ``limit`` of the ``slots``, which all scenes of a worker share, are used. A chunk has at most
-    ``max_chunk_frames``; None: a whole play. With ``single_encoder`` each play has one encoder for all its chunks; a
-    play of one chunk may have one, too. A play of up to ``whole_play_frames`` is drawn by one process then, or fewer
-    frames where slots are free. ``frame_hashes`` is a folder for a hash of each frame, ``open_encoder`` opens the
-    encoder of a chunk, and ``rendered`` are plays, by number, that an earlier attempt has rendered.
+    ``process`` is the process that steps the scene. It uses at most ``limit`` of the ``slots``, which all scenes of a
+    worker share. A chunk has at most ``max_chunk_frames`` frames; None means that a chunk is a whole play.
+
+    With ``single_encoder``, one encoder per play joins the frames of all its chunks. Short plays are not divided then:
+    those of up to ``whole_play_frames`` frames, or fewer if many slots are free. Without it, each chunk has its own
+    encoder, and only a long play that would be one chunk is divided for a single encoder.
+
+    ``frame_hashes`` is a folder for a hash of each frame. ``open_encoder`` opens the encoder of a chunk. ``rendered``
+    are the plays, by number, that an earlier attempt rendered.
     """
 
     process: SceneProcess
@@ -55,13 +59,13 @@ class ParallelOptions:
 
 
 class PlayPlanner:
-    """Decides for each play of one scene which processes draw it: the scene's current play is compiled, not begun."""
+    """Decides, before each play of one scene begins, which processes draw it. Manim has compiled the play by then."""
 
     def __init__(self, scene: Scene, options: ParallelOptions) -> None:
         self._scene, self._options = scene, options
 
     def plan_play(self, identity: PlayIdentity) -> Play:
-        """Return the compiled play, divided into chunks unless an earlier attempt has rendered it."""
+        """Return the scene's next play, divided into chunks; a play that an earlier attempt rendered is reused."""
         frames, start = count_frames(self._scene), self._scene.renderer.time
         rendered = self._options.rendered.get(identity.number)
         if rendered and rendered.fingerprint == identity.fingerprint:
@@ -80,12 +84,12 @@ class PlayPlanner:
         return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
 
     def _is_long(self, frames: int) -> bool:
-        """Return whether several processes are worth their forks: the more slots are free, the sooner."""
+        """Return whether the play has enough frames to divide it. With more free slots, fewer frames are enough."""
         free = self._options.slots.count_free(self._options.limit)
         return frames > self._options.whole_play_frames * 2 / min(max(2, free), 6)
 
     def _make_buffers(self, frames: int) -> tuple[FrameBuffers | None, int]:
-        """Return buffers for one encoder of the play, where several processes can draw it, and the most frames."""
+        """Return the buffers of a single encoder and the length of a chunk; no buffers if one chunk is enough."""
         spec, limit = self._scene.session_spec.video_encoder, self._options.limit
         assert spec  # noqa: S101  # for the type checker: a video is made
         length = choose_chunk_length(spec, frames, limit) or frames
@@ -102,7 +106,7 @@ class PlayPlanner:
     def _make_chunks(self, identity: PlayIdentity, ranges: list[tuple[int, int]], *, one_file: bool) -> list[Chunk]:
         folder, chunks = self._options.frame_hashes, []
         for old in folder.glob(f"{identity.name}-*") if folder else ():
-            old.unlink()  # of an earlier attempt, which may have had other chunks
+            old.unlink()  # an earlier attempt may have had other chunks
         for index, (first, last) in enumerate(ranges):
             name = f"{identity.name}-{index:03}"
             path = identity.path if one_file else identity.path.with_stem(name)
@@ -112,7 +116,7 @@ class PlayPlanner:
 
 
 def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:
-    """Divide a play into equal chunks of at most ``longest`` frames; the same on every machine."""
+    """Return the first and the last frame (exclusive) of equal chunks of at most ``longest`` frames."""
     pieces = max(1, -(-frames // longest))
     edges = [frames * piece // pieces for piece in range(pieces + 1)]
     return list(pairwise(edges))

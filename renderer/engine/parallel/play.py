@@ -21,10 +21,11 @@ from renderer.video.concat import Clip
 
 @dataclass
 class PlayIdentity:
-    """What a play is known by. ``name`` is that of its segment, ``path`` the segment's file.
+    """Identifies a play: its number in the scene, and the ``name`` and the file (``path``) of its segment.
 
-    ``fingerprint`` differs where Manim's own cache key differs; it is empty where Manim's caching is off. Manim's key
-    is slow to compute: None as long as no process has needed it.
+    ``manim_key`` is Manim's own cache key. It is slow to compute, so it is None until a process needs it.
+    ``fingerprint`` is fast to compute; plays with different fingerprints have different keys. It is empty if Manim's
+    caching is off.
     """
 
     number: int
@@ -38,8 +39,9 @@ class PlayIdentity:
 class Chunk:
     """Frames ``first`` to ``last`` (exclusive) of a play, which one chunk renderer draws into the file ``path``.
 
-    ``expected`` is the scene's state after the last frame in the stepping process, ``reached`` in the chunk renderer;
-    None as long as it is not known. ``frames`` counts the frames that were stepped; of them ``cached`` were found.
+    ``expected`` is the scene's state after the last frame in the stepping process, ``reached`` that in the chunk
+    renderer; each is None until it is known. ``frames`` counts the frames that were stepped so far, ``cached`` those
+    that the chunk cache had.
     """
 
     index: int
@@ -73,13 +75,16 @@ class RenderedPlay:
 
 @dataclass(kw_only=True)
 class _SteppedPlay:
-    """What all plays have: ``start`` is the scene's time in seconds, ``frame`` the next frame that is stepped to."""
+    """The common base of all plays.
+
+    ``start`` is the scene's time in seconds when the play begins. ``frame`` is the number of the next frame to step to.
+    """
 
     identity: PlayIdentity
     start: float
     chunks: list[Chunk]
     frame: int = 0
-    ended: bool = False  # the stepping; chunk renderers may still draw
+    ended: bool = False  # stepping has ended; chunk renderers may still draw
 
     @property
     def current_chunk(self) -> Chunk:
@@ -88,7 +93,7 @@ class _SteppedPlay:
 
     @property
     def is_verified(self) -> bool:
-        """Whether all chunks are."""
+        """Whether all chunks are verified."""
         return bool(self.chunks) and all(chunk.is_verified for chunk in self.chunks)
 
     def _rendered_as(self, clips: tuple[Clip, ...]) -> RenderedPlay:
@@ -99,9 +104,10 @@ class _SteppedPlay:
 
 @dataclass(kw_only=True)
 class ChunkedPlay(_SteppedPlay):
-    """A play whose chunks have a file each.
+    """A play of which each chunk is a file.
 
-    ``static_image`` is shared by several chunk renderers; ``static_digest`` is a digest of what it shows.
+    ``static_image`` shows what stands still; all chunk renderers of the play share it. ``static_digest`` is a digest of
+    what it shows.
     """
 
     static_image: SharedImage | None = None
@@ -119,7 +125,7 @@ class ChunkedPlay(_SteppedPlay):
 
 
 class CacheAnswer(Enum):
-    """Whether the chunk cache has a play, as far as its encoder has reported."""
+    """What the play's encoder has reported so far: whether the chunk cache has the play."""
 
     PENDING = auto()
     POSSIBLE = auto()  # a cached play begins with the same frame
@@ -134,7 +140,7 @@ class SingleEncoderPlay(_SteppedPlay):
     buffers: FrameBuffers
     static_image: SharedImage | None = None
     cache_answer: CacheAnswer = CacheAnswer.PENDING
-    found: RenderedPlay | None = None  # with HIT
+    found: RenderedPlay | None = None  # set when cache_answer is HIT
     chunks_encoded: int = 0
     encoder_ended: bool = False
     encode_s: float = 0.0
@@ -152,7 +158,7 @@ class SingleEncoderPlay(_SteppedPlay):
 
 @dataclass(kw_only=True)
 class ReusedPlay(_SteppedPlay):
-    """A play that was rendered before. It is stepped, as one chunk, to verify the state after it."""
+    """A play whose files exist already. It is stepped, as one chunk, and the state after it must be as recorded."""
 
     source: Literal["chunk cache", "earlier attempt"]
     files: RenderedPlay
@@ -178,7 +184,7 @@ def reuse_play(
     files: RenderedPlay,
     source: Literal["chunk cache", "earlier attempt"],
 ) -> ReusedPlay:
-    """Return the play of at most so many frames, rendered already."""
+    """Return a play that needs no drawing: ``files`` has its files. It has at most ``frames`` frames."""
     identity.manim_key = identity.manim_key or files.manim_key
     chunk = Chunk(0, 0, frames, identity.path, final=True, reached=files.state)
     return ReusedPlay(identity=identity, start=start, chunks=[chunk], source=source, files=files)

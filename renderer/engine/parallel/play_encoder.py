@@ -1,4 +1,4 @@
-"""The forked process that encodes a play which several chunk renderers draw, or finds the play in the chunk cache."""
+"""The forked process that looks a play up in the chunk cache, or encodes the frames that chunk renderers draw."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from renderer.video.pyav_encoder import PyAVEncoder
 
 
 class PlayEncoder(ForkedDelegate):
-    """The RenderDelegate of that process. With a cache it first steps to the end of the play, to learn its key."""
+    """Does the work of a play encoder, as the RenderDelegate in its process.
+
+    If there is a cache, it first steps to the end of the play: the play's cache key is known only then.
+    """
 
     draws = False
 
@@ -26,18 +29,18 @@ class PlayEncoder(ForkedDelegate):
         self._frames = 0
 
     def begin(self) -> None:
-        """Encode at once where there is no key to learn; otherwise go on with the scene."""
+        """Encode at once if there is no cache; otherwise return, so that the scene's code steps through the play."""
         if not self._entry:
             self._encode()
         self.begin_play()
 
     def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
-        """Add what stands still to the key."""
+        """Add what stands still to the cache key."""
         if self._entry:
             self._entry.add_static_image(digest_static_image(self._scene))
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
-        """Add what the frame shows to the key; after the first one report whether the cache may have the play."""
+        """Add the frame to the cache key. After the first frame, report whether the cache may have the play."""
         if self._entry:
             self._entry.add_frame(repeat)
             if not self._frames:

@@ -1,4 +1,4 @@
-"""Steps a scene, divides its plays into chunks, and has a process forked for each where it begins."""
+"""Steps a scene, divides its plays into chunks, and forks a chunk renderer where each chunk begins."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """The RenderDelegate of the stepping process: the scene goes through every frame as in Manim, and draws none."""
+    """The RenderDelegate of the stepping process, which goes through every frame as Manim does, but draws none."""
 
     draws = False
 
@@ -49,9 +49,9 @@ class Scheduler:
         return self._plays[-1]
 
     def begin_play(self) -> tuple[str, bool]:
-        """Return the name of the play's segment, and whether Manim would take it from its own cache.
+        """Return the name of the play's segment, and whether the play repeats an earlier one, so that Manim skips it.
 
-        Otherwise fork the chunk renderer of the play's first chunk.
+        For a play that is not skipped, fork the chunk renderer of its first chunk.
         """
         number = self._scene.renderer.num_plays
         name = f"{number:05}"
@@ -71,7 +71,7 @@ class Scheduler:
         return name, False
 
     def _take_from_cache(self, play: SingleEncoderPlay, found: RenderedPlay) -> ReusedPlay:
-        """Replace the play, which would have been drawn, by the one that was found."""
+        """Replace the play by the one that the chunk cache had, and return that."""
         play.buffers.close(0)
         if play.static_image:
             play.static_image.close()
@@ -80,7 +80,10 @@ class Scheduler:
         return reused
 
     def _find_repeated(self, identity: PlayIdentity) -> PlayIdentity | None:
-        """Find the earlier play whose segment Manim would use again. Only equal fingerprints need its slow key."""
+        """Return the earlier play whose segment Manim would use again, or None.
+
+        Manim's key is slow to compute. It is only needed for plays with the same fingerprint.
+        """
         from manim import config
 
         if config["disable_caching"]:
@@ -105,13 +108,13 @@ class Scheduler:
                 play.static_digest = digest_static_image(self._scene)
 
     def before_frame(self) -> None:
-        """Fork a chunk renderer where a chunk begins within the play."""
+        """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
         play, chunk = self._play, self._play.current_chunk
         if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay):
             self._forker.fork_chunk_renderer(play, chunk)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
-        """Count the frame; digest the scene's state at the end of a chunk."""
+        """Count the frame. At the end of a chunk, record the scene's state."""
         if repeat < 1:
             raise Unfit("a wait is shorter than one frame")
         play, chunk = self._play, self._play.current_chunk
@@ -121,7 +124,7 @@ class Scheduler:
             self._expect(chunk)
 
     def end_play(self) -> None:
-        """Digest the scene's state at the end of the play; drop the chunks that a stop condition left out."""
+        """Record the scene's state after the play. Drop the chunks that the play did not reach (``stop_condition``)."""
         play = self._play
         play.chunks = [chunk for chunk in play.chunks if chunk.frames]
         if play.chunks[-1].expected is None:
@@ -136,7 +139,7 @@ class Scheduler:
         play.ended = True
 
     def report_failure(self, error: BaseException) -> None:
-        """Do nothing: Manim asks the file writer to abort."""
+        """Do nothing: Manim calls ``abort_encode_jobs`` of the file writer as well."""
 
     def finish(self) -> dict[str, tuple[Clip, ...]]:
         """Wait for all processes; return the clips of each segment, by the segment's path."""
@@ -157,11 +160,11 @@ class Scheduler:
 
     @property
     def cached(self) -> int:
-        """How many frames were found in the chunk cache."""
+        """How many frames came from the chunk cache."""
         return self._monitor.cached
 
     def wait_for_processes(self) -> None:
-        """Wait for what is being drawn, between two plays."""
+        """Wait until all processes have ended; called between two plays."""
         with self._options.process.stops.recording():
             self._monitor.wait_for_all()
 

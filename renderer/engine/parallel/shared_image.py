@@ -1,4 +1,4 @@
-"""An image in memory that one chunk renderer draws and those of the same play's other chunks use."""
+"""An image in shared memory: the chunk renderer of a play's first chunk draws it, those of the other chunks read it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from renderer.video.frame import Pixels
 
 
 class SharedImage:
-    """Made by the parent before it forks. The first chunk renderer publishes; those forked later wait for it."""
+    """The image and a pipe that wakes its readers. The parent makes both before it forks the first chunk renderer."""
 
     def __init__(self, shape: tuple[int, ...], pipe: tuple[int, int]) -> None:
         self._array: Pixels = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
         self._read, self._write = pipe
 
     def publish(self, pixels: Pixels) -> Pixels:
-        """Copy the pixels to the shared memory, wake those that wait, and return the shared copy."""
+        """Copy the pixels to the shared memory, wake the waiting processes, and return the shared copy."""
         self._array[:] = pixels
         os.write(self._write, b".")
         return self._array
 
     def wait(self) -> Pixels:
-        """Return the image, when it is published. Raises ConnectionError if its process ended before that."""
+        """Wait for the image and return it. Raises ConnectionError if the process that draws it has ended."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         if not poll.poll()[0][1] & select.POLLIN:
@@ -33,7 +33,7 @@ class SharedImage:
         return self._array
 
     def leave_to_child(self) -> None:
-        """Close the publishing end in the parent, so that those that wait see the end of the publishing process."""
+        """Close the parent's writing end, so that waiting processes notice when the drawing process ends."""
         os.close(self._write)
         self._write = -1
 
