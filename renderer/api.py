@@ -12,7 +12,8 @@ from typing import Any
 
 from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, get_backend
 from backends.errors import TransientError
-from renderer import config, fetch, spec
+from backends.untrusted import Limits
+from renderer import config, fetch, output_folder, spec
 from renderer.settings import Settings
 from renderer.untrusted import check_untrusted
 
@@ -69,13 +70,14 @@ class Job:
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{self.handle} has not ended after {timeout:g} s")
 
-    def fetch(self, into: str | Path = "renders") -> list[Path]:
+    def fetch(self, into: str | Path = "renders", *, overwrite: bool = False) -> list[Path]:
         """Download the outputs into the folder, verify them and return their paths.
 
-        A job that has failed may have outputs as well. Raises OutputError for a file that is missing or damaged.
+        A job that has failed may have outputs as well. Raises OutputError for a file that is missing or damaged, and
+        for one that would replace a file that is not from an earlier job of the same scene, unless ``overwrite``.
         """
         with _timed("fetch", self.handle):
-            return fetch.download(self.backend, self.handle, Path(into))
+            return fetch.download(self.backend, self.handle, Path(into), overwrite=overwrite)
 
     def cancel(self) -> None:
         """Stop the job; a job that has ended stays as it is."""
@@ -86,12 +88,14 @@ class Job:
         """Remove the job and all that it stored; downloaded files stay."""
         with _timed("delete", self.handle):
             self.backend.delete(self.handle)
+            output_folder.forget_source(str(self.handle))
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job that can be submitted: the files that were packed, and what the backend would send."""
+    """A job that can be submitted: its file ``path``, what was packed, and what the backend would send."""
 
+    path: Path
     prepared: spec.PreparedJob
     plan: Plan[Any]
     backend: Backend[Any]
@@ -99,7 +103,9 @@ class PlannedJob:
     def submit(self) -> Job:
         """Send the inputs and start the job."""
         with _timed("submit", self.prepared.job.name):
-            return Job(self.backend.submit(self.plan), self.backend)
+            job = Job(self.backend.submit(self.plan), self.backend)
+        output_folder.remember_source(str(job.handle), self.path)
+        return job
 
 
 def submit(
@@ -136,7 +142,7 @@ def plan(wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
     with _timed("plan", wanted.path):
         prepared = spec.prepare(wanted, loaded.settings)
         check_untrusted(wanted, loaded)
-        return PlannedJob(prepared, backend.plan(prepared.job), backend)
+        return PlannedJob(wanted.path, prepared, backend.plan(prepared.job), backend)
 
 
 def open_job(handle: str | JobHandle, settings: Settings | None = None) -> Job:
@@ -153,7 +159,9 @@ def jobs(backend: str | None = None, settings: Settings | None = None) -> Iterat
 
 def open_backend(name: str, settings: Settings) -> Backend[Any]:
     """Return the backend with its options. Raises SpecError for an unknown name."""
-    return get_backend(name, settings.backend_options(name))
+    backend = get_backend(name, settings.backend_options(name))
+    backend.limits = Limits(total=settings.output_limit * 2**20, files=settings.output_files)
+    return backend
 
 
 @contextmanager

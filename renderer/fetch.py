@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from backends import Backend, JobHandle
-from backends.errors import InputError, OutputError
-from backends.files import sha256
-from backends.worker_protocol import FILES, RESULT, UnitResult
-from renderer.bundle.ignore import OWN_IGNORE_FILE, STAGING
+from backends.errors import OutputError, ResultError
+from backends.untrusted import Limits, OutputCounter, open_beneath, parse_result, read_bounded
+from backends.worker_protocol import FILES, RESULT, Output, UnitResult
+from renderer import output_folder
+from renderer.bundle.ignore import STAGING
+from renderer.output_folder import Download, Kept
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Download:
-    """A verified file: ``path`` is where it is now, ``name`` its path in the output folder."""
-
-    unit: str
-    name: str
-    path: Path
 
 
 def check_writable(folder: Path) -> None:
@@ -39,22 +33,42 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def download(backend: Backend[Any], handle: JobHandle, into: Path) -> list[Path]:
+def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite: bool = False) -> list[Path]:
     """Download the job's outputs, verify each by size and sha256, then move them all into ``into``.
 
-    The folder is made with its first file. Raises OutputError when a file is missing or damaged; then ``into`` is as it
-    was before.
+    The folder is made with its first file. A file that is not from an earlier job of the same scene stays as it is,
+    unless ``overwrite`` is given. Raises OutputError when a file is missing or damaged; then ``into`` is as it was
+    before. Raises OutputError, too, after all else is written, for a unit whose result is damaged and for a file that
+    stayed.
     """
     check_writable(into)
+    units = [unit.name for unit in backend.status(handle).units]
     try:
         with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as staging:
             folders = backend.fetch(handle, Path(staging))
-            found = [item for folder in folders for item in _verify(folder)]
-            return _move(found, into)
+            found, damaged = _verify_all(
+                folders, units, OutputCounter(backend.limits), output_folder.find_source(str(handle))
+            )
+            written, kept = output_folder.write(found, into, overwrite=overwrite)
     except OSError as error:
         raise OutputError(
             f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"
         ) from error
+    if damaged:
+        raise damaged[0]
+    if kept:
+        raise _describe_kept(kept, handle, into)
+    return written
+
+
+def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path) -> OutputError:
+    first = kept[0]
+    more = f", and {len(kept) - 1} more likewise" if len(kept) > 1 else ""
+    return OutputError(
+        f"{first.wanted} was not replaced, because this scene did not make it or it was changed since; the new file is "
+        f"{first.written}{more}",
+        hint=f"to replace it: renderer fetch {handle} --output {shlex.quote(str(into))} --overwrite",
+    )
 
 
 def _existing_parent(folder: Path) -> Path:
@@ -62,40 +76,51 @@ def _existing_parent(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
 
 
-def _verify(folder: Path) -> Iterator[_Download]:
-    """Yield every output that the unit's result.json lists. Raises OutputError for one that differs."""
+def _verify_all(
+    folders: list[Path], units: list[str], counter: OutputCounter, source: str
+) -> tuple[list[Download], list[ResultError]]:
+    """Return the verified files of all units, and the errors of units whose result.json is damaged."""
+    found: list[Download] = []
+    damaged: list[ResultError] = []
+    for folder in folders:
+        index = int(folder.name)
+        try:
+            result = _read_result(folder, units[index])
+        except ResultError as error:
+            damaged.append(error)
+            continue
+        found += [
+            Download(source=source, unit=units[index], index=index, name=output.path, sha256=output.sha256, path=path)
+            for output, path in _verify(folder, result, counter)
+        ]
+    return found, damaged
+
+
+def _read_result(folder: Path, unit: str) -> UnitResult | None:
+    """Return the unit's result; None where it has not stored one."""
     try:
-        result = UnitResult.read(folder / RESULT)
-    except InputError as error:
-        raise OutputError(str(error), hint="fetch again") from error
-    if result is None:
-        return
-    for output in result.outputs:
-        path = folder / FILES / _safe(output.path)
-        if not path.is_file() or path.stat().st_size != output.size or sha256(path) != output.sha256:
+        with open_beneath(folder, RESULT) as file:
+            return parse_result(read_bounded(file, Limits().result), unit=unit)
+    except FileNotFoundError:
+        return None
+
+
+def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> Iterator[tuple[Output, Path]]:
+    """Yield every output that result.json lists, and its path. Raises OutputError for one that differs."""
+    for output in result.outputs if result else ():
+        counter.add(output.size)
+        if not _is_whole(folder / FILES, output):
             raise OutputError(f"{output.path} was damaged on its way here", hint="fetch again")
         _log.debug("%s is verified: %d bytes, sha256 %s", output.path, output.size, output.sha256)
-        yield _Download(result.unit, output.path, path)
+        yield output, folder / FILES / output.path
 
 
-def _safe(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise OutputError(f"the job names an output outside its folder: {name!r}")
-    return path
-
-
-def _move(found: list[_Download], into: Path) -> list[Path]:
-    """Move the files to their names in ``into`` and return their paths."""
-    moved: list[Path] = []
-    if found and not into.is_dir():
-        into.mkdir(parents=True, exist_ok=True)  # another fetch may make it at the same time
-        (into / OWN_IGNORE_FILE).write_text("*\n")  # the next job's bundle leaves out what was rendered here
-    for item in found:
-        target = into / item.name
-        if target in moved:  # two units made a file of the same name
-            target = into / item.unit / item.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        item.path.replace(target)
-        moved.append(target)
-    return moved
+def _is_whole(files: Path, output: Output) -> bool:
+    """Return whether the file has the size and the content that the result says. Its mode becomes a plain file's."""
+    try:
+        with open_beneath(files, output.path) as file:
+            info = os.fstat(file.fileno())
+            os.fchmod(file.fileno(), info.st_mode & 0o666)
+            return info.st_size == output.size and hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
+    except FileNotFoundError:
+        return False

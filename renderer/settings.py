@@ -63,6 +63,11 @@ class Settings(BaseModel):
         False, "run code of strangers: without network, credentials or files of this machine, and with limits"
     )
     untrusted_env: CommaWords = Field((), description="names that --env may set together with --untrusted")
+    overwrite: bool = _job(False, "replace files in the output folder that are not from an earlier job of the scene")
+    output_limit: Size = _job(20 * 1024, "most that is downloaded from a job: 512Mi, 50Gi", value="SIZE")
+    output_files: Annotated[int, Field(ge=1, le=10**7)] = _job(
+        10_000, "most files that are downloaded from a job", value="N"
+    )
     bundle_limit_mib: Size = _job(256, "largest folder that is uploaded: 512Mi, 2Gi", value="SIZE")
 
     quality: Quality | None = _video(

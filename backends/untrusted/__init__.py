@@ -4,7 +4,7 @@ Everything here works on data alone. It raises OutputError (ResultError for a re
 control characters are visible.
 """
 
-from backends.untrusted.files import create_beneath, open_beneath, read_bounded
+from backends.untrusted.files import create_beneath, move_beneath, open_beneath, read_bounded, stat_beneath
 from backends.untrusted.limits import Limits, OutputCounter
 from backends.untrusted.names import check_relative_name
 from backends.untrusted.results import parse_result
@@ -15,9 +15,11 @@ __all__ = [
     "OutputCounter",
     "check_relative_name",
     "create_beneath",
+    "move_beneath",
     "open_beneath",
     "parse_result",
     "read_bounded",
     "show_line",
     "show_text",
+    "stat_beneath",
 ]

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader, BufferedWriter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -24,7 +25,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 
 
-def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BinaryIO:
+def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BufferedReader:
     """Open a regular file beneath the folder for reading. ``folder`` is a path or a descriptor of an open folder.
 
     The folder itself may be a link; beneath it none is followed. Raises FileNotFoundError where there is no such file,
@@ -41,7 +42,7 @@ def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BinaryIO:
+def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BufferedWriter:
     """Create a new file beneath the folder for writing, with the folders above it.
 
     Raises FileExistsError where anything has that name already, a link too, and OutputError for a name that
@@ -51,6 +52,27 @@ def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int =
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with _refusing(path), _open_parent(folder, path, make=True) as parent:
         return os.fdopen(os.open(path.name, flags, mode, dir_fd=parent), "wb")
+
+
+def stat_beneath(folder: Path | int, name: str | PurePosixPath) -> os.stat_result | None:
+    """Return what has that name beneath the folder, itself where it is a link; None where nothing has it.
+
+    Raises OutputError where a folder above it is a link or a file.
+    """
+    path = check_relative_name(str(name))
+    with _refusing(path), suppress(FileNotFoundError), _open_parent(folder, path, make=False) as parent:
+        return os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+    return None
+
+
+def move_beneath(source: Path, folder: Path | int, name: str | PurePosixPath) -> None:
+    """Move a file to a name beneath the folder, with the folders above it. What has that name is replaced.
+
+    Raises OutputError where a folder above it is a link or a file.
+    """
+    path = check_relative_name(str(name))
+    with _refusing(path), _open_parent(folder, path, make=True) as parent:
+        os.rename(source, path.name, dst_dir_fd=parent)
 
 
 def read_bounded(file: BinaryIO, limit: int) -> bytes:

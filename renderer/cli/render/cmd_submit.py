@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
+from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
 
@@ -50,7 +50,7 @@ def command(
     if detach:
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
-    return _wait_and_fetch(job, loaded.settings.output, json=json)
+    return _wait_and_fetch(job, loaded.settings, json=json)
 
 
 def _print_notes(planned: api.PlannedJob) -> None:
@@ -84,13 +84,13 @@ def _print_plan(planned: api.PlannedJob, *, json: bool) -> int:
     return ExitCode.OK
 
 
-def _wait_and_fetch(job: api.Job, output: Path, *, json: bool) -> int:
+def _wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
     with suppress(BrokenPipeError):
         print(f"submitted {job.handle}", file=sys.stderr)
     try:
         with StatusDisplay(quiet=json) as display:
             status = job.wait(on_status=display.show)
-        files = job.fetch(output)
+        files = job.fetch(settings.output, overwrite=settings.overwrite)
     except KeyboardInterrupt:
         print(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}", file=sys.stderr)
         print(f"  → stop it:    renderer cancel {job.handle}", file=sys.stderr)
