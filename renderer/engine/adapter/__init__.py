@@ -1,1 +1,1 @@
-"""Everything that reads or replaces Manim's own objects: configuration, renderer, camera, keys, encoder settings."""
+"""The modules that read or replace Manim's own objects: configuration, renderer, camera, keys, encoder settings."""

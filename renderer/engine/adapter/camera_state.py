@@ -1,4 +1,4 @@
-"""Changes a camera as drawing a frame would, apart from the pixels."""
+"""Changes a camera as drawing a frame does, but draws no pixels. Later frames depend on these changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from renderer.mirrors import mirrors
 @mirrors("manim.camera.multi_camera:MultiCamera.capture_mobjects", sha256="5ebd75940cc4bd6d")
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.capture_mobjects", sha256="11e17b652cb96bcb")
 def update_camera(camera: Camera, mobjects: Iterable[Mobject]) -> None:
-    """Do to the camera what its ``capture_mobjects`` does, without drawing."""
+    """Change the camera as its method ``capture_mobjects`` does, without drawing."""
     if isinstance(camera, ThreeDCamera):
         camera.reset_rotation_matrix()
     if isinstance(camera, MultiCamera) and camera.image_mobjects_from_cameras:
@@ -32,7 +32,7 @@ def update_camera(camera: Camera, mobjects: Iterable[Mobject]) -> None:
 @mirrors("manim.camera.camera:Camera.display_multiple_background_colored_vmobjects", sha256="6ec394f2466ea319")
 @mirrors("manim.camera.camera:BackgroundColoredVMobjectDisplayer", sha256="7cd3d4af6fab3ac1")
 def _read_textures(camera: Camera, mobjects: Iterable[Mobject]) -> None:
-    """Have the camera read the images by which shapes are coloured: it does so once, when it first draws one."""
+    """Let the camera read the images that colour shapes. Manim reads an image only when it first draws with it."""
     for shown in mobjects:
         for member in shown.get_family():
             if (image := vars(member).get("background_image")) is not None and len(member.points):
@@ -42,7 +42,10 @@ def _read_textures(camera: Camera, mobjects: Iterable[Mobject]) -> None:
 
 
 def _make_first_context(camera: Camera, displayed: list[Mobject]) -> None:
-    """Make the camera's table of types, and the Cairo context whose scale stays as it is at this moment."""
+    """Create what the camera creates when it first draws: its table of display functions, and its Cairo context.
+
+    Manim keeps that context, with the scale that the camera has at this moment.
+    """
     if displayed:
         camera.type_or_raise(displayed[-1])
     if any(isinstance(mobject, VMobject) and not mobject.get_background_image() for mobject in displayed):

@@ -1,4 +1,4 @@
-"""Puts Manim's configuration in the state that `manim render` in this folder would give it."""
+"""Sets Manim's configuration as `manim render` in this folder would set it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _FOLDERS = {
 @mirrors("manim.cli.render.commands:render", sha256="89a43f5c8739fb05")
 @contextmanager
 def configured(request: SceneRequest) -> Iterator[None]:
-    """Read the folder's manim.cfg and the request as Manim would; everything that Manim writes goes to the scratch."""
+    """Configure Manim within the block, from the folder's manim.cfg and then the request.
+
+    Everything that Manim writes goes to the request's scratch folder.
+    """
     from manim import config, tempconfig
     from manim._config.utils import make_config_parser
     from manim.cli.render.commands import ClickArgs
@@ -52,7 +55,10 @@ def configured(request: SceneRequest) -> Iterator[None]:
 
 
 def _keep_mobject_classes() -> None:
-    """Have Manim rebuild the classes of all mobjects only when its renderer changes, not each time that it is set."""
+    """Keep the classes of mobjects when Manim's renderer is set to the one that it already has.
+
+    Manim rebuilds these classes each time that its renderer is set.
+    """
     from manim._config.utils import ManimConfig
 
     set_renderer = ManimConfig.renderer.fset
@@ -66,7 +72,7 @@ def _keep_mobject_classes() -> None:
 
 
 def apply_encoder(request: SceneRequest) -> None:
-    """Configure the encoder: what manim.cfg or the scene's file sets has priority over the request's choice."""
+    """Configure Manim's encoder. Settings of manim.cfg or of the scene's file have priority over the request's."""
     from manim import config
 
     choice = choose_encoder(request)
@@ -83,7 +89,7 @@ def apply_encoder(request: SceneRequest) -> None:
 
 
 def _list_arguments(request: SceneRequest) -> list[str]:
-    """Return the command line of `manim render` that the request amounts to."""
+    """Return the arguments of `manim render` that mean the same as the request."""
     settings = request.settings
     arguments = ["--media_dir", str(request.scratch / "media"), "--progress_bar", "none"]
     if settings.quality:
@@ -102,7 +108,7 @@ def _list_arguments(request: SceneRequest) -> list[str]:
 
 
 def _refresh_defaults() -> None:
-    """Evaluate again the default arguments of coordinate systems, which Manim took from the configuration on import."""
+    """Evaluate the default arguments of coordinate systems again: Manim read the configuration for them on import."""
     from manim.mobject.graphing import coordinate_systems
 
     for _, system in inspect.getmembers(coordinate_systems, inspect.isclass):
@@ -112,7 +118,7 @@ def _refresh_defaults() -> None:
 
 
 def _evaluate_defaults(function: FunctionType) -> tuple[tuple[object, ...] | None, dict[str, object] | None]:
-    """Return the defaults of a function of Manim's, positional and keyword-only, as they are evaluated now."""
+    """Return the positional and the keyword-only defaults of a function of Manim, evaluated now."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)  # noqa: S101  # for the type checker

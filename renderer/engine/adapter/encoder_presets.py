@@ -9,7 +9,7 @@ from renderer.model import EncoderChoice
 from renderer.system.limits import has_avx512
 
 MANIM = EncoderChoice()
-# veryfast looks for motion less than Manim's medium does; two crf less make the image quality the same
+# veryfast searches less for motion than Manim's preset medium; a crf that is lower by two makes up for that quality
 FAST = EncoderChoice(options={"preset": "veryfast", "crf": "21"})
 CHUNK_S = 3.0  # seconds of video; each chunk begins with a complete frame, which costs size
 NVENC_CHUNK_S = 5.0  # each chunk opens CUDA and an encoding session
@@ -18,14 +18,17 @@ MIN_CHUNK_FRAMES = 30  # files of two or three frames cannot be joined: their B-
 
 
 def choose_encoder(request: SceneRequest) -> EncoderChoice:
-    """Return the encoder of the request, or else that of its preset. Only x264 has a preset other than Manim's."""
+    """Return the encoder that the request names, otherwise that of its preset ("fast" or "manim").
+
+    With an encoder other than x264, "fast" is the same as "manim".
+    """
     if request.choice is not None:
         return request.choice
     return FAST if request.encoder.preset == "fast" and uses_x264() else MANIM
 
 
 def uses_x264() -> bool:
-    """Return whether Manim's configuration, as it is now, leads to x264."""
+    """Return whether Manim would encode with x264, as it is configured now."""
     from manim import config
 
     automatic = config.video_codec == "auto" and not config.transparent and config.format != "webm"
@@ -33,10 +36,10 @@ def uses_x264() -> bool:
 
 
 def make_deterministic(options: Mapping[str, str]) -> dict[str, str]:
-    """Return x264's options with those that keep its output the same from run to run.
+    """Return x264's options, extended so that each run gives the same bytes.
 
-    With AVX-512 its macroblock tree differs by chance, in about one of twenty segments, in Manim as well. With AVX2 it
-    gives the same as on processors without AVX-512.
+    With AVX-512, x264's macroblock tree differs by chance in about one of twenty segments, also in plain Manim. With
+    AVX2 the bytes are those of a processor without AVX-512.
     """
     if not has_avx512():
         return dict(options)
@@ -44,7 +47,7 @@ def make_deterministic(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose_chunk_frames(request: SceneRequest, frame_rate: float) -> int | None:
-    """Return the most frames of a chunk that has an encoder of its own; None: a whole play."""
+    """Return the largest number of frames of a chunk that has its own encoder; None if a chunk is a whole play."""
     if request.chunk_frames is not None or needs_single_encoder(request):
         return request.chunk_frames
     nvenc = request.choice is not None and request.choice.codec.endswith("_nvenc")
@@ -52,5 +55,5 @@ def choose_chunk_frames(request: SceneRequest, frame_rate: float) -> int | None:
 
 
 def needs_single_encoder(request: SceneRequest) -> bool:
-    """Return whether one encoder must see all frames of a play, as Manim's does."""
+    """Return whether one encoder must see all frames of a play, as in plain Manim."""
     return request.encoder.preset == "manim"

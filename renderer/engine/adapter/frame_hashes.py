@@ -1,4 +1,4 @@
-"""Hashes of frames before they are encoded: the proof that two renders show the same."""
+"""Hashes of frames before they are encoded. Equal hashes prove that two renders show the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def hash_frame(pixels: Pixels) -> str:
 
 def record_frame_hashes(renderer: Renderer, folder: Path) -> None:
     """Make a serial render write a hash of each frame, in order, to one file of the folder."""
-    for old in folder.iterdir():  # of an attempt in parallel
+    for old in folder.iterdir():  # files of a parallel attempt
         old.unlink()
     write_frame = renderer.file_writer.write_frame
 

@@ -10,9 +10,9 @@ from renderer.engine.manim_types import Scene
 
 
 def load_scene_class(scene: str) -> Callable[[], Scene]:
-    """Run the configured input file, and return its scene class of that name.
+    """Run the file that Manim is configured for, and return its scene class of that name.
 
-    Raises SpecError where there is no such file or scene, and whatever the file raises.
+    Raises SpecError if there is no such file or scene, and every exception that the file raises.
     """
     from manim import config
     from manim.utils.module_ops import get_module, get_scene_classes_from_module

@@ -11,7 +11,7 @@ from renderer.engine.manim_types import OutputPlan
 def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, ...]:
     """Move the video or image, subtitles and sections of one scene to ``folder``; return their relative paths.
 
-    Videos and images of scenes that the scene itself rendered, into Manim's folders within ``scratch``, are moved, too.
+    A scene may render other scenes. Their videos and images are moved as well, if they are in ``scratch``.
     """
     made = [path for path in (plan.primary_artifact, plan.fallback_image, plan.subcaption_file) if path]
     if plan.sections_dir:
@@ -22,12 +22,12 @@ def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, .
 
 
 def _find_others(scratch: Path) -> list[tuple[Path, Path]]:
-    """Return the files in Manim's output folders, each with the folder that its name is relative to."""
+    """Return the other files in Manim's folders videos and images, each as the folder and the path of the file."""
     from manim import config
 
     media = Path(config.media_dir).resolve()
     if not media.is_relative_to(scratch.resolve()):
-        return []  # a folder that the scene's file has chosen may hold older files
+        return []  # the scene's file chose another folder, which may hold older files
     roots = [media / "videos", media / "images"]
     found = [(root, path) for root in roots for path in root.rglob("*") if path.is_file()]
     return [(root, path) for root, path in found if path.suffix != ".wav"]  # the video contains the sound

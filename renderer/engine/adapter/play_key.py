@@ -1,4 +1,4 @@
-"""What tells the compiled plays of a scene apart: Manim's own cache key, which is slow, and a quick fingerprint."""
+"""Two ways to identify a compiled play of a scene: Manim's own cache key, which is slow, and a fast fingerprint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fingerprint = tuple[float, ...]
 @mirrors("manim.scene.scene:Scene.get_time_progression", sha256="0e88b23e955421a3")
 @mirrors("manim.scene.scene:Scene.play_internal", sha256="a2fe4550010522e2")
 def count_frames(scene: Scene) -> int:
-    """Return the most frames that the compiled play can have; one for a wait that stands still."""
+    """Return the largest number of frames that the compiled play can have; one if it is a wait without motion."""
     from manim import config
 
     if scene.is_current_animation_frozen_frame():
@@ -25,16 +25,16 @@ def count_frames(scene: Scene) -> int:
 
 
 def compute_fingerprint(scene: Scene) -> Fingerprint:
-    """Return facts about the compiled play that Manim's cache key contains: other facts, another key."""
+    """Return a fingerprint of the compiled play. Plays with different fingerprints have different Manim keys."""
     run_times = sorted(animation.run_time for animation in scene.animations)
     return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects))
 
 
 def _hash_points(mobjects: Iterable[Mobject]) -> int:
-    """Return the sum of hashes of the points of all mobjects and their submobjects, independent of their order.
+    """Return the sum of hashes of the points of all mobjects and their submobjects. Their order does not count.
 
-    It is zero where Manim's own key does not contain all points: Manim leaves out an attribute ``background``, and the
-    second of two mobjects that are equal.
+    It is zero if Manim's own key does not contain all points: Manim leaves out an attribute ``background``, and the
+    second of two equal mobjects.
     """
     total = 0
     for mobject in mobjects:
@@ -47,7 +47,7 @@ def _hash_points(mobjects: Iterable[Mobject]) -> int:
 
 
 def iterate_family(mobject: Mobject) -> Iterable[Mobject]:
-    """Yield the mobject and all below it, without Manim's removal of those that appear twice."""
+    """Yield the mobject and all its descendants. One that is in two places is yielded twice, unlike in Manim."""
     stack = [mobject]
     while stack:
         member = stack.pop()

@@ -14,7 +14,7 @@ _MODULES = (  # what each scene imports
 
 
 def warm_up() -> None:
-    """Import Manim and everything that a render needs. A worker does it once, and forks a process for each scene."""
+    """Import Manim and everything that a render needs. A worker calls it once, and then forks a process per scene."""
     gc.disable()  # importing makes many objects and frees few
     try:
         for name in _MODULES:

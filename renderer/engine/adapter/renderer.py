@@ -1,4 +1,4 @@
-"""Replaces Manim's renderer and file writer: the same steps, with everything about pixels left to a RenderDelegate."""
+"""Replaces Manim's renderer and file writer. They do the same steps, but leave all pixels to a RenderDelegate."""
 
 from __future__ import annotations
 
@@ -28,43 +28,44 @@ from renderer.video.frame import Pixels
 
 
 class RenderDelegate(Protocol):
-    """Does everything about pixels. That of the stepping process forks chunk renderers; each of those has its own.
+    """What SteppingRenderer calls for each play and frame, so that somebody else handles the pixels.
 
-    ``draws`` tells whether frames are drawn in this process.
+    Each process of a scene has its own: the stepping process a Scheduler, the forked ones a ChunkRenderer or a
+    PlayEncoder. ``draws`` says whether frames are drawn in this process.
     """
 
     draws: bool
 
     def begin_play(self) -> tuple[str, bool]:
-        """Return the name of the play's segment, and whether Manim would skip the play for its own cache."""
+        """Return the name of the play's segment, and whether to skip the play, because Manim's cache has it."""
 
     def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
-        """Take the image of what stands still during the play, if it is drawn; return the copy to use."""
+        """Receive the image of what stands still during the play, None if it is not drawn; return the image to use."""
 
     def before_frame(self) -> None:
-        """Note that the scene has been stepped to a frame, which is not drawn yet."""
+        """Prepare for a frame: the scene has been stepped to it, and it is not drawn yet."""
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
-        """Take a frame that is shown ``repeat`` times; its pixels where it is drawn."""
+        """Receive a frame that is shown ``repeat`` times; ``pixels`` is None if it is not drawn."""
 
     def end_play(self) -> None:
-        """Note that the play has ended."""
+        """Handle the end of the play."""
 
     def report_failure(self, error: BaseException) -> None:
-        """Note that the play raised an error."""
+        """Handle an error that the play raised."""
 
     def finish(self) -> dict[str, tuple[Clip, ...]]:
-        """Wait until all is drawn; return the clips of each segment, by the segment's path."""
+        """Wait until all frames are encoded; return the clips of each segment, by the segment's path."""
 
     def abort(self) -> None:
         """End all drawing."""
 
 
 class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
-    """Manim's renderer, which hands every drawn frame to its delegate.
+    """Manim's renderer, but it passes every frame to ``delegate``, and draws only if the delegate does.
 
-    ``shown`` are the mobjects that the last frame shows. Its methods raise Unfit, by ``stops``, where the scene does
-    what cannot be rendered in parallel.
+    ``shown`` are the mobjects that the last frame shows. The methods raise Unfit, through ``stops``, if the scene does
+    something that cannot be rendered in parallel.
     """
 
     delegate: RenderDelegate
@@ -75,7 +76,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     @property
     def static_image(self) -> Pixels | None:
-        """The image of what stands still during the play; None where it is not drawn."""
+        """The image of what stands still during the play; None if it is not drawn."""
         if is_called_by_scene():
             self.stops.raise_stop(Unfit(READS_PIXELS))
         return vars(self)["static_image"]  # type: ignore[no-any-return]
@@ -88,7 +89,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.play", sha256="cfce2a4d7aef272a")
     def play(self, scene: Scene, *args: Any, **kwargs: Any) -> None:
-        """Do what CairoRenderer.play does, in its order."""
+        """Do the steps of ``CairoRenderer.play``, in the same order."""
         self.stops.raise_again()
         if self._inside_play:
             self.stops.raise_stop(Unfit("a play starts while another one runs or after it failed"))
@@ -108,7 +109,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         self.num_plays += 1
 
     def _refuse_overrides(self, scene: Scene) -> None:
-        """Raise Unfit where the scene has replaced something of Manim's that only drawing calls."""
+        """Raise Unfit if the scene replaced a method of Manim that is called only when a frame is drawn."""
         if not has_guarded_pixels(self.camera):
             self.stops.raise_stop(Unfit("it changes its camera for another one"))
         for what, thing, kind in (
@@ -152,7 +153,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         ignore_skipping: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Draw a frame, or do to the camera what drawing does."""
+        """Draw a frame, or only change the camera as drawing does."""
         self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
         if self.delegate.draws and not self.skip_animations:
             super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
@@ -174,7 +175,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.freeze_current_frame", sha256="da22a02089173f17")
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.add_frame", sha256="c65d0e6bd468c45d")
     def freeze_current_frame(self, duration: float) -> None:
-        """Show the frame for so many seconds."""
+        """Show the current frame for ``duration`` seconds."""
         self._hand_over(int(duration / (1 / self.camera.frame_rate)))
 
     def _hand_over(self, repeat: int) -> None:
@@ -185,7 +186,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.save_static_frame_data", sha256="25f2f42ddccc08bc")
     def save_static_frame_data(self, scene: Scene, static_mobjects: Iterable[Mobject]) -> Pixels | None:
-        """Draw what stands still during the play: each frame begins with this image."""
+        """Draw what stands still during the play, and return the image. Every frame is drawn on top of it."""
         if is_called_by_scene():
             self.stops.raise_stop(Unfit(CHANGES_PIXELS))
         self.static_image = None
@@ -197,7 +198,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.scene_finished", sha256="734f4aa531e189ac")
     def scene_finished(self, scene: Scene) -> None:
-        """Assemble the video. A scene without a play becomes an image, which is drawn here."""
+        """Join the video of the scene. A scene without a play becomes an image, which is drawn here."""
         self.stops.raise_again()
         with self.stops.recording():
             if self.num_plays:
@@ -210,21 +211,21 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
 
 @mirrors("manim.scene.scene_file_writer:SceneFileWriter", sha256="ab69ec81c42f8ebc")
 class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
-    """Manim's file writer, which finds the segments complete when it joins them."""
+    """Manim's file writer, but it encodes nothing: the delegate makes the segments, and this joins them."""
 
     delegate: RenderDelegate
     stops: StopRecord
 
     def write_frame(self, pixels: Pixels, *, repeat: int = 1) -> None:  # noqa: ARG002
-        """Raise Unfit: frames come from chunk renderers, so this call is the scene's own."""
+        """Raise Unfit: the engine never calls this, so the scene does."""
         self.stops.raise_stop(Unfit("it writes frames itself"))
 
     def open_partial_movie_stream(self, **_: Any) -> None:
-        """Raise Unfit: segments come from chunk renderers, so this call is the scene's own."""
+        """Raise Unfit: the engine never calls this, so the scene does."""
         self.stops.raise_stop(Unfit("it opens video segments itself"))
 
     def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:
-        """Do nothing: the caller of the scene ends the chunk renderers, which may explain the scene's error."""
+        """Do nothing: whoever runs the scene waits for the chunk renderers, which may report the cause of its error."""
 
     def finish(self) -> None:
         """Wait for the chunk renderers, then join their segments."""
@@ -240,7 +241,7 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
 
 
 def install_delegate(scene: Scene, delegate: RenderDelegate, stops: StopRecord, side_effects: SideEffectGuard) -> None:
-    """Replace the classes of the scene's renderer and file writer, which hand over to the delegate from then on."""
+    """Replace the classes of the scene's renderer and file writer. From then on they pass frames to the delegate."""
     renderer: Any = scene.renderer
     writer: Any = scene.renderer.file_writer
     renderer.__class__, writer.__class__ = SteppingRenderer, SteppingWriter
@@ -250,6 +251,6 @@ def install_delegate(scene: Scene, delegate: RenderDelegate, stops: StopRecord, 
 
 
 def replace_delegate(scene: Scene, delegate: RenderDelegate) -> None:
-    """Have another delegate go on with the scene, in a process that has just been forked."""
+    """Replace the scene's delegate, in a process that has just been forked."""
     renderer: Any = scene.renderer
     renderer.delegate = delegate

@@ -1,4 +1,4 @@
-"""The state of a scene after a chunk, as a digest, and the difference between two states. Imports nothing of Manim."""
+"""A digest of a scene's state after a chunk, and the difference between two. Does not import Manim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 @dataclass(frozen=True)
 class SceneState:
-    """The digest of a scene's state; ``parts`` are labels and digests of its parts, only while debug logging is on."""
+    """The digest of a scene's state. With debug logging, ``parts`` has a label and a digest for each of its parts."""
 
     digest: str
     parts: tuple[tuple[str, str], ...] = ()

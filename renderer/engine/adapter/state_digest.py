@@ -1,4 +1,4 @@
-"""Digests everything that the next frames depend on, to verify that two processes went the same way."""
+"""Computes a digest of everything that the next frames depend on, to verify that two processes did the same."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.manim_types import Mobject, Scene
 
 _SCALARS = (int, float, str, complex, bytes, np.generic)
-_MAX_DEPTH = 4  # containers within containers that are read
-_LEFT_OUT = {"original_id"}  # an address
+_MAX_DEPTH = 4  # how deeply nested containers are read
+_LEFT_OUT = {"original_id"}  # an address in memory: differs between processes
 _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
 
 _log = logging.getLogger(__name__)
 
 
 def digest_state(scene: Scene) -> SceneState:
-    """Digest points, colours and plain attributes of all mobjects in reach, the random states and the time."""
+    """Return a digest of the mobjects' points, colours and plain attributes, of random states, and of the time."""
     hasher, parts = blake2b(digest_size=16), []
     is_debug = _log.isEnabledFor(logging.DEBUG)
     for label, content in _read_parts(scene):
@@ -73,7 +73,7 @@ def _describe_mobject(mobject: Mobject) -> bytes:
 
 
 def _describe_class(kind: type) -> bytes:
-    """Describe a class of the scene's file and the global names in its methods: drawing may change them."""
+    """Return bytes that describe a class of the scene and the globals that its methods use: drawing may change them."""
     functions = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
     names = ((function.__globals__, name) for function in functions for name in function.__code__.co_names)
     return _describe_values({**vars(kind), **{name: held[name] for held, name in names if name in held}})

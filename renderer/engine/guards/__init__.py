@@ -1,1 +1,1 @@
-"""Guards that notice what a scene does that a parallel render cannot reproduce, and stop the parallel render."""
+"""Guards that stop a parallel render when the scene does something that it cannot reproduce."""

@@ -1,4 +1,7 @@
-"""Finds methods of Manim that a scene replaced: a parallel render calls some of them more or less often than Manim."""
+"""Finds methods of Manim that a scene replaced.
+
+A parallel render calls some of them more or less often than Manim does, so that a replacement may behave differently.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ TRUSTED_MODULES = ("manim.", "renderer.engine.", "renderer.video.")
 
 
 def is_override(value: object) -> bool:
-    """Return whether a value in a class of Manim is a function of the scene."""
+    """Return whether an attribute of a class is a function that the scene defined, not Manim."""
     function = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
     module = getattr(function, "__module__", None) or "manim."
     is_of_scene = not module.startswith(TRUSTED_MODULES)
@@ -20,9 +23,9 @@ def is_override(value: object) -> bool:
 
 
 def find_overridden_method(thing: object, kind: type) -> str | None:
-    """Return a method of the Manim class ``kind`` that the scene replaced: in the class, or in its instance ``thing``.
+    """Return the name of a method that the scene replaced, in the class ``kind`` or in its instance ``thing``.
 
-    None if there is none.
+    Return None if there is none.
     """
     in_class = (name for cls in kind.__mro__ for name, value in vars(cls).items() if is_override(value))
     in_instance = (name for name in vars(thing) if callable(getattr(kind, name, None)))
@@ -30,7 +33,10 @@ def find_overridden_method(thing: object, kind: type) -> str | None:
 
 
 def find_overridden_getter(mobjects: Iterable[Mobject]) -> str | None:
-    """Return a ``get_…`` method that the scene replaced in a mobject itself: it may count how often it is drawn."""
+    """Return the name of a ``get_…`` method that the scene replaced in a mobject; None if there is none.
+
+    Drawing calls such methods, so that a replacement could count how often the mobject is drawn.
+    """
     for shown in mobjects:
         for member in shown.get_family():
             for name in _getters(type(member)) & vars(member).keys():
@@ -40,7 +46,7 @@ def find_overridden_getter(mobjects: Iterable[Mobject]) -> str | None:
 
 
 def has_own_label_positions(camera: Camera) -> bool:
-    """Return whether a three-dimensional camera calls the scene's own function to place a label in each frame."""
+    """Return whether a three-dimensional camera calls a function of the scene, in each frame, to place a label."""
     functions = vars(camera).get("fixed_orientation_mobjects", {}).values()
     return any(_is_of_scene(function) for function in functions)
 

@@ -1,4 +1,4 @@
-"""Guards the pixels of cameras while a scene is stepped without drawing: code that reads them would see no frame."""
+"""Raises Unfit when a scene reads or changes a camera's pixels while it is stepped: there is no frame to read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CHANGES_PIXELS = "it changes the pixels of a frame"
 
 @dataclass(frozen=True)
 class _Guarded:
-    """The value of a guarded camera's ``pixel_array``; holds the pixels until they are released."""
+    """Replaces the ``pixel_array`` of a guarded camera, and keeps the pixels until they are released."""
 
     pixels: Pixels
 
 
 def install_pixel_guards(stops: StopRecord) -> None:
-    """Replace ``pixel_array`` of Manim's classes by a property that raises Unfit while the camera is guarded."""
+    """Make ``pixel_array`` of Manim's classes a property that raises Unfit while the camera is guarded."""
 
     def get_pixels(camera: Camera) -> object:
         if has_guarded_pixels(camera):
@@ -53,7 +53,7 @@ def install_pixel_guards(stops: StopRecord) -> None:
 
 
 def is_called_by_scene() -> bool:
-    """Return whether the caller of this function (a method or property) was called by the scene's own code."""
+    """Return whether the scene's own code called the method or property that calls this function."""
     name = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # only the stack shows who calls
     return not str(name).startswith(TRUSTED_MODULES)
 
@@ -64,14 +64,14 @@ def has_guarded_pixels(camera: Camera) -> bool:
 
 
 def guard_pixels(camera: Camera) -> None:
-    """Guard the pixels of the camera, and of the cameras whose frames it shows."""
+    """Forbid access to the pixels of the camera, and of the cameras whose frames it shows."""
     for member in _linked_cameras(camera):
         if not has_guarded_pixels(member):
             vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"])
 
 
 def release_pixels(camera: Camera) -> None:
-    """Release the pixels of the camera, and of the cameras whose frames it shows."""
+    """Allow access to the pixels of the camera, and of the cameras whose frames it shows."""
     for member in _linked_cameras(camera):
         if has_guarded_pixels(member):
             vars(member)["pixel_array"] = vars(member)["pixel_array"].pixels
@@ -79,7 +79,7 @@ def release_pixels(camera: Camera) -> None:
 
 @contextmanager
 def released_pixels(camera: Camera) -> Iterator[None]:
-    """Release the pixels within the block."""
+    """Allow access to the pixels within the block."""
     was_guarded = has_guarded_pixels(camera)
     release_pixels(camera)
     try:

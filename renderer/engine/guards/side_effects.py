@@ -1,4 +1,4 @@
-"""Notices when a scene reaches outside its process while it is stepped: chunk renderers would do the same again."""
+"""Notices side effects of a scene while it is stepped, such as writing a file: chunk renderers would repeat them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ _HARMLESS_PATHS = ("/dev/", "/proc/")
 
 
 class SideEffectGuard:
-    """Watches one scene through Python's audit events, from its construction on.
+    """Watches one scene through Python's audit events (``sys.addaudithook``), from its construction on.
 
-    A side effect within a play raises Unfit. Between plays a scene may write files; before it changes an existing one,
-    ``wait_for_chunks`` is called, because chunk renderers may still have to read the old content. A file or connection
-    that stays open and can be used without further audit events (a database, shared memory) raises Unfit at the next
-    play.
+    A side effect within a play raises Unfit. Between plays a scene may write files. Before it changes an existing file,
+    ``wait_for_chunks`` is called, because chunk renderers may still have to read the old content. A database or shared
+    memory can be used without further audit events, so that one that is open raises Unfit when the next play begins.
     """
 
     def __init__(self, stops: StopRecord) -> None:
@@ -39,7 +38,7 @@ class SideEffectGuard:
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
-        """Raise Unfit on side effects within the block, in which the scene's own code runs."""
+        """Raise Unfit for each side effect within the block, which runs the scene's code for a play."""
         if self._open_resource:
             self._stops.raise_stop(Unfit(self._open_resource))
         self._stepping += 1
@@ -50,7 +49,7 @@ class SideEffectGuard:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Allow side effects within the block, in which Manim or the engine causes them."""
+        """Allow side effects within the block, which runs code of Manim or of the engine."""
         self._allowed += 1
         try:
             yield

@@ -33,7 +33,7 @@ _SHADING_FUNCTIONS = (
     "get_shaded_rgb",
     *(f"get_3d_vmob_{end}_corner{what}" for end in ("start", "end") for what in ("", "_unit_normal")),
 )
-# Manim's own, as they were before a scene or these patches could replace them
+# Manim's own functions, read before a scene or these patches can replace them
 _MANIM_SHADING = [getattr(three_d_camera, name) for name in _SHADING_FUNCTIONS]
 _MANIM_MODIFIED_RGBAS = ManimThreeDCamera.modified_rgbas
 _MANIM_REFERENCE_POINT = ManimMobject.get_z_index_reference_point
@@ -43,13 +43,13 @@ _CACHE = DrawingCache()
 
 @mirrors("manim.camera.camera:Camera.transform_points_pre_display", sha256="d510b4cf82f1e9c3")
 def transform_points_pre_display(self: object, mobject: Mobject, points: Points) -> Points:  # noqa: ARG001
-    """Return the points; one point at the origin if any of them is not finite."""
+    """Return the points; if any of them is not finite, return one point at the origin instead."""
     return points if np.isfinite(points).all() else np.zeros((1, 3))
 
 
 @mirrors("manim.camera.camera:Camera.set_cairo_context_path", sha256="391a359bc3d4a3eb")
 def set_cairo_context_path(self: ThreeDCamera, ctx: CairoContext, vmobject: VMobject) -> ThreeDCamera:
-    """Set the path of the shape. cairo takes Python's floats faster than numpy's."""
+    """Set the path of the shape. Cairo accepts Python's floats faster than numpy's."""
     points = self.transform_points_pre_display(vmobject, vmobject.points)
     if len(points) == 0:
         return self
@@ -74,7 +74,7 @@ def set_cairo_context_path(self: ThreeDCamera, ctx: CairoContext, vmobject: VMob
 def set_cairo_context_color(
     self: ThreeDCamera, ctx: CairoContext, rgbas: NDArray[Any], vmobject: VMobject
 ) -> ThreeDCamera:
-    """Set one colour, or a gradient."""
+    """Set the colour to draw with: one colour, or a gradient."""
     if len(rgbas) == 1:
         ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])  # type: ignore[call-arg]  # mypy does not know the length
         return self
@@ -87,9 +87,9 @@ def set_cairo_context_color(
 
 
 def identify_axis_gradient(function: object) -> tuple[int, ...] | None:
-    """Return what the result of a mobject's own gradient function depends on; None if the function is the scene's.
+    """Return a key of a mobject's own gradient function: equal keys, equal gradients. None for a scene's function.
 
-    Manim gives such a function to each mark of a three-dimensional axis; it returns the gradient of the whole axis.
+    Manim sets such a function on each tick of a three-dimensional axis; it returns the gradient of the whole axis.
     """
     if not _is_of_manim(function):
         return None
@@ -123,7 +123,7 @@ def _project_ends(camera: ThreeDCamera, vmobject: VMobject, ends: Points) -> lis
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.get_mobjects_to_display", sha256="4e5fefb7db4316b3")
 def get_mobjects_to_display(self: ThreeDCamera, *args: Any, **kwargs: Any) -> list[Mobject]:
-    """Return the mobjects in order of their distance; the centre of a group is computed once for all its members."""
+    """Return the mobjects in the order of their distance. The centre of each group is computed only once."""
     towards_camera = self.get_rotation_matrix().T
     centers: dict[int, Points] = {}
 
@@ -143,7 +143,7 @@ def get_mobjects_to_display(self: ThreeDCamera, *args: Any, **kwargs: Any) -> li
 
 @mirrors("manim.camera.camera:Camera.display_multiple_non_background_colored_vmobjects", sha256="39d83d20edf45b8c")
 def display_vmobjects(self: ThreeDCamera, vmobjects: Iterable[VMobject], pixel_array: Pixels) -> None:
-    """Draw shapes. All marks of an axis use one gradient, and shapes that do not move keep their light."""
+    """Draw a group of shapes. The ticks of an axis share one gradient, and shapes that stand still keep their light."""
     _CACHE.begin_group(self)
     try:
         ManimCamera.display_multiple_non_background_colored_vmobjects(self, vmobjects, pixel_array)
@@ -153,7 +153,7 @@ def display_vmobjects(self: ThreeDCamera, vmobjects: Iterable[VMobject], pixel_a
 
 @mirrors("manim.camera.camera:Camera.display_vectorized", sha256="815b1093dae26722")
 def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: CairoContext) -> ThreeDCamera:
-    """Draw one shape. Its stroke and its fill use the same light and gradient, if its class is Manim's."""
+    """Draw one shape. For a class of Manim, light and gradient are computed once for stroke and fill."""
     is_of_manim = type(vmobject).__module__.startswith("manim.")
     if is_of_manim:
         _CACHE.begin_shape(self)
@@ -167,7 +167,7 @@ def display_vectorized(self: ThreeDCamera, vmobject: VMobject, ctx: CairoContext
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.modified_rgbas", sha256="3d5557f61bc1caae")
 def modified_rgbas(self: ThreeDCamera, vmobject: VMobject, rgbas: NDArray[Any]) -> NDArray[Any]:
-    """Return two colours of a surface: those of its two corners, with light and shadow."""
+    """Return the colours of a surface with light and shadow: one for each of two corners."""
     if not (self.should_apply_shading and vmobject.shade_in_3d and vmobject.get_num_points() > 0):
         return rgbas
     if [getattr(three_d_camera, name) for name in _SHADING_FUNCTIONS] != _MANIM_SHADING:
@@ -200,14 +200,14 @@ def _compute_lights(camera: ThreeDCamera, vmobject: VMobject) -> Lights:
 
 @mirrors("manim.utils.color.core:get_shaded_rgb", sha256="cb7f7c3774da6d28")
 def _compute_light(point: Points, unit_normal: Points, source: Points) -> NDArray[Any]:
-    """Return what the light adds to a colour at a point."""
+    """Return the brightness that the light adds to (or takes from) a colour at a point."""
     light: NDArray[Any] = 0.5 * np.dot(unit_normal, normalize(source - point)) ** 3
     return light * 0.5 if light < 0 else light
 
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.project_points", sha256="ae0e2690b12b19a5")
 def project_points(self: ThreeDCamera, points: Points) -> Points:
-    """Return the points projected to the plane of the screen; the factor is computed once for x and y."""
+    """Return the points projected to the plane of the screen. The factor is computed only once for x and y."""
     focal_distance = self.get_focal_distance()
     moved: Points = np.dot(points - self.frame_center, self.get_rotation_matrix().T)
     zs = moved[:, 2]

@@ -1,4 +1,4 @@
-"""Faster deep copies of mobjects, and of the SVG elements that glyphs keep: equal and as independent."""
+"""Makes deep copies of mobjects, and of the SVG elements in glyphs, faster. The copies are the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def deepcopy_mobject(self: Any, clone_from_id: dict[int, Any]) -> Any:
 
 
 def deepcopy_plain(self: Any, memo: dict[int, Any]) -> Any:
-    """Return a copy of an object that has nothing but attributes; ``copy.deepcopy`` would take longer for the same."""
+    """Return a deep copy of an object of a plain class (see ``is_plain``), faster than ``copy.deepcopy``."""
     result = object.__new__(type(self))
     memo[id(self)] = result
     copied = result.__dict__
@@ -40,6 +40,6 @@ def deepcopy_plain(self: Any, memo: dict[int, Any]) -> Any:
 
 
 def is_plain(kind: type) -> bool:
-    """Return whether ``copy.deepcopy`` copies nothing but the attributes of objects of this class."""
+    """Return whether a deep copy of an object of this class needs only copies of its attributes."""
     own = {name for cls in kind.__mro__[:-1] for name in vars(cls)}
     return own.isdisjoint({"__deepcopy__", "__getstate__", "__reduce__", "__reduce_ex__", "__setstate__", "__new__"})

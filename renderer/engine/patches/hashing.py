@@ -17,7 +17,7 @@ from renderer.mirrors import mirrors
 
 Container = dict[Any, object] | list[object] | tuple[object, ...]
 
-_PLACEHOLDER = hashing._Memoizer.ALREADY_PROCESSED_PLACEHOLDER  # noqa: SLF001  # for what was described before
+_PLACEHOLDER = hashing._Memoizer.ALREADY_PROCESSED_PLACEHOLDER  # noqa: SLF001  # replaces what was described before
 _NEVER_MEMOIZED = frozenset({bool, complex, float, int})
 _SVG_SEGMENTS = frozenset({svgelements.Close, svgelements.CubicBezier, svgelements.Line, svgelements.Move})
 _MANIM_DEFAULT = hashing._CustomEncoder.default  # noqa: SLF001
@@ -25,7 +25,7 @@ _MANIM_HASH_NDARRAY = hashing._hash_ndarray  # noqa: SLF001
 
 
 class _Memoizer(Protocol):
-    """What the functions below use of Manim's ``_Memoizer``."""
+    """The attributes of Manim's ``_Memoizer`` that this module uses."""
 
     THRESHOLD_WARNING: int
     _already_processed: set[tuple[str, int]]
@@ -36,7 +36,7 @@ class _Memoizer(Protocol):
 
 
 class _Encoder(Protocol):
-    """What the functions below use of Manim's ``_CustomEncoder``."""
+    """The attributes of Manim's ``_CustomEncoder`` that this module uses."""
 
     include_pixel_array: bool
     _memoizer: _Memoizer
@@ -44,7 +44,7 @@ class _Encoder(Protocol):
 
 @mirrors("manim.utils.hashing:_CustomEncoder.default", sha256="dde67363b7a5d9c8")
 def default(self: _Encoder, obj: Any) -> object:
-    """Return a description of what JSON has no form for: the attributes of an object, the hash of an array."""
+    """Return a value that JSON can write for an object that it cannot: its attributes, or the hash of an array."""
     kind = type(obj)
     if kind is np.ndarray and not obj.dtype.hasobject:
         return hash_ndarray(obj)
@@ -52,7 +52,7 @@ def default(self: _Encoder, obj: Any) -> object:
     if type(values) is not dict or isinstance(obj, FunctionType | MethodType | np.ndarray):
         return _MANIM_DEFAULT(self, obj)
     cleaned = _clean_dict(self, values)
-    if kind in _SVG_SEGMENTS:  # formulas consist mostly of their points: describe these without a call for each
+    if kind in _SVG_SEGMENTS:  # most of a formula are points: describe them here, which saves a call for each
         for key, value in cleaned.items():
             if type(value) is svgelements.Point:
                 cleaned[key] = _clean_dict(self, vars(value))
@@ -61,7 +61,7 @@ def default(self: _Encoder, obj: Any) -> object:
 
 @mirrors("manim.utils.hashing:_hash_ndarray", sha256="79049a453c1a56ff")
 def hash_ndarray(array: NDArray[Any]) -> str:
-    """Return a hash of shape, type and values."""
+    """Return a hash of an array's shape, type and values."""
     dtype = array.dtype
     if dtype.names is not None or dtype.subdtype or dtype.byteorder == ">":
         return _MANIM_HASH_NDARRAY(array)  # type: ignore[no-any-return]
@@ -71,13 +71,13 @@ def hash_ndarray(array: NDArray[Any]) -> str:
 
 @cache
 def _describe_dtype(dtype: np.dtype[Any]) -> str:
-    """Return the part of Manim's hash that describes the type of an array."""
+    """Return the beginning of Manim's hash, which describes the type of an array."""
     return str(_MANIM_HASH_NDARRAY(np.empty(0, dtype)).rsplit(":", 2)[0])
 
 
 @mirrors("manim.utils.hashing:_CustomEncoder._cleaned_iterable", sha256="f907da5db1bd2d63")
 def cleaned_iterable(self: _Encoder, iterable: Container) -> dict[Any, object] | list[object]:
-    """Return a list or dict in which a placeholder stands for everything that was described before."""
+    """Return a copy of a list or dict in which a placeholder replaces every object that was described before."""
     return _clean_dict(self, iterable) if isinstance(iterable, dict) else _clean_list(self, iterable)
 
 
@@ -134,7 +134,7 @@ def check_already_processed(self: _Memoizer, obj: object) -> object:
 
 @cache
 def _choose_identity(kind: type) -> Literal["value", "address", "hash"]:
-    """Return by what objects of the class are remembered; numbers and strings are not remembered."""
+    """Return how Manim recognises an object of the class again: by address or hash; a plain value never."""
     if issubclass(kind, int | float | str | complex):
         return "value"
     return "address" if kind.__hash__ is None else "hash"

@@ -1,4 +1,4 @@
-"""Installs the faster functions in Manim's classes and modules. A function that the scene replaced is left alone."""
+"""Replaces functions of Manim by the faster ones. A function that the scene replaced is not touched."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
 
 
 def install_patches() -> None:
-    """Install the patches in this process, and so in those that are forked from it."""
+    """Install the patches in this process and in those that are forked from it later."""
     for owner, name, faster in PATCHES:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):

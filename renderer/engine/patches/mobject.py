@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from renderer.engine.manim_types import Points, VMobject
 from renderer.mirrors import mirrors
 
-# Manim's own, as they were before a scene or these patches could replace them
+# Manim's own functions, read before a scene or these patches can replace them
 _MANIM_EXTREMUM = ManimMobject.get_extremum_along_dim
 _MANIM_ANCHORS = ManimVMobject.get_anchors
 _MANIM_SPLITS = ManimVMobject.get_subpath_split_indices_from_points
@@ -28,11 +28,11 @@ _MANIM_NUM_POINTS = ManimMobject.get_num_points
 _MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
 
 _min_of_rows, _max_of_rows = np.minimum.reduce, np.maximum.reduce
-_CURVE_POINTS = 4  # of a cubic curve
+_CURVE_POINTS = 4  # points of a cubic curve
 
 
 class _Mobject(Protocol):
-    """What the functions below use of a mobject."""
+    """The attributes of a mobject that this module uses."""
 
     dim: int
     points: Points
@@ -55,7 +55,7 @@ MobjectT = TypeVar("MobjectT", bound=_Mobject)
 @mirrors("manim.mobject.mobject:Mobject.get_family", sha256="edabb3005f51e45c")
 @mirrors("manim.mobject.mobject:Mobject._iter_family", sha256="9fe5b3319345af40")
 def get_family(self: _Mobject, recurse: bool = True) -> list[_Mobject]:  # noqa: ARG001
-    """Return the mobject and all below it; most mobjects have none below."""
+    """Return the mobject and all its descendants; without the search if it has none, as most mobjects."""
     if not self.submobjects:
         return [self]
     family = [self]
@@ -83,13 +83,13 @@ def family_members_with_points(self: _Mobject) -> list[_Mobject]:
 
 
 def _has_manim_method(mobject: object, name: str, method: object) -> bool:
-    """Return whether neither the scene nor a subclass replaced a method of the mobject."""
+    """Return whether the mobject still has Manim's method: neither the scene nor a subclass replaced it."""
     return getattr(type(mobject), name) is method and name not in vars(mobject)
 
 
 @mirrors("manim.mobject.mobject:Mobject.update", sha256="75206b1368a79066")
 def update(self: MobjectT, dt: float = 0, recursive: bool = True) -> MobjectT:
-    """Call all updaters. Whether one has a parameter ``dt`` is found without a signature object."""
+    """Call all updaters. Faster, because no ``inspect.signature`` is made to see if one has a parameter ``dt``."""
     if self.updating_suspended:
         return self
     for updater in self.updaters:
@@ -154,7 +154,7 @@ def _get_anchors(member: _Mobject) -> Points:
     "manim.mobject.types.vectorized_mobject:VMobject.get_subpath_split_indices_from_points", sha256="782a7575b1e2717a"
 )
 def get_subpath_split_indices_from_points(self: VMobject, points: Points, n_dims: int = 3) -> NDArray[np.int64]:
-    """Return where subpaths begin and end. Most paths are one: each curve starts exactly where the last one ended."""
+    """Return the indices where subpaths begin and end. Faster for a path of one piece, as most paths are."""
     count = len(points)
     if self.n_points_per_cubic_curve == _CURVE_POINTS and count > _CURVE_POINTS and isinstance(points, np.ndarray):
         starts = points[_CURVE_POINTS::_CURVE_POINTS, :n_dims]
@@ -178,7 +178,7 @@ def get_3d_vmob_unit_normal(vmob: _Mobject, point_index: int) -> Points:
 
 @mirrors("manim.utils.space_ops:rotation_matrix", sha256="4a5204da768bae58")
 def rotation_matrix(angle: float, axis: Sequence[float], homogeneous: bool = False) -> Points:
-    """Return the matrix of a rotation; many shapes turn by the same angle about the same axis."""
+    """Return the matrix of a rotation. The last ones are kept: many shapes turn by the same angle and axis."""
     direction = np.array(axis)
     if homogeneous or direction.shape != (3,) or direction.dtype != np.float64 or not isinstance(angle, int | float):
         return _MANIM_ROTATION_MATRIX(angle, axis, homogeneous)  # type: ignore[no-any-return]

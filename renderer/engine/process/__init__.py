@@ -1,1 +1,1 @@
-"""Processes of a render: forking a scene in the middle of a play, slots, the fallback process, output, exit."""
+"""The processes of one scene: how they are forked, limited by slots, started again, and ended; what they print."""

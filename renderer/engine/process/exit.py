@@ -1,4 +1,4 @@
-"""The end of a process in which a scene ran: exit functions, and files that the scene left open."""
+"""Ends a process in which a scene ran: calls exit functions, and flushes files that the scene left open."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FILE_TYPES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def prepare_exit() -> None:
-    """Replace the exit functions by those that a scene needs: the inherited ones belong to another program."""
+    """Replace the exit functions by those that a scene needs. The inherited ones belong to the parent process."""
     atexit._clear()  # noqa: SLF001  # there is no public way
     atexit.register(_flush_open_files)  # runs last: the order is reversed at exit
     atexit.register(_END_MULTIPROCESSING)
 
 
 def leave_exit_to_fallback() -> None:
-    """Forget the scene's exit functions and open files: the fallback process runs the scene, and its exit, anew."""
+    """Drop the scene's exit functions and do not flush its files: the fallback process runs the whole scene again."""
     atexit._clear()  # noqa: SLF001
     atexit.register(_END_MULTIPROCESSING)
 
@@ -37,7 +37,7 @@ def end_process(code: int) -> NoReturn:
 
 
 def _flush_open_files() -> None:
-    """Flush all open files: ``os._exit`` does not."""
+    """Flush all open files, because ``os._exit`` does not."""
     for thing in gc.get_objects():
         if type(thing) in _FILE_TYPES:
             with suppress(OSError, ValueError):

@@ -1,4 +1,7 @@
-"""A forked process that waits, with Manim imported, in case the scene has to be rendered again from the beginning."""
+"""A forked process that renders a scene from the beginning if its parallel render has to stop.
+
+It is forked before the scene's file is run, and has Manim imported already. Until it is needed, it waits.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class FallbackProcess(Generic[ArgumentT, ResultT]):
-    """The process is forked on construction. ``run`` calls ``work`` in it; without ``run`` it does nothing."""
+    """The fallback process. The constructor forks it; ``run`` calls ``work`` in it. Without ``run`` it only waits."""
 
     def __init__(self, work: Callable[[ArgumentT], ResultT]) -> None:
         self._pipe, end_of_child = Pipe()
@@ -41,9 +44,10 @@ class FallbackProcess(Generic[ArgumentT, ResultT]):
         end_of_child.close()
 
     def run(self, argument: ArgumentT) -> ResultT:
-        """Call ``work`` with the argument and return its result.
+        """Call ``work`` with the argument in the process, and return its result. Call it only once.
 
-        A RendererError is raised as it is; any other exception, and the end of the process, becomes a SceneError.
+        A RendererError that ``work`` raises is raised here as well. Any other exception, or an early end of the
+        process, is raised as SceneError.
         """
         _log.debug("the fallback process %d renders the scene: %s", self._pid, argument)
         leave_exit_to_fallback()
@@ -52,7 +56,7 @@ class FallbackProcess(Generic[ArgumentT, ResultT]):
         self._pipe.send(argument)
         answer, code = None, None
         while answer is None and code is None:
-            code = self._reap(os.WNOHANG)  # before reading: a process of the scene may hold the pipe open
+            code = self._reap(os.WNOHANG)  # first: a process that the scene started may keep the pipe open
             with suppress(EOFError):
                 answer = self._pipe.recv() if self._pipe.poll(POLL_INTERVAL_S) else None
         if answer is None:
@@ -65,7 +69,7 @@ class FallbackProcess(Generic[ArgumentT, ResultT]):
         return result  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process, if it still runs."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             self._reap()
@@ -81,7 +85,7 @@ class FallbackProcess(Generic[ArgumentT, ResultT]):
 
 
 def _serve(work: Callable[[ArgumentT], object], pipe: Any) -> NoReturn:  # Connection is generic only since Python 3.13
-    """Wait for the argument, send what the work returns or raises, and end."""
+    """Wait for the argument, call ``work``, send what it returns or raises, and end the process."""
     try:
         argument = pipe.recv()
     except EOFError:

@@ -1,4 +1,7 @@
-"""Lets only one process at a time create TeX, text and SVG files: parent and children need the same ones at once."""
+"""Lets only one process at a time create TeX, text and SVG files.
+
+The stepping process and the chunk renderers need the same files at the same time.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class FileLock:
-    """A lock between processes. A process that holds it may take it again. It allows side effects while held."""
+    """A lock between processes. A process may take it again while it holds it. Side effects are allowed meanwhile."""
 
     def __init__(self, path: Path, side_effects: SideEffectGuard) -> None:
         self._path, self._side_effects = path, side_effects
@@ -57,7 +60,7 @@ class FileLock:
 
 
 def lock_file_makers(path: Path, side_effects: SideEffectGuard) -> None:
-    """Put Manim's functions that create such files under one lock, in this process and in those forked from it."""
+    """Let Manim's functions that create such files take one lock, in this process and in those forked from it."""
     from manim import MarkupText, SVGMobject, Text
     from manim.mobject.text import tex_mobject, text_mobject, typst_mobject
 

@@ -1,4 +1,4 @@
-"""The open files of a scene: a forked child must not share their positions with its parent."""
+"""Separates the open files of a forked child from its parent's: fork makes them share one position in each file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FileIdentity = tuple[int, int]  # device and inode
 
 
 class OpenFiles:
-    """The open files of this process, recorded before it forks. Their descriptors stay valid in the child."""
+    """The open files of this process, recorded before it forks."""
 
     def __init__(self) -> None:
         self._pipes: dict[FileIdentity, str] = {}
@@ -26,14 +26,17 @@ class OpenFiles:
                 self._positions[file] = os.lseek(file, 0, os.SEEK_CUR)
 
     def find_shared(self, known: set[FileIdentity]) -> str | None:
-        """Return what kind of pipe is open that is not in ``known``; None if there is none.
+        """Return "pipe" or "connection" if one is open that is not in ``known``; otherwise None.
 
-        Parent and child would both write to it, and each would miss what the other reads.
+        Parent and child cannot share it: both would write to it, and each would miss what the other one reads.
         """
         return next((kind for identity, kind in self._pipes.items() if identity not in known), None)
 
     def separate(self) -> None:
-        """In the child: reopen files for reading at the parent's position, and discard what is written to others."""
+        """Replace the child's files: open those to read again, at the same position, and discard what others write.
+
+        Call it in the child. The descriptors stay the same.
+        """
         for file, position in self._positions.items():
             if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
                 own = os.open(f"/proc/self/fd/{file}", os.O_RDONLY)
@@ -50,7 +53,7 @@ def list_pipes() -> set[FileIdentity]:
 
 
 def identify_file(status: os.stat_result) -> FileIdentity:
-    """Return what distinguishes an open file from all others."""
+    """Return the device and inode of a file: no other file has the same."""
     return status.st_dev, status.st_ino
 
 

@@ -1,4 +1,4 @@
-"""Lets what a scene prints appear once, even where the scene is rendered a second time from the beginning."""
+"""Hides repeated output when a scene is rendered again from the beginning: each line is printed only once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _NOT_OF_SCENE = ("manim.", "rich.", "renderer.", "backends.")
 class OutputReplay:
     """Records what a scene prints within a ``with`` block.
 
-    ``before`` is what an earlier attempt printed, by stream ("stdout", "stderr"). Output that repeats it is left out;
-    from the first difference on, everything is printed.
+    ``before`` is what an earlier attempt printed, by stream ("stdout", "stderr"). As long as the output is the same, it
+    is not printed again; from the first difference on, everything is printed.
     """
 
     def __init__(self, before: Mapping[str, str]) -> None:
@@ -24,7 +24,7 @@ class OutputReplay:
 
     @property
     def printed(self) -> dict[str, str]:
-        """What this attempt or the one before has printed, whichever is longer, by stream."""
+        """By stream, the output of this attempt or of the one before, whichever is longer."""
         return {name: max(stream.before, stream.printed.getvalue(), key=len) for name, stream in self._streams.items()}
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class OutputReplay:
 
 
 class _Stream:
-    """Replaces the ``write`` of one stream until ``restore`` is called."""
+    """Replaces the method ``write`` of one stream until ``restore`` is called."""
 
     def __init__(self, stream: Any, before: str) -> None:
         self.before, self.printed = before, io.StringIO()
@@ -61,7 +61,7 @@ class _Stream:
         return len(text)
 
     def _find_new(self, text: str) -> str:
-        """Return what of the text is not a repetition; at the first difference, with the beginning of its line."""
+        """Return the part of the text that is new. The first new part starts at the beginning of its line."""
         known = self.before[self._repeated : self._repeated + len(text)]
         if text.startswith(known):
             self._repeated += len(known)

@@ -1,4 +1,4 @@
-"""The process in which a scene runs: forks it in the middle of a play, and creates the engine's pipes."""
+"""The process in which a scene runs: forks copies of it in the middle of a play, and creates the engine's pipes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ THREAD_END_TIMEOUT_S = 0.2  # a thread that has ended can be listed a moment lon
 
 
 class SceneProcess:
-    """Everything that the engine keeps about the process of one scene.
+    """The process of one scene, and what the scene has opened in it.
 
     Construct it before the scene's file is run: threads and pipes that exist then are not the scene's. ``stops``
-    remembers the exception that ended the parallel render, ``side_effects`` watches the scene.
+    remembers the exception that ended the parallel render. ``side_effects`` notices changes outside the process.
     """
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class SceneProcess:
         self.side_effects = SideEffectGuard(self.stops)
 
     def create_pipe(self) -> tuple[int, int]:
-        """Return the reading and the writing end of a new pipe that is not the scene's."""
+        """Return the reading and the writing end of a new pipe, which does not count as the scene's."""
         read, write = os.pipe()
         self._known_pipes.add(identify_file(os.fstat(read)))
         return read, write
 
     def fork(self) -> int:
-        """Fork the scene: the child continues exactly as the parent does, and dies with it. Return as os.fork does.
+        """Fork the process and return as ``os.fork`` does. The child continues the scene, and dies with the parent.
 
-        Raises Unfit where the scene has threads, of Python or of a C library: the child would not have them, and locks
-        that they hold would never be released. It raises Unfit as well where the scene has a pipe or connection open.
+        Raises Unfit if the scene has threads, of Python or of a C library: the child would not have them, and locks
+        that they hold would never be released. Raises Unfit also if the scene has a pipe or connection open.
         """
         if threading.active_count() > 1:
             self._stop(f"it runs threads of its own: {threading.enumerate()[-1].name}")
@@ -60,7 +60,7 @@ class SceneProcess:
         return pid
 
     def _has_new_threads(self) -> bool:
-        """Return whether there are more threads than before the scene, those of C libraries included."""
+        """Return whether the process has more threads than before the scene, including those of C libraries."""
         deadline = time.monotonic() + THREAD_END_TIMEOUT_S
         while _count_threads() > self._threads_before:
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Limits the processes that draw, over all scenes of one worker, as make's job server limits compilers."""
+"""Limits how many processes draw at the same time, over all scenes of one worker (as make's job server does)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessSlots:
-    """``n`` slots, shared by every process that is forked after this was constructed.
+    """``n`` slots, shared by all processes that are forked after this was constructed. Each lets one process draw.
 
-    Each slot is an unlinked file, and a process holds a slot by a lock on it. The lock belongs to a descriptor that the
-    parent closes after forking: the kernel frees the slot when the child ends, however that happens.
+    A slot is a file without a name, and a process has the slot while it holds the lock of the file. The parent takes
+    the lock, forks, and closes its descriptor. So the kernel frees the slot when the child ends, for whatever reason.
     """
 
     def __init__(self, n: int | None = None) -> None:
@@ -44,7 +44,7 @@ class ProcessSlots:
 
 
 def _lock(file: int) -> int | None:
-    """Return a new descriptor of the file that holds its lock; None if another one holds it."""
+    """Lock the file with a new descriptor, and return that; return None if the file is locked already."""
     descriptor = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
