@@ -20,7 +20,7 @@ def render(file: Path, scene: str, folder: Path, slots: engine.ProcessSlots) -> 
         scratch=folder / "scratch" / scene,
         settings=RenderSettings(quality=quality),
         encoder=EncoderSettings(preset=preset),
-        cache=engine.ChunkCache(Path(sys.argv[6]), 1024) if sys.argv[6:] else None,
+        cache=engine.open_chunk_cache(Path(sys.argv[6]), 1024, Path(f"{sys.argv[6]}.key")) if sys.argv[6:] else None,
     )
     report = engine.render(request, slots=slots)
     print(report, file=sys.stderr if os.environ.get("SHOW") else sys.stdout)

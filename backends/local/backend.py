@@ -51,6 +51,7 @@ class LocalBackend(SupervisedBackend):
         return {
             "RENDERER_SEGMENT_CACHE": str(cache_folder("segments").absolute()),
             "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
+            "RENDERER_SEGMENT_CACHE_KEY": str(state_folder("chunk-cache.key").absolute()),
         }
 
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from renderer.engine.adapter.preload import warm_up
-    from renderer.engine.cache.store import ChunkCache
+    from renderer.engine.cache.store import ChunkCache, open_chunk_cache
     from renderer.engine.errors import OutOfMemoryError, SceneError
     from renderer.engine.process.slots import ProcessSlots
     from renderer.engine.render import render
@@ -44,13 +44,14 @@ __all__ = [
     "SceneError",
     "SceneReport",
     "SceneRequest",
+    "open_chunk_cache",
     "render",
     "warm_up",
 ]
 
 _MODULES = {
     "renderer.engine.adapter.preload": {"warm_up"},
-    "renderer.engine.cache.store": {"ChunkCache"},
+    "renderer.engine.cache.store": {"ChunkCache", "open_chunk_cache"},
     "renderer.engine.errors": {"OutOfMemoryError", "SceneError"},
     "renderer.engine.process.slots": {"ProcessSlots"},
     "renderer.engine.render": {"render"},

@@ -16,14 +16,14 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.worker_protocol import FILES
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_usable_cores
 from renderer.video.selection import Decision, choose_encoder
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
-from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_MIB, Runner, UnitReport, UnpackedJob
+from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_KEY, CACHE_MIB, Runner, UnitReport, UnpackedJob
 
 STATUS_INTERVAL_S = 0.5
 
@@ -38,6 +38,7 @@ class SceneRunner(Runner):
         engine.warm_up()
         self.encoder, self.encoder_error = self._choose_encoder()
         self.slots = engine.ProcessSlots(self.encoder.sessions)
+        self.cache, self.cache_refusal = _open_cache()
         self.side_by_side = self.slots.n + 1  # one more scene steps while the others' chunk renderers have the slots
 
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
@@ -106,7 +107,7 @@ class SceneRunner(Runner):
             settings=self.job.payload.settings,
             encoder=self.job.payload.encoder,
             choice=self.encoder.choice,
-            cache=_open_chunk_cache(),
+            cache=self.cache,
         )
 
     def _render_scene(self, request: SceneRequest) -> SceneReport:
@@ -114,15 +115,23 @@ class SceneRunner(Runner):
 
         if self.encoder_error:
             raise self.encoder_error
-        for line in self.encoder.log_lines():
+        for line in [*self.encoder.log_lines(), *self.cache_refusal]:
             print(line, flush=True)
         return engine.render(request, slots=self.slots, progress=_progress_printer())
 
 
-def _open_chunk_cache() -> ChunkCache | None:
-    """Return the cache whose folder the backend named."""
-    folder, limit = os.environ.get(CACHE_FOLDER), os.environ.get(CACHE_MIB)
-    return ChunkCache(Path(folder), int(limit)) if folder and limit else None
+def _open_cache() -> tuple[ChunkCache | None, list[str]]:
+    """Return the cache that the backend named, if it can be trusted, and what the log says if not.
+
+    The variables are removed: scenes, and what they start, do not need them.
+    """
+    folder, limit, key = (os.environ.pop(name, "") for name in (CACHE_FOLDER, CACHE_MIB, CACHE_KEY))
+    if not (folder and limit and key):
+        return None, []
+    try:
+        return open_chunk_cache(Path(folder), int(limit), Path(key)), []
+    except (OSError, ValueError) as error:
+        return None, [f"the chunk cache is not used: {error}"]
 
 
 def _progress_printer() -> Callable[[int, int | None], None]:

@@ -12,9 +12,10 @@ from backends.problem import Problem
 from renderer.model import WorkerPayload
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
+CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
 PYTHON_PATH = "RENDERER_PYTHONPATH"
 # Variables of the worker itself, which scripts do not get.
-OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB})
+OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY})
 
 
 @dataclass(frozen=True, kw_only=True)

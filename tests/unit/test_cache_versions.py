@@ -9,7 +9,7 @@ from pathlib import Path
 
 DESCRIBE = """
 import sys
-from renderer.engine.cache.store import describe_versions
+from renderer.engine.cache.versions import describe_versions
 print(describe_versions(with_ffmpeg=sys.argv[1] == "ffmpeg"))
 """
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, cast
 
+from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.frame_digest import FrameDigester
-from renderer.engine.cache.store import ChunkCache, ChunkKey
+from renderer.engine.cache.store import ChunkCache
 from renderer.engine.manim_types import Mobject, Renderer, Scene
 
 

@@ -1,61 +1,50 @@
 """Encoded chunks that are kept from render to render, in a folder that many jobs may use at once.
 
-An entry is the file FOLDER/FIRST/KEY.DIGEST: FIRST is the key of its first frame, so that a chunk renderer can tell
-early whether its chunk may be there. DIGEST is the digest of the file's content, which shows damage.
+An entry is the file FOLDER/FIRST/KEY: FIRST is the key of its first frame, so that a chunk renderer can tell early
+whether its chunk may be there. The file begins with a message authentication code (MAC) of its key, its size and its
+content, which only who has the secret key of the cache can compute. It shows damage, and entries of others.
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 import os
-import tempfile
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO
+
+from backends.errors import OutputError
+from backends.ownership import make_private_folder
+from backends.untrusted import create_beneath, open_beneath
+from renderer.engine.cache.chunk_key import ChunkKey
+from renderer.engine.cache.key_file import read_or_create_key
 
 MIB = 2**20
+MAC_BYTES = 32
 ABANDONED_S = 3600.0  # a temporary file that is so old is not written any more
+_NEW = "new-"  # how the names of temporary files begin
+_KEY = re.compile(r"[0-9a-f]{40}")
 
 _log = logging.getLogger(__name__)
 
 
-class ChunkKey:
-    """The key of a chunk, built frame by frame. ``is_known`` is false once a frame had no digest."""
-
-    def __init__(self, settings: str) -> None:
-        self._hasher = blake2b(settings.encode(), digest_size=20)
-        self.first_frame = ""
-        self.is_known = True
-
-    def add_static_image(self, digest: bytes | None) -> None:
-        """Add the image from which every frame starts."""
-        self._add(digest)
-
-    def add_frame(self, digest: bytes | None, repeat: int) -> None:
-        """Add a frame that is shown ``repeat`` times."""
-        self._add(digest)
-        self._hasher.update(b"%d;" % repeat)
-        self.first_frame = self.first_frame or self._hasher.hexdigest()
-
-    def _add(self, digest: bytes | None) -> None:
-        self.is_known &= digest is not None
-        self._hasher.update(digest or b"")
-
-    @property
-    def all_frames(self) -> str:
-        """The key of all frames so far."""
-        return self._hasher.hexdigest()
-
-
 @dataclass(frozen=True)
 class ChunkCache:
-    """A folder of encoded chunks, of at most ``limit_mib`` MiB after each render."""
+    """A folder of encoded chunks, of at most ``limit_mib`` MiB after each render.
+
+    Only entries that were written with the same ``secret`` are used.
+    """
 
     folder: Path
     limit_mib: int
+    secret: bytes = field(repr=False)
 
     def has_first_frame(self, key: ChunkKey) -> bool:
         """Return whether a chunk that begins with the same frame is there."""
@@ -64,79 +53,136 @@ class ChunkCache:
         return found
 
     def restore(self, key: ChunkKey, target: Path) -> bool:
-        """Copy the chunk to ``target``. Return whether it was there. A damaged entry is removed."""
-        for path in (self.folder / key.first_frame).glob(f"{key.all_frames}.*"):
-            with suppress(OSError):
-                data = path.read_bytes()
-                if _digest(data) == path.suffix[1:]:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(data)
-                    os.utime(path)  # ``prune`` keeps what was used last
-                    _log.debug("chunk %s: hit, %d bytes", key.all_frames, len(data))
-                    return True
-                path.unlink()
-        _log.debug("chunk %s: miss", key.all_frames)
-        return False
+        """Copy the chunk to ``target``. Return whether it was there, whole and written with the same secret."""
+        try:
+            with open_beneath(self.folder, _name_entry(key)) as entry:
+                found = self._copy_verified(entry, key, target)
+                if found:
+                    os.utime(entry.fileno())  # ``prune`` keeps what was used last
+        except (OSError, OutputError):  # OutputError: a link, pipe or device
+            found = False
+        _log.debug("chunk %s: %s", key.all_frames, "hit" if found else "miss")
+        return found
 
     def keep(self, key: ChunkKey, source: Path) -> None:
         """Copy a chunk into the cache. If that fails, the next render draws it again."""
-        folder = self.folder / key.first_frame
+        temporary = f"{key.first_frame}/{_NEW}{secrets.token_hex(8)}"
+        with suppress(OSError, OutputError):
+            (self.folder / key.first_frame).mkdir(mode=0o700, exist_ok=True)
+            with source.open("rb") as file, create_beneath(self.folder, temporary, mode=0o600) as entry:
+                size = os.fstat(file.fileno()).st_size
+                if size + MAC_BYTES > self._limit:
+                    raise OSError("larger than the whole cache")
+                entry.write(bytes(MAC_BYTES))
+                mac = self._copy(file, entry, key, size)
+                entry.seek(0)
+                entry.write(mac)
+            (self.folder / temporary).replace(self.folder / _name_entry(key))
+            _log.debug("chunk %s: kept, %d bytes", key.all_frames, size)
         with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            data = source.read_bytes()
-            descriptor, temporary = tempfile.mkstemp(prefix="new-", dir=folder)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                Path(temporary).replace(folder / f"{key.all_frames}.{_digest(data)}")
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-            else:
-                _log.debug("chunk %s: kept, %d bytes", key.all_frames, len(data))
+            (self.folder / temporary).unlink(missing_ok=True)
 
     def prune(self) -> None:
-        """Remove the entries that were not used for the longest time, until the rest is within the limit."""
-        entries = sorted(self._list_entries(), key=lambda entry: entry[0], reverse=True)
-        left = self.limit_mib * MIB
-        newest = entries[0][0] if entries else 0.0
-        for used, size, path in entries:
-            left -= size
-            if left < 0 or (path.name.startswith("new-") and used < newest - ABANDONED_S):
-                with suppress(OSError):
-                    path.unlink()
-                    path.parent.rmdir()  # fails while it has other entries
+        """Remove the entries that were not used for the longest time, until the rest is within the limit.
 
-    def _list_entries(self) -> list[tuple[float, int, Path]]:
-        """Return the time of last use, the size in bytes and the path of each file."""
-        found = []
-        for path in self.folder.glob("*/*"):
-            with suppress(OSError):
-                state = path.stat()
-                found.append((state.st_mtime, state.st_size, path))
-        return found
+        Whatever could not be used is removed, too: entries of earlier versions, links, files larger than the cache.
+        """
+        found = sorted(self._list_files(), key=lambda file: file.used, reverse=True)
+        left, newest = self._limit, found[0].used if found else 0.0
+        for file in found:
+            if file.is_entry and file.size <= self._limit:
+                left -= file.size
+                is_needed = left >= 0
+            else:
+                is_needed = file.name.startswith(_NEW) and file.used >= newest - ABANDONED_S
+            if not is_needed:
+                _remove(self.folder / file.folder, file.name)
+
+    @property
+    def _limit(self) -> int:
+        return self.limit_mib * MIB
+
+    def _copy_verified(self, entry: BinaryIO, key: ChunkKey, target: Path) -> bool:
+        """Copy the entry's content; return whether its MAC is right. Otherwise there is no target."""
+        state = os.fstat(entry.fileno())
+        size = state.st_size - MAC_BYTES
+        if state.st_uid != os.geteuid() or state.st_nlink != 1 or not 0 <= size <= self._limit:
+            return False
+        stored = entry.read(MAC_BYTES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            mac = self._copy(entry, file, key, size)
+        if hmac.compare_digest(mac, stored):
+            return True
+        target.unlink()
+        return False
+
+    def _copy(self, source: BinaryIO, target: BinaryIO, key: ChunkKey, size: int) -> bytes:
+        """Copy ``size`` bytes; return their MAC as the entry of this key."""
+        hasher = blake2b(key=self.secret, digest_size=MAC_BYTES, person=b"renderer chunk")
+        hasher.update(key.all_frames.encode() + size.to_bytes(8, "big"))
+        while size and (data := source.read(min(size, MIB))):
+            hasher.update(data)
+            target.write(data)
+            size -= len(data)
+        if size:
+            raise OSError("the file became shorter")
+        return hasher.digest()
+
+    def _list_files(self) -> Iterator[_StoredFile]:
+        """Yield all files in the folders of first frames. No link is followed."""
+        for folder in _list_names(self.folder):
+            with suppress(OSError), _open_folder(self.folder / folder) as descriptor:
+                for name in _list_names(descriptor):
+                    with suppress(OSError):  # removed by another job
+                        state = os.lstat(name, dir_fd=descriptor)
+                        is_plain = stat.S_ISREG(state.st_mode) and state.st_nlink == 1
+                        is_entry = is_plain and bool(_KEY.fullmatch(folder) and _KEY.fullmatch(name))
+                        yield _StoredFile(folder, name, state.st_mtime, state.st_size, is_entry)
 
 
-@cache
-def describe_versions(*, with_ffmpeg: bool) -> str:
-    """Return everything that pixels and bytes depend on, apart from the scene and the encoder's settings.
+@dataclass(frozen=True)
+class _StoredFile:
+    """A file in the cache; ``used`` is the time of its last use, ``size`` is in bytes."""
 
-    ``with_ffmpeg`` is true where the ffmpeg program encodes; only then is it asked for its version.
+    folder: str
+    name: str
+    used: float
+    size: int
+    is_entry: bool
+
+
+def open_chunk_cache(folder: Path, limit_mib: int, key_file: Path) -> ChunkCache:
+    """Return the cache in the folder, which is created if it is missing, as the key file is.
+
+    Raises PermissionError if another user can change either, and OSError or ValueError if one cannot be used.
     """
-    import av
-    import cairo
-
-    from renderer.video.ffmpeg_encoder import read_ffmpeg_version
-
-    encoder = read_ffmpeg_version() if with_ffmpeg else repr(av.library_versions)
-    packages = [version(package) for package in ("manim", "numpy", "pycairo", "pillow", "av")]
-    return repr([os.uname().machine, _digest_own_source(), cairo.cairo_version_string(), *packages, encoder])
+    return ChunkCache(make_private_folder(folder), limit_mib, read_or_create_key(key_file))
 
 
-def _digest_own_source() -> str:
-    package = Path(__file__).parents[2]
-    files = sorted(path for folder in ("engine", "video") for path in (package / folder).rglob("*.py"))
-    return _digest(b"".join(path.read_bytes() for path in files))
+def _name_entry(key: ChunkKey) -> str:
+    return f"{key.first_frame}/{key.all_frames}"
 
 
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=20).hexdigest()
+def _list_names(folder: Path | int) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # of a descriptor, too
+    except OSError:
+        return []
+
+
+@contextmanager
+def _open_folder(path: Path) -> Iterator[int]:
+    """Yield a descriptor of the folder. Raises OSError for a link."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path, name: str) -> None:
+    with suppress(OSError):
+        with _open_folder(folder) as descriptor:
+            os.unlink(name, dir_fd=descriptor)
+        folder.rmdir()  # fails while it has other entries

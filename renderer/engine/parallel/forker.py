@@ -9,7 +9,7 @@ from pathlib import Path
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.renderer import replace_delegate
 from renderer.engine.cache.entry import CacheEntry
-from renderer.engine.cache.store import describe_versions
+from renderer.engine.cache.versions import describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import ChunkRenderer

@@ -1,0 +1,49 @@
+"""Finds out whether other users could change a file or folder, as ssh does before it trusts its own files."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+
+def check_private(path: Path) -> None:
+    """Raise PermissionError if anybody but this user and root can change what lies at the path.
+
+    ``path`` exists and has no links in it (see Path.resolve). The folders above it count, too: who may write there can
+    put something else in its place, but for folders with the sticky bit such as /tmp. Access control lists count as
+    far as the permissions of the group show them.
+    """
+    for part in (path, *path.parents):
+        state = part.lstat()
+        if state.st_uid not in {0, os.geteuid()}:
+            raise PermissionError(f"{part} belongs to another user")
+        if part != path and state.st_mode & stat.S_ISVTX:
+            continue
+        if state.st_mode & stat.S_IWOTH:
+            raise PermissionError(f"every user can write to {part}")
+        if state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid):
+            raise PermissionError(f"the group {state.st_gid} can write to {part}")
+
+
+def make_private_folder(path: Path) -> Path:
+    """Return the folder without links in its path; create what is missing of it, for this user alone.
+
+    Raises PermissionError if others can change it, and OSError if it cannot be created.
+    """
+    for folder in (*reversed(path.parents), path):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    resolved = path.resolve()
+    check_private(resolved)
+    return resolved
+
+
+def _is_own_group(group: int) -> bool:
+    """Return whether nobody but this user is in the group: on many systems each user has a group of the same name."""
+    try:
+        user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return user.pw_gid == group and user.pw_name == entry.gr_name and set(entry.gr_mem) <= {user.pw_name}

@@ -1,0 +1,33 @@
+"""The key of a chunk in the chunk cache."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+
+class ChunkKey:
+    """The key of a chunk, built frame by frame. ``is_known`` is false once a frame had no digest."""
+
+    def __init__(self, settings: str) -> None:
+        self._hasher = blake2b(settings.encode(), digest_size=20)
+        self.first_frame = ""
+        self.is_known = True
+
+    def add_static_image(self, digest: bytes | None) -> None:
+        """Add the image from which every frame starts."""
+        self._add(digest)
+
+    def add_frame(self, digest: bytes | None, repeat: int) -> None:
+        """Add a frame that is shown ``repeat`` times."""
+        self._add(digest)
+        self._hasher.update(b"%d;" % repeat)
+        self.first_frame = self.first_frame or self._hasher.hexdigest()
+
+    def _add(self, digest: bytes | None) -> None:
+        self.is_known &= digest is not None
+        self._hasher.update(digest or b"")
+
+    @property
+    def all_frames(self) -> str:
+        """The key of all frames so far."""
+        return self._hasher.hexdigest()
