@@ -1,9 +1,12 @@
-"""Digests of files, and this program's folders below the user's home."""
+"""Digests of files, this program's folders below the user's home, and whether other users could change a file."""
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
+import stat
 from pathlib import Path
 
 
@@ -23,6 +26,46 @@ def cache_folder(name: str) -> Path:
     return _user_folder("XDG_CACHE_HOME", ".cache") / name
 
 
+def check_private(path: Path) -> None:
+    """Raise PermissionError if anybody but this user and root can change what lies at the path, as ssh does.
+
+    ``path`` exists and has no links in it (see Path.resolve). The folders above it count, too: who may write there can
+    put something else in its place, but for folders with the sticky bit such as /tmp. Access control lists count as
+    far as the permissions of the group show them.
+    """
+    for part in (path, *path.parents):
+        state = part.lstat()
+        if state.st_uid not in {0, os.geteuid()}:
+            raise PermissionError(f"{part} belongs to another user")
+        if part != path and state.st_mode & stat.S_ISVTX:
+            continue
+        if state.st_mode & stat.S_IWOTH:
+            raise PermissionError(f"every user can write to {part}")
+        if state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid):
+            raise PermissionError(f"the group {state.st_gid} can write to {part}")
+
+
+def make_private_folder(path: Path) -> Path:
+    """Return the folder without links in its path; create what is missing of it, for this user alone.
+
+    Raises PermissionError if others can change it, and OSError if it cannot be created.
+    """
+    for folder in (*reversed(path.parents), path):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    resolved = path.resolve()
+    check_private(resolved)
+    return resolved
+
+
 def _user_folder(variable: str, default: str) -> Path:
     base = os.environ.get(variable)
     return (Path(base) if base else Path.home() / default) / "manim-renderer"
+
+
+def _is_own_group(group: int) -> bool:
+    """Return whether nobody but this user is in the group: on many systems each user has a group of the same name."""
+    try:
+        user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return user.pw_gid == group and user.pw_name == entry.gr_name and set(entry.gr_mem) <= {user.pw_name}

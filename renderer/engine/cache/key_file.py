@@ -14,7 +14,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from backends.ownership import check_private, make_private_folder
+from backends.files import check_private, make_private_folder
 
 KEY_BYTES = 32
 

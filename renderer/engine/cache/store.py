@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backends.errors import OutputError
-from backends.ownership import make_private_folder
+from backends.files import make_private_folder
 from backends.untrusted import create_beneath, open_beneath
 from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.key_file import read_or_create_key
