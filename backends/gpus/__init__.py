@@ -1,1 +1,1 @@
-"""GPUs by name: one table and one grammar for all backends."""
+"""The known GPUs, and the syntax of ``--gpu``; the same for all backends."""

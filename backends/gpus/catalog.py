@@ -24,7 +24,11 @@ _94GB = ("1g.12gb", "1g.12gb+me", "1g.24gb", "2g.24gb", "3g.47gb", "4g.47gb", "7
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One type: ``memory`` in GB, number of NVENC engines, Modal's name and largest count, Kubernetes label values."""
+    """One type of GPU.
+
+    ``memory`` is in GB, ``compute`` is the compute capability, ``nvenc`` the number of NVENC engines. ``modal`` is
+    Modal's name, ``modal_max`` the largest count there. ``products`` are the label values on Kubernetes.
+    """
 
     name: str
     memory: int

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from backends.errors import SpecError
 from backends.gpus.catalog import GPUS, MIG_PROFILES, Gpu
 
-MAX_COUNT = 16  # of one machine in any cloud
+MAX_COUNT = 16  # the most GPUs that a machine of any cloud has
 MODAL_ANY = "A10G"  # for a count without a type, which Modal does not offer
 NVENC_CODECS: Mapping[str, str] = {"nvenc": "h264", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuChoice:
-    """One acceptable type; without ``gpu`` and ``mig`` any type. ``exact`` is Modal's ``!``: no upgrade."""
+    """One acceptable type of GPU: a whole one (``gpu``) or a MIG slice (``mig``). Without both, any type.
+
+    ``exact`` is Modal's ``!``: Modal must not replace it with a better one.
+    """
 
     gpu: Gpu | None = None
     exact: bool = False
@@ -34,7 +37,7 @@ class GpuChoice:
         return f"{self.gpu.name}{'!' * self.exact}" if self.gpu else "any"
 
     def encodes(self, codec: str) -> bool:
-        """Return whether its NVENC has the codec. GPUs of unknown type are assumed to have it."""
+        """Return whether this GPU can encode with the codec. A request for any type counts as if it could."""
         candidates = MIG_PROFILES[self.mig] if self.mig else (self.gpu,) if self.gpu else ()
         media = not (self.mig or "").endswith("-me")
         return not candidates or any(media and codec in gpu.codecs for gpu in candidates)
@@ -42,7 +45,7 @@ class GpuChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuRequest:
-    """``count`` GPUs of the first of ``choices`` that is free; without choices no GPU. Made by ``parse_gpu``."""
+    """What ``--gpu`` asks for: ``count`` GPUs of the first of ``choices`` that is free. Without choices, no GPU."""
 
     choices: tuple[GpuChoice, ...] = ()
     count: int = 0
@@ -59,18 +62,18 @@ class GpuRequest:
 
     @property
     def resource(self) -> str:
-        """The extended resource to request on Kubernetes: nvidia.com/gpu, or a MIG slice's under the mixed strategy."""
+        """The resource to request on Kubernetes: nvidia.com/gpu, or nvidia.com/mig-… for a MIG slice."""
         mig = self.choices[0].mig if self else None
         return f"nvidia.com/mig-{mig.replace('+', '.')}" if mig else "nvidia.com/gpu"
 
     @property
     def products(self) -> tuple[str, ...]:
-        """The acceptable values of nvidia.com/gpu.product, best first; empty if every node is acceptable."""
+        """The acceptable values of the node label nvidia.com/gpu.product, best first; empty if any GPU will do."""
         labels = [label for choice in self.choices if choice.gpu for label in choice.gpu.labels]
         return tuple(dict.fromkeys(labels))
 
     def modal_names(self) -> list[str]:
-        """Return the request in Modal's format, best first; empty for no GPU. Raises SpecError for what Modal lacks."""
+        """Return the request in Modal's format, best first; empty for no GPU. Raises SpecError if Modal has it not."""
         return [self._modal_name(choice) for choice in self.choices]
 
     def _modal_name(self, choice: GpuChoice) -> str:
@@ -87,7 +90,7 @@ class GpuRequest:
 
 
 def parse_gpu(text: str) -> GpuRequest:
-    """Return the request that ``--gpu`` spells. Raises SpecError, which names the most similar GPU."""
+    """Parse the value of ``--gpu``. Raises SpecError; for an unknown GPU, its hint names the most similar one."""
     words = [word.strip() for word in text.split(",")]
     if words == ["none"]:
         return GpuRequest()
@@ -110,7 +113,7 @@ def parse_gpu(text: str) -> GpuRequest:
 
 
 def require_encoder(request: GpuRequest, encoder: str) -> None:
-    """Raise SpecError for an NVENC encoder that some GPU of the request lacks; other encoders pass."""
+    """Raise SpecError if the encoder is an NVENC encoder and a GPU of the request does not have it."""
     codec = NVENC_CODECS.get(encoder)
     if codec is None:
         return
@@ -148,7 +151,7 @@ def _parse_mig(name: str) -> GpuChoice:
 
 
 def _distance(wrong: str, known: str) -> tuple[int, ...]:
-    """Return how far two profiles are apart, by slices and then by memory: 1g.11gb is nearer to 1g.10gb."""
+    """Return how different two MIG profiles are: first by slices, then by memory. Use it as a sort key."""
     numbers = [[int(digits) for digits in re.findall(r"\d{1,4}", profile)] for profile in (wrong, known)]
     return tuple(abs(a - b) for a, b in zip(*numbers, strict=False))
 

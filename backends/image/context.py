@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.data_files import data_dir
 
-DOCKERFILE = Path("docker/Dockerfile")  # paths in the folder
+DOCKERFILE = Path("docker/Dockerfile")  # relative to the build context
 EXTRA = Path("docker/extra-requirements.txt")
 PACKAGES = ("backends", "renderer")
 _PACKAGES_FOLDER = Path(__file__).parents[2]
@@ -19,9 +19,9 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "_data", "*.pyc")
 
 
 def copy_context(folder: Path, extra: Iterable[str] = ()) -> None:
-    """Copy docker/ and both packages into ``folder``, which must be empty; ``extra`` are lines of requirements.
+    """Copy docker/ and both Python packages into the empty ``folder``. ``extra`` are lines of a requirements file.
 
-    Times and modes are the same on every machine, so that builders find their cached layers again.
+    All files get the same times and modes on every machine, so that builders can use their cached layers.
     """
     shutil.copytree(data_dir("docker"), folder / "docker", ignore=_IGNORED)
     for package in PACKAGES:
@@ -34,7 +34,7 @@ def copy_context(folder: Path, extra: Iterable[str] = ()) -> None:
 
 
 def hash_sources(extra: Iterable[str] = ()) -> str:
-    """Return a hash of all that ``copy_context`` would copy, without copying it: every job at Modal needs it."""
+    """Return a hash of everything that ``copy_context`` would copy. Does not copy, because every Modal job needs it."""
     found = hashlib.sha256("\n".join(extra).encode())
     for name, folder in {"docker": data_dir("docker"), **{name: _PACKAGES_FOLDER / name for name in PACKAGES}}.items():
         for path in sorted(folder.rglob("*")):

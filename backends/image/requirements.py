@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def is_package(text: str) -> bool:
-    """Return whether pip could install it: ``cupy-cuda12x==13.3.0``, ``name @ https://…``."""
+    """Return whether the text is a requirement that pip accepts: ``cupy-cuda12x==13.3.0``, ``name @ https://…``."""
     from packaging.requirements import InvalidRequirement, Requirement  # 20 ms that few commands need
 
     try:

@@ -1,6 +1,6 @@
 """Checks of this machine or container: what can render, what can encode, what is missing and how to install it.
 
-They need nothing but Python: ``python3 -m renderer.doctor`` works in a plain checkout.
+They need only Python, no packages: ``python3 -m renderer.doctor`` works in a plain checkout.
 """
 
 from __future__ import annotations

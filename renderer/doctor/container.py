@@ -1,4 +1,4 @@
-"""Checks, in a container, what NVIDIA's runtime was asked to mount; elsewhere, whether containers can use the GPU."""
+"""Checks NVIDIA's settings of this container; outside a container, whether containers can use the GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONTAINER_VARIABLES = {"container", "KUBERNETES_SERVICE_HOST", "NVIDIA_DRIVER_C
 
 
 def check_container() -> Iterator[Check]:
-    """Yield one check: of this container, or of NVIDIA's container toolkit on this machine."""
+    """Yield one check: of this container's settings, or of NVIDIA's container toolkit on this machine."""
     if any(Path(mark).exists() for mark in _MARKER_FILES) or _CONTAINER_VARIABLES & os.environ.keys():
         yield _check_capabilities()
     else:

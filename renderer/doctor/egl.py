@@ -19,7 +19,7 @@ _MAX_DEVICES = 32
 
 
 class EglError(Exception):
-    """A step failed; the text says which."""
+    """A step of the OpenGL test failed; the text says which."""
 
 
 def draw_frame() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Checks the NVIDIA driver, its GPUs and CUDA: the driver, the toolkit and the Python packages must fit together."""
+"""Checks the NVIDIA driver, its GPUs, and whether driver, CUDA toolkit and Python packages have matching versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_DRIVER_HINT = "this machine renders and encodes on the CPU; to use a GPU els
 
 
 def check_nvidia() -> Iterator[Check]:
-    """Yield the checks; only one where there is no driver."""
+    """Yield the checks of driver, GPUs and CUDA; only that of the driver if there is none."""
     try:
         driver = nvml.read_driver()
     except nvml.NvmlError as error:
@@ -67,9 +67,9 @@ def _use_cuda() -> Check:
 
 
 def judge_versions(driver: Version, toolkit: Version | None, need: tuple[int, str] | None) -> tuple[State, str | None]:
-    """Return whether the CUDA versions fit together, driver ≥ toolkit and packages, and a hint if they do not.
+    """Return the state of the check, and a hint if the driver is older than the toolkit or a package needs.
 
-    ``need`` is the major version that a package needs, and that package.
+    ``need`` is the major CUDA version that a Python package needs, and that package.
     """
     if toolkit and toolkit[0] > driver[0]:
         return (
@@ -97,7 +97,7 @@ def find_toolkit_version() -> Version | None:
 
 
 def _find_needed_version() -> tuple[int, str] | None:
-    """Return the greatest major CUDA version that an installed package was built for, and that package."""
+    """Return the newest major CUDA version that an installed Python package needs, and that package."""
     needs = []
     for distribution in importlib.metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower()

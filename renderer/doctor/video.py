@@ -1,4 +1,4 @@
-"""Checks the video encoders by encoding with them."""
+"""Checks the video encoders: encodes a few frames with each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROGRAMS = {"pyav": "PyAV", "ffmpeg": "the ffmpeg program"}
 
 
 def check_encoders() -> Iterator[Check]:
-    """Yield the checks: x264, and NVENC's codecs where there is a driver."""
+    """Yield the checks of x264 and, if there is an NVIDIA driver, of NVENC's codecs."""
     if importlib.util.find_spec("av") is not None:
         yield _check_x264()
     try:

@@ -54,9 +54,9 @@ class Built:
 
 
 def build(spec: ImageSpec, engine: Engine, options: Sequence[str], show: Show, *, verbose: bool = False) -> Built:
-    """Build the image. ``show`` is called with a line for each step, with ``verbose`` also with all engine output.
+    """Build the image. ``show`` is called with a line for each step; with ``verbose``, also with the engine's output.
 
-    Raises BackendError that names the failed step, after its last lines were shown.
+    Raises BackendError that names the failed step. Before that, the last lines of the output are shown.
     """
     log = BuildLog()
     with spec.staged() as (folder, reference):
@@ -106,7 +106,7 @@ def _show_steps(steps: Iterator[Step], show: Show) -> None:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the engine when the command is interrupted: first with SIGTERM, so that it removes its containers."""
+    """End the engine if it still runs: with SIGTERM, so that it can remove its containers, later with SIGKILL."""
     if process.stdout:
         process.stdout.close()
     if process.poll() is None:

@@ -1,4 +1,4 @@
-"""Reads what a container engine prints while it builds: the steps, how long each took, and the last lines."""
+"""Reads what a container engine prints during a build: the steps, their durations, and the last lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _BUILDKIT_QUOTED = re.compile(r"-+|\S+:\d+| *\d+ \|.*")
 
 @dataclass(frozen=True)
 class Step:
-    """One step: ``place`` such as ``stage-3 4/9``, the instruction, and its duration in seconds, None while it runs."""
+    """One step of a build: an instruction of the Dockerfile.
+
+    ``place`` is its number, such as ``stage-3 4/9``, ``text`` the instruction. ``seconds`` is None while it runs.
+    """
 
     place: str
     text: str
@@ -30,9 +33,10 @@ class Step:
 
 
 class BuildLog:
-    """The steps of one build. ``steps`` have ended, ``failed`` is the one that failed, ``tail`` the last lines.
+    """Follows one build. Pass it each line of the output (``feed``), and call ``end`` when the build has ended.
 
-    ``now`` is a clock in seconds.
+    ``steps`` are the steps that have ended, ``last`` is the one that began last, ``failed`` the one that failed.
+    ``tail`` has the last lines of output. ``now`` is a clock in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +48,7 @@ class BuildLog:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def feed(self, line: str) -> Iterator[Step]:
-        """Read the next line. Yield the steps that it ends, with their seconds, then the step that it begins."""
+        """Read the next line of the output. Yield the steps that end with it, then the step that begins with it."""
         if found := _BUILDAH.fullmatch(line):
             yield from self.end()
             yield self._begin("", Step(f"{found[1] or '1/1'} {found[2]}", found[3]))
@@ -56,12 +60,12 @@ class BuildLog:
             self._keep(line)
 
     def end(self) -> Iterator[Step]:
-        """Yield the steps that still run, as ended: call it when the build has ended."""
+        """End the steps that still run, and yield them. Call it when the build has ended."""
         for key in list(self._running):
             yield from self._end(key)
 
     def _keep(self, line: str) -> None:
-        """Keep a line that may show why the build fails."""
+        """Keep a line in ``tail``, because it may show why the build fails."""
         if found := _BUILDKIT_FAILED.fullmatch(line):
             self.failed = Step(found[1], found[2])
             self.tail.clear()

@@ -1,4 +1,4 @@
-"""The container engines that build images: docker buildx, podman, buildah. One that answers is chosen."""
+"""The container engines that can build images: docker with buildx, podman, buildah."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ ANSWER_TIMEOUT_S = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A program: its command that builds, calls that succeed if it can build, and one that reads an image's env."""
+    """A program that builds images.
+
+    ``build`` is its command to build. ``probes`` are arguments with which it succeeds if it can build here.
+    ``environment`` are arguments with which it prints the environment variables of an image.
+    """
 
     name: str
     build: tuple[str, ...]
@@ -47,7 +51,7 @@ class Engine:
         return _find_error([self.name, *self.environment, reference]) is None
 
     def find_obstacle(self) -> str | None:
-        """Return why it cannot build on this machine, None if it can."""
+        """Return why this engine cannot build on this machine; None if it can."""
         for probe in self.probes:
             if (reason := _find_error([self.name, *probe])) is not None:
                 return f"{self.name}: {reason}"
@@ -106,7 +110,7 @@ def find_engine(name: str | None = None) -> Engine:
 
 
 def _find_error(command: list[str]) -> str | None:
-    """Return why the command fails, None if it succeeds."""
+    """Run the command, and return why it failed; None if it succeeded."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_TIMEOUT_S)
     except FileNotFoundError:

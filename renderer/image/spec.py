@@ -25,9 +25,10 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """One image. ``base`` (of the build stages) and ``runtime`` (of the last stage) replace NVIDIA's base images.
+    """What one image contains.
 
-    ``cuda`` is the version of NVIDIA's base images, or "none" for base images without CUDA. ``extra`` are lines of a
+    ``cuda`` is the CUDA version of NVIDIA's base images, or "none" for base images without CUDA. ``base`` replaces
+    NVIDIA's base image of all stages of the Dockerfile, ``runtime`` that of the last stage. ``extra`` are lines of a
     requirements file.
     """
 
@@ -78,13 +79,13 @@ class ImageSpec:
 
     @contextmanager
     def staged(self) -> Iterator[tuple[Path, str]]:
-        """Yield a temporary folder to build from, and the image's name with a tag made of its content."""
+        """Yield a temporary folder to build from, and the image's name with a tag that is a hash of its content."""
         with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
             image_context.copy_context(Path(folder), self.extra)
             yield Path(folder), self._reference(image_context.hash_context(Path(folder), self.arguments()))
 
     def reference(self) -> str:
-        """Return the image's name with a tag made of its content."""
+        """Return the image's name with a tag that is a hash of its content, or the name as it is if it has a tag."""
         with self.staged() as (_, reference):
             return reference
 
@@ -95,7 +96,7 @@ class ImageSpec:
 
 
 def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]:
-    """Return the lines of --requirements and --with together. Raises SpecError if the file cannot be read."""
+    """Return the lines of the file of --requirements, then those of --with. Raises SpecError for an unreadable file."""
     lines: list[str] = []
     if file is not None:
         try:
@@ -106,7 +107,7 @@ def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]
 
 
 def _check_requirement(line: str) -> None:
-    """Raise SpecError for a line that needs files of this machine; pip checks the rest."""
+    """Raise SpecError for a line that pip could not install in the image, such as a file of this machine."""
     text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
     if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
         return

@@ -1,1 +1,1 @@
-"""Information about this machine and its programs: cores, memory, GPUs, output of other programs."""
+"""Reads facts about this machine: cores, memory, GPUs, and what other programs print."""

@@ -13,26 +13,26 @@ _BYTES_PER_PIXEL = 4 * 4 + 60 * 1.5  # four RGBA arrays, and the 60 yuv420p fram
 
 
 def count_usable_cores() -> int:
-    """Return the number of cores in the affinity mask, reduced by the cgroups' CPU quotas; at least one."""
+    """Return the number of cores that this process may use, from its affinity mask and CPU quotas; at least one."""
     quotas = [*map(_quota_v2, _cgroups("cpu")), *map(_quota_v1, _cgroups("cpu"))]
     cores = [len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in quotas if quota)]
     return max(1, min(cores))
 
 
 def count_chunk_renderers_that_fit(width: int, height: int) -> int:
-    """Return how many chunk renderers fit into the free memory, for frames of this size in pixels; at least one."""
+    """Return how many chunk renderers the free memory is enough for, with frames of this size; at least one."""
     return max(1, int(measure_free_memory() // (_PROCESS_BYTES + width * height * _BYTES_PER_PIXEL)))
 
 
 def measure_free_memory() -> float:
-    """Return the bytes that this process may still allocate: the machine's, reduced by the cgroups' limits."""
+    """Return the bytes that this process may still allocate, within the machine's memory and the cgroups' limits."""
     names = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
     left = [_free_in_cgroup(group, *pair) for group in _cgroups("memory") for pair in names]
     return min([float(_meminfo()["MemAvailable"]) * 1024, *(free for free in left if free is not None)])
 
 
 def has_avx512() -> bool:
-    """Return whether the processor has AVX-512; False where the system does not say."""
+    """Return whether the processor has AVX-512; False if that is not known."""
     try:
         return " avx512f " in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -40,7 +40,7 @@ def has_avx512() -> bool:
 
 
 def _free_in_cgroup(group: Path, limit: str, used: str) -> float | None:
-    """Return the bytes left below a cgroup's limit; None where it has no limit."""
+    """Return the bytes that are free below a cgroup's limit; None if it has no limit."""
     texts = _read(group / limit), _read(group / used)
     if not all(text and text.isdigit() for text in texts):
         return None
@@ -60,7 +60,7 @@ def _meminfo() -> dict[str, str]:
 
 
 def _cgroups(controller: str) -> Iterator[Path]:
-    """Yield the folder of this process's cgroup and those of its parents: all their limits apply (cgroups(7))."""
+    """Yield the folder of this process's cgroup and of each parent cgroup: all their limits apply (cgroups(7))."""
     for line in (_read(Path("/proc/self/cgroup")) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers or controller in controllers.split(","):  # version 2, or this controller of version 1

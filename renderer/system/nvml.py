@@ -40,7 +40,7 @@ class Driver:
 
 
 class NvmlError(Exception):
-    """NVML is missing or does not start; the text says which of the two."""
+    """NVML is not installed, or does not start; the text says which."""
 
 
 def read_driver() -> Driver:

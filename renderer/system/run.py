@@ -1,4 +1,4 @@
-"""Runs another program for a moment and returns what it printed."""
+"""Runs another program, with a time limit, and returns what it printed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 def run_program(command: Sequence[str]) -> tuple[int | None, str]:
     """Return the exit code of a program and its output: stdout first, then stderr.
 
-    The exit code is None, and the text says why, when the program is not installed, cannot be run, or does not end
-    within ``RUN_TIMEOUT_S``.
+    If the program is not installed, cannot be run, or does not end within ``RUN_TIMEOUT_S``, the exit code is None, and
+    the text is the reason.
     """
     started = time.monotonic()
     try:

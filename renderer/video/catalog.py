@@ -1,4 +1,4 @@
-"""The encoders that ``--encoder`` accepts. The client checks requests with it, so it imports nothing slow."""
+"""The encoders that ``--encoder`` accepts. The client checks requests with this module, so it imports nothing slow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Encoder:
 
 
 def _nvenc_options(quality: str) -> dict[str, str]:
-    """Return the options for constant quality. Without B-frames each file begins at time 0, so that files join."""
+    """Return NVENC's options for a constant quality. There are no B-frames, so that the files can be joined."""
     return {"preset": "p4", "tune": "hq", "rc": "vbr", "cq": quality, "b": "0", "bf": "0"}
 
 
@@ -55,7 +55,7 @@ def check_encoder(name: str, settings: RenderSettings) -> None:
 
 
 def find_incompatibility(encoder: Encoder, settings: RenderSettings) -> str | None:
-    """Return why the encoder cannot produce the requested kind of file, as a predicate; None if it can."""
+    """Return why the encoder cannot make the requested kind of file ("cannot make mov files"); None if it can."""
     container = settings.format or ("mov" if settings.transparent else "mp4")
     if container not in encoder.containers:
         return f"cannot make {container} files, only {' and '.join(encoder.containers)}"

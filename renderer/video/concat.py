@@ -24,8 +24,8 @@ class Clip:
 def join_clips(clips: Iterable[Clip], target: Path, spec: VideoEncoderSpec) -> None:
     """Copy the packets of the clips, in order, into one file at ``target``.
 
-    Manim itself joins files by the durations in their headers, which are rounded to thousandths of a second. A play
-    in several clips would therefore end at another time than the same play in one file. This counts in frames.
+    Times are counted in frames. Manim joins files by the durations in their headers, which are rounded to thousandths
+    of a second: a play of several clips would then end at another time than the same play in one file.
     """
     with av.open(target, mode="w", format=spec.container_format) as output:
         stream = None
@@ -37,7 +37,7 @@ def join_clips(clips: Iterable[Clip], target: Path, spec: VideoEncoderSpec) -> N
 
 
 def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
-    """Yield each packet with the number of frames before its clip."""
+    """Yield each packet, and the number of frames in the clips before its clip."""
     first = 0
     for clip in clips:
         with av.open(clip.path) as source:
@@ -48,7 +48,7 @@ def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
 
 
 def _set_times(packet: Any, frame_rate: Fraction, first: int) -> None:
-    """Express the packet's times in frames, as encoders do; the container rounds them to its own time base."""
+    """Set the packet's times in frames from the start of the file. The container converts them to its own time base."""
     frames = packet.time_base * frame_rate
     packet.pts = first + round(packet.pts * frames)
     packet.dts = first + round(packet.dts * frames)

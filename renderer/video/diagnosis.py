@@ -68,9 +68,9 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 
 
 def diagnose_log(log: str) -> Problem:
-    """Return the first known cause that the log shows. If there is none, return the log's last meaningful line.
+    """Return the first known cause that the log shows; otherwise, a Problem with the last line of the log.
 
-    The message is a clause, such as "this GPU has no video encoder", to be put after the name of the encoder.
+    The message is a clause, such as "this GPU has no video encoder". The caller puts the encoder's name before it.
     """
     for pattern, cause, hint in _CAUSES:
         if found := re.search(pattern, log):
@@ -85,7 +85,7 @@ def diagnose_log(log: str) -> Problem:
 
 
 def _installed_version() -> str:
-    """Return the driver's version after a space, or nothing if it is unknown.
+    """Return a space and the driver's version, or an empty text if the version is unknown.
 
     A separate process reads it, because a process that has used the driver must not fork chunk renderers.
     """

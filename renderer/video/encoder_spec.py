@@ -1,4 +1,4 @@
-"""The settings of one video file, as a type. Imports nothing of Manim."""
+"""The type of the settings of one video file. Does not import Manim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class VideoEncoderSpec(Protocol):
-    """What the encoders read of Manim's ``manim._config.video_encoder.VideoEncoderSpec``."""
+    """The attributes of Manim's ``manim._config.video_encoder.VideoEncoderSpec`` that the encoders read."""
 
     @property
     def codec(self) -> str:

@@ -1,4 +1,4 @@
-"""Encodes one video file with the ffmpeg program: its NVENC works with older drivers than PyAV's."""
+"""Encodes one video file with the ffmpeg program. It is used for NVENC with drivers that are too old for PyAV."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _build_arguments(spec: VideoEncoderSpec) -> list[str]:
             "error",
             "-xerror",
             "-y",
-        ),  # without -xerror, ffmpeg ignores a disk that is full at the end
+        ),  # without -xerror, ffmpeg reports success if the disk is full at the end
         *("-f", "rawvideo", "-pix_fmt", "rgba", *size, "-i", "pipe:0", "-an"),
         *build_ffmpeg_options(spec.codec, options),
         *("-f", spec.container_format),

@@ -29,12 +29,15 @@ def create_converter(spec: VideoEncoderSpec) -> Converter:
 
 
 def can_convert_bands(spec: VideoEncoderSpec) -> bool:
-    """Return whether only changed rows can be converted: x264 copies each frame, so that its memory can be reused."""
+    """Return whether it is possible to convert only the rows that changed, in the memory of the previous frame.
+
+    It is for x264 and yuv420p: x264 copies each frame, so that the frame's memory may change afterwards.
+    """
     return bool(spec.codec.startswith("libx264") and spec.pixel_format == "yuv420p" and spec.height > BAND_ROWS)
 
 
 class WholeConverter:
-    """Converts whole frames; a frame that equals the last one is not converted again."""
+    """Converts whole frames. A frame that equals the previous one is not converted again."""
 
     def __init__(self, pixel_format: str) -> None:
         self._format = pixel_format
@@ -52,10 +55,10 @@ class WholeConverter:
 
 
 class BandConverter:
-    """Converts changed rows to yuv420p.
+    """Converts only the rows that changed since the previous frame to yuv420p.
 
-    The result has the same bytes as a conversion of the whole frame: swscale's output for a row depends only on the
-    ``FILTER_ROWS`` rows around it.
+    The result has the same bytes as a conversion of the whole frame, because swscale's output for a row depends only on
+    the ``FILTER_ROWS`` rows above and below it.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -71,7 +74,7 @@ class BandConverter:
         return self._frame
 
     def update(self, pixels: Pixels) -> list[Pixels] | None:
-        """Convert the changed rows. Return the planes of the frame, or None if it equals the last frame."""
+        """Convert the changed rows. Return the planes of the frame, or None if it equals the previous frame."""
         changed = self._find_changed_rows(pixels)
         if not changed:
             return None
@@ -83,7 +86,7 @@ class BandConverter:
         return planes
 
     def _find_changed_rows(self, pixels: Pixels) -> list[tuple[int, int]]:
-        """Return the ranges of rows that changed since the last frame; all rows for the first frame."""
+        """Return the ranges of rows that changed since the previous frame; all rows for the first frame."""
         if self._is_first:
             self._is_first = False
             return [(0, self._height)]
@@ -94,9 +97,9 @@ class BandConverter:
         return runs
 
     def _convert_rows(self, start: int, stop: int, planes: list[Pixels]) -> None:
-        """Convert the rows and their neighbours, whose output depends on them.
+        """Convert the rows from ``start`` to ``stop``, and the rows next to them, which their change affects.
 
-        The reformatter also gets the rows that its filters read around those: top to bottom.
+        The reformatter receives the rows from ``top`` to ``bottom``: also those that its filters read.
         """
         first, last = self._add_margin(start, stop, FILTER_ROWS)
         top, bottom = self._add_margin(start, stop, 2 * FILTER_ROWS)

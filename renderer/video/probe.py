@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 def count_sessions(codec: str, via: str, options: dict[str, str], wanted: int) -> int | Problem:
-    """Return how many encoders of this kind can be open at once, at most ``wanted``; the Problem if none opens.
+    """Return how many of ``wanted`` encoders can be open at once, or the Problem if not even one can be opened.
 
-    ``via`` is "pyav", or "ffmpeg" for the program.
+    ``via`` is "pyav", or "ffmpeg" for the ffmpeg program.
     """
     found = _count_in_ffmpeg(codec, options, wanted) if via == "ffmpeg" else _count_in_pyav(codec, options, wanted)
     _log.debug("probe of %s through %s: %s", codec, via, found if isinstance(found, int) else found.message)
@@ -66,7 +66,7 @@ def _halve_down_to_one(number: int) -> Iterator[int]:
 
 
 def _main(codec: str, options: dict[str, str], wanted: int) -> None:
-    """Print a line for each encoder that opened and encoded a frame. Print the log of the first failure to stderr."""
+    """Open up to ``wanted`` encoders. Print a line for each that encoded a frame, and the first failure to stderr."""
     import av
     import av.error
     import av.logging

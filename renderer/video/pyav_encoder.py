@@ -1,4 +1,4 @@
-"""Encodes one video file through PyAV, as Manim's VideoSegmentEncoder does, but converts no frame twice."""
+"""Encodes one video file through PyAV, as Manim's VideoSegmentEncoder does, but converts equal frames only once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _DISK_ERRORS = {ENOSPC, EDQUOT, EFBIG, EIO}
 
 
 class VideoWriter(Protocol):
-    """Receives the frames of one video file. Its methods raise EncoderError and OutputError, and then leave no file."""
+    """Receives the frames of one video file.
+
+    Its methods raise EncoderError or OutputError, after they have removed the incomplete file.
+    """
 
     def write(self, pixels: Pixels, repeat: int) -> None:
         """Encode a frame ``repeat`` times. The array may change after the call."""
@@ -36,7 +39,7 @@ OpenEncoder = Callable[[Path, VideoEncoderSpec], VideoWriter]
 
 
 def select_encoder_class(choice: EncoderChoice, spec: VideoEncoderSpec | None) -> OpenEncoder:
-    """Return the class of the encoder to use: FfmpegEncoder where it was chosen and manim.cfg names no other codec."""
+    """Return FfmpegEncoder if ``choice`` asks for it and manim.cfg names no other codec; otherwise PyAVEncoder."""
     if choice.via == "ffmpeg" and spec is not None and spec.codec == choice.codec:
         from renderer.video.ffmpeg_encoder import FfmpegEncoder
 

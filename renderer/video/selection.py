@@ -17,10 +17,11 @@ _NAMES = {"pyav": "NVENC through PyAV", "ffmpeg": "NVENC through the ffmpeg prog
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The encoder of a job. Without a ``choice``, the engine uses its own encoder on the CPU.
+    """The encoder that was chosen for a job.
 
-    ``why`` has a sentence for each encoder that was tried first and cannot be used. ``sessions`` is how many encoders
-    can be open at once (None: any number). ``video`` is false when the output is an image, which needs no encoder.
+    ``choice`` is None if the engine shall use its own encoder on the CPU. ``why`` has a sentence for each encoder that
+    was tried before and cannot be used. ``sessions`` is how many encoders can be open at once (None: any number).
+    ``video`` is false when the output is an image, which needs no encoder.
     """
 
     choice: EncoderChoice | None = None
@@ -72,9 +73,9 @@ def _choose_automatically(settings: RenderSettings, wanted: int) -> Decision:
 
 
 def _try_nvenc(name: str, wanted: int) -> tuple[Decision | None, dict[str, Problem]]:
-    """Return the first working way to NVENC, and the problem of each way that failed before it.
+    """Try NVENC through PyAV, then through the ffmpeg program. Return the first that works, and what failed before.
 
-    PyAV's FFmpeg comes first; that of the ffmpeg program is usually older and works with older drivers.
+    The FFmpeg of the ffmpeg program is usually older than PyAV's, and works with older drivers.
     """
     encoder = ENCODERS[name]
     problems: dict[str, Problem] = {}
@@ -94,7 +95,7 @@ def _sentences(problems: dict[str, Problem]) -> tuple[str, ...]:
 
 
 def _has_driver() -> bool:
-    """Return whether the driver's library is installed. It is only loaded, not used, so that forking stays safe."""
+    """Return whether NVIDIA's driver library is installed. It is only loaded: after its use, forking is not safe."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:

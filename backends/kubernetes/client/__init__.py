@@ -1,1 +1,1 @@
-"""The client of the API server."""
+"""A client of the Kubernetes API server."""

@@ -1,4 +1,4 @@
-"""A client of one API server: JSON objects in and out, requests that are repeated while the server is away."""
+"""A client of one API server. It sends and receives JSON objects, and repeats requests while the server is down."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 Answer = TypeVar("Answer")
 
-OUTAGE_TIMEOUT_S = 60.0  # how long an API server may be away
+OUTAGE_TIMEOUT_S = 60.0  # how long requests are repeated while an API server is down
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 PAGE_SIZE = 200
 STREAM_CHUNK = 65536
 
 
 class Api:
-    """The API server of one context. It connects at the first request, and many threads may use it."""
+    """Sends requests to the API server of one context. It connects at the first request. It is thread-safe."""
 
     def __init__(self, context: str | None) -> None:
-        """Load the context, the current one by default. Raises SpecError, BackendError."""
+        """Load the context from the kubeconfig, by default the current one. Raises SpecError, BackendError."""
         self.context = kubeconfig.load_context(context)
         self.calls = 0
         self._outage_timeout_s = OUTAGE_TIMEOUT_S
@@ -39,7 +39,7 @@ class Api:
 
     @contextmanager
     def without_retries(self) -> Iterator[None]:
-        """Raise TransientError at the first failure within the block, instead of waiting for the server."""
+        """Do not repeat requests within the block: the first failure raises TransientError."""
         self._outage_timeout_s = 0.0
         try:
             yield
@@ -59,7 +59,7 @@ class Api:
         return self._request("PATCH", path, {}, body, content_type="application/merge-patch+json")
 
     def apply(self, path: str, body: Body) -> JsonObject:
-        """Create one object, or update it to ``body``. Raises ConflictError where another manager owns a field."""
+        """Create or update one object (server-side apply). Raises ConflictError if another manager owns a field."""
         query = {"fieldManager": "renderer"}
         return self._request("PATCH", path, query, body, content_type="application/apply-patch+yaml")
 
@@ -72,7 +72,7 @@ class Api:
         return True
 
     def list_items(self, path: str, **query: str | int) -> Iterator[JsonObject]:
-        """Yield the objects of a list, with one page of them in memory at a time."""
+        """Yield the objects of a list. Only one page of them is in memory at a time."""
         for page in self.list_pages(path, **query):
             yield from page.get("items") or []
 
@@ -88,15 +88,15 @@ class Api:
             query["continue"] = token
 
     def watch(self, path: str, version: str, seconds: int, **query: str | int) -> Iterator[JsonObject]:
-        """Yield the events after ``version`` for ``seconds``. Raises TransientError when the connection breaks."""
+        """Yield the changes after ``version``, for ``seconds``. Raises TransientError when the connection breaks."""
         query |= {"watch": "1", "resourceVersion": version, "timeoutSeconds": seconds, "allowWatchBookmarks": "true"}
         for line in self.stream_lines(path, query, read_timeout_s=seconds + READ_TIMEOUT_S):
             yield json.loads(line)
 
     def stream_lines(self, path: str, query: Query, *, read_timeout_s: float = READ_TIMEOUT_S) -> Iterator[bytes]:
-        """Yield the lines of an answer as they arrive, also a last one without newline.
+        """Yield the lines of an answer as they arrive. Raises TransientError when the connection breaks.
 
-        The official client's Watch drops such a last line. Raises TransientError when the connection breaks.
+        A last line without a newline is yielded as well; the official client's Watch loses it.
         """
         import urllib3
 
@@ -129,7 +129,7 @@ class Api:
         return answer
 
     def _retry(self, send: Callable[[Connection], Answer]) -> Answer:
-        """Return the answer; try again while the server is away. Raises ApiError, TransientError, BackendError."""
+        """Send, and return the answer; repeat it while the server is down. Raises ApiError, TransientError."""
         until = time.monotonic() + self._outage_timeout_s
         pause = FIRST_PAUSE_S
         while True:
@@ -145,7 +145,7 @@ class Api:
             pause = min(pause * 2, MAX_PAUSE_S)
 
     def _renew_credentials(self, send: Callable[[Connection], Answer]) -> Answer:
-        """Return the answer; where the credentials are refused, load them again and try once more."""
+        """Send, and return the answer. If the server refuses the credentials, load them again and send once more."""
         for _ in range(2):
             connection = self._connect()
             self.calls += 1

@@ -1,4 +1,4 @@
-"""Errors of the API server: a class for each kind of refusal, and their translation for the user."""
+"""Errors of the API server: a class for each kind, and their translation into messages for the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backends.errors import BackendError, RendererError, SpecError, TransientErr
 
 
 class ApiError(Exception):
-    """A refusal of the API server: ``code`` is the HTTP status, ``reason`` one word of Kubernetes, such as NotFound."""
+    """An error that the API server returned: ``code`` is the HTTP status, ``reason`` Kubernetes' word (NotFound)."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class ApiError(Exception):
 
 
 class InvalidError(ApiError):
-    """The object does not pass validation or admission."""
+    """The server rejects the object: it does not pass validation or admission."""
 
 
 class UnauthorizedError(ApiError):
@@ -27,7 +27,7 @@ class UnauthorizedError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The user may not do this, or a quota or policy of the namespace is against it."""
+    """The user has no permission, or a quota or policy of the namespace forbids it."""
 
 
 class NotFoundError(ApiError):
@@ -35,11 +35,11 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """The object was changed meanwhile, or its fields belong to another manager."""
+    """The object was changed in the meantime, or another manager owns its fields."""
 
 
 class AlreadyExistsError(ConflictError):
-    """An object of that name exists."""
+    """An object of that name exists already."""
 
 
 class TooManyRequestsError(ApiError):
@@ -47,7 +47,7 @@ class TooManyRequestsError(ApiError):
 
 
 class ServerError(ApiError):
-    """The server failed, or a proxy before it did not reach it."""
+    """The server failed, or the proxy in front of it could not reach it."""
 
 
 _CLASSES: Mapping[int, type[ApiError]] = {
@@ -67,7 +67,7 @@ _HINTS = (
 
 
 def read_error(code: int, body: bytes) -> ApiError:
-    """Return the error that an answer of the API server describes; ``body`` may be anything."""
+    """Return the error that an answer of the API server describes. The ``body`` need not be JSON."""
     try:
         status = json.loads(body)
         reason, message = str(status.get("reason") or ""), str(status.get("message") or f"HTTP {code}")
@@ -85,10 +85,10 @@ def make_error(code: int, reason: str, message: str) -> ApiError:
 
 
 def is_temporary(error: ApiError) -> bool:
-    """Return whether the same request may succeed a moment later.
+    """Return whether the same request may succeed a moment later, so that it is worth repeating.
 
-    A server that has just started does not know any roles yet, not even its own. And a quota's count can change while
-    several clients create objects.
+    Two cases are less obvious: a server that has just started does not know its own roles yet, and a quota's count can
+    change while several clients create objects.
     """
     if isinstance(error, ForbiddenError):
         return 'clusterrole.rbac.authorization.k8s.io "system:' in str(error)
@@ -99,7 +99,7 @@ def is_temporary(error: ApiError) -> bool:
 
 @contextmanager
 def translating_errors(action: str) -> Iterator[None]:
-    """Translate an ApiError of the block for the user; ``action`` completes the sentence "you may not …"."""
+    """Raise an ApiError of the block as a RendererError; ``action`` completes the sentence "you may not …"."""
     try:
         yield
     except ApiError as error:
@@ -107,7 +107,7 @@ def translating_errors(action: str) -> Iterator[None]:
 
 
 def translate_error(error: ApiError, action: str) -> RendererError:
-    """Return the error that explains a refusal to the user; ``action`` completes the sentence "you may not …"."""
+    """Return the RendererError that explains an ApiError; ``action`` completes the sentence "you may not …"."""
     text = str(error)
     hint = next((hint for part, hint in _HINTS if part in text), None)
     if isinstance(error, ForbiddenError) and _QUOTA not in text:

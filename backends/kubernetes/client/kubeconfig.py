@@ -1,6 +1,6 @@
 """Finds the cluster and the credentials of a context, as kubectl does; the official client reads the files.
 
-The client's messages about a broken kubeconfig may quote a token: ours never repeat them, nor chain them as a cause.
+The client's messages about a broken kubeconfig may contain a token. So errors of this module never contain them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOGIN_HINT = "log in to the cluster again"
 
 
 class Configuration(Protocol):
-    """The settings of the official client that a context determines."""
+    """The settings of the official client that this module sets or reads."""
 
     host: str
     proxy: str | None
@@ -39,7 +39,7 @@ class Configuration(Protocol):
     refresh_api_key_hook: Callable[[Configuration], None] | None
 
     def get_api_key_with_prefix(self, identifier: str) -> str | None:
-        """Return the value of the Authorization header."""
+        """Return the value of the Authorization header; None without a token."""
 
 
 class _Plugin(TypedDict, total=False):
@@ -61,8 +61,8 @@ class _UserEntry(TypedDict, total=False):
 class Context:
     """One context of the kubeconfig.
 
-    ``configure(configuration, folder)`` sets server and credentials of the client's configuration, and writes the files
-    that OpenSSL reads into the folder. It raises BackendError.
+    ``configure(configuration, folder)`` sets the server and the credentials in the client's configuration. It writes
+    certificates and keys to ``folder``, where OpenSSL reads them. It raises BackendError.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Context:
 
 @dataclass(frozen=True)
 class _Kubeconfig:
-    """The merged files of KUBECONFIG: the first definition of a name counts. The tables are keyed by name."""
+    """The content of all files of KUBECONFIG, by name. If two files define a name, the first one counts."""
 
     files: str
     merger: Any
@@ -83,7 +83,10 @@ class _Kubeconfig:
 
 
 def load_context(name: str | None) -> Context:
-    """Return a context, the current one by default. Raises SpecError, BackendError."""
+    """Return a context, by default the current one; in a pod without kubeconfig, the pod's own.
+
+    Raises SpecError, BackendError.
+    """
     found = _read_files(os.environ.get("KUBECONFIG") or "~/.kube/config")
     if not found.contexts and name in {None, IN_CLUSTER} and "KUBERNETES_SERVICE_HOST" in os.environ:
         namespace = POD_NAMESPACE.read_text().strip() if POD_NAMESPACE.exists() else "default"
@@ -179,7 +182,7 @@ def _configure_in_cluster(configuration: Configuration, _: str) -> None:
 
 @contextmanager
 def _capturing_log() -> Iterator[list[str]]:
-    """Collect what the client logs while it calls a plugin, and hide it: only there it says why a plugin failed."""
+    """Collect what the client logs within the block, and hide it. Only its log says why a credential plugin failed."""
     messages: list[str] = []
 
     def capture(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Paths of the API server for the objects that we read and write."""
+"""URL paths of the objects at the API server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def jobs_path(namespace: str, name: str = "") -> str:
 
 
 def core_path(namespace: str, kind: str, name: str = "", subresource: str = "") -> str:
-    """Return the path of a namespace's pods, configmaps or events, of one of them, or of its log or exec."""
+    """Return the path of all objects of a ``kind`` such as pods, of the one named, or of its ``subresource``."""
     path = f"/api/v1/namespaces/{quote(namespace)}/{kind}" + (f"/{quote(name)}" if name else "")
     return f"{path}/{subresource}" if subresource else path

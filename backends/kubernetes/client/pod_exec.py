@@ -30,7 +30,7 @@ class CommandError(BackendError):
 
 
 class NotReadyError(CommandError):
-    """The command was called too early: what it should read is not there yet."""
+    """The command was called too early: the files that it reads do not exist yet."""
 
 
 class _Cause(TypedDict):
@@ -43,7 +43,7 @@ class _Details(TypedDict, total=False):
 
 
 class _Status(TypedDict, total=False):
-    """How a command ended: the message of the error channel."""
+    """The message on the error channel: it says how a command ended."""
 
     status: str
     reason: str
@@ -60,10 +60,11 @@ def run_command(
     output: Callable[[memoryview], object] = len,
     source: Path | None = None,
 ) -> None:
-    """Run a command to its end: ``output`` gets its stdout in pieces, ``source`` is written to its stdin.
+    """Run a command in the pod, and wait for its end.
 
-    Raises ApiError when the container is not there (any more), TransientError when the connection breaks, NotReadyError
-    when the command was called too early, CommandError when it fails.
+    ``output`` is called with each piece of its stdout. The content of the file ``source`` is its stdin. Raises ApiError
+    if the container does not exist (any more), TransientError if the connection breaks, NotReadyError if the command
+    was called too early, CommandError if it fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []

@@ -1,6 +1,6 @@
-"""Daemon threads for calls that run at the same time.
+"""Runs calls at the same time, in daemon threads.
 
-The threads of concurrent.futures are joined when the program ends: after Ctrl-C it would wait for the network.
+concurrent.futures is not used: Python waits for its threads at exit, so that Ctrl-C would wait for the network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def start_thread(action: Callable[[], T]) -> Future[T]:
-    """Start ``action`` in a thread of its own and return its future result."""
+    """Start ``action`` in a new thread, and return a Future of its result."""
     future: Future[T] = Future()
 
     def run() -> None:

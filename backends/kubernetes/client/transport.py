@@ -1,8 +1,8 @@
-"""Requests to an API server; kubeconfig, credentials and proxies are read by the official Kubernetes client.
+"""Sends requests to an API server through the official Kubernetes client, which handles kubeconfig and proxies.
 
 Two parts of that client are not used. Its exec client, WSClient, keeps all output of a command in memory and joins it
-piece by piece: 64 MiB take it a minute. And it leaves client keys in temporary files until the process ends, or for
-good where the process is killed: here OpenSSL reads them at once, and then they are deleted.
+piece by piece, so that 64 MiB take a minute. And it leaves private keys in temporary files until the process ends, or
+forever if the process is killed. Here, OpenSSL reads them at once, and then they are deleted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Query = Mapping[str, str | int]
 Body = Mapping[str, object]
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
-MAX_CONNECTIONS = 32  # that are kept open for the next request
+MAX_CONNECTIONS = 32  # how many are kept open for later requests
 SUBPROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 FIRST_ERROR_STATUS = 400
 
@@ -76,7 +76,10 @@ class Connection:
         read_timeout_s: float = READ_TIMEOUT_S,
         streamed: bool = False,
     ) -> BaseHTTPResponse:
-        """Return the response, with its body read unless ``streamed``. Raises ApiError, BackendError."""
+        """Send a request and return the response; its body is read already unless ``streamed``.
+
+        Raises ApiError for an answer that is an error, BackendError if there is none.
+        """
         import urllib3
         from kubernetes.client.exceptions import ApiException
 
@@ -106,7 +109,7 @@ class Connection:
         return response
 
     def open_websocket(self, path: str, query: list[tuple[str, str]]) -> WebSocket:
-        """Open a connection that carries the streams of exec. Raises ApiError, BackendError, TransientError."""
+        """Open a websocket for exec, which carries stdin and stdout. Raises ApiError, BackendError, TransientError."""
         import websocket
         from kubernetes.stream import ws_client
 
@@ -133,7 +136,7 @@ class Connection:
         return opened
 
     def _translate_error(self, error: Exception) -> BackendError:
-        """Return the error for a wrong certificate, for a proxy that refuses, or for a server that is away."""
+        """Return the error for a failed connection: wrong certificate, refused by a proxy, or a server that is down."""
         if refused := re.search(r"certificate verify failed: (.+?) \(_ssl", str(error)):
             return BackendError(
                 f"the certificate of {self.server} does not match the kubeconfig: {refused[1].rstrip('.')}",
@@ -151,12 +154,12 @@ class Connection:
 
 
 def _log_request(method: str, path: str, result: int | str, began: float) -> None:
-    """Log one request; never its query, its headers or its body."""
+    """Log one request, without its query, its headers and its body: they may contain secrets."""
     _log.debug("%s %s: %s in %.0f ms", method, path, result, 1000 * (time.monotonic() - began))
 
 
 def _authenticate_to_proxy(configuration: Configuration) -> None:
-    """Let the client send the user and password of the proxy's URL. Raises SpecError for a SOCKS proxy."""
+    """Make the client send the user and password of the proxy's URL. Raises SpecError for a SOCKS proxy."""
     from urllib3 import make_headers
 
     proxy = urlsplit(configuration.proxy or "")

@@ -1,1 +1,1 @@
-"""Reads the state, the logs and the results of calls."""
+"""Reads the state, the logs and the results of calls of the function at Modal."""

@@ -1,4 +1,4 @@
-"""Reads logs. Modal gives pieces of all units together; each line that the function prints begins with its unit."""
+"""Reads the logs of a call. Modal mixes the text of all units, so the function prints each line as ``UNIT| text``."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from backends.models import LogLine
 from backends.worker_protocol import LOG
 
 _LINE = re.compile(r"(\d+)\| ?(.*)", re.DOTALL)
-TAIL_ENTRIES = 300  # in which the progress is looked for
+TAIL_ENTRIES = 300  # how many entries are searched for the progress
 
 
 class LogEntry(Protocol):
-    """What Modal's client yields: a piece of one stream of one container."""
+    """What Modal's client yields: a piece of text that one container wrote to one stream."""
 
     @property
     def source(self) -> str:
-        """The stream."""
+        """The name of the stream: stdout, stderr or system."""
 
     @property
     def context_ids(self) -> list[str]:
-        """The ids of input and container."""
+        """The ids of the function's input and of the container."""
 
     @property
     def message(self) -> str:
-        """The text, of any length."""
+        """The text: any number of lines, or only a part of one."""
 
 
 class TimedLogEntry(LogEntry, Protocol):
@@ -43,13 +43,13 @@ class TimedLogEntry(LogEntry, Protocol):
 
 
 def read_logs(session: Session, record: CallRecord, *, follow: bool) -> Iterator[LogLine]:
-    """Yield whole lines; with ``follow`` as they come, until the call has ended."""
+    """Yield the lines of the log. With ``follow``, wait for new lines until the call has ended."""
     logs = session.modal.FunctionCall.from_id(record.call).logs
     entries = logs.stream() if follow else logs.fetch()
     try:
         yield from join_lines(entries)
     except (session.modal.exception.NotFoundError, session.modal.exception.LogsFetchError):
-        return  # Modal has forgotten the call, or no longer keeps its log
+        return  # Modal has deleted the call or its log
     except session.modal.exception.Error as error:
         raise translate_error(error) from error
     finally:
@@ -57,7 +57,7 @@ def read_logs(session: Session, record: CallRecord, *, follow: bool) -> Iterator
 
 
 def read_stored_logs(files: Files, record: CallRecord) -> Iterator[LogLine]:
-    """Yield the lines of each unit's last attempt, from the volume."""
+    """Yield the lines of each unit's last attempt, from the copy on the volume."""
     for index in range(len(record.units)):
         content = files.read(f"jobs/{record.call}/{index}/{LOG}") or b""
         for text in content.decode("utf-8", "replace").splitlines():
@@ -76,7 +76,7 @@ def read_tail(session: Session, record: CallRecord) -> list[tuple[LogLine, str]]
 
 
 def join_lines(entries: Iterable[LogEntry]) -> Iterator[LogLine]:
-    """Join pieces to lines, separately for each container and stream."""
+    """Yield the lines that the pieces contain. Pieces of different containers or streams are not joined."""
     rest: dict[tuple[str, ...], str] = {}
     units: dict[tuple[str, ...], int] = {}
     for entry in entries:
@@ -90,7 +90,7 @@ def join_lines(entries: Iterable[LogEntry]) -> Iterator[LogLine]:
 
 
 def _read_line(text: str, key: tuple[str, ...], units: dict[tuple[str, ...], int]) -> LogLine:
-    """Return one line. Lines of Modal itself have no unit in front: take the container's last unit, or the first."""
+    """Return the line and its unit. A line of Modal itself has no unit: use the container's last unit, or unit 0."""
     match = _LINE.fullmatch(text)
     if match:
         units[key[1:]] = int(match[1])

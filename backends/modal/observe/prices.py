@@ -1,6 +1,6 @@
-"""Modal's prices, for an estimate: US dollars per second, as of 1 July 2026 on https://modal.com/pricing.
+"""Modal's prices, to estimate costs: US dollars per second, as of 1 July 2026 on https://modal.com/pricing.
 
-Not included: multipliers for chosen regions, idle time of containers, the free credits of each month.
+The estimate does not include surcharges for regions, idle time of containers, or the monthly free credits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GIB_SECOND = 0.00000222
 
 
 def dollars_per_second(gpus: tuple[str, ...], cpu: float, memory_mib: int) -> float:
-    """Return the price of one second; of several acceptable GPUs, that of the most expensive."""
+    """Return the price of one second. If several GPUs are acceptable, it is that of the most expensive one."""
     rates = [0.0]
     for gpu in gpus:
         name, _, count = gpu.partition(":")

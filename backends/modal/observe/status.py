@@ -1,4 +1,4 @@
-"""Finds out the state of a call, from what Modal says and what was seen before."""
+"""Finds out the state of a call, from Modal's answers and from the call's record on this machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from backends.problem import Problem
 from backends.worker_protocol import RESULT, UnitResult, last_progress
 
 MANY_UNITS = 20
-LONG_WAIT_S = 30.0  # after it the status of a job that waits suggests another GPU
+LONG_WAIT_S = 30.0  # after this time, the status of a waiting job suggests another GPU
 
 
 def refresh(session: Session, files: Files, record: CallRecord) -> tuple[CallRecord, dict[int, float | None]]:
-    """Ask Modal about units whose end is not known; return the new record, and the progress of running units."""
+    """Ask Modal about the units that had not ended. Return the updated record, and the progress of running units."""
     if not record.open:
         return record, {}
     found = unit_results.find_outcomes(session, record, _choose_units(files, record))
@@ -36,7 +36,11 @@ def refresh(session: Session, files: Files, record: CallRecord) -> tuple[CallRec
 
 
 def _choose_units(files: Files, record: CallRecord) -> list[int]:
-    """Return the units to ask Modal about: of many, the first and those that have ended according to the volume."""
+    """Return the units to ask Modal about.
+
+    Each question takes time. So of more than ``MANY_UNITS`` open units, only the first are asked about, and those
+    that have ended according to the volume.
+    """
     if len(record.open) <= MANY_UNITS:
         return record.open
     ended = {int(entry.path.rpartition("/")[2]) for entry in files.list(f"jobs/{record.call}/ended")}
@@ -44,7 +48,7 @@ def _choose_units(files: Files, record: CallRecord) -> list[int]:
 
 
 def _prefer_stored(files: Files, record: CallRecord, unit: int, outcome: UnitOutcome) -> UnitOutcome:
-    """Return what the worker stored, for a result that Modal no longer keeps."""
+    """Return the outcome; if Modal's copy of the result has expired, return the one that the worker stored."""
     if outcome.problem is None or outcome.problem.message != EXPIRED:
         return outcome
     content = files.read(f"jobs/{record.call}/{unit}/{RESULT}")
@@ -56,7 +60,7 @@ def _prefer_stored(files: Files, record: CallRecord, unit: int, outcome: UnitOut
 
 
 def describe(handle: JobHandle, record: CallRecord, progress: dict[int, float | None]) -> JobStatus:
-    """Return the status that a record describes."""
+    """Return the status of a job, from the record of its call."""
     state = _job_state(record)
     return JobStatus(
         handle=handle,

@@ -1,4 +1,4 @@
-"""Finds out how units ended: from what the worker said, or from what Modal's errors mean."""
+"""Finds out how units ended, from what the function returned or from Modal's errors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _CLIENT_PACKAGES = ("aiohttp", "grpclib", "modal")  # their errors are failures 
 def find_outcomes(
     session: Session, record: CallRecord, units: Sequence[int], *, wait: float = 0.0
 ) -> dict[int, UnitOutcome]:
-    """Return the outcomes of those units that have ended, after ``wait`` seconds at most for each."""
+    """Return the outcomes of those units that have ended. Wait at most ``wait`` seconds for each."""
     answers = calls.fetch_answers(session, record.call, units, wait=wait)
     found = {unit: _read_answer(session, record, answer) for unit, answer in zip(units, answers, strict=True)}
     return {unit: outcome for unit, outcome in found.items() if outcome}
 
 
 def _read_answer(session: Session, record: CallRecord, answer: object) -> UnitOutcome | None:
-    """Return the outcome that Modal's answer means; None while the unit has not ended."""
+    """Return the outcome for one of Modal's answers; None if the unit has not ended yet."""
     if type(answer) is TimeoutError:
         return None
     if isinstance(answer, dict):
@@ -47,7 +47,7 @@ def _read_answer(session: Session, record: CallRecord, answer: object) -> UnitOu
 
 
 def _read_error(session: Session, record: CallRecord, answer: object) -> UnitOutcome:
-    """Return the outcome that an error stands for. Raises our error where Modal could not be asked at all."""
+    """Return the outcome for an error. Raises a RendererError if the error is one of the connection to Modal."""
     exceptions = session.modal.exception
     if isinstance(answer, (exceptions.OutputExpiredError, exceptions.NotFoundError)):
         return _failed(ExitCode.LOST, EXPIRED, "files that were stored can still be fetched")
@@ -64,7 +64,7 @@ def _read_error(session: Session, record: CallRecord, answer: object) -> UnitOut
 
 
 def _read_output(record: CallRecord, output: UnitOutput) -> UnitOutcome:
-    """Return the outcome that the function returned."""
+    """Return the outcome for what the function returned."""
     code = output["exit_code"]
     if code == ExitCode.OK:
         return _outcome(JobState.SUCCEEDED, None, output)
@@ -80,7 +80,10 @@ def _outcome(state: JobState, problem: Problem | None, output: UnitOutput) -> Un
 
 
 def _read_container_error(session: Session, record: CallRecord, said: str) -> UnitOutcome:
-    """Return the outcome of a container that returned nothing. Modal's errors do not show a cancellation."""
+    """Return the outcome for a container that ended without a result: cancelled, out of memory, or lost.
+
+    The error itself does not show a cancellation, so the record and the states of the call's inputs are read.
+    """
     if record.cancelled or "TERMINATED" in calls.list_input_states(session, record.call):
         return UnitOutcome(state=JobState.CANCELLED)
     if _MEMORY.search(said):
