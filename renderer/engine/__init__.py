@@ -5,7 +5,8 @@ How a render goes:
 1. ``warm_up`` imports Manim once. The worker then forks a process for each scene.
 2. ``render`` (render.py) configures Manim as ``manim render`` would (adapter/config.py). Images, dry runs and OpenGL
    are rendered serially, by Manim itself.
-3. A fallback process is forked (process/fallback.py). It waits, and renders the scene again if this attempt fails.
+3. The process forks, and the fork goes on. The first stays behind as the fallback process (process/fallback.py): it
+   waits, and renders the scene again if this attempt has to stop.
 4. The scene's class is loaded, and its instance instrumented (instrument.py): its renderer and file writer hand
    everything about pixels to a RenderDelegate (adapter/renderer.py), and guards detect what a parallel render cannot
    reproduce, for example a scene that reads pixels (guards/).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 import traceback
@@ -16,10 +17,11 @@ from renderer.engine.adapter.config import apply_encoder, configured
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
 from renderer.engine.adapter.loader import load_scene_class
-from renderer.engine.adapter.outputs import move_outputs
+from renderer.engine.adapter.outputs import clear_folder, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.manim_types import Scene
+from renderer.engine.process.exit import end_user_process
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.process.output_replay import OutputReplay
 from renderer.engine.process.scene_process import SceneProcess
@@ -65,19 +67,27 @@ class _SceneRender:
     progress: Progress | None
 
     def run(self, attempt: _Attempt) -> SceneReport:
-        """Render. Where this attempt does not succeed, a process forked before the scene began makes another."""
+        """Render. Where a parallel attempt does not succeed, the process that was there before it makes another.
+
+        This returns in the process that rendered the scene, which may be a fork of the one that called it.
+        """
+        while not attempt.why_serial:
+            fallback = FallbackProcess[_Attempt](self.request.scratch / "next-attempt")
+            if (following := fallback.fork()) is None:
+                return self._try_in_parallel(attempt, fallback)
+            self._discard_attempt()
+            attempt = following
+        with OutputReplay(attempt.printed):
+            return _render_serially(self.request, attempt.why_serial)
+
+    def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess[_Attempt]) -> SceneReport:
         replay = OutputReplay(attempt.printed)
-        if attempt.why_serial:
-            with replay:
-                return _render_serially(self.request, attempt.why_serial)
-        fallback = FallbackProcess[_Attempt, SceneReport](self._start_again)
-        process = SceneProcess()
         try:
             with replay:
-                return self._render_in_parallel(attempt, process)
+                return self._render_in_parallel(attempt, SceneProcess())
         except Unfit as unfit:
             _log.debug("rendering serially: %s", unfit)
-            return fallback.run(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed))
+            fallback.start_again(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed))
         except ProcessFailed as failed:
             raise failed.error from failed
         except _ShortOfMemoryError as short:
@@ -85,16 +95,14 @@ class _SceneRender:
                 raise _memory_error(short.play) from short
             limit = max(1, attempt.limit // 2)
             _log.debug("a process of play %d was killed; rendering again with %d processes", short.play, limit)
-            return fallback.run(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed))
-        finally:
-            fallback.close()
+            fallback.start_again(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed))
 
-    def _start_again(self, attempt: _Attempt) -> SceneReport:
-        """Render in another folder: killed processes may have left incomplete files in the last one."""
+    def _discard_attempt(self) -> None:
+        """Remove the outputs of the last attempt, and render in another folder: it may have left incomplete files."""
         from manim import config
 
         config.media_dir = tempfile.mkdtemp(prefix="media-", dir=self.request.scratch)
-        return self.run(attempt)
+        clear_folder(self.request.output)
 
     def _render_in_parallel(self, attempt: _Attempt, process: SceneProcess) -> SceneReport:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
@@ -198,7 +206,7 @@ def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
 
 def _load_scene_class(request: SceneRequest) -> Callable[[], Scene]:
     """Run the scene's file, which may change the configuration, before the encoder is chosen."""
-    with _explained_exit(request.scene):
+    with _running_user_code(request.scene):
         scene_class = load_scene_class(request.scene)
     apply_encoder(request)
     return scene_class
@@ -209,21 +217,31 @@ def _run(scene: Scene) -> None:
 
     if scene.manager is None:
         Manager(scene)
-    with _explained_exit(str(scene)):
+    with _running_user_code(str(scene)):
         scene.render()
 
 
 @contextmanager
-def _explained_exit(scene: str) -> Iterator[None]:
-    """Raise SceneError for SystemExit: Manim itself would end, and leave no video."""
+def _running_user_code(scene: str) -> Iterator[None]:
+    """Raise SceneError for SystemExit: Manim itself would end, and leave no video.
+
+    A process that the block forked itself ends here, as it would in a program of its own.
+    """
+    process = os.getpid()
     try:
         yield
-    except SystemExit as error:
+    except BaseException as error:
+        if os.getpid() != process:
+            end_user_process(error)
+        if not isinstance(error, SystemExit):
+            raise
         raise SceneError(
             f"{scene} ended the program (sys.exit) before its end, so there is no video",
             lines=traceback.format_exc(),
             hint="remove the call; to end early, return from construct: what was played until then becomes the video",
         ) from error
+    if os.getpid() != process:
+        end_user_process(None)
 
 
 def _report(request: SceneRequest, scene: Scene, *, why_serial: str | None) -> SceneReport:

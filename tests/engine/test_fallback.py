@@ -60,10 +60,10 @@ WHY = {
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),
     "BreaksInUpdater": ("KeyError", "late"),
-    "BreaksInPainting": ("SceneError", "KeyError: 'round'"),
+    "BreaksInPainting": ("KeyError", "'round'"),
     "Leaves": ("SceneError", "Leaves ended the program (sys.exit) before its end, so there is no video"),
     "LeavesSerially": ("SceneError", "LeavesSerially ended the program (sys.exit) before"),
-    "PlaysInside": ("SceneError", "Cannot open a video segment"),
+    "PlaysInside": ("RuntimeError", "Cannot open a video segment"),
 }
 
 

@@ -21,6 +21,15 @@ def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, .
     return tuple(sorted({path for found in moved for path in _list_files(found, folder)}))
 
 
+def clear_folder(folder: Path) -> None:
+    """Remove all that is in the folder, if there is one."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _find_others(scratch: Path) -> list[tuple[Path, Path]]:
     """Return the other files in Manim's folders videos and images, each as the folder and the path of the file."""
     from manim import config

@@ -15,6 +15,7 @@ _SIDE_EFFECTS = {  # events of Python's audit table
     "os.exec", "os.fork", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.symlink",
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
+_FORKING_MODULES = {"multiprocessing.popen_fork"}  # their children never go on with the scene
 _FILE_CHANGES = {"os.remove", "os.rename", "os.truncate"}
 _PRIVATE_MAPPINGS = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
 _HARMLESS_PATHS = ("/dev/", "/proc/")
@@ -64,6 +65,8 @@ class SideEffectGuard:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITE_FLAGS
         if self._allowed or not (writes or event in _SIDE_EFFECTS):
             return
+        if event == "os.fork" and sys._getframe(1).f_globals.get("__name__") not in _FORKING_MODULES:  # noqa: SLF001
+            self._stops.raise_stop(Unfit("it forks its process"))  # the child would share the engine's pipes
         if self._stepping:
             self._refuse("writes a file" if writes else f"calls {event}", arguments)
         elif (writes or event in _FILE_CHANGES) and _exists(arguments[0]) and self.wait_for_chunks:
