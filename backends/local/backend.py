@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from backends.base import Plan
-from backends.errors import SpecError
 from backends.files import cache_folder, state_folder
+from backends.local import sandbox
 from backends.local.folder import JobFolder, Launcher
 from backends.local.job_store import JobStore
 from backends.local.options import LocalOptions
@@ -29,10 +29,11 @@ class LocalBackend(SupervisedBackend):
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the worker's command; the notes name settings that have no effect here."""
+        given = {"gpu": spec.resources.gpu, "cpu": spec.resources.cpu, "store": spec.store, "image": spec.image}
         if spec.untrusted:
-            raise SpecError("the local backend cannot run untrusted jobs yet")
-        given = {"gpu": spec.resources.gpu, "cpu": spec.resources.cpu, "memory": spec.resources.memory_mib}
-        given |= {"store": spec.store, "image": spec.image}
+            sandbox.check_platform()
+        else:
+            given["memory"] = spec.resources.memory_mib
         ignored = [name for name, value in given.items() if value not in {None, "none"}]
         note = f"{', '.join(ignored)}: no effect on the local backend, where a job uses this machine as it is"
         command = worker_command(
@@ -41,8 +42,12 @@ class LocalBackend(SupervisedBackend):
         return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=(note,) if ignored else ())
 
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
-        """Write the job's folder and start its supervisor."""
-        return self.start(plan.spec, _make_launcher, self._chunk_cache())
+        """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""
+        if not plan.spec.untrusted:
+            return self.start(plan.spec, _make_launcher, self._chunk_cache())
+        sandbox.require_sandbox()
+        limits = sandbox.choose_limits(plan.spec.resources.memory_mib, self.limits)
+        return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
 
     def _chunk_cache(self) -> dict[str, str]:
         """Return the variables that tell the worker where encoded chunks are kept from job to job."""

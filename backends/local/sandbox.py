@@ -1,0 +1,247 @@
+"""The sandbox of an untrusted job on this machine: bubblewrap with namespaces, limits and few files of the system.
+
+The supervisor starts bubblewrap once to get a tmpfs of limited size that only the job's guard sees. The guard
+(backends.local.guard) starts it a second time for the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import site
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import backends
+from backends.errors import BackendError, SpecError
+from backends.local.control_group import find_groups
+from backends.local.folder import JobFolder, Launcher
+from backends.local.seccomp import build_filter
+from backends.untrusted import Limits
+
+MIB = 2**20
+PROGRAM = "bwrap"
+JOB = "/job"  # the job's inputs and outputs, as the worker sees them
+USER = 65532  # the worker's user and group: another one than that of any person or service
+OPEN_FILES = 4096
+PROBE_TIMEOUT_S = 10
+
+# The system's programs, and what TeX, fonts and the dynamic linker read outside /usr. None of it holds a secret.
+_SYSTEM = (
+    *("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"),
+    *("/etc/alternatives", "/etc/fonts", "/etc/ghostscript", "/etc/glvnd", "/etc/ld.so.cache", "/etc/ld.so.conf"),
+    *("/etc/ld.so.conf.d", "/etc/libpaper.d", "/etc/localtime", "/etc/papersize", "/etc/texmf"),
+    *("/var/cache/fontconfig", "/var/lib/texmf"),
+)
+# Switches that forbid namespaces to ordinary users: file, value that allows them, command.
+_SWITCHES = (
+    ("/proc/sys/user/max_user_namespaces", "sysctl -w user.max_user_namespaces=10000"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", "sysctl -w kernel.unprivileged_userns_clone=1"),
+)
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+_SYSTEMD_RUN = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxLimits:
+    """Limits of one job: memory, disk (a tmpfs) and processes with their threads; ``outputs`` is what is copied out.
+
+    ``grouped`` says that a control group around the guard keeps memory and processes within them.
+    """
+
+    memory_mib: int
+    disk_mib: int
+    processes: int
+    outputs: Limits
+    grouped: bool = False
+
+    def to_json(self) -> str:
+        """Return the text that the guard gets as its argument."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SandboxLimits:
+        """Return what ``to_json`` wrote."""
+        content = json.loads(text)
+        return cls(**{**content, "outputs": Limits(**content["outputs"])})
+
+
+def choose_limits(memory_mib: int | None, outputs: Limits) -> SandboxLimits:
+    """Return the limits of a job: by default half of the machine's memory, and half of that as disk."""
+    memory = memory_mib or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB // 2
+    cores = os.cpu_count() or 1
+    return SandboxLimits(memory_mib=memory, disk_mib=memory // 2, processes=256 + 96 * cores, outputs=outputs)
+
+
+def check_platform() -> None:
+    """Raise SpecError on systems for which there is no sandbox."""
+    if sys.platform != "linux" or build_filter() is None:
+        raise SpecError(
+            f"the local backend cannot run untrusted jobs on {platform.system()} {platform.machine()}",
+            hint="use --backend docker",
+        )
+
+
+def require_sandbox() -> None:
+    """Raise BackendError where bubblewrap is missing or may not make namespaces."""
+    for program, package in ((PROGRAM, "bubblewrap"), ("setpriv", "util-linux"), ("prlimit", "util-linux")):
+        if shutil.which(program) is None:
+            raise BackendError(
+                f"this machine cannot run untrusted jobs: {program} is not installed",
+                hint=f"sudo apt-get install {package}",
+            )
+    probe = [PROGRAM, *_namespaces(), "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=PROBE_TIMEOUT_S)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise BackendError(f"this machine cannot run untrusted jobs: {said}", hint=_find_switch())
+
+
+def _find_switch() -> str:
+    for file, command in _SWITCHES:
+        path = Path(file)
+        if path.exists() and path.read_text().strip() == "0":
+            return f"allow user namespaces: sudo {command}"
+    if _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":
+        return "allow user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    return "use --backend docker"
+
+
+def make_launcher(folder: JobFolder, limits: SandboxLimits) -> Launcher:
+    """Return how the supervisor starts the guard, and through it the worker."""
+    scope: list[str] = []
+    if os.getuid() and _has_user_scopes():
+        scope = [*_SYSTEMD_RUN, "-p", f"MemoryMax={limits.memory_mib}M", "-p", "MemorySwapMax=0"]
+        scope += ["-p", f"TasksMax={limits.processes}", "--"]
+        limits = SandboxLimits(**{**vars(limits), "grouped": True})
+    disk = ["--size", str(limits.disk_mib * MIB), "--tmpfs", str(folder.scratch)]
+    guard = [sys.executable, "-I", "-m", "backends.local.guard", str(folder.path), limits.to_json()]
+    remove = ("rmdir", *map(str, find_groups(folder.id))) if not os.getuid() else ()
+    prefix = (*scope, PROGRAM, "--die-with-parent", "--dev-bind", "/", "/", *disk, "--", *guard)
+    return Launcher(python=sys.executable, root=JOB, prefix=prefix, end=remove)
+
+
+def _has_user_scopes() -> bool:
+    """Return whether this user's systemd makes control groups."""
+    try:
+        done = subprocess.run([*_SYSTEMD_RUN, "true"], capture_output=True, check=False, timeout=PROBE_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def make_options(folder: JobFolder, seccomp: int) -> list[str]:
+    """Return bubblewrap's options for the worker's sandbox. ``seccomp`` is a descriptor of the filter.
+
+    They are passed by ``--args``, since the worker can read the command line of its process 1.
+    """
+    options = [*_namespaces(), "--hostname", "sandbox", "--die-with-parent", "--new-session"]
+    options += ["--seccomp", str(seccomp), "--proc", "/proc", "--dev", "/dev"]
+    for name, path in Scratch.writable.items():  # first: Python may be below /tmp
+        options += _mount("--bind", folder.scratch / name, Path(path))
+    for source, target in _read_only(folder):
+        options += _mount("--ro-bind", source, target)
+    return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108  # in the sandbox
+
+
+def make_command(limits: SandboxLimits, options: int, worker: list[str]) -> list[str]:
+    """Return the command that runs the worker in the sandbox whose ``options`` come from a descriptor.
+
+    Inside, the worker becomes another user without rights, and gets its limits.
+    """
+    command = [PROGRAM, "--args", str(options), "--"]
+    if not os.getuid():
+        command += ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--inh-caps=-all"]
+    return [*command, *_limit(limits), *worker]
+
+
+def make_environment(job: Mapping[str, str]) -> dict[str, str]:
+    """Return the worker's variables; nothing of this process but the language."""
+    kept = {key: value for key, value in os.environ.items() if key in {"LANG", "LC_ALL", "LC_CTYPE", "TZ"}}
+    path = f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    own = {"PATH": path, "HOME": "/tmp/home", "TMPDIR": "/tmp", "USER": "user"}  # noqa: S108
+    return {"LANG": "C.UTF-8", **kept, **own, **job}
+
+
+class Scratch:
+    """What the guard makes in the tmpfs before the worker starts."""
+
+    writable: Mapping[str, str] = {"units": f"{JOB}/units", "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
+    etc: Mapping[str, str] = {
+        "passwd": f"user:x:{USER}:{USER}::/tmp/home:/usr/sbin/nologin\n",
+        "group": f"user:x:{USER}:\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    }
+
+    def __init__(self, folder: JobFolder) -> None:
+        self.folder = folder.scratch
+        self.units = self.folder / "units"
+
+    def create(self) -> None:
+        """Make the folders, which belong to the worker's user, and the files."""
+        for path in (*(self.folder / name for name in self.writable), self.folder / "tmp" / "home"):
+            path.mkdir(mode=0o755)
+            if not os.getuid():
+                os.chown(path, USER, USER)
+        for name, text in self.etc.items():
+            path = self.folder / name
+            path.write_text(text)
+            path.chmod(0o444)
+
+
+def _namespaces() -> list[str]:
+    """Return the options for namespaces. Root has another user instead of a user namespace, and seccomp forbids one."""
+    common = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.getuid():
+        return [*common, "--unshare-user", "--disable-userns", "--uid", str(USER), "--gid", str(USER)]
+    return [*common, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+
+
+def _mount(option: str, source: Path, target: Path) -> list[str]:
+    """Return the options for one mount; the folders above it, which bubblewrap makes for root alone, can be entered."""
+    above = [str(path) for path in reversed(target.parents)][1:]
+    return [*(word for path in above for word in ("--perms", "0755", "--dir", path)), option, str(source), str(target)]
+
+
+def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
+    """Yield what the worker may read, and where it sees it: the system, this Python, this program and its inputs."""
+    for path in (*map(Path, _SYSTEM), *_python_folders()):
+        if path.exists():
+            yield path, path
+    for file in (folder.task, folder.bundle):
+        yield file, Path(JOB) / file.name
+    for name in Scratch.etc:
+        yield folder.scratch / name, Path("/etc") / name
+
+
+def _python_folders() -> list[Path]:
+    """Return the folders, outside /usr, that hold this Python, its packages and this program."""
+    program = Path(backends.__file__).parent
+    found = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent]
+    found += [*map(Path, site.getsitepackages()), program, program.parent / "renderer"]
+    folders: list[Path] = []
+    for path in sorted({item.absolute() for item in found if item.is_dir()}):
+        if not path.is_relative_to("/usr") and not any(path.is_relative_to(above) for above in folders):
+            _check_narrow(path)
+            folders.append(path)
+    return folders
+
+
+def _check_narrow(path: Path) -> None:
+    if Path.home().is_relative_to(path):
+        raise BackendError(
+            f"this machine cannot run untrusted jobs: Python is installed in {path}, which holds your files",
+            hint="install renderer in a virtual environment: python3 -m venv FOLDER",
+        )
+
+
+def _limit(limits: SandboxLimits) -> list[str]:
+    command = ["prlimit", "--core=0", f"--nofile={OPEN_FILES}", f"--fsize={limits.disk_mib * MIB}"]
+    if not limits.grouped:
+        command += [f"--nproc={limits.processes}", f"--as={limits.memory_mib * MIB}"]
+    return [*command, "--"]
