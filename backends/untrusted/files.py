@@ -32,7 +32,11 @@ def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BufferedReade
     and OutputError for a name that check_relative_name refuses and for what is not a regular file: a link, pipe,
     socket, device or folder. It never waits, as opening a pipe would.
     """
-    path = check_relative_name(str(name))
+    return open_regular(folder, check_relative_name(str(name)))
+
+
+def open_regular(folder: Path | int, path: PurePosixPath) -> BufferedReader:
+    """Open a file as ``open_beneath`` does, for a relative path that the user chose: its name is not checked."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with _refusing(path), _open_parent(folder, path, make=False) as parent:
         descriptor = os.open(path.name, flags, dir_fd=parent)

@@ -9,23 +9,43 @@ import stat
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import zstandard
 
 from backends import Bundle
-from backends.errors import InputError, SpecError
+from backends.errors import InputError, OutputError, SpecError
+from backends.untrusted.files import open_regular
 
 MTIME = 315619200  # the second day of 1980: zip files, which a job may write, cannot hold an earlier time
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or symbolic link: ``name`` is its path in the bundle, with slashes, ``path`` where it is now."""
+    """One file or symbolic link: ``name`` is its path below ``root`` and in the bundle, with slashes."""
 
     name: str
-    path: Path
+    root: Path
     info: os.stat_result
+
+    @property
+    def path(self) -> Path:
+        """Where the file is now."""
+        return self.root / self.name
+
+    def read(self) -> bytes:
+        """Return the content: not more than the size that was found before. Raises SpecError if it cannot be read.
+
+        No link is followed, if one has replaced the file or a folder above it in the meantime.
+        """
+        try:
+            with open_regular(self.root, PurePosixPath(self.name)) as file:
+                return file.read(self.info.st_size)
+        except (OSError, OutputError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not a regular file any more"
+            raise SpecError(
+                f"cannot read {self.name}: {reason}", hint="fix its permissions, or exclude it in .rendererignore"
+            ) from error
 
 
 def make_bundle(entries: Iterable[Entry]) -> Bundle:
@@ -59,17 +79,8 @@ def _tar(entries: list[Entry]) -> bytes:
                 header.linkname = os.fspath(entry.path.readlink())
                 archive.addfile(header)
                 continue
-            content = _read(entry)
+            content = entry.read()
             header.size = len(content)
             header.mode = 0o755 if entry.info.st_mode & stat.S_IXUSR else 0o644
             archive.addfile(header, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _read(entry: Entry) -> bytes:
-    try:
-        return entry.path.read_bytes()
-    except OSError as error:
-        raise SpecError(
-            f"cannot read {entry.name}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"
-        ) from error

@@ -1,59 +1,33 @@
-"""Which files a bundle leaves out: ignored ones, what tools left behind, and files that look like credentials."""
+"""Which files a bundle leaves out because an ignore file says so, or because tools left them behind."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from backends.errors import OutputError
+from backends.untrusted.files import open_regular
+from renderer.bundle.patterns import Pattern, Patterns
 
 OWN_IGNORE_FILE = ".rendererignore"
 IGNORE_FILES = (".gitignore", OWN_IGNORE_FILE)  # the later one wins, in whichever folder it is
+MAX_IGNORE_FILE = 2**20  # bytes
 STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({
     "__pycache__", ".venv", "venv", "node_modules", "media", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache",
     ".ruff_cache",
 })  # fmt: skip
-_NAMES = frozenset({
-    ".boto", ".dockercfg", ".env", ".envrc", ".git-credentials", ".htpasswd", ".modal.toml", ".netrc", ".npmrc",
-    ".pgpass", ".pypirc", ".s3cfg", ".vault-token", "application_default_credentials.json", "credentials",
-    "credentials.json", "kubeconfig", "rclone.conf", "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml",
-    "terraform.tfvars", "token.json", "token.txt",
-})  # fmt: skip
-_BEGINNINGS = (".env.", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
-_BEGINNINGS_OF_JSON = ("client_secret", "service-account", "service_account")
-_ENDINGS = (
-    "-key.json", "_key.json", "_secret.json", ".env", ".gpg", ".jks", ".kdbx", ".key", ".keystore", ".kubeconfig",
-    ".p12", ".pem", ".pfx", ".ppk", ".token",
-)  # fmt: skip
-_FOLDERS = (".aws", ".azure", ".config/gcloud", ".gnupg", ".kube", ".ssh", "credentials")
-_HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
-
-
-def looks_like_credential(path: Path) -> bool:
-    """Return whether the path, relative to the bundle's root, has a name that credentials have; case is ignored."""
-    name, whole = path.name.lower(), f"/{path.as_posix().lower()}"
-    if name in _HARMLESS or name.endswith(".pub"):
-        return False
-    return (
-        name in _NAMES
-        or name.startswith(_BEGINNINGS)
-        or name.endswith(_ENDINGS)
-        or (name.startswith(_BEGINNINGS_OF_JSON) and name.endswith(".json"))
-        or any(f"/{folder}/" in whole for folder in _FOLDERS)
-        or whole.endswith("/.docker/config.json")
-    )
 
 
 @dataclass(frozen=True)
 class _Level:
     folder: Path
     file: str
-    spec: GitIgnoreSpec
+    patterns: Patterns
+
+    def find(self, path: Path, *, is_folder: bool) -> Pattern | None:
+        return self.patterns.find(path.relative_to(self.folder).as_posix(), is_folder=is_folder)
 
 
 @dataclass(frozen=True)
@@ -74,37 +48,30 @@ class IgnoreRules:
         """Return whether the path is left out. The last match in the deepest ignore file decides, as in git."""
         if _is_leftover(path, is_folder=is_folder):
             return True
-        slash = "/" if is_folder else ""
         for level in reversed(self.levels):
-            decided = level.spec.check_file(path.relative_to(level.folder).as_posix() + slash).include
-            if decided is not None:
-                return decided
+            if found := level.find(path, is_folder=is_folder):
+                return not found.includes
         return False
+
+    def names(self, path: Path) -> bool:
+        """Return whether a .rendererignore includes this very file: ``!`` and its name, without wildcards."""
+        own = (level.find(path, is_folder=False) for level in reversed(self.levels) if level.file == OWN_IGNORE_FILE)
+        found = next(filter(None, own), None)
+        return found is not None and found.includes and found.is_plain and not found.folders_only
 
 
 def _levels(folder: Path) -> list[_Level]:
-    return [_read(file) for file in (folder / name for name in IGNORE_FILES) if file.is_file()]
+    return [level for name in IGNORE_FILES if (level := _read(folder, name))]
 
 
-def _read(file: Path) -> _Level:
-    from pathspec import GitIgnoreSpec  # slow to import, and most folders have no ignore file
-
-    lines = file.read_text("utf-8", "replace").splitlines()
+def _read(folder: Path, name: str) -> _Level | None:
+    """Return the rules of an ignore file; None where there is none. As in git, one that is a link does not count."""
     try:
-        spec = GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error):  # git skips a line that it does not understand
-        spec = GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
-    return _Level(file.parent, file.name, spec)
-
-
-def _is_pattern(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (ValueError, re.error):
-        return False
-    return True
+        with open_regular(folder, PurePosixPath(name)) as file:
+            text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")
+    except (OSError, OutputError):
+        return None
+    return _Level(folder, name, Patterns(text.split("\n")))
 
 
 def _down_from_checkout(root: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from backends import Bundle
 from backends.errors import SpecError
 from renderer.bundle import archive
 from renderer.bundle.archive import Entry
-from renderer.bundle.ignore import IgnoreRules, looks_like_credential
+from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_like_credential
+from renderer.bundle.ignore import IgnoreRules
 
 LARGEST_SHOWN = 5
 
@@ -25,7 +26,7 @@ class Packed:
     """A bundle, the ``files`` in it, and those that were left out: ``credentials`` and ``ignored`` ones.
 
     All are paths relative to the root, with slashes; ``ignored`` names folders as well. ``size`` is the sum of the
-    included files, in bytes.
+    included files, in bytes. ``is_whole`` is false where the folder itself was not packed, only single files of it.
     """
 
     bundle: Bundle
@@ -33,20 +34,22 @@ class Packed:
     credentials: tuple[str, ...]
     ignored: tuple[str, ...]
     size: int
+    is_whole: bool = True
 
 
-def pack(root: Path, *, main: Path, limit: int) -> Packed:
-    """Pack the folder ``root``. ``main``, a file in it, is always included, even if an ignore file names it.
+def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = None) -> Packed:
+    """Pack the folder ``root``, or ``only`` these files in it.
 
-    Raises SpecError for a link that leaves the root, for a file that cannot be read, and for files of more than
-    ``limit`` bytes in all.
+    ``main``, a file in the folder, is always included, even if an ignore file names it. Raises SpecError for a link
+    that leaves the root, for a file that cannot be read, and for files of more than ``limit`` bytes in all.
     """
     root = root.resolve()
     walk = _Walk(root)
-    entries = {entry.name: entry for entry in walk.entries(root, IgnoreRules(root))}
+    found = walk.entries() if only is None else walk.entries_of(only)
+    entries = {entry.name: entry for entry in found}
     main_name = main.resolve().relative_to(root).as_posix()
     if main_name not in entries:
-        entries[main_name] = Entry(main_name, main.resolve(), main.stat())
+        entries[main_name] = Entry(main_name, root, main.stat())
     size = _checked_size(list(entries.values()), limit)
     bundle = archive.make_bundle(entries.values())
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
@@ -56,6 +59,7 @@ def pack(root: Path, *, main: Path, limit: int) -> Packed:
         credentials=tuple(sorted(set(walk.credentials) - {main_name})),
         ignored=tuple(sorted(walk.ignored)),
         size=size,
+        is_whole=only is None,
     )
 
 
@@ -67,38 +71,45 @@ class _Walk:
         self.credentials: list[str] = []
         self.ignored: list[str] = []
 
-    def entries(self, folder: Path, above: IgnoreRules) -> Iterator[Entry]:
-        rules = above.enter(folder)
-        try:
-            found = list(os.scandir(folder))
-        except OSError as error:
-            raise SpecError(
-                f"cannot read {folder}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"
-            ) from error
-        for item in found:
-            path = Path(item.path)
+    def entries_of(self, files: Collection[Path]) -> Iterator[Entry]:
+        """Yield single files, which no ignore file leaves out."""
+        for path in files:
             name = path.relative_to(self.root).as_posix()
-            is_folder = item.is_dir(follow_symlinks=False)
-            if rules.ignores(path, is_folder=is_folder):
-                self.ignored.append(name)
-                _log.debug("left out %s: it is ignored", name)
-            elif is_folder:
-                yield from self.entries(path, rules)
-            elif looks_like_credential(Path(name)):
-                self.credentials.append(name)
-                _log.debug("left out %s: it looks like a credential", name)
-            else:
-                yield from self._file(name, path, item.stat(follow_symlinks=False))
+            yield from self._file(name, path, path.lstat(), named=False)
 
-    def _file(self, name: str, path: Path, info: os.stat_result) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
+        """Yield the files of the root and of all folders below it."""
+        left = [(self.root, IgnoreRules(self.root))]
+        while left:
+            folder, above = left.pop()
+            rules = above.enter(folder)
+            for item in _scan(folder):
+                path = Path(item.path)
+                name = path.relative_to(self.root).as_posix()
+                is_folder = item.is_dir(follow_symlinks=False)
+                if rules.ignores(path, is_folder=is_folder):
+                    self.ignored.append(name)
+                    _log.debug("left out %s: it is ignored", name)
+                elif is_folder:
+                    left.append((path, rules))
+                else:
+                    yield from self._file(name, path, item.stat(follow_symlinks=False), named=rules.names(path))
+
+    def _file(self, name: str, path: Path, info: os.stat_result, *, named: bool) -> Iterator[Entry]:
+        """Yield the file; ``named`` says that the user wants it even if it looks like a credential."""
         if not stat.S_ISLNK(info.st_mode) and not stat.S_ISREG(info.st_mode):
             self.ignored.append(name)
             _log.debug("left out %s: a socket, pipe or device has no content to upload", name)
             return
+        entry = Entry(name, self.root, info)
+        if not named and (looks_like_credential(Path(name)) or _holds_credential(entry)):
+            self.credentials.append(name)
+            _log.debug("left out %s: it looks like a credential", name)
+            return
         if stat.S_ISLNK(info.st_mode):
             self._check_link(name, path)
         _log.debug("included %s", name)
-        yield Entry(name, path, info)
+        yield entry
 
     def _check_link(self, name: str, path: Path) -> None:
         target = path.readlink()
@@ -113,6 +124,20 @@ class _Walk:
                 f"the link {name} points out of the folder, to {target}",
                 hint="use a relative link or a copy, choose a higher folder (--root), or exclude it in .rendererignore",
             )
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError as error:
+        raise SpecError(
+            f"cannot read {folder}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"
+        ) from error
+
+
+def _holds_credential(entry: Entry) -> bool:
+    is_small_file = stat.S_ISREG(entry.info.st_mode) and entry.info.st_size <= MAX_SCANNED
+    return is_small_file and holds_credential(entry.read())
 
 
 def _checked_size(entries: list[Entry], limit: int) -> int:

@@ -1,0 +1,98 @@
+"""Finds files that look like credentials, by their names and by what they hold; also histories and private state."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+MAX_SCANNED = 2**20  # bytes: larger files are data
+
+_NAMES = frozenset({
+    # what programs log in with
+    ".boto", ".dockercfg", ".env", ".envrc", ".fetchmailrc", ".git-credentials", ".htpasswd", ".ldaprc",
+    ".modal.toml", ".msmtprc", ".my.cnf", ".mylogin.cnf", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".s3cfg",
+    ".sentryclirc", ".smbcredentials", ".terraformrc", ".vault-token", ".xauthority", ".yarnrc.yml", "_netrc",
+    "application_default_credentials.json", "auth.json", "credentials", "credentials.json", "kubeconfig",
+    "pip.conf", "rclone.conf", "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml", "token.json",
+    "token.txt",
+    # histories and other state of shells and editors
+    ".histfile", ".lesshst", ".rhistory", ".viminfo", ".wget-hsts", "fish_history", "recently-used.xbel",
+    # browsers and wallets
+    "cookies", "cookies.sqlite", "key3.db", "key4.db", "login data", "logins.json", "wallet.dat",
+})  # fmt: skip
+_BEGINNINGS = (".env.", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
+_BEGINNINGS_OF_JSON = ("client_secret", "service-account", "service_account")
+_ENDINGS = (
+    "-key.json", "_key.json", "_secret.json", ".env", ".gpg", ".jks", ".kdb", ".kdbx", ".key", ".keychain",
+    ".keychain-db", ".keystore", ".kubeconfig", ".ovpn", ".p12", ".pem", ".pfx", ".ppk", ".tfstate",
+    ".tfstate.backup", ".tfvars", ".tfvars.json", ".token",
+)  # fmt: skip
+_FOLDERS = (
+    ".aws", ".azure", ".bitcoin", ".config/bravesoftware", ".config/chromium", ".config/code", ".config/containers",
+    ".config/doctl", ".config/gcloud", ".config/gh", ".config/github-copilot", ".config/glab-cli",
+    ".config/google-chrome", ".config/hub", ".config/op", ".config/rclone", ".config/sops", ".electrum", ".ethereum",
+    ".gem", ".gnupg", ".kube", ".local/share/keyrings", ".mozilla", ".password-store", ".ssh", ".subversion/auth",
+    ".terraform.d", ".thunderbird", ".vnc", ".vscode-server", "credentials",
+)  # fmt: skip
+_PATHS = (
+    "/.cargo/credentials.toml", "/.docker/config.json", "/.gradle/gradle.properties", "/.m2/settings.xml",
+    "/.nuget/nuget.config",
+)  # fmt: skip
+_HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
+
+# What a secret always has in it, and its whole form. The forms are those that the services document, as the rules of
+# gitleaks and of GitHub's secret scanning have them.
+_FORMS = tuple(
+    (needle, re.compile(form))
+    for needle, form in (
+        (b"PRIVATE KEY", rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"),
+        (b"PuTTY-User-Key-File", rb"PuTTY-User-Key-File-\d"),
+        (b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+        (b"AKIA", rb"\bAKIA[A-Z2-7]{16}\b"),
+        (b"ASIA", rb"\bASIA[A-Z2-7]{16}\b"),
+        (b"aws_secret_access_key", rb"aws_secret_access_key\s{0,9}=\s{0,9}[\"']?[A-Za-z0-9/+]{40}\b"),
+        (b"AWS_SECRET_ACCESS_KEY", rb"AWS_SECRET_ACCESS_KEY\s{0,9}=\s{0,9}[\"']?[A-Za-z0-9/+]{40}\b"),
+        (b"gh", rb"\bgh[pousr]_[A-Za-z0-9]{36}"),
+        (b"github_pat_", rb"\bgithub_pat_[A-Za-z0-9_]{82}"),
+        (b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}"),
+        (b"xox", rb"\bxox[abeoprs]-[A-Za-z0-9-]{20}"),
+        (b"hooks.slack.com", rb"hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20}"),
+        (b"k_live_", rb"\b[rs]k_live_[A-Za-z0-9]{20}"),
+        (b"AIza", rb"\bAIza[A-Za-z0-9_-]{35}"),
+        (b"sk-ant-", rb"\bsk-ant-[a-z0-9]{2,10}-[A-Za-z0-9_-]{60}"),
+        (b"T3BlbkFJ", rb"\bsk-[A-Za-z0-9_-]{16,90}T3BlbkFJ[A-Za-z0-9_-]{16}"),
+        (b"hf_", rb"\bhf_[A-Za-z]{34}\b"),
+        (b"npm_", rb"\bnpm_[A-Za-z0-9]{36}\b"),
+        (b"_authToken", rb"_authToken\s{0,9}=\s{0,9}[^\s$]{16}"),
+        (b"pypi-AgEI", rb"\bpypi-AgEI[A-Za-z0-9_-]{50}"),
+        (b"SG.", rb"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+        (b"as-", rb"token_secret\s{0,9}=\s{0,9}[\"']as-[A-Za-z0-9]{22}"),
+        (b"dop_v1_", rb"\bdop_v1_[a-f0-9]{64}"),
+        (b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
+        (b"eyJ", rb"\beyJ[A-Za-z0-9_-]{15,4000}\.eyJ[A-Za-z0-9_-]{15,4000}\.[A-Za-z0-9_-]{32}"),
+    )
+)
+
+
+def looks_like_credential(path: Path) -> bool:
+    """Return whether the path, relative to the bundle's root, has a name that credentials have; case is ignored."""
+    name, whole = path.name.lower(), f"/{path.as_posix().lower()}"
+    if name in _HARMLESS or name.endswith(".pub"):
+        return False
+    return (
+        name in _NAMES
+        or name.startswith(_BEGINNINGS)
+        or name.endswith(_ENDINGS)
+        or (name.startswith(".") and name.endswith(("_history", "-history")))
+        or (name.startswith(_BEGINNINGS_OF_JSON) and name.endswith(".json"))
+        or any(f"/{folder}/" in whole for folder in _FOLDERS)
+        or whole.endswith(_PATHS)
+        or "/.cargo/credentials" in whole
+    )
+
+
+def holds_credential(data: bytes) -> bool:
+    """Return whether a text has a secret of a known form in it. Other data than text has none."""
+    if len(data) > MAX_SCANNED or b"\0" in data:
+        return False
+    return any(needle in data and form.search(data) for needle, form in _FORMS)

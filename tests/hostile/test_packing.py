@@ -1,0 +1,205 @@
+"""Projects that try to leak files of the machine into a bundle or a message, or to keep the packing busy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from backends.errors import SpecError
+from renderer.bundle.archive import Entry, make_bundle
+from renderer.bundle.credentials import holds_credential
+from renderer.bundle.pack import Packed, pack
+from renderer.bundle.patterns import Patterns
+
+LIMIT = 1 << 24
+KEY = "-----BEGIN OPENSSH PRIVATE " + "KEY-----\n"  # not in one piece: scanners of this repository would find it
+
+
+def make(root: Path, names: dict[str, str]) -> Path:
+    for name, text in names.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root / "main.py"
+
+
+def pack_all(root: Path) -> Packed:
+    return pack(root, main=root / "main.py", limit=LIMIT)
+
+
+EVIL = ["*a" * 18, "a*" * 30 + "!", "**/a/" * 40 + "b", "*" * 5000 + "b", "[" * 5000, "[!a]*" * 50, "a/" * 2000 + "*",
+        "*/" * 300, "**/*a*a*a*a/" * 30, "?*" * 200, "\\" * 999, "[a-" * 999]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", EVIL, ids=range(len(EVIL)))
+def test_no_pattern_takes_long(line: str) -> None:
+    patterns = Patterns([line])
+    started = time.process_time()
+    for path in ("a" * 255, "/".join("a" * 2000), "/".join(["aaaaaaa"] * 500) + "/c", "a" * 200 + "b/" + "a" * 255):
+        patterns.find(path, is_folder=False)
+    assert time.process_time() - started < 5
+
+
+GIT_PATTERN = st.text(alphabet="ab*?/[]!^\\- .#", min_size=1, max_size=9)
+USUAL = st.sampled_from(
+    ["*.log", "/a", "a/", "!a/b", "a/*", "**/b", "a/**", "a/**/b", "!*.a", "b*", "/*", "!/a", "[ab]"]
+)
+NAMES = ("a", "b", "ab", "a.b", "b.log", ".a", "a a", "-")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="compares with git")
+@settings(max_examples=60)
+@given(st.lists(GIT_PATTERN | USUAL, min_size=1, max_size=5))
+@example(["a\\ ", "b "])
+@example(["\\!a", "\\#", "[!a]", "[^a]", "[]a]", "[a-]", "[a-b]b"])
+@example(["**", "!a/", "!**/b"])
+@example(["a**b", "**a", "a/**/**/b", "/**/b", "//a", "/", "a//b"])
+@example(["[[:alpha:]]", "[[:nonsense:]]", "[z-a]", "[", "a\\"])
+def test_patterns_mean_what_they_mean_in_git(lines: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        subprocess.run(["git", "init", "-q", root], check=True)
+        files = [
+            *NAMES,
+            *(f"d/{name}" for name in NAMES),
+            *(f"a_/{first}/{name}" for first in ("a", "b") for name in NAMES),
+        ]
+        make(root, {"main.py": "", **dict.fromkeys(files, "")})
+        (root / ".gitignore").write_text("\n".join(lines) + "\n")
+        listed = ["git", "-C", root, "ls-files", "--others", "--exclude-per-directory=.gitignore", "-z"]
+        shown = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0")
+        assert set(pack_all(root).files) | {"main.py"} == {name for name in shown if name} | {"main.py"}
+
+
+def test_an_ignore_file_that_is_a_link_or_a_pipe_does_not_count(tmp_path: Path) -> None:
+    make(tmp_path, {"main.py": "x", "a": "", "sub/b": ""})
+    (tmp_path / ".gitignore").symlink_to("a")
+    os.mkfifo(tmp_path / "sub" / ".gitignore")
+    assert set(pack_all(tmp_path).files) == {"main.py", "a", "sub/b", ".gitignore"}
+
+
+def test_folders_in_folders_are_packed_to_any_depth(tmp_path: Path) -> None:
+    make(tmp_path, {"main.py": "x"})
+    deep = tmp_path
+    for _ in range(1200):
+        deep /= "d"
+        deep.mkdir()
+    (deep / "file").touch()
+    files = pack_all(tmp_path).files
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # Python's own cannot
+    assert len(files) == 2
+
+
+PRIVATE = [
+    ".bash_history", ".zsh_history", ".python_history", ".node_repl_history", ".irb-history", ".lesshst", ".viminfo",
+    ".config/gh/hosts.yml", ".config/rclone/rclone.conf", ".cargo/credentials", ".cargo/credentials.toml",
+    ".docker/config.json", ".my.cnf", ".pgpass", ".netrc", "_netrc", ".mylogin.cnf", "terraform.tfstate",
+    "infra/terraform.tfstate.backup", "prod.tfvars", "office.ovpn", "vault.kdbx", ".mozilla/firefox/x/cookies.sqlite",
+    "Default/Cookies", "Default/Login Data", "key4.db", "wallet.dat", ".electrum/wallets/default", ".m2/settings.xml",
+    ".gradle/gradle.properties", ".subversion/auth/x", ".password-store/mail.gpg",
+    ".local/share/keyrings/login.keyring",
+    ".vnc/passwd", ".Xauthority", ".terraform.d/credentials.tfrc.json", ".yarnrc.yml", ".vscode-server/data/x",
+]  # fmt: skip
+
+
+def test_private_files_of_programs_are_left_out(tmp_path: Path) -> None:
+    make(tmp_path, {"main.py": "x", "history.txt": "", "cookies.py": "", **dict.fromkeys(PRIVATE, "s")})
+    packed = pack_all(tmp_path)
+    assert set(packed.files) == {"main.py", "history.txt", "cookies.py"}
+    assert set(packed.credentials) == set(PRIVATE)
+
+
+SECRETS = {
+    "openssh": KEY, "pgp": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----", "aws": "id = AKIA" + "ABCDEFGHIJKLMNOP",
+    "aws secret": "aws_secret_access_key = " + "a" * 40, "github": "ghp_" + "a1" * 18, "slack": "xoxb-" + "1" * 24,
+    "stripe": "sk_live_" + "a" * 24, "google": "AIza" + "a" * 35, "npm": "npm_" + "a" * 36,
+    "account": '{"type": "service_account", "private_key": "-----BEGIN ' + 'PRIVATE KEY-----\\n"}',
+    "jwt": "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 43, "gitlab": "glpat-" + "a" * 20,
+    "anthropic": "sk-ant-api03-" + "a" * 90, "pypi": "pypi-AgEI" + "a" * 60, "age": "AGE-SECRET-KEY-1" + "A" * 58,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_credentials_are_found_by_what_they_hold(secret: str, tmp_path: Path) -> None:
+    make(tmp_path, {"main.py": "x", "notes.txt": f"some text\n{secret}\nmore", "b.txt": "text"})
+    packed = pack_all(tmp_path)
+    assert packed.credentials == ("notes.txt",)
+    assert packed.files == ("b.txt", "main.py")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the PRIVATE KEY of a song",
+        "AKIA is a prefix",
+        "ghost_writer = 1",
+        "eyJ is base64 of {",
+        "sk-ant-",
+        "_authToken=$X",
+    ],
+)
+def test_usual_text_holds_none(text: str) -> None:
+    assert not holds_credential(text.encode())
+
+
+@given(st.binary())
+def test_any_data_can_be_looked_at(data: bytes) -> None:
+    holds_credential(data)
+
+
+def test_looking_for_credentials_is_quick() -> None:
+    data = (
+        b"class Intro(Scene):\n    def construct(self):\n        self.play(Write(Tex('x')))  # ghp npm_ eyJ sk-ant-\n"
+        * 250
+    )
+    started = time.process_time()
+    for _ in range(1000):
+        holds_credential(data)
+    assert time.process_time() - started < 3
+
+
+def test_a_credential_is_included_if_rendererignore_names_it(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        {"main.py": "x", "demo.pem": "s", "other.pem": "s", "notes": KEY, ".rendererignore": "!demo.pem\n!notes\n"},
+    )
+    packed = pack_all(tmp_path)
+    assert packed.files == (".rendererignore", "demo.pem", "main.py", "notes")
+    (tmp_path / ".rendererignore").write_text("!*.pem\n!*\n")
+    assert set(pack_all(tmp_path).credentials) == {"demo.pem", "other.pem", "notes"}
+
+
+def test_a_file_that_becomes_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    root = tmp_path / "project"
+    make(root, {"main.py": "x", "a": "1", "sub/b": "2"})
+    entries = [Entry(name, root, (root / name).lstat()) for name in ("a", "sub/b")]
+    (root / "a").unlink()
+    (root / "a").symlink_to(secret)
+    with pytest.raises(SpecError, match="cannot read a"):
+        make_bundle(entries[:1])
+    (root / "a").unlink()
+    os.mkfifo(root / "a")
+    with pytest.raises(SpecError, match="cannot read a"):
+        make_bundle(entries[:1])
+    shutil.rmtree(root / "sub")
+    (tmp_path / "b").write_text("secret")
+    (root / "sub").symlink_to("..")
+    with pytest.raises(SpecError, match="cannot read sub/b"):
+        make_bundle(entries[1:])
+
+
+def test_a_file_that_grows_is_cut_at_the_size_that_was_checked(tmp_path: Path) -> None:
+    make(tmp_path, {"a": "12"})
+    entry = Entry("a", tmp_path, (tmp_path / "a").lstat())
+    (tmp_path / "a").write_text("1" * 10**6)
+    assert entry.read() == b"11"
