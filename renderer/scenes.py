@@ -7,13 +7,17 @@ import difflib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from backends.errors import SpecError
+from backends.errors import OutputError, SpecError
+from backends.untrusted.files import open_regular
 
 # Base classes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are known by name.
 SCENE_ENDINGS = ("Scene", "Slide")
 MAX_DEPTH = 10  # of imports followed from file to file
+MAX_SOURCE = 4 * 2**20  # bytes of a Python file
+MAX_MODULES = 2000  # files that are read
+MAX_SHOWN = 200  # characters of a line with a syntax error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +37,49 @@ class _Module:
     stars: list[str] = field(default_factory=list)
 
 
-def find_scenes(path: Path) -> list[Scene]:
-    """Return the scenes that the file defines, in its order. Raises SpecError for a file that is not valid Python."""
-    tree = parse(path)
-    finder = _Finder(path)
-    module = _read(tree)
-    return [
-        Scene(name=name, line=node.lineno, doc=(ast.get_docstring(node) or "").partition("\n")[0] or None)
-        for name, node in module.classes.items()
-        if finder.is_scene(module, name, path.parent, MAX_DEPTH)
-    ]
+def find_scenes(path: Path, root: Path | None = None) -> list[Scene]:
+    """Return the scenes that the file defines, in its order. Only files in ``root`` are read, by default its folder.
+
+    Raises SpecError for a file that is not valid Python.
+    """
+    tree = parse(path, root)
+    finder = _Finder(root or path.parent)
+    try:
+        module = _read(tree)
+        return [
+            Scene(name=name, line=node.lineno, doc=(ast.get_docstring(node) or "").partition("\n")[0] or None)
+            for name, node in module.classes.items()
+            if finder.is_scene(module, name, path.parent, MAX_DEPTH)
+        ]
+    except RecursionError as error:
+        raise SpecError(f"{path.name} is nested too deeply to be read") from error
+
+
+def find_imported_files(path: Path) -> set[Path]:
+    """Return the file and the modules of its folder that it imports, directly or through others; all regular files."""
+    folder = path.parent.resolve()
+    found: set[Path] = set()
+    left = [path.resolve()]
+    while left and len(found) < MAX_MODULES:
+        file = left.pop()
+        if file not in found:
+            found.add(file)
+            left += _imported_by(parse(file), folder)
+    return found
+
+
+def _imported_by(tree: ast.Module, folder: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            names = [source, *(f"{source}.{name}".lstrip(".") for name in names)]
+        for name in names:
+            parts = name.split(".")
+            for count in range(1, len(parts) + 1):
+                stem = folder.joinpath(*parts[:count])
+                candidates = (stem.with_suffix(".py"), stem / "__init__.py")
+                yield from (candidate for candidate in candidates if is_within(candidate, folder))
 
 
 def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
@@ -72,35 +109,69 @@ def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, ev
     return tuple(names)
 
 
-def parse(path: Path) -> ast.Module:
-    """Parse a Python file. Raises SpecError that shows the line with a syntax error."""
+def parse(path: Path, root: Path | None = None) -> ast.Module:
+    """Parse a Python file in ``root``, by default its folder. Raises SpecError that shows the line of an error."""
+    source = _read_source(path, root or path.parent)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as invalid escapes: Python reports them when the job runs
-            return ast.parse(path.read_bytes(), filename=path.name)
+            return ast.parse(source, filename=path.name)
     except SyntaxError as error:
         if not error.lineno:  # null bytes, or an unknown encoding
             raise SpecError(f"{path.name} is not Python source: {error.msg}") from error
-        line = (error.text or "").rstrip("\n")
-        caret = " " * max((error.offset or 1) - 1, 0) + "^"
+        column = max((error.offset or 1) - 1, 0)
+        start = max(column - MAX_SHOWN // 2, 0)
+        line = (error.text or "").rstrip("\n")[start : start + MAX_SHOWN]
+        caret = " " * (column - start) + "^"
         raise SpecError(f"{path.name}, line {error.lineno}: {error.msg}\n  {line}\n  {caret}") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise SpecError(f"{path.name} is not Python source: {error}") from error
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _read_source(path: Path, root: Path) -> bytes:
+    """Return the content of a regular file in ``root``. A link may lead to it, if it does not leave the root."""
+    try:
+        real, top = path.resolve(strict=True), root.resolve(strict=True)
+        if not real.is_relative_to(top):
+            raise SpecError(f"{path} is a link that leaves its folder", hint="name the file itself")
+        with open_regular(top, PurePosixPath(real.relative_to(top))) as file:
+            source = file.read(MAX_SOURCE + 1)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        raise SpecError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    except OutputError as error:
+        raise SpecError(f"{path} is not a regular file") from error
+    if len(source) > MAX_SOURCE:
+        raise SpecError(f"{path.name} is larger than {MAX_SOURCE // 2**20} MiB: no Python source is")
+    return source
+
+
+def is_within(path: Path, root: Path) -> bool:
+    """Return whether the path is a regular file in ``root``, or a link to one in it."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 class _Finder:
-    """Follows base classes through the file and the files that it imports from its own folder."""
+    """Follows base classes through the file and the files in the root that it imports from its own folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self._modules: dict[Path, _Module | None] = {}
-        self._path = path
+        self._known: dict[tuple[int, str], bool] = {}
+        self._root = root
 
     def is_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
         """Return whether the dotted ``name``, used in ``module``, is a scene class."""
         if depth == 0:
             return False
+        key = id(module), name
+        if key not in self._known:  # while it is looked for it is none, so that circles end
+            self._known[key] = False
+            self._known[key] = self._find_scene(module, name, folder, depth)
+        return self._known[key]
+
+    def _find_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
         head, _, rest = name.partition(".")
         if not rest and head in module.classes:
             bases = [_dotted(base) for base in module.classes[head].bases]
@@ -123,7 +194,8 @@ class _Finder:
         stem = folder.joinpath(*source.lstrip(".").split("."))
         for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
             if candidate not in self._modules:
-                self._modules[candidate] = _read(parse(candidate)) if candidate.is_file() else None
+                is_read = len(self._modules) < MAX_MODULES and is_within(candidate, self._root)
+                self._modules[candidate] = _read(parse(candidate, self._root)) if is_read else None
             if found := self._modules[candidate]:
                 return found
         return None

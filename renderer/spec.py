@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import logging
 import re
+import tempfile
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Literal
 from backends import JobSpec, Resources
 from backends.debug_log import active_level
 from backends.errors import SpecError
+from backends.files import state_folder
 from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
 from renderer import scenes
@@ -23,6 +26,9 @@ from renderer.settings import Settings
 from renderer.video import catalog as encoders
 
 KindChoice = Literal["auto", "manim", "script"]  # auto: a file with scenes is a Manim job, any other a script
+
+# the files of everybody, and of the system
+_SHARED = ["/dev/shm", "/etc", "/home", "/opt", "/srv", "/tmp", "/usr", "/var", "/var/tmp", "/Users"]  # noqa: S108  # nothing is written
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +62,12 @@ class PreparedJob:
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     """Check the request, pack the folder and describe the job. Reads files and writes none. Raises SpecError."""
     path, root = _checked_path(spec)
-    kind, units = _kind_and_units(spec, path)
+    kind, units = _kind_and_units(spec, path, root)
     render = settings.render_settings()
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
-    packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20)
+    only = scenes.find_imported_files(path) if is_private(root) else None
+    packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20, only=only)
     payload = WorkerPayload(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
@@ -129,6 +136,11 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
     root = spec.root or path.parent
     if not root.is_dir():
         raise SpecError(f"--root {root} is not a folder")
+    if spec.root and is_private(spec.root):
+        raise SpecError(
+            f"--root {root} is not the folder of a project: it holds private files or those of others",
+            hint="move the project to a folder of its own, and choose that",
+        )
     if path.is_symlink() and spec.root is None and not path.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"{path} is a link to {path.readlink()}, outside its folder", hint="name the file itself")
     if not path.resolve().is_relative_to(root.resolve()):
@@ -136,11 +148,25 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
     return path, root
 
 
-def _kind_and_units(spec: RenderSpec, path: Path) -> tuple[Kind, tuple[str, ...]]:
-    tree = scenes.parse(path)
+def is_private(root: Path) -> bool:
+    """Return whether a folder holds more than a project: the home folder or one above it, the system's, a shared one.
+
+    Of such a folder a job gets only the file itself and the modules that it imports.
+    """
+    root = root.resolve()
+    private = [Path("/root")]
+    with suppress(RuntimeError):  # there is no home
+        private += [Path.home().resolve(), state_folder("").resolve()]
+    holds_one = any(folder.is_relative_to(root) for folder in private)
+    shared = {Path(folder).resolve() for folder in (*_SHARED, tempfile.gettempdir())}
+    return holds_one or (root / ".ssh").is_dir() or root in shared
+
+
+def _kind_and_units(spec: RenderSpec, path: Path, root: Path) -> tuple[Kind, tuple[str, ...]]:
+    tree = scenes.parse(path, root)
     if spec.kind == "script":
         return _script(spec, path)
-    found = scenes.find_scenes(path)
+    found = scenes.find_scenes(path, root)
     if spec.kind == "auto" and not found and not spec.scenes and not spec.every and not _is_bare_manim(tree):
         return _script(spec, path)
     if spec.arguments:

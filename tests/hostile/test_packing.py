@@ -8,16 +8,19 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.commands import environment, output, renderer
 
 from backends.errors import SpecError
 from renderer.bundle.archive import Entry, make_bundle
 from renderer.bundle.credentials import holds_credential
 from renderer.bundle.pack import Packed, pack
 from renderer.bundle.patterns import Patterns
+from renderer.scenes import find_scenes
 
 LIMIT = 1 << 24
 KEY = "-----BEGIN OPENSSH PRIVATE " + "KEY-----\n"  # not in one piece: scanners of this repository would find it
@@ -66,7 +69,7 @@ NAMES = ("a", "b", "ab", "a.b", "b.log", ".a", "a a", "-")
 def test_patterns_mean_what_they_mean_in_git(lines: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        subprocess.run(["git", "init", "-q", root], check=True)
+        subprocess.run(["git", "init", "-q", str(root)], check=True)
         files = [
             *NAMES,
             *(f"d/{name}" for name in NAMES),
@@ -74,7 +77,15 @@ def test_patterns_mean_what_they_mean_in_git(lines: list[str]) -> None:
         ]
         make(root, {"main.py": "", **dict.fromkeys(files, "")})
         (root / ".gitignore").write_text("\n".join(lines) + "\n")
-        listed = ["git", "-C", root, "ls-files", "--others", "--exclude-per-directory=.gitignore", "-z"]
+        listed: list[str | Path] = [
+            "git",
+            "-C",
+            root,
+            "ls-files",
+            "--others",
+            "--exclude-per-directory=.gitignore",
+            "-z",
+        ]
         shown = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0")
         assert set(pack_all(root).files) | {"main.py"} == {name for name in shown if name} | {"main.py"}
 
@@ -94,7 +105,7 @@ def test_folders_in_folders_are_packed_to_any_depth(tmp_path: Path) -> None:
         deep.mkdir()
     (deep / "file").touch()
     files = pack_all(tmp_path).files
-    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # Python's own cannot
+    subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # Python's own cannot
     assert len(files) == 2
 
 
@@ -203,3 +214,108 @@ def test_a_file_that_grows_is_cut_at_the_size_that_was_checked(tmp_path: Path) -
     entry = Entry("a", tmp_path, (tmp_path / "a").lstat())
     (tmp_path / "a").write_text("1" * 10**6)
     assert entry.read() == b"11"
+
+
+SCENE = "from base import *\nfrom manim import *\nclass A(Base): pass\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "secret.txt").write_text("this is a secret\n")
+    make(tmp_path / "project", {"scene.py": SCENE})
+    return tmp_path / "project"
+
+
+@pytest.mark.parametrize("target", ["../secret.txt", "/etc/passwd", "/proc/self/environ", "/dev/zero", "base.py"])
+@pytest.mark.parametrize("name", ["base.py", "base/__init__.py"])
+def test_base_classes_are_not_read_outside_the_project(project: Path, name: str, target: str) -> None:
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).symlink_to(target if target.startswith("/") or "/" not in name else f"../{target}")
+    find_scenes(project / "scene.py")
+
+
+def test_a_scene_file_that_links_to_a_secret_shows_nothing_of_it(project: Path) -> None:
+    (project / "scene.py").unlink()
+    (project / "scene.py").symlink_to("../secret.txt")
+    for command in ("scenes", "submit"):
+        done = renderer(command, "scene.py", cwd=project, env=environment(project.parent / "home"))
+        assert done.returncode == 2
+        assert "secret\n" not in done.stdout + done.stderr
+        assert "name the file itself" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["base.py", "base/__init__.py", "scene.py"])
+def test_a_pipe_is_not_waited_for(project: Path, name: str) -> None:
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).unlink(missing_ok=True)
+    os.mkfifo(project / name)
+    if name == "scene.py":
+        with pytest.raises(SpecError, match="not a regular file"):
+            find_scenes(project / name)
+    else:
+        find_scenes(project / "scene.py")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "-" * 100_000 + "1", "(" * 100_000, "a" + ".b" * 50_000 + "\n",
+     "if x:\n pass\n" + "elif y:\n pass\n" * 5000,
+     "x" * (5 * 2**20), "class A(" + "a" + ".b" * 5000 + "): pass"],
+    ids=["signs", "brackets", "attributes", "elif", "large", "base"],
+)  # fmt: skip
+def test_source_that_is_hard_to_parse_is_refused_in_one_sentence(project: Path, text: str) -> None:
+    (project / "base.py").write_text(text)
+    done = renderer("scenes", "scene.py", cwd=project, env=environment(project.parent / "home"))
+    assert done.returncode in {0, 2}
+    assert len(done.stderr) < 1000
+
+
+def test_modules_that_import_each_other_are_read_once(project: Path) -> None:
+    names = [f"m{number}" for number in range(30)]
+    stars = "".join(f"from {name} import *\n" for name in names)
+    make(project, {f"{name}.py": stars for name in names})
+    (project / "scene.py").write_text(stars + "class A(Unknown): pass\nclass B(Other): pass\n")
+    started = time.process_time()
+    assert find_scenes(project / "scene.py") == []
+    assert time.process_time() - started < 5
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    private = dict.fromkeys((".bash_history", ".config/gh/hosts.yml", "letter.txt", "tax/2025.pdf"), "private")
+    make(
+        home,
+        {
+            "job.py": "import tool\n",
+            "tool.py": "from kit import inner\n",
+            "kit/__init__.py": "",
+            "kit/inner.py": "",
+            **private,
+        },
+    )
+    return home
+
+
+def dry_run(*arguments: str, cwd: Path, home: Path) -> Any:
+    return renderer("submit", *arguments, "--dry-run", "--json", cwd=cwd, env=environment(home))
+
+
+def test_of_the_home_folder_only_the_file_and_its_modules_are_uploaded(home: Path) -> None:
+    done = dry_run("job.py", cwd=home, home=home)
+    assert output(done)["files"] == ["job.py", "kit/__init__.py", "kit/inner.py", "tool.py"]
+    said = renderer("submit", "job.py", "--dry-run", cwd=home, env=environment(home)).stderr
+    assert "holds more than a project" in said
+
+
+@pytest.mark.parametrize("root", [".", "..", "/", "link", "/var"])
+def test_the_home_folder_is_refused_as_root(home: Path, root: str) -> None:
+    (home / "link").symlink_to("..")
+    done = dry_run("job.py", "--root", root, cwd=home, home=home)
+    assert done.returncode == 2
+    assert "holds private files" in output(done)["error"]
+
+
+def test_a_folder_in_the_home_folder_is_a_project(home: Path) -> None:
+    make(home / "project", {"job.py": "", "data.txt": ""})
+    assert output(dry_run("job.py", cwd=home / "project", home=home))["files"] == ["data.txt", "job.py"]

@@ -11,6 +11,7 @@ import typer
 
 from backends import JobState
 from backends.exit_codes import ExitCode
+from backends.untrusted import show_line
 from renderer import api, config, fetch
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
@@ -18,6 +19,8 @@ from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
+
+MOST_SHOWN = 10  # names in one message
 
 
 @takes_settings
@@ -56,9 +59,24 @@ def command(
 def _print_notes(planned: api.PlannedJob) -> None:
     for note in planned.plan.notes:
         print(f"note: {note}", file=sys.stderr)
-    credentials = planned.prepared.packed.credentials
-    if credentials:
-        print(f"left out, because they look like credentials: {', '.join(credentials)}", file=sys.stderr)
+    packed = planned.prepared.packed
+    if not packed.is_whole:
+        print(
+            f"note: the folder of {planned.path} holds more than a project: only {', '.join(packed.files)} "
+            f"{'is' if len(packed.files) == 1 else 'are'} uploaded; move the project to a folder of its own",
+            file=sys.stderr,
+        )
+    if packed.credentials:
+        print(_describe_credentials(packed.credentials), file=sys.stderr)
+
+
+def _describe_credentials(names: tuple[str, ...]) -> str:
+    shown = ", ".join(show_line(name) for name in names[:MOST_SHOWN])
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return (
+        f"left out, because they look like credentials: {shown}{more} "
+        "(to include one, write ! and its name in .rendererignore)"
+    )
 
 
 def _print_plan(planned: api.PlannedJob, *, json: bool) -> int:
