@@ -1,4 +1,4 @@
-"""Digests of files, this program's folders below the user's home, and whether other users could change a file."""
+"""Digests of files, this program's own folders, and whether other users could change a file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import pwd
 import stat
 from pathlib import Path
 
+_HERE = Path(__file__).parent
+
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def data_dir(name: str) -> Path:
+    """Return the folder ``k8s`` or ``docker``: in a wheel they are in ``_data``, in a checkout at its root."""
+    installed = _HERE / "_data" / name
+    return installed if installed.is_dir() else _HERE.parent / name
 
 
 def state_folder(name: str) -> Path:

@@ -50,6 +50,8 @@ def list_files(folder: Path, limits: Limits | None = None) -> list[tuple[str, in
                     size = entry.stat(follow_symlinks=False).st_size
                     counter.add(size)
                     found.append((path, size))
+                else:
+                    counter.add(0)
     return sorted(found)
 
 

@@ -6,12 +6,20 @@ import ctypes
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+if TYPE_CHECKING:
+    import psutil
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 TERMINATE_TIMEOUT_S = 0.7  # a cancelled job should end within a second
+KILL_INTERVAL_S = 0.001
+KILL_TIMEOUT_S = 5.0  # for processes that start others faster than they are killed
 
 
 def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
@@ -28,14 +36,31 @@ def adopt_orphans() -> None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_children() -> None:
-    """End every descendant of this process."""
-    with suppress(OSError):
-        if not Path(f"/proc/self/task/{os.getpid()}/children").read_text().strip():
-            return
-    import psutil  # slow to import, and rarely needed
+def set_dumpable(dumpable: bool) -> None:
+    """Allow or forbid other processes of this user to trace this process and to open its files in /proc. Linux only.
 
-    end_trees([child.pid for child in psutil.Process().children()])
+    What it forbids: a scene that takes over the process that started it, or writes to that process's output.
+    """
+    if _libc is not None:
+        _libc.prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+
+
+def end_children() -> None:
+    """End every descendant of this process, also those that start others when they are to end.
+
+    Call ``adopt_orphans`` before they start: without it, a process whose parent has ended is not found.
+    """
+    end_trees(_list_children())
+    before: list[int] = []
+    until = time.monotonic() + KILL_TIMEOUT_S
+    while (children := _list_children()) and time.monotonic() < until:  # adopted in the meantime
+        for child in children:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, os.WNOHANG)
+        if children == before:  # the kernel needs a moment; new ones are killed as fast as they start
+            time.sleep(KILL_INTERVAL_S)
+        before = children
 
 
 def end_trees(roots: list[int]) -> None:
@@ -44,17 +69,51 @@ def end_trees(roots: list[int]) -> None:
         return
     import psutil
 
-    tree: dict[int, psutil.Process] = {}
+    trees: list[psutil.Process] = []
     for root in roots:
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(root)
-            tree |= {found.pid: found for found in [process, *process.children(recursive=True)]}
-    alive = list(tree.values())
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        _, alive = psutil.wait_procs(alive, timeout=TERMINATE_TIMEOUT_S)
+            trees += _find_tree(psutil.Process(root))
+    _signal(trees, signal.SIGTERM)
+    _, alive = psutil.wait_procs(trees, timeout=TERMINATE_TIMEOUT_S)
+    for process in alive:
+        _kill_tree(process)
+    psutil.wait_procs(alive, timeout=TERMINATE_TIMEOUT_S)
+
+
+def _kill_tree(root: psutil.Process) -> None:
+    """Kill a process and its descendants. All are stopped first, so that none of them can start another."""
+    stopped: set[psutil.Process] = set()
+    until = time.monotonic() + KILL_TIMEOUT_S
+    while (new := set(_find_tree(root)) - stopped) and time.monotonic() < until:
+        _signal(new, signal.SIGSTOP)
+        stopped |= new
+    _signal(stopped, signal.SIGKILL)
+
+
+def _find_tree(root: psutil.Process) -> list[psutil.Process]:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return [root, *root.children(recursive=True)]
+    return []
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.send_signal(number)
+
+
+def _list_children() -> list[int]:
+    """Return the children of this process, those that have ended too; quickly where the kernel has a list of them."""
+    try:
+        return [int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        import psutil  # slow to import
+
+        return [child.pid for child in psutil.Process().children()]
 
 
 def oom_kills() -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
@@ -18,12 +21,26 @@ FILES = "files"  # the folder of a unit that holds its outputs
 # Failures that another attempt may not meet again; the user's own errors are not among them.
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
+# Lines that a worker with REPORT writes to stderr, where no unit can write: b"renderer_unit_started: 0", and
+# b"renderer_unit_ended: 0 {…}" with the unit's result in one line.
+REPORT = "--report"
+STARTED, ENDED = b"renderer_unit_started: ", b"renderer_unit_ended: "
+
+_DIRECTIVE_START = "openjd_"
 _DIRECTIVE = re.compile(r"openjd_(progress|status|fail): ?(.*)")
+_STATUS_LENGTH = 1000  # characters
 
 
-def worker_command(python: str, *, task: str, bundle: str, output: str, units: Iterable[int]) -> list[str]:
-    """Return the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths."""
+def worker_command(
+    python: str, *, task: str, bundle: str, output: str, units: Iterable[int], report: bool = False
+) -> list[str]:
+    """Return the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths.
+
+    With ``report`` the worker writes to stderr when a unit starts, and how it ended.
+    """
     command = [python, "-I", "-m", "renderer.worker", "--task", task, "--bundle", bundle, "--output", output]
+    if report:
+        command.append(REPORT)
     for unit in units:
         command += ["--unit", str(unit)]
     return command
@@ -56,10 +73,17 @@ class UnitResult:
 
     def to_json(self) -> str:
         """Return the text of result.json."""
+        return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_line(self) -> bytes:
+        """Return the same document in one line."""
+        return json.dumps(self._content()).encode()
+
+    def _content(self) -> dict[str, Any]:
         content = asdict(self)
         if self.error:
             del content["error"]["exit_code"]  # the result has its own
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        return content
 
     @classmethod
     def from_json(cls, text: str | bytes) -> UnitResult:
@@ -86,14 +110,16 @@ def directive(line: str) -> tuple[str, str] | None:
 
     See https://github.com/OpenJobDescription/openjd-specifications/wiki/How-Jobs-Are-Run, "Stdout/Stderr Messages".
     """
+    if not line.startswith(_DIRECTIVE_START):
+        return None
     match = _DIRECTIVE.fullmatch(line.rstrip())
     return (match[1], match[2]) if match else None
 
 
 def last_status(lines: Iterable[str]) -> str | None:
-    """Return the value of the last ``openjd_status`` line."""
+    """Return the value of the last ``openjd_status`` line, cut to a usual length."""
     found = [item[1] for item in map(directive, lines) if item and item[0] == "status"]
-    return found[-1] if found else None
+    return found[-1][:_STATUS_LENGTH] if found else None
 
 
 def last_progress(lines: Iterable[str]) -> float | None:
@@ -102,8 +128,13 @@ def last_progress(lines: Iterable[str]) -> float | None:
     for line in lines:
         found = directive(line)
         if found and found[0] == "progress":
-            try:
-                progress = min(max(float(found[1]), 0.0), 100.0)
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                progress = min(max(_parse_number(found[1]), 0.0), 100.0)
     return progress
+
+
+def _parse_number(text: str) -> float:
+    number = float(text)
+    if math.isnan(number):
+        raise ValueError(text)
+    return number

@@ -60,7 +60,9 @@ class WorkerPayload:
 
     ``file`` is relative to the bundle's root. ``units`` are names of scenes, or the script's name. ``bundle`` is the
     bundle's digest. ``timeout`` is in seconds, for each attempt of a unit. ``log`` is the level of the worker's log
-    lines; the JSON has it only where it is set, so that it does not change the names of other jobs.
+    lines. ``output_limit`` (bytes) and ``output_files`` bound the outputs of a unit, by default as
+    backends.untrusted.Limits does. The JSON has these three only where they are set, so that they do not change the
+    names of other jobs.
     """
 
     kind: Kind
@@ -73,12 +75,15 @@ class WorkerPayload:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     schema: Literal[1] = 1
     log: LogLevel | None = None
+    output_limit: int | None = None
+    output_files: int | None = None
 
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
-        if self.log is None:
-            del content["log"]
+        for key in ("log", "output_limit", "output_files"):
+            if content[key] is None:
+                del content[key]
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod

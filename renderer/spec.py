@@ -19,6 +19,7 @@ from backends.errors import SpecError
 from backends.files import state_folder
 from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
+from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
@@ -68,6 +69,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     _check_text(spec, settings)
     only = scenes.find_imported_files(path) if is_private(root) else None
     packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20, only=only)
+    usual = Limits()
     payload = WorkerPayload(
         kind=kind,
         file=path.resolve().relative_to(root.resolve()).as_posix(),
@@ -78,6 +80,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         settings=render,
         encoder=EncoderSettings(encoder=settings.encoder, preset=settings.encoder_preset),
         log=active_level(),
+        output_limit=None if (limit := settings.output_limit * 2**20) == usual.total else limit,
+        output_files=None if settings.output_files == usual.files else settings.output_files,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),

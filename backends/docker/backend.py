@@ -9,12 +9,13 @@ from typing import ClassVar
 
 from backends.base import Plan
 from backends.diagnostics import Check
-from backends.docker.container import JOB, PYTHON, container_command
+from backends.docker.container import JOB, PYTHON, container_command, removal_command
 from backends.docker.engine import Engine
 from backends.docker.options import DockerOptions
 from backends.errors import SpecError
 from backends.files import state_folder
-from backends.local.folder import JobFolder, Launcher
+from backends.local.documents import Launcher
+from backends.local.folder import JobFolder
 from backends.local.job_store import JobStore
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
@@ -42,8 +43,14 @@ class DockerBackend(SupervisedBackend):
             raise SpecError("the docker backend needs an image", hint=IMAGE_HINT)
         if spec.store is not None:
             raise SpecError("the docker backend does not use --store", hint="leave it out")
-        files = {"task": f"{JOB}/task.json", "bundle": f"{JOB}/bundle.tar.zst", "output": f"{JOB}/units"}
-        worker = worker_command(PYTHON, **files, units=range(len(spec.units)))
+        worker = worker_command(
+            PYTHON,
+            task=f"{JOB}/inputs/task.json",
+            bundle=f"{JOB}/inputs/bundle.tar.zst",
+            output=f"{JOB}/work/units",
+            units=range(len(spec.units)),
+            report=True,
+        )
         command = [*container_command(spec, self.options, "JOB", Path("JOB")), *worker]
         return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)))
 
@@ -59,7 +66,7 @@ class DockerBackend(SupervisedBackend):
                 python=PYTHON,
                 root=JOB,
                 prefix=tuple(container_command(spec, self.options, name, folder.path)),
-                end=(self.options.engine, "rm", "--force", name),
+                end=removal_command(self.options.engine, name),
             )
 
         return self.start(spec, make_launcher, {})

@@ -11,25 +11,37 @@ from backends.gpus import request as gpu_request
 from backends.models import JobSpec
 
 PYTHON = "/opt/venv/bin/python"  # in the image
-JOB = "/job"  # where the job's folder is mounted
+JOB = "/job"  # below it the job's inputs and its work folder are mounted
+PROCESSES = 4096  # and threads, of a job
 
 
 def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: Path) -> list[str]:
     """Return `docker run …` up to the worker's command. Raises SpecError for GPUs that cannot be requested.
 
-    The container runs as the user, without capabilities and with a read-only root. Values of the job's variables are
-    not part of the command: the engine takes them from its own environment.
+    The container runs as the user, without capabilities and with a read-only root. Of the job's folder it has the
+    inputs, which it cannot change, and the folder ``work``; what the host trusts is not there. Values of the job's
+    variables are not part of the command: the engine takes them from its own environment. The worker is the
+    container's first process, and no other process that the job could use has the worker's output open.
     """
     command = [options.engine, "run", "--rm", "--name", name, *_user(options.engine)]
     command += ["--read-only", "--tmpfs", "/tmp"]  # noqa: S108  # in the container
     command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--security-opt", "label=disable"]
-    command += ["--mount", f"type=bind,source={folder},target={JOB}", "--env", f"TMPDIR={JOB}/scratch"]
+    command += ["--mount", f"type=bind,source={folder}/inputs,target={JOB}/inputs,readonly"]
+    command += ["--mount", f"type=bind,source={folder}/work,target={JOB}/work", "--env", f"TMPDIR={JOB}/work/scratch"]
+    command += ["--pids-limit", str(PROCESSES), "--log-driver", "none"]
     command += [word for key in spec.env for word in ("--env", key)]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
     if spec.resources.memory_mib:
-        command += ["--memory", f"{spec.resources.memory_mib}m"]
-    return [*command, *_gpus(spec, options.engine), *options.options, str(spec.image), "/usr/bin/tini", "-s", "--"]
+        memory = f"{spec.resources.memory_mib}m"
+        command += ["--memory", memory, "--memory-swap", memory]  # the same: no swap beyond the memory
+    return [*command, *_gpus(spec, options.engine), *options.options, str(spec.image)]
+
+
+def removal_command(engine: str, name: str) -> tuple[str, ...]:
+    """Return the command that ends a container at once, and removes it."""
+    at_once = ("--time", "0") if engine == "podman" else ()  # docker never waits
+    return (engine, "rm", "--force", *at_once, name)
 
 
 def _user(engine: str) -> list[str]:

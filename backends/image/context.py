@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from backends.data_files import data_dir
+from backends.files import data_dir
 
 DOCKERFILE = Path("docker/Dockerfile")  # relative to the build context
 EXTRA = Path("docker/extra-requirements.txt")

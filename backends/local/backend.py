@@ -9,7 +9,8 @@ from typing import ClassVar
 from backends.base import Plan
 from backends.files import cache_folder, state_folder
 from backends.local import sandbox
-from backends.local.folder import JobFolder, Launcher
+from backends.local.documents import Launcher
+from backends.local.folder import JobFolder
 from backends.local.job_store import JobStore
 from backends.local.options import LocalOptions
 from backends.local.supervised import SupervisedBackend, WorkerRequest
@@ -37,7 +38,12 @@ class LocalBackend(SupervisedBackend):
         ignored = [name for name, value in given.items() if value not in {None, "none"}]
         note = f"{', '.join(ignored)}: no effect on the local backend, where a job uses this machine as it is"
         command = worker_command(
-            sys.executable, task="task.json", bundle="bundle.tar.zst", output="units", units=range(len(spec.units))
+            sys.executable,
+            task="inputs/task.json",
+            bundle="inputs/bundle.tar.zst",
+            output="work/units",
+            units=range(len(spec.units)),
+            report=True,
         )
         return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=(note,) if ignored else ())
 

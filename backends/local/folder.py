@@ -1,19 +1,22 @@
-"""The folder of one local job, and the documents in it.
+"""The folder of one local job.
 
-ID/job.json          name, units, when the job was created, on which boot of the machine
-ID/launcher.json     how the worker is started
-ID/task.json         the worker's payload
-ID/bundle.tar.zst    the inputs, removed when the job has ended
-ID/environment.json  variables for the user's code; only the owner can read it, removed when the job has ended
-ID/lock              locked by the supervisor while it lives
-ID/pid               the supervisor's process id
-ID/attempt           the number of the current attempt
-ID/cancel            exists once somebody has cancelled the job
-ID/state.json        how the job ended; written last
-ID/worker.log        what the worker itself printed
-ID/supervisor.log    what the supervisor itself printed
-ID/scratch/          the worker's temporary files, removed when the job has ended
-ID/units/INDEX/      log.txt, result.json and files/ of each unit
+The job can write ``work``, and in a container it can read ``inputs``. Everything else is for the supervisor and the
+commands: nothing there is in reach of a job in a container or a sandbox.
+
+ID/job.json           name, units, when the job was created, on which boot of the machine
+ID/launcher.json      how the worker is started
+ID/environment.json   variables for the user's code; only the owner can read it, removed when the job has ended
+ID/lock               locked by the supervisor while it lives
+ID/pid                the supervisor's process id, for people
+ID/attempt            the number of the current attempt
+ID/cancel             exists once somebody has cancelled the job
+ID/state.json         how the job ended; written last
+ID/worker.log         what the worker printed
+ID/supervisor.log     what the supervisor itself printed
+ID/results/INDEX.json how a unit ended, as the worker reported it to the supervisor
+ID/inputs/            task.json, the worker's payload, and bundle.tar.zst, removed when the job has ended
+ID/work/scratch/      the worker's temporary files, removed when the job has ended
+ID/work/units/INDEX/  log.txt, result.json and files/ of each unit
 """
 
 from __future__ import annotations
@@ -21,72 +24,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from backends.models import JobState
+from backends.errors import OutputError, ResultError
+from backends.exit_codes import ExitCode
+from backends.local.documents import Ended, Launcher, Record
 from backends.problem import Problem
-from backends.worker_protocol import LOG
+from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
+from backends.untrusted.trees import remove_tree
+from backends.worker_protocol import FILES, LOG, RESULT, UnitResult
 
 TAIL_BYTES = 65536
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """The content of job.json. ``created`` is ISO 8601 in UTC, ``timeout`` in seconds."""
-
-    name: str
-    units: tuple[str, ...]
-    created: str
-    boot: str
-    retries: int
-    timeout: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """The content of state.json: how the job ended. ``problem`` is set for a job that failed."""
-
-    state: JobState
-    finished: str
-    attempts: int = 1
-    problem: Problem | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the document, in which the problem is flat."""
-        return {
-            "state": self.state,
-            "finished": self.finished,
-            "attempts": self.attempts,
-            "exit_code": self.problem.exit_code if self.problem else None,
-            "reason": self.problem.message if self.problem else None,
-        }
-
-    @classmethod
-    def from_json(cls, text: bytes) -> Ended:
-        """Return what the document says."""
-        content = json.loads(text)
-        code, reason = content.pop("exit_code"), content.pop("reason")
-        problem = Problem(message=reason, exit_code=code) if reason else None
-        return cls(**{**content, "state": JobState(content["state"])}, problem=problem)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launcher:
-    """How the worker is started and ended.
-
-    ``python`` and ``root``, the job's folder, are paths as the worker sees them. ``prefix`` comes before the worker's
-    command, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after each
-    attempt.
-    """
-
-    python: str
-    root: str
-    prefix: tuple[str, ...] = ()
-    end: tuple[str, ...] = ()
+DOCUMENT_BYTES = 2**24
+RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # how many files a job may make is the worker's to say
 
 
 class JobFolder:
@@ -94,8 +47,9 @@ class JobFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.task = path / "task.json"
-        self.bundle = path / "bundle.tar.zst"
+        self.inputs = path / "inputs"
+        self.task = self.inputs / "task.json"
+        self.bundle = self.inputs / "bundle.tar.zst"
         self.environment = path / "environment.json"
         self.lock = path / "lock"
         self.pid = path / "pid"
@@ -103,11 +57,10 @@ class JobFolder:
         self.cancel = path / "cancel"
         self.worker_log = path / "worker.log"
         self.supervisor_log = path / "supervisor.log"
-        self.scratch = path / "scratch"
-        self.units = path / "units"
-        self._record = path / "job.json"
-        self._launcher = path / "launcher.json"
-        self._state = path / "state.json"
+        self.results = path / "results"
+        self.work = path / "work"
+        self.scratch = self.work / "scratch"
+        self.units = self.work / "units"
 
     @property
     def id(self) -> str:
@@ -117,83 +70,131 @@ class JobFolder:
     @property
     def is_complete(self) -> bool:
         """Whether submit has written all of it."""
-        return self._record.exists()
+        return (self.path / "job.json").exists()
 
-    def unit(self, index: int) -> Path:
-        """Return the folder of one unit."""
-        return self.units / str(index)
+    def create(self) -> None:
+        """Make the folders in it."""
+        for folder in (self.inputs, self.results, self.work):
+            folder.mkdir()
 
-    def log(self, index: int) -> Path:
-        """Return the path of a unit's log."""
-        return self.unit(index) / LOG
+    def open_output(self, unit: int, path: str) -> BinaryIO:
+        """Open an output of a unit for reading. Raises OutputError for what is not a regular file, or is not there."""
+        try:
+            return open_beneath(self.work, f"{self.units.name}/{unit}/{FILES}/{path}")
+        except FileNotFoundError as error:
+            raise OutputError(f"the output {path} is not there any more", hint="submit the job again") from error
+
+    def open_log(self, unit: int) -> BinaryIO | None:
+        """Open a unit's log for reading; None while there is none, and for anything but a regular file."""
+        with suppress(OSError, OutputError):
+            return open_beneath(self.work, f"{self.units.name}/{unit}/{LOG}")
+        return None
+
+    def forget_unit(self, unit: int) -> None:
+        """Remove the unit's results of an earlier attempt: a job may have written the one in ``work`` itself."""
+        (self.results / f"{unit}.json").unlink(missing_ok=True)
+        folder = self.units / str(unit)
+        with suppress(OSError):
+            for path in (self.units, folder):
+                if path.is_symlink():
+                    path.unlink()
+            remove_tree(folder / RESULT)
+
+    def read_result(self, unit: int, name: str) -> UnitResult | None:
+        """Return how a unit ended; None while it has not. A document that is damaged is a result that failed."""
+        try:
+            return parse_result(self._read(f"{self.results.name}/{unit}.json"), unit=name, limits=RESULT_LIMITS)
+        except FileNotFoundError:
+            return None
+        except (OSError, OutputError) as error:
+            return damaged_result(name, error)
+
+    def write_result(self, unit: int, result: UnitResult) -> None:
+        """Write a unit's result."""
+        _write(self.results / f"{unit}.json", result.to_json(), mode=0o644)
 
     def read_record(self) -> Record:
-        """Return job.json. Raises OSError, TypeError or ValueError for a folder that does not hold a whole job."""
-        content = json.loads(self._record.read_bytes())
-        return Record(**{**content, "units": tuple(content["units"])})
+        """Return job.json. Raises OSError or ValueError for a folder that does not hold a whole job."""
+        return Record.from_json(self._read("job.json"))
 
     def write_record(self, record: Record) -> None:
         """Write job.json, from which on the job exists."""
-        write_json(self._record, asdict(record))
+        write_json(self.path / "job.json", record.to_json())
 
     def read_launcher(self) -> Launcher:
-        """Return launcher.json."""
-        content = json.loads(self._launcher.read_bytes())
-        return Launcher(**{**content, "prefix": tuple(content["prefix"]), "end": tuple(content["end"])})
+        """Return launcher.json. Raises OSError or ValueError."""
+        return Launcher.from_json(self._read("launcher.json"))
 
     def write_launcher(self, launcher: Launcher) -> None:
         """Write launcher.json."""
-        write_json(self._launcher, asdict(launcher))
+        write_json(self.path / "launcher.json", launcher.to_json())
 
     def read_end(self) -> Ended | None:
-        """Return state.json; None while the job has not ended."""
+        """Return state.json; None while the job has not ended. Raises OSError or ValueError."""
         try:
-            return Ended.from_json(self._state.read_bytes())
+            return Ended.from_json(self._read("state.json"))
         except FileNotFoundError:
             return None
 
     def write_end(self, ended: Ended) -> None:
         """Remove what only a running job needs, then write state.json, from which on the job is terminal."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(self.scratch)
         for used in (self.bundle, self.environment):
             used.unlink(missing_ok=True)
-        write_json(self._state, ended.to_json())
+        write_json(self.path / "state.json", ended.to_json())
 
     def read_attempt(self) -> int:
         """Return the number of the current attempt."""
         try:
-            return int(self.attempt.read_text())
-        except (FileNotFoundError, ValueError):
+            return int(self._read("attempt"))
+        except (OSError, ValueError):
             return 1
 
     def is_supervised(self) -> bool:
         """Return whether the supervisor lives. The kernel releases its lock when it ends, however it ends."""
         try:
-            with self.lock.open("rb") as stream:
+            with open_beneath(self.path, "lock") as stream:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except FileNotFoundError:
+        except (FileNotFoundError, OutputError):
             return False
         return False
 
+    def _read(self, name: str) -> bytes:
+        """Return the content of a document. Raises OSError, and ValueError for what is not a file of a usual size."""
+        try:
+            with open_beneath(self.path, name) as file:
+                return read_bounded(file, DOCUMENT_BYTES)
+        except OutputError as error:
+            raise ValueError(str(error)) from error
 
-def read_tail(path: Path) -> list[str]:
-    """Return the last lines of a file, TAIL_BYTES at most; none where it does not exist."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
-            return stream.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
+
+def damaged_result(name: str, error: Exception) -> UnitResult:
+    """Return the result of a unit whose result cannot be used."""
+    message = str(error) if isinstance(error, ResultError) else f"the result of {name} is damaged"
+    return UnitResult(unit=name, exit_code=ExitCode.OUTPUT, error=Problem(message=message, exit_code=ExitCode.OUTPUT))
+
+
+def read_tail(file: BinaryIO) -> list[str]:
+    """Return the last lines of a file, TAIL_BYTES at most, and close it."""
+    with file:
+        file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
+        return file.read(TAIL_BYTES).decode("utf-8", "replace").split("\n")
 
 
 def write_json(path: Path, content: Mapping[str, object], mode: int = 0o644) -> None:
     """Write a JSON file, whole or not at all."""
+    _write(path, json.dumps(content, ensure_ascii=False), mode)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(content, stream, ensure_ascii=False)
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
+        stream.write(text)
     temporary.replace(path)
 
 
@@ -203,8 +204,3 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def now() -> str:
-    """Return the time in UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

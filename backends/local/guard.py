@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +22,13 @@ from typing import BinaryIO
 from backends.errors import InputError, OutputError, ResultError
 from backends.exit_codes import ExitCode
 from backends.local.control_group import GroupLimits, create_groups
-from backends.local.folder import JobFolder
+from backends.local.folder import JobFolder, damaged_result
 from backends.local.sandbox import SandboxLimits, Scratch, make_command, make_environment, make_options
 from backends.local.seccomp import build_filter
 from backends.processes import die_with_parent
 from backends.untrusted import OutputCounter, create_beneath, open_beneath, parse_result, read_bounded
-from backends.worker_protocol import FILES, LOG, RESULT, Output
+from backends.untrusted.trees import remove_tree
+from backends.worker_protocol import ENDED, FILES, LOG, REPORT, RESULT, STARTED
 
 POLL_INTERVAL_S = 0.1
 END_TIMEOUT_S = 5.0
@@ -45,7 +44,7 @@ def main() -> int:
     folder, limits = JobFolder(Path(sys.argv[1])), SandboxLimits.from_json(sys.argv[2])
     try:
         Scratch(folder).create()
-        return Guard(folder, limits).run(sys.argv[3:])
+        return Guard(folder, limits).run([word for word in sys.argv[3:] if word != REPORT])
     except (OutputError, InputError) as error:
         _fail(f"{error}")
         return error.exit_code
@@ -142,36 +141,38 @@ class Guard:
             source.seek(size)
             data = source.read(min(CHUNK, max(self.limits.outputs.log - size, 0)))
         if data or not size:
-            target = self.folder.log(unit)
-            target.parent.mkdir(exist_ok=True)
+            target = self.folder.units / str(unit) / LOG
+            if not target.parent.exists():
+                target.parent.mkdir(parents=True)
+                _report(STARTED, unit)
             with target.open("ab") as file:
                 file.write(data)
             self.log_sizes[unit] += len(data)
 
-    def _list_outputs(self, result: bytes, unit: int) -> Sequence[Output]:
-        """Return the outputs that the result names. A damaged result names none, and fails its unit alone."""
-        with suppress(ResultError):
-            return parse_result(result, unit=self.record.units[unit], limits=self.limits.outputs).outputs
-        return ()
-
     def _copy_outputs(self, unit: int) -> None:
-        """Copy the files of a unit, and last its result. Raises FileNotFoundError while there is no result."""
+        """Copy the files of a unit, then report its result. Raises FileNotFoundError while there is no result.
+
+        A damaged result names no files, and fails its unit alone.
+        """
+        name = self.record.units[unit]
         with open_beneath(self.outputs, f"{unit}/{RESULT}") as file:
-            result = read_bounded(file, self.limits.outputs.result)
-        target = self.folder.unit(unit)
-        shutil.rmtree(target / FILES, ignore_errors=True)  # of an earlier attempt
-        for output in self._list_outputs(result, unit):
-            name = f"{FILES}/{output.path}"
+            data = read_bounded(file, self.limits.outputs.result)
+        try:
+            result = parse_result(data, unit=name, limits=self.limits.outputs)
+        except ResultError as error:
+            result = damaged_result(name, error)
+        target = self.folder.units / str(unit)
+        remove_tree(target / FILES)  # of an earlier attempt
+        for output in result.outputs:
+            path = f"{FILES}/{output.path}"
             self.counter.add(output.size)
             with (
                 suppress(FileNotFoundError),  # whoever downloads it will notice
-                open_beneath(self.outputs, f"{unit}/{name}") as source,
-                create_beneath(target, name) as copy,
+                open_beneath(self.outputs, f"{unit}/{path}") as source,
+                create_beneath(target, path) as copy,
             ):
                 _copy(source, copy, output.size)
-        temporary = target / f".{RESULT}.tmp"
-        temporary.write_bytes(result)
-        temporary.replace(target / RESULT)
+        _report(ENDED, unit, b" " + result.to_line())
 
 
 class _Printer:
@@ -199,6 +200,12 @@ class _Printer:
         deadline = time.monotonic() + END_TIMEOUT_S
         while self.copy() and time.monotonic() < deadline:
             pass
+
+
+def _report(event: bytes, unit: int, content: bytes = b"") -> None:
+    """Tell the supervisor that a unit has started or ended."""
+    sys.stderr.buffer.write(event + b"%d" % unit + content + b"\n")
+    sys.stderr.buffer.flush()
 
 
 def _fail(message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,8 +12,10 @@ from pathlib import Path
 
 from backends.errors import InputError, JobNotFoundError
 from backends.local import status
-from backends.local.folder import JobFolder, Record
+from backends.local.documents import Record
+from backends.local.folder import JobFolder
 from backends.models import JobHandle
+from backends.untrusted.trees import remove_tree
 
 INCOMPLETE_S = 3600.0  # a folder that is not a job by then never becomes one
 DELETED = ".deleted-"
@@ -40,15 +41,20 @@ class JobStore:
 
     def find(self, handle: JobHandle) -> JobFolder:
         """Return the folder of a job. Raises JobNotFoundError, and InputError for a damaged one."""
+        folder = self.find_any(handle)
+        try:
+            folder.read_record()
+        except ValueError as error:
+            raise damaged(folder) from error
+        return folder
+
+    def find_any(self, handle: JobHandle) -> JobFolder:
+        """Return the folder of a job, a damaged one too. Raises JobNotFoundError."""
         if len(handle.parts) != 1 or not _ID.fullmatch(handle.parts[0]):
             raise not_found(handle)
         folder = JobFolder(self.path / handle.parts[0])
-        try:
-            folder.read_record()
-        except (FileNotFoundError, NotADirectoryError):
-            raise not_found(handle) from None
-        except (ValueError, TypeError) as error:
-            raise InputError(f"the job's folder {folder.path} is damaged", hint="remove that folder") from error
+        if not folder.is_complete:
+            raise not_found(handle)
         return folder
 
     def handle(self, folder: JobFolder) -> JobHandle:
@@ -59,7 +65,7 @@ class JobStore:
         """Yield every job, in no order; folders that are damaged are left out."""
         for path in self._entries():
             if _ID.fullmatch(path.name):
-                with suppress(OSError, ValueError, TypeError):
+                with suppress(OSError, ValueError):
                     yield JobFolder(path).read_record(), JobFolder(path)
 
     def delete(self, folder: JobFolder) -> None:
@@ -69,13 +75,13 @@ class JobStore:
             folder.path.rename(hidden)  # in one step: nobody sees half a job
         except FileNotFoundError:
             raise not_found(self.handle(folder)) from None
-        shutil.rmtree(hidden)
+        remove_tree(hidden)
 
     def find_garbage(self, older_than: timedelta) -> Iterator[tuple[Path, timedelta]]:
         """Yield the folders, with their ages, of jobs that ended that long ago, and of interrupted submits."""
         now = datetime.now(UTC)
         for _, folder in self.read_all():
-            with suppress(OSError, ValueError, TypeError):
+            with suppress(OSError, ValueError):
                 finished = status.read_status(folder, self.handle(folder)).finished
                 if finished and now - finished > older_than:
                     yield folder.path, now - finished
@@ -91,6 +97,11 @@ class JobStore:
 def not_found(handle: JobHandle) -> JobNotFoundError:
     """Return the error for a handle that names no job here."""
     return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
+
+
+def damaged(folder: JobFolder) -> InputError:
+    """Return the error for a job whose folder holds something else than this program has written."""
+    return InputError(f"the job's folder {folder.path} is damaged", hint=f"`renderer delete {folder.id}` removes it")
 
 
 def _is_incomplete(path: Path) -> bool:

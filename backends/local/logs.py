@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from backends.local.folder import JobFolder
 from backends.models import LogLine
+from backends.untrusted import Limits, LineCutter
 
 POLL_INTERVAL_S = 0.1
+READ_BYTES = 65536
+MAX_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it adds
 
 
 def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callable[[], bool]) -> Iterator[LogLine]:
     """Yield the lines that are there, unit by unit; with ``follow`` go on while ``is_running``."""
-    readers = [_Reader(folder.log(unit), unit) for unit in range(units)]
+    readers = [_Reader(folder, unit) for unit in range(units)]
     while True:
         more_may_come = follow and is_running()
         for reader in readers:
@@ -25,25 +28,28 @@ def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callab
 
 
 class _Reader:
-    """Reads whole lines of a file that grows."""
+    """Reads whole lines of a log that grows. The worker limits it; a job that writes to it as well is cut off here."""
 
-    def __init__(self, path: Path, unit: int) -> None:
-        self.path = path
+    def __init__(self, folder: JobFolder, unit: int) -> None:
+        self.folder = folder
         self.unit = unit
         self.offset = 0
+        self.lines = LineCutter()
 
     def read_lines(self, *, last: bool) -> Iterator[LogLine]:
         """Yield new lines; a line without its newline only when nothing more will come (``last``)."""
-        try:
-            stream = self.path.open("rb")
-        except FileNotFoundError:
+        log = self.folder.open_log(self.unit)
+        if log is None:
             return
-        with stream:
-            if stream.seek(0, 2) < self.offset:
-                self.offset = 0  # a new attempt has begun the log again
-            stream.seek(self.offset)
-            for line in stream:
-                if not line.endswith(b"\n") and not last:
-                    return
-                self.offset += len(line)
-                yield LogLine(self.unit, line.decode("utf-8", "replace").rstrip("\r\n"))
+        with log:
+            if log.seek(0, os.SEEK_END) < self.offset:
+                self.offset = 0  # somebody else has begun the log again
+            log.seek(self.offset)
+            while self.offset < MAX_BYTES and (data := log.read(READ_BYTES)):
+                self.offset += len(data)
+                yield from map(self._make_line, self.lines.split(data))
+        if last and (rest := self.lines.finish()):
+            yield self._make_line(rest)
+
+    def _make_line(self, line: bytes) -> LogLine:
+        return LogLine(self.unit, line.decode("utf-8", "replace").rstrip("\r"))

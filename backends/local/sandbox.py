@@ -20,7 +20,8 @@ from pathlib import Path
 import backends
 from backends.errors import BackendError, SpecError
 from backends.local.control_group import find_groups
-from backends.local.folder import JobFolder, Launcher
+from backends.local.documents import Launcher
+from backends.local.folder import JobFolder
 from backends.local.seccomp import build_filter
 from backends.untrusted import Limits
 
@@ -171,7 +172,7 @@ def make_environment(job: Mapping[str, str]) -> dict[str, str]:
 class Scratch:
     """What the guard makes in the tmpfs before the worker starts."""
 
-    writable: Mapping[str, str] = {"units": f"{JOB}/units", "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
+    writable: Mapping[str, str] = {"units": f"{JOB}/work/units", "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
     etc: Mapping[str, str] = {
         "passwd": f"user:x:{USER}:{USER}::/tmp/home:/usr/sbin/nologin\n",
         "group": f"user:x:{USER}:\n",
@@ -214,7 +215,7 @@ def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
         if path.exists():
             yield path, path
     for file in (folder.task, folder.bundle):
-        yield file, Path(JOB) / file.name
+        yield file, Path(JOB) / file.relative_to(folder.path)
     for name in Scratch.etc:
         yield folder.scratch / name, Path("/etc") / name
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from backends.exit_codes import ExitCode
-from backends.local.folder import Ended, JobFolder, Record, boot_id, now, read_tail
+from backends.local.documents import Ended, Record, now
+from backends.local.folder import JobFolder, boot_id, read_tail
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
-from backends.worker_protocol import RESULT, UnitResult, last_progress, last_status
+from backends.worker_protocol import last_progress, last_status
 
 
 def read_status(folder: JobFolder, handle: JobHandle) -> JobStatus:
-    """Return the state of the job and of its units."""
+    """Return the state of the job and of its units. Raises OSError or ValueError for a damaged folder."""
     record = folder.read_record()
     ended = folder.read_end()
     if ended is None and not folder.is_supervised():
@@ -64,18 +65,18 @@ def _end_lost_job(folder: JobFolder, record: Record) -> Ended:
 
 
 def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
-    result = UnitResult.read(folder.unit(index) / RESULT)
+    result = folder.read_result(index, name)
     if result and result.exit_code:
         problem = result.error or Problem(message=f"{name} failed", exit_code=result.exit_code)
         return UnitStatus(name=name, state=JobState.FAILED, problem=problem)
     if result:
         return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0)
-    begun = folder.log(index).exists()
+    log = folder.open_log(index)
+    lines = read_tail(log) if log else []
     if ended:
-        return _unit_without_result(name, ended, begun=begun)
-    if not begun:
+        return _unit_without_result(name, ended, begun=log is not None)
+    if log is None:
         return UnitStatus(name=name, state=JobState.PENDING)
-    lines = read_tail(folder.log(index))
     return UnitStatus(
         name=name,
         state=JobState.RUNNING,

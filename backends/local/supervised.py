@@ -6,8 +6,6 @@ import fcntl
 import json
 import logging
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -22,15 +20,20 @@ from typing import BinaryIO, ClassVar
 from backends.base import Backend
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
-from backends.errors import JobNotFoundError, OutputError
-from backends.local.folder import JobFolder, Launcher, Record, boot_id, now, write_json
-from backends.local.job_store import JobStore
+from backends.errors import InputError, JobNotFoundError, OutputError
+from backends.local.documents import Launcher, Record, now
+from backends.local.folder import JobFolder, boot_id, write_json
+from backends.local.job_store import JobStore, damaged
 from backends.local.logs import read_logs
 from backends.local.status import read_status
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
+from backends.untrusted import OutputCounter, create_beneath
+from backends.untrusted.trees import remove_tree, tree_size
+from backends.worker_protocol import FILES, RESULT, Output
 
-CANCEL_TIMEOUT_S = 5.0
+CANCEL_TIMEOUT_S = 20.0  # most jobs end within a second
 POLL_INTERVAL_S = 0.02
+COPY_BYTES = 2**20
 MakeLauncher = Callable[[JobFolder], Launcher]
 _log = logging.getLogger(__name__)
 
@@ -76,7 +79,8 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 folder.write_record(_make_record(spec))
                 _start_supervisor(folder, lock)
         except BaseException as error:
-            shutil.rmtree(folder.path, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(folder.path)
             if isinstance(error, OSError):
                 raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}") from error
             raise
@@ -84,7 +88,11 @@ class SupervisedBackend(Backend[WorkerRequest]):
 
     def status(self, handle: JobHandle) -> JobStatus:
         """Read the job's folder."""
-        return read_status(self.jobs.find(handle), handle)
+        folder = self.jobs.find(handle)
+        try:
+            return read_status(folder, handle)
+        except ValueError as error:
+            raise damaged(folder) from error
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` until the job has ended."""
@@ -95,23 +103,21 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def cancel(self, handle: JobHandle) -> None:
         """Ask the supervisor to end the worker; on return the job is terminal."""
         folder = self.jobs.find(handle)
-        if self._is_terminal(handle):
-            return
-        folder.cancel.touch()
-        with suppress(ProcessLookupError, FileNotFoundError, ValueError):
-            if folder.is_supervised():
-                os.kill(int(folder.pid.read_text()), signal.SIGTERM)
-        deadline = time.monotonic() + CANCEL_TIMEOUT_S
-        while folder.is_supervised() and time.monotonic() < deadline:
-            time.sleep(POLL_INTERVAL_S)
+        if not self._is_terminal(handle):
+            self._cancel(folder)
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
-        """Copy the units' folders."""
+        """Copy the outputs that the units' results list; nothing else of what the job wrote is looked at."""
         folder = self.jobs.find(handle)
+        counter = OutputCounter(self.limits, into)
         copied = []
-        for unit in range(len(folder.read_record().units)):
-            if folder.unit(unit).is_dir():
-                _copy_files(folder.unit(unit), into / str(unit))
+        for unit, name in enumerate(folder.read_record().units):
+            if result := folder.read_result(unit, name):
+                for output in result.outputs:
+                    counter.add(output.size)
+                    _copy_output(folder, unit, output, into)
+                with create_beneath(into, f"{unit}/{RESULT}") as file:
+                    file.write(result.to_json().encode())
                 copied.append(into / str(unit))
         return copied
 
@@ -123,8 +129,9 @@ class SupervisedBackend(Backend[WorkerRequest]):
 
     def delete(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
-        folder = self.jobs.find(handle)
-        self.cancel(handle)
+        folder = self.jobs.find_any(handle)
+        if folder.is_supervised():
+            self._cancel(folder)
         self.jobs.delete(folder)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
@@ -138,23 +145,31 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
         """Remove jobs that ended that long ago, and what interrupted submits left."""
         for path, age in list(self.jobs.find_garbage(older_than)):
-            size = sum(file.lstat().st_size for file in path.rglob("*"))
+            size = tree_size(path)
             if not dry_run:
-                shutil.rmtree(path, ignore_errors=True)
+                with suppress(OSError):
+                    remove_tree(path)
             yield Garbage(path=str(path), size=size, age=age, removed=not dry_run)
+
+    def _cancel(self, folder: JobFolder) -> None:
+        """Wait until the supervisor, which looks for this file, has ended the job."""
+        folder.cancel.touch()
+        deadline = time.monotonic() + CANCEL_TIMEOUT_S
+        while folder.is_supervised() and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL_S)
 
     def _is_terminal(self, handle: JobHandle) -> bool:
         try:
             return self.status(handle).state.terminal
-        except JobNotFoundError:
+        except (JobNotFoundError, InputError):
             return True
 
 
 def _write_inputs(folder: JobFolder, spec: JobSpec, environment: Mapping[str, str]) -> None:
+    folder.create()
     folder.task.write_text(spec.payload, "utf-8")
     folder.bundle.write_bytes(spec.bundle.data)
     write_json(folder.environment, environment, mode=0o600)
-    folder.units.mkdir()
 
 
 def _make_record(spec: JobSpec) -> Record:
@@ -186,10 +201,13 @@ def _start_supervisor(folder: JobFolder, lock: BinaryIO) -> None:
     threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it, should it end before this process
 
 
-def _copy_files(folder: Path, into: Path) -> None:
-    """Copy the files below a folder. Unlike shutil.copytree, stop at the first error and raise it as it is."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            target = into / path.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+def _copy_output(folder: JobFolder, unit: int, output: Output, into: Path) -> None:
+    """Copy as many bytes of an output as its result says: a file that grows meanwhile is cut, a short one stays so."""
+    with (
+        folder.open_output(unit, output.path) as source,
+        create_beneath(into, f"{unit}/{FILES}/{output.path}") as target,
+    ):
+        left = output.size
+        while left > 0 and (data := source.read(min(left, COPY_BYTES))):
+            target.write(data)
+            left -= len(data)

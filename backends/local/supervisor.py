@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,21 +20,23 @@ from types import FrameType
 from backends import debug_log
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
-from backends.local.folder import Ended, JobFolder, now, read_tail
+from backends.local.documents import Ended, now
+from backends.local.folder import JobFolder
+from backends.local.worker_process import WorkerProcess
 from backends.models import JobState
 from backends.problem import Problem
-from backends.processes import adopt_orphans, die_with_parent, end_children, signal_name
-from backends.worker_protocol import RESULT, RETRIED, UnitResult, worker_command
+from backends.processes import adopt_orphans, die_with_parent, end_children, set_dumpable, signal_name
+from backends.untrusted.trees import remove_tree
+from backends.worker_protocol import RETRIED, UnitResult, directive, worker_command
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
-POLL_INTERVAL_S = 0.05
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
 CONTAINER_NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
 _log = logging.getLogger("backends.local.supervisor")  # as a program its __name__ is "__main__"
 
 
-class _Stopped(BaseException):
-    """SIGTERM has arrived."""
+class Stopped(BaseException):
+    """The job is to end: SIGTERM has arrived, or somebody has cancelled it."""
 
 
 def main() -> None:
@@ -44,11 +45,12 @@ def main() -> None:
         debug_log.configure(debug_log.level_from_environment())
     signal.signal(signal.SIGTERM, _stop)
     adopt_orphans()
+    set_dumpable(False)
     folder = JobFolder(Path(sys.argv[1]))
     supervisor = Supervisor(folder)
     try:
         ended = supervisor.run()
-    except _Stopped:
+    except Stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.end_worker()
         ended = _describe_stop(folder)
@@ -79,9 +81,9 @@ class Supervisor:
         while True:
             attempt += 1
             self.folder.attempt.write_text(str(attempt))
-            code = self._run_worker(self._remaining_units())
+            problem = self._run_worker(self._remaining_units())
             if not self._remaining_units() or attempt > self.record.retries:
-                return self._describe_end(attempt, code)
+                return self._describe_end(attempt, problem)
 
     def end_worker(self) -> None:
         """Ask the worker to stop, then kill what is left."""
@@ -89,9 +91,8 @@ class Supervisor:
             return
         with suppress(ProcessLookupError):
             self.worker.terminate()
-            deadline = time.monotonic() + WORKER_END_TIMEOUT_S
-            while self.worker.poll() is None and time.monotonic() < deadline:
-                time.sleep(POLL_INTERVAL_S)
+            with suppress(subprocess.TimeoutExpired):
+                self.worker.wait(WORKER_END_TIMEOUT_S)
         self._clean_up()
 
     def _remaining_units(self) -> list[int]:
@@ -100,14 +101,15 @@ class Supervisor:
         return [unit for unit, result in enumerate(results) if result is None or result.exit_code in RETRIED]
 
     def _read_results(self) -> list[UnitResult | None]:
-        return [UnitResult.read(self.folder.unit(unit) / RESULT) for unit in range(len(self.record.units))]
+        return [self.folder.read_result(unit, name) for unit, name in enumerate(self.record.units)]
 
-    def _run_worker(self, units: list[int]) -> int:
-        """Run the worker for these units; return its exit code, negative for a signal."""
+    def _run_worker(self, units: list[int]) -> Problem | None:
+        """Run the worker for these units. Return why it failed; None for one that ended well."""
         for unit in units:
-            (self.folder.unit(unit) / RESULT).unlink(missing_ok=True)  # of an earlier attempt
-        self.folder.scratch.mkdir(exist_ok=True)
-        with self.folder.worker_log.open("ab") as log, _short_name(self.folder.scratch) as scratch:
+            self.folder.forget_unit(unit)
+        remove_tree(self.folder.scratch)
+        self.folder.scratch.mkdir()
+        with _short_name(self.folder.scratch) as scratch:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
             supervisor = os.getpid()
@@ -117,26 +119,29 @@ class Supervisor:
                 [*self.launcher.prefix, *self._worker_command(units)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(supervisor, orphan_signal),  # noqa: PLW1509  # there is one thread
             )
             _log.debug("started worker %d for units %s", self.worker.pid, units)
+            process = WorkerProcess(self.folder, self.record, self.worker)
+            if not process.wait():
+                if process.problem is None:
+                    raise Stopped
+                self.end_worker()
+                return process.problem
             code = self.worker.wait()
             _log.debug("worker %d ended with exit code %d", self.worker.pid, code)
             self._clean_up()
-        return code
+        return self._explain_exit(code, process.read_tail())
 
     def _worker_command(self, units: list[int]) -> list[str]:
-        root = self.launcher.root
-        return worker_command(
-            self.launcher.python,
-            task=f"{root}/{self.folder.task.name}",
-            bundle=f"{root}/{self.folder.bundle.name}",
-            output=f"{root}/{self.folder.units.name}",
-            units=units,
+        root, path = self.launcher.root, self.folder.path
+        task, bundle, output = (
+            f"{root}/{file.relative_to(path)}" for file in (self.folder.task, self.folder.bundle, self.folder.units)
         )
+        return worker_command(self.launcher.python, task=task, bundle=bundle, output=output, units=units, report=True)
 
     def _clean_up(self) -> None:
         """End what the worker left behind: it ends its own children, unless it is killed itself."""
@@ -144,33 +149,35 @@ class Supervisor:
         if self.launcher.end:
             subprocess.run(self.launcher.end, capture_output=True, check=False)
 
-    def _describe_end(self, attempts: int, code: int) -> Ended:
+    def _describe_end(self, attempts: int, problem: Problem | None) -> Ended:
+        """Return how the job ended. It succeeded if all units did, and the worker of the last attempt ended well."""
         results = self._read_results()
-        if all(result and not result.exit_code for result in results):
-            return Ended(state=JobState.SUCCEEDED, finished=now(), attempts=attempts)
-        problem = self._find_problem(results, code)
-        return Ended(state=JobState.FAILED, finished=now(), attempts=attempts, problem=problem)
+        if failed := next((result for result in results if result and result.exit_code), None):
+            unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
+            if None not in results or problem is None:  # what kept units from running is more important
+                problem = unit_problem
+        elif problem is None and None in results:
+            problem = Problem(message="the worker ended before it had run all units", exit_code=ExitCode.INTERNAL)
+        state = JobState.FAILED if problem else JobState.SUCCEEDED
+        return Ended(state=state, finished=now(), attempts=attempts, problem=problem)
 
-    def _find_problem(self, results: list[UnitResult | None], code: int) -> Problem:
-        if None in results:  # units that the worker did not come to: more important than those that failed
-            return self._describe_worker_failure(code)
-        failed = next(result for result in results if result and result.exit_code)
-        return failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
-
-    def _describe_worker_failure(self, code: int) -> Problem:
+    def _explain_exit(self, code: int, lines: list[str]) -> Problem | None:
         if code < 0:
             return Problem(message=f"the worker was ended by {signal_name(-code)}", exit_code=ExitCode.LOST)
         if self.launcher.prefix and code > CONTAINER_SIGNAL_BASE:
             name = signal_name(code - CONTAINER_SIGNAL_BASE)
             return Problem(message=f"the container was ended by {name}", exit_code=ExitCode.LOST)
-        printed = [line for line in read_tail(self.folder.worker_log) if line.strip()]
+        if code == 0:
+            return None
+        printed = [line for line in lines if line.strip()]
         if self.launcher.prefix and code in CONTAINER_NOT_STARTED:
             why = printed[-1] if printed else f"exit code {code}"
             return Problem(message=f"the container did not start: {why}", exit_code=ExitCode.BACKEND)
-        known = ExitCode(code) if code in set(ExitCode) else ExitCode.INTERNAL
-        last = printed[-1].removeprefix("openjd_fail: ") if printed else "it printed nothing"
-        message = last if known is not ExitCode.INTERNAL else f"the worker failed: {last}"
-        return Problem(message=message, exit_code=known)
+        last = printed[-1] if printed else "it printed nothing"
+        if code not in set(ExitCode) or code == ExitCode.INTERNAL:
+            return Problem(message=f"the worker failed: {last}", exit_code=ExitCode.INTERNAL)
+        failures = [found[1] for line in printed if (found := directive(line)) and found[0] == "fail"]
+        return Problem(message=failures[-1] if failures else last, exit_code=code)
 
 
 @contextmanager
@@ -186,7 +193,7 @@ def _short_name(folder: Path) -> Iterator[Path]:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise _Stopped
+    raise Stopped
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ control characters are visible.
 
 from backends.untrusted.files import create_beneath, move_beneath, open_beneath, read_bounded, stat_beneath
 from backends.untrusted.limits import Limits, OutputCounter
+from backends.untrusted.logs import LineCutter, LogWriter
 from backends.untrusted.names import check_relative_name
 from backends.untrusted.results import parse_result
 from backends.untrusted.text import show_line, show_text
 
 __all__ = [
     "Limits",
+    "LineCutter",
+    "LogWriter",
     "OutputCounter",
     "check_relative_name",
     "create_beneath",

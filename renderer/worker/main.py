@@ -12,6 +12,7 @@ from pathlib import Path
 from backends import debug_log
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
+from backends.processes import set_dumpable
 from renderer.bundle.archive import unpack
 from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
@@ -34,17 +35,19 @@ class Arguments:
     bundle: Path
     output: Path
     units: list[int]
+    report: bool
 
 
 def main(words: list[str] | None = None) -> ExitCode:
     """Run the units that the command line names; return the exit code of the first that failed."""
     arguments = _parse(words)
+    set_dumpable(False)
     try:
         debug_log.configure(debug_log.level_from_environment())
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
             job = _unpack_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
-            return Pool(job).run(arguments.units)
+            return Pool(job, report=arguments.report).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
     except RendererError as error:
@@ -85,8 +88,17 @@ def _parse(words: list[str] | None) -> Arguments:
         metavar="INDEX",
         help="a unit to run, counted from 0 in the order of the task's units; may be repeated",
     )
+    parser.add_argument(
+        "--report", action="store_true", help="write each unit's start and result to stderr, for a supervisor"
+    )
     found = parser.parse_args(words)
-    return Arguments(found.task.absolute(), found.bundle.absolute(), found.output.absolute(), found.unit)
+    return Arguments(
+        task=found.task.absolute(),
+        bundle=found.bundle.absolute(),
+        output=found.output.absolute(),
+        units=found.unit,
+        report=found.report,
+    )
 
 
 def _unpack_job(arguments: Arguments, scratch: Path) -> UnpackedJob:

@@ -10,21 +10,22 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
-from typing import IO
 
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.processes import adopt_orphans, end_children, end_trees, oom_kills, signal_name
-from backends.worker_protocol import FILES, LOG, UnitResult
+from backends.untrusted import LineCutter, LogWriter
+from backends.worker_protocol import ENDED, FILES, LOG, STARTED, UnitResult
 from renderer.worker.results import read_earlier_result, write_result
 from renderer.worker.scripts import ScriptRunner
 from renderer.worker.unpacked_job import Runner, UnitReport, UnpackedJob
 
 POLL_INTERVAL_S = 0.05
 READ_BYTES = 65536
+PIPE_BYTES = 2**20  # the most that a pipe holds, unless root makes it larger
 _log = logging.getLogger(__name__)
 
 
@@ -34,24 +35,25 @@ class Stopped(BaseException):
 
 @dataclass
 class _RunningUnit:
-    """One unit's process. ``rest`` is the start of a line whose end has not been printed yet."""
+    """One unit's process. ``lines`` holds the start of a line whose end has not been printed yet."""
 
     unit: int
     process: int
     pipe: int
-    log: IO[bytes]
+    log: LogWriter
     deadline: float
     started: datetime
     oom_kills: int
-    rest: bytes = b""
+    lines: LineCutter = field(default_factory=LineCutter)
     timed_out: bool = False
 
 
 class Pool:
-    """The units of one worker."""
+    """The units of one worker. With ``report`` it tells a supervisor when units start, and how they ended."""
 
-    def __init__(self, job: UnpackedJob) -> None:
+    def __init__(self, job: UnpackedJob, *, report: bool = False) -> None:
         self.job = job
+        self.report = report
         self.running: dict[int, _RunningUnit] = {}
         self.selector = selectors.DefaultSelector()
 
@@ -62,8 +64,11 @@ class Pool:
         """
         signal.signal(signal.SIGTERM, _stop)
         adopt_orphans()
-        results = {unit: read_earlier_result(self.job.folder(unit)) for unit in units}
+        results = {unit: read_earlier_result(self.job, unit) for unit in units}
         waiting = [unit for unit in units if results[unit] is None]
+        for unit, found in results.items():
+            if found:
+                self._report_end(unit, found)
         try:
             if waiting:
                 runner = self._make_runner()
@@ -88,13 +93,15 @@ class Pool:
         (folder / FILES).mkdir(parents=True)
         read, write = os.pipe()
         os.set_blocking(read, False)
-        log = (folder / LOG).open("ab")
-        if log.tell():
+        file = (folder / LOG).open("ab")
+        log = LogWriter(file)
+        if file.tell():
             log.write(b"-- next attempt --\n")
         started, kills = datetime.now(UTC), oom_kills()
         process = runner.start(unit, write)
         os.close(write)
         _log.debug("unit %d started as process %d", unit, process)
+        self._write_report(STARTED + b"%d" % unit)
         self.running[read] = _RunningUnit(
             unit=unit,
             process=process,
@@ -110,6 +117,7 @@ class Pool:
         """Copy what the units have printed; return the results of those that have ended."""
         for key, _ in self.selector.select(POLL_INTERVAL_S):
             self._copy_output(self.running[key.fd])
+        self._reap_orphans()
         results = {}
         for item in list(self.running.values()):
             process, status = os.waitpid(item.process, os.WNOHANG)
@@ -122,8 +130,18 @@ class Pool:
             results[item.unit] = self._finish(runner, item, os.waitstatus_to_exitcode(status))
         return results
 
+    def _reap_orphans(self) -> None:
+        """Let processes disappear whose parent has ended: as the first process of a container nobody else does."""
+        with suppress(ChildProcessError):
+            child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if child and child.si_pid not in {item.process for item in self.running.values()}:
+                os.waitpid(child.si_pid, os.WNOHANG)
+
     def _copy_output(self, item: _RunningUnit) -> bool:
-        """Copy what the unit has printed to its log, and whole lines to stdout; return whether there was anything."""
+        """Copy what the unit has printed to its log, and whole lines to stdout; return whether there was anything.
+
+        Both get as much as a log may have; the rest is read and dropped, so that the unit does not have to wait.
+        """
         try:
             data = os.read(item.pipe, READ_BYTES)
         except BlockingIOError:
@@ -131,11 +149,7 @@ class Pool:
         if not data:
             self._stop_reading(item)
             return False
-        item.log.write(data)
-        item.log.flush()
-        whole, newline, item.rest = (item.rest + data).rpartition(b"\n")
-        sys.stdout.buffer.write(whole + newline)
-        sys.stdout.buffer.flush()
+        _print(item.lines.cut(item.log.write(data)))
         return True
 
     def _stop_reading(self, item: _RunningUnit) -> None:
@@ -143,21 +157,30 @@ class Pool:
             self.selector.unregister(item.pipe)
 
     def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
-        while self._copy_output(item):
-            pass
-        report = self._find_report(runner, item, exit_code)
-        _log.debug("unit %d ended with exit code %d: %s", item.unit, exit_code, report.error or "succeeded")
-        if report.error:
-            line = f"openjd_fail: {report.error.message}\n".encode("utf-8", "replace")
-            item.log.write(line)
-            item.rest += line
-        sys.stdout.buffer.write(item.rest)
-        sys.stdout.buffer.flush()
-        item.log.close()
         self._stop_reading(item)
-        os.close(item.pipe)
         del self.running[item.pipe]
-        return write_result(self.job, item.unit, report, item.started)
+        if not self.running:  # nobody shall change the outputs while they are read; beside other units it is not known
+            end_children()  # whose the processes are
+        for _ in range(PIPE_BYTES // READ_BYTES):
+            self._copy_output(item)
+        os.close(item.pipe)
+        report = self._find_report(runner, item, exit_code)
+        result = write_result(self.job, item.unit, report, started=item.started, deadline=item.deadline)
+        error = result.error
+        _log.debug("unit %d ended with exit code %d: %s", item.unit, exit_code, error or "succeeded")
+        line = f"openjd_fail: {error.message}\n".encode("utf-8", "replace") if error else b""
+        _print(item.lines.finish() + item.log.close(line))
+        self._report_end(item.unit, result)
+        return result
+
+    def _report_end(self, unit: int, result: UnitResult) -> None:
+        self._write_report(ENDED + b"%d " % unit + result.to_line())
+
+    def _write_report(self, line: bytes) -> None:
+        if self.report:
+            sys.stderr.flush()
+            sys.stderr.buffer.write(line + b"\n")
+            sys.stderr.buffer.flush()
 
     def _find_report(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitReport:
         name = self.job.payload.units[item.unit]
@@ -174,6 +197,11 @@ class Pool:
         killed = "SIGKILL usually means that the machine ran out of memory: raise --memory"
         hint = killed if exit_code == -signal.SIGKILL else None
         return _failed(ExitCode.LOST, f"{name} was ended by {signal_name(-exit_code)}", hint)
+
+
+def _print(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

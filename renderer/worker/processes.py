@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from backends.processes import die_with_parent
+from backends.processes import die_with_parent, set_dumpable
 
 
 def become_child(parent: int, output: int) -> None:
@@ -15,4 +15,5 @@ def become_child(parent: int, output: int) -> None:
     signal.set_wakeup_fd(-1)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    set_dumpable(True)  # the worker is not; what forbids it to others would forbid this process its own files in /proc
     die_with_parent(parent)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from backends.errors import RendererError
+from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
-from backends.problem import Problem
-from backends.worker_protocol import FILES
+from backends.untrusted import open_beneath, parse_result, read_bounded
+from backends.worker_protocol import FILES, UnitResult
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
@@ -61,12 +61,12 @@ class SceneRunner(Runner):
         return self._run_in_child(unit)
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:  # noqa: ARG002  # the report knows more
-        """Return what the scene's process wrote before it ended."""
-        try:
-            content = json.loads(self._report_path(unit).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return UnitReport(**content | {"error": Problem(**content["error"]) if content["error"] else None})
+        """Return what the scene's process wrote before it ended; None for something else than it writes."""
+        with suppress(OSError, OutputError), open_beneath(self.job.scratch, self._report_path(unit).name) as file:
+            data = read_bounded(file, self.job.limits.result)
+            said = parse_result(data, unit=self.job.payload.units[unit])
+            return UnitReport(error=said.error, render=said.render, encoder=said.encoder, seconds=said.seconds)
+        return None
 
     def _report_path(self, unit: int) -> Path:
         return self.job.scratch / f"report-{unit}.json"
@@ -75,8 +75,16 @@ class SceneRunner(Runner):
         exit_code: int = ExitCode.INTERNAL
         try:
             report = self._render(unit)
-            self._report_path(unit).write_text(json.dumps(asdict(report)), "utf-8")
             exit_code = report.exit_code
+            content = UnitResult(
+                unit=self.job.payload.units[unit],
+                exit_code=exit_code,
+                error=report.error,
+                render=report.render,
+                encoder=report.encoder,
+                seconds=report.seconds,
+            )
+            self._report_path(unit).write_bytes(content.to_line())
         finally:
             end_process(exit_code)
 

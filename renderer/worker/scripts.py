@@ -6,15 +6,19 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
-from backends.errors import RendererError
+from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+from backends.untrusted import open_beneath
 from backends.worker_protocol import FILES, LOG
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
 from renderer.worker.unpacked_job import OWN_VARIABLES, PYTHON_PATH, Runner, UnitReport
+
+LOG_BYTES = 2**20  # where a traceback is looked for
 
 
 class ScriptRunner(Runner):
@@ -42,7 +46,7 @@ class ScriptRunner(Runner):
             return UnitReport()
         if exit_code < 0:
             return None
-        log = (self.job.folder(unit) / LOG).read_text("utf-8", "replace")
+        log = self._read_log(unit)
         error = Problem(
             message=f"{self.job.payload.units[unit]} ended with exit code {exit_code}",
             hint=diagnosis.find_missing_cuda(log),
@@ -50,6 +54,13 @@ class ScriptRunner(Runner):
             exit_code=ExitCode.USER_CODE,
         )
         return UnitReport(error=error, render={"script_exit_code": exit_code})
+
+    def _read_log(self, unit: int) -> str:
+        """Return the end of the unit's log."""
+        with suppress(OSError, OutputError), open_beneath(self.job.folder(unit), LOG) as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - LOG_BYTES, 0))
+            return file.read(LOG_BYTES).decode("utf-8", "replace")
+        return ""
 
     def _interpreter(self) -> list[str]:
         if not re.search(r"(?m)^# /// script$", self.job.file.read_text("utf-8", "replace")):

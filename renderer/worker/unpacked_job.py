@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+from backends.untrusted import Limits
 from renderer.model import WorkerPayload
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
@@ -32,6 +33,13 @@ class UnpackedJob:
     def file(self) -> Path:
         """The user's file, unpacked."""
         return self.source / self.payload.file
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on what a unit may leave behind."""
+        usual = Limits()
+        total, files = self.payload.output_limit, self.payload.output_files
+        return Limits(total=usual.total if total is None else total, files=usual.files if files is None else files)
 
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""

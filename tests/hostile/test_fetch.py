@@ -294,5 +294,9 @@ def test_the_limits_are_settings(project: Path, run: Run) -> None:
     )
     done = run("submit", "many.py", "--output-files", "3", "--json")
     assert done.returncode == ExitCode.OUTPUT
-    assert output(done)["error"] == "the job made more than 3 files"
+    (unit,) = output(done)["units"]
+    assert (unit["message"], unit["hint"]) == (
+        "the job made more than 3 files",
+        "raise --output-files if you expect so many",
+    )
     assert not (project / "renders").exists()

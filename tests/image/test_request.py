@@ -12,8 +12,8 @@ import pytest
 from support.commands import BIN
 from support.containers import image_command
 
-from backends.data_files import data_dir
 from backends.errors import SpecError
+from backends.files import data_dir
 from backends.modal.deploy.dockerfile_rules import lint
 from renderer.image.build_log import BuildLog
 from renderer.image.spec import ImageSpec, read_requirements

@@ -52,7 +52,7 @@ def test_the_wheel_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> No
         [tmp_path / "venv/bin/renderer", "--help"], cwd=empty, capture_output=True, text=True, check=True
     )
     assert "renderer submit scene.py MyScene" in done.stdout
-    code = "from backends.data_files import data_dir; print(*(data_dir(n).is_dir() for n in ('k8s', 'docker')))"
+    code = "from backends.files import data_dir; print(*(data_dir(n).is_dir() for n in ('k8s', 'docker')))"
     found = subprocess.run([python, "-I", "-c", code], cwd=empty, capture_output=True, text=True, check=True)
     assert found.stdout == "True True\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from backends.data_files import data_dir
+from backends.files import data_dir
 
 Manifest = dict[str, Any]
 

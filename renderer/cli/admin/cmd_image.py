@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from backends.data_files import data_dir
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
+from backends.files import data_dir
 from backends.image.context import DOCKERFILE
 from backends.modal.deploy.dockerfile_rules import lint
 from renderer.cli.options import Json, complete_from

@@ -1,0 +1,135 @@
+"""The JSON documents of a job's folder. What this program cannot have written raises ValueError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from backends.models import JobState
+from backends.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The content of job.json. ``created`` is ISO 8601 in UTC, ``timeout`` in seconds."""
+
+    name: str
+    units: tuple[str, ...]
+    created: str
+    boot: str
+    retries: int
+    timeout: float
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Record:
+        """Return what the document says."""
+        match _load(data):
+            case {
+                "name": str(name),
+                "units": list(units),
+                "created": str(created),
+                "boot": str(boot),
+                "retries": int(retries),
+                "timeout": (int() | float()) as timeout,
+            }:
+                _check_time(created)
+                return cls(
+                    name=name, units=_texts(units), created=created, boot=boot, retries=retries, timeout=float(timeout)
+                )
+        raise ValueError("job.json has another form")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The content of state.json: how the job ended. ``problem`` is set for a job that failed."""
+
+    state: JobState
+    finished: str
+    attempts: int = 1
+    problem: Problem | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document, in which the problem is flat."""
+        return {
+            "state": self.state,
+            "finished": self.finished,
+            "attempts": self.attempts,
+            "exit_code": self.problem.exit_code if self.problem else None,
+            "reason": self.problem.message if self.problem else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Ended:
+        """Return what the document says."""
+        match _load(data):
+            case {
+                "state": str(state),
+                "finished": str(finished),
+                "attempts": int(attempts),
+                "exit_code": (int() | None) as code,
+                "reason": (str() | None) as reason,
+            } if JobState(state).terminal:
+                _check_time(finished)
+                problem = Problem(message=reason, exit_code=code) if reason else None
+                return cls(state=JobState(state), finished=finished, attempts=attempts, problem=problem)
+        raise ValueError("state.json has another form")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launcher:
+    """How the worker is started and ended.
+
+    ``python`` and ``root``, the job's folder, are paths as the worker sees them. ``prefix`` comes before the worker's
+    command, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after each
+    attempt.
+    """
+
+    python: str
+    root: str
+    prefix: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Launcher:
+        """Return what the document says."""
+        match _load(data):
+            case {"python": str(python), "root": str(root), "prefix": list(prefix), "end": list(end)}:
+                return cls(python=python, root=root, prefix=_texts(prefix), end=_texts(end))
+        raise ValueError("launcher.json has another form")
+
+
+def now() -> str:
+    """Return the time in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _load(data: bytes) -> Mapping[str, object]:
+    try:
+        content = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004  # one kind of error for all that is wrong
+    return content
+
+
+def _texts(items: Sequence[object]) -> tuple[str, ...]:
+    texts = tuple(item for item in items if isinstance(item, str))
+    if texts != tuple(items):
+        raise ValueError("a list holds something else than texts")
+    return texts
+
+
+def _check_time(text: str) -> None:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time has no zone")

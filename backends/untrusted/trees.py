@@ -1,0 +1,69 @@
+"""Measures and removes folders that a job has filled."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def tree_size(folder: Path) -> int:
+    """Return the apparent size of all files below a folder, in bytes; what cannot be read is left out."""
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or folder, whatever it holds: folders without permissions, and very deep ones. Follows no link.
+
+    Instead of going down, it moves inner folders up beside their parents: no name gets too long, and two open folders
+    are enough. Nothing happens where there is nothing. Raises OSError.
+    """
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+    except FileNotFoundError:
+        return
+    unused = secrets.token_hex(8)
+    names = (f"{unused}-{number}" for number in itertools.count())
+    path.chmod(stat.S_IRWXU)
+    top = os.open(path, _FOLDER_FLAGS)
+    try:
+        while folders := _unlink_files(top):
+            for name in folders:
+                inner = os.open(name, _FOLDER_FLAGS, dir_fd=top)
+                try:
+                    for child in _unlink_files(inner):
+                        os.rename(child, next(names), src_dir_fd=inner, dst_dir_fd=top)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _unlink_files(folder: int) -> list[str]:
+    """Remove all files and links of a folder. Return the names of its folders, which can be read and changed now."""
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.name, stat.S_IRWXU, dir_fd=folder)
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return folders
