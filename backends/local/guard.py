@@ -203,7 +203,7 @@ class _Printer:
 
 
 def _report(event: bytes, unit: int, content: bytes = b"") -> None:
-    """Tell the supervisor that a unit has started or ended."""
+    """Report to the supervisor that a unit has started or ended."""
     sys.stderr.buffer.write(event + b"%d" % unit + content + b"\n")
     sys.stderr.buffer.flush()
 
