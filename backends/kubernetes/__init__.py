@@ -1,1 +1,1 @@
-"""Jobs on a Kubernetes cluster. ``pod`` runs inside the job's container, everything else where the user is."""
+"""Runs jobs on a Kubernetes cluster. The package ``pod`` runs in the job's container, all others in the client."""

@@ -1,4 +1,4 @@
-"""The Kubernetes backend: a job is one Indexed Job, and nothing else of renderer runs in the cluster."""
+"""The Kubernetes backend: a job is one Indexed Job. No server or controller of renderer runs in the cluster."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         return Plan(spec, build_request(spec, self.options, self._patch))
 
     def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
-        """Return the request with what only the cluster knows, as submit would send it; ``upload`` stores the bundle.
+        """Return the request as submit would send it: with the RuntimeClass, if the cluster has it.
 
-        A cluster that does not answer is an error only where ``upload`` needs it.
+        With ``upload``, store the bundle. A cluster that does not answer is an error only then.
         """
         if upload and plan.request.upload:
             api, namespace = self._target()
@@ -81,7 +81,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             return plan.request
 
     def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
-        """Create the objects; an equal job that exists is reused, unless it failed or was cancelled."""
+        """Create the objects. If an identical job exists, return that one, unless it failed or was cancelled."""
         api, namespace = self._target()
         with translating_errors(f"submit to the namespace {namespace!r}"):
             job = create_job(api, namespace, plan.request, plan.spec.bundle)
@@ -97,9 +97,9 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             return read_status(api, namespace, handle, self._read_snapshot(handle))
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
-        """Yield the status whenever a watch shows a change.
+        """Yield the status each time that the Job or a pod changes.
 
-        Before each status, outputs that wait in pods are downloaded, if this machine submitted the job.
+        Before each status, outputs that wait in pods are downloaded, if the job was submitted on this machine.
         """
         api, namespace, name = self._locate(handle)
         informer = Informer(api, namespace, name)
@@ -115,7 +115,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 informer.wait_for_change(max_s if until is None else min(max_s, until - time.monotonic()))
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
-        """Yield the units' logs; with ``follow`` as they are written, while waiting outputs are downloaded."""
+        """Yield the units' logs. With ``follow``, wait for new lines, and download outputs that wait in pods."""
         with translating_errors(f"read the log of {handle}"):
             snapshot = self._read_snapshot(handle)
         return (
@@ -125,7 +125,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         )
 
     def cancel(self, handle: JobHandle) -> None:
-        """Let the Job's deadline pass: Kubernetes ends its pods and keeps completed units."""
+        """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""
         api, namespace, name = self._locate(handle)
         with translating_errors(f"cancel the job {handle}"):
             if self._read_job(handle).ended:
@@ -142,7 +142,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             return fetch_outputs(api, handle, self._read_snapshot(handle), into)
 
     def list(self) -> Iterator[JobStatus]:
-        """Yield the jobs of the namespace, newest first, by their Jobs alone."""
+        """Yield the jobs of the namespace, newest first, without reading their pods."""
         api, namespace = self._target()
         with translating_errors(f"list the jobs of the namespace {namespace!r}"):
             items = api.list_items(jobs_path(namespace), labelSelector=f"{names.LABEL_MANAGED}={names.MANAGER}")
@@ -168,18 +168,18 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             Spool(handle, job).delete()
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
-        """Check the cluster as submit would use it; with ``image``, a small pod of it runs for a moment."""
+        """Check the cluster as submit would use it; with ``image``, run a small pod with this image for a moment."""
         from backends.kubernetes.doctor import run_checks
 
         api, namespace = self._target()
         return run_checks(api, namespace, self.options, image, store)
 
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:  # noqa: ARG002
-        """Yield nothing: the cluster itself deletes finished Jobs, after the time that each Job states (--ttl)."""
+        """Yield nothing: the cluster itself deletes finished Jobs, each after its own time (``--ttl``)."""
         return iter(())
 
     def api(self, context: str | None = None) -> Api:
-        """Return the client of a context, by default of the configured one."""
+        """Return the API client of a context, by default of the configured one."""
         context = context or self.options.context
         if context not in self._apis:
             api = Api(context)

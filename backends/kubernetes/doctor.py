@@ -1,4 +1,4 @@
-"""Checks a cluster as submit would use it: what is there, what is missing, and what to do about it."""
+"""Checks whether a cluster has everything that a submit needs, and says what to do if something is missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PERMISSIONS = (
 def run_checks(
     api: Api, namespace: str, options: KubernetesOptions, image: str | None, store: str | None
 ) -> Iterator[Check]:
-    """Yield the result of each check; with ``image``, a small pod of it runs for a moment."""
+    """Yield the result of each check; with ``image``, run a small pod with this image for a moment."""
     try:
         yield _check_version(api)
     except (RendererError, ApiError) as error:

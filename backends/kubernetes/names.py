@@ -41,7 +41,7 @@ def inputs_name(job: str) -> str:
 
 
 def transfer_pod_selector(job: str) -> str:
-    """Return the label selector of a job's transfer pods; a client that was killed leaves them behind."""
+    """Return the label selector of a job's transfer pods. It finds those that a killed client has left behind."""
     return f"{LABEL_JOB}={job},{LABEL_COMPONENT}={TRANSFER_COMPONENT}"
 
 

@@ -1,4 +1,4 @@
-"""Creates a job: the server validates it first, and after an error nothing is left behind."""
+"""Creates a job on the cluster. The server validates it first. After an error, no object is left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLL_INTERVAL_S = 0.1
 
 
 def resolve_runtime_class(api: Api, request: KubernetesRequest) -> KubernetesRequest:
-    """Return the request with the RuntimeClass nvidia, where the cluster has it and lets the user see it."""
+    """Return the request with the RuntimeClass nvidia, if the cluster has it and the user may read it."""
     if not request.detect_runtime_class:
         return request
     try:
@@ -45,9 +45,12 @@ def resolve_runtime_class(api: Api, request: KubernetesRequest) -> KubernetesReq
 
 
 def create_job(api: Api, namespace: str, request: KubernetesRequest, bundle: Bundle) -> Job:
-    """Create the Job and its inputs and return it, or the same Job if it exists. Raises ApiError, BackendError."""
+    """Create the Job and its inputs, and return the Job. An identical one that exists is reused.
+
+    Raises ApiError, BackendError.
+    """
     resolved = threads.start_thread(lambda: resolve_runtime_class(api, request))
-    with suppress(AlreadyExistsError):  # it was valid once
+    with suppress(AlreadyExistsError):  # an identical Job exists, so it is valid
         api.create(jobs_path(namespace), request.job, dryRun="All")
     request = resolved.result()
     if request.upload:
@@ -87,7 +90,8 @@ def _upload(api: Api, namespace: str, job: Job, store: StoreFolder, source: Path
 def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[Job, bool]:
     """Return the Job, and whether it is new.
 
-    A Job of the same name has the same content: it is reused unless it failed, was cancelled or has lost its outputs.
+    The name contains a hash of the content. So a Job of the same name is identical: it is reused, unless it failed, was
+    cancelled, or has lost its outputs.
     """
     path = jobs_path(namespace, manifest["metadata"]["name"])
     until = time.monotonic() + DELETION_TIMEOUT_S
@@ -108,7 +112,7 @@ def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[
 
 
 def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
-    """Return whether the Job may still succeed, or has its outputs in a store."""
+    """Return whether the Job may still succeed, or has succeeded and has its outputs in a store."""
     if job.cancelled:
         return False
     if job.succeeded:
@@ -119,9 +123,9 @@ def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
 
 
 def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Job, *, is_new: bool) -> None:
-    """Create the ConfigMap as a part of the Job, so that Kubernetes deletes it together with the Job.
+    """Create the ConfigMap, owned by the Job, so that Kubernetes deletes both together.
 
-    One that exists beside a new Job belongs to an earlier Job, and Kubernetes will soon delete it: it is replaced.
+    If the Job is new and the ConfigMap exists, it belongs to an earlier Job and will be deleted soon. So replace it.
     """
     owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [job.owner_reference]}}
     with suppress(AlreadyExistsError):

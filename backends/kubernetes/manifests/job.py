@@ -1,4 +1,4 @@
-"""Builds the Job and the ConfigMap of a job. It uses no network, and of the disk only the templates."""
+"""Builds the Job and the ConfigMap of a job. Uses no network, and reads only the templates from the disk."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FINAL_EXIT_CODES = (
 class KubernetesRequest:
     """The objects that submit creates.
 
-    ``upload`` is the store's folder for the bundle; None where the ConfigMap ``inputs`` holds the bundle.
-    ``detect_runtime_class`` asks for the RuntimeClass nvidia where the cluster has it.
+    ``upload`` is the store's folder for the bundle; None if the bundle is in the ConfigMap ``inputs``. With
+    ``detect_runtime_class``, submit adds the RuntimeClass nvidia if the cluster has it.
     """
 
     job: Manifest
@@ -49,7 +49,7 @@ class KubernetesRequest:
         return dump_manifests([self.inputs, self.job])
 
     def with_runtime_class(self, name: str) -> KubernetesRequest:
-        """Return the same request with that RuntimeClass."""
+        """Return a copy of the request with this RuntimeClass."""
         job = merge_patch(self.job, {"spec": {"template": {"spec": {"runtimeClassName": name}}}})
         return replace(self, job=job, detect_runtime_class=False)
 
@@ -76,9 +76,9 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
 
 
 def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> str:
-    """Return a hash of everything that the user asks for, so that different jobs of one name differ.
+    """Return a hash of the whole request. It becomes part of the Job's name, so that different jobs differ in name.
 
-    Context and namespace are left out: the same job has the same name in every cluster.
+    The hash does not contain context and namespace: the same job has the same name in every cluster.
     """
     content = [
         *(spec.name, spec.units, spec.payload, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
@@ -159,9 +159,9 @@ def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_requ
 
 
 def _list_final_exit_codes(spec: JobSpec) -> list[int]:
-    """Return the exit codes that no retry can mend.
+    """Return the exit codes after which Kubernetes does not retry a unit: it would fail in the same way.
 
-    Without a store OUTPUT is one of them: it means that no client downloaded the outputs in time.
+    Without a store, OUTPUT is one of them: it means that no client downloaded the outputs in time.
     """
     extra = () if spec.store else (ExitCode.OUTPUT,)
     return sorted(int(code) for code in (*FINAL_EXIT_CODES, *extra))

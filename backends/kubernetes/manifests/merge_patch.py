@@ -43,7 +43,7 @@ def _has_named_items(value: object) -> TypeGuard[list[Manifest]]:
 
 
 def read_patch(path: Path) -> Manifest:
-    """Read a patch. Raises SpecError where the file is not a YAML mapping."""
+    """Read a patch from a file. Raises SpecError if the file is not a YAML mapping."""
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

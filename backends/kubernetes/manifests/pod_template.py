@@ -1,4 +1,4 @@
-"""The values of the pod template in k8s/job.yaml.j2: node affinity, container, volumes."""
+"""Computes the values of the pod template in k8s/job.yaml.j2: node affinity, container, volumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "No
 
 
 def build_affinity(request: gpu_request.GpuRequest) -> dict[str, object]:
-    """Return the affinity to nodes that have one of the requested GPUs; the first one is preferred most."""
+    """Return the affinity to nodes that have one of the requested GPUs. Earlier GPUs are preferred."""
     if not request.products:
         return {}
 
@@ -67,7 +67,7 @@ def build_container(
 
 
 def _escape(value: str) -> str:
-    """Escape a text so that Kubernetes does not replace ``$(NAME)`` in it by a variable."""
+    """Escape a text, so that Kubernetes does not replace ``$(NAME)`` in it by the value of a variable."""
     return value.replace("$", "$$")
 
 

@@ -30,7 +30,7 @@ _PATHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SetupOptions:
-    """What to set up: the namespace, a PVC if ``claim`` names one, and with ``cluster`` the cluster-wide objects."""
+    """What to set up: a namespace, a PVC if ``claim`` is its name, and with ``cluster`` the cluster-wide objects."""
 
     namespace: str = DEFAULT_NAMESPACE
     claim: str | None = None
@@ -55,7 +55,7 @@ def build_manifests(options: SetupOptions) -> list[Manifest]:
 
 
 def apply_manifests(api: Api, manifests: list[Manifest]) -> None:
-    """Create the objects, or update them to this state. Raises BackendError where that is refused."""
+    """Create the objects, or update those that exist. Raises BackendError if the server refuses one."""
     for manifest in manifests:
         metadata = manifest["metadata"]
         path = f"{_PATHS[manifest['kind']].format(metadata.get('namespace', ''))}/{metadata['name']}"

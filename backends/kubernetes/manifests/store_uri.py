@@ -1,4 +1,4 @@
-"""The store of a job's inputs and outputs: ``--store`` as the client and as the pod use it."""
+"""Parses ``--store``, the store of a job's inputs and outputs, for the client and for the pod."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backends.kubernetes import names
 
 @dataclass(frozen=True)
 class StoreFolder:
-    """One job's folder in a store: ``claim`` is the PVC of a pvc:// store, ``uri`` the root of an object store."""
+    """One job's folder in a store: ``path`` in the PVC ``claim``, or in the object store ``uri``."""
 
     path: str
     claim: str | None = None
@@ -19,14 +19,14 @@ class StoreFolder:
 
     @property
     def uri_in_pod(self) -> str:
-        """The folder's URI in the pod, which has the PVC mounted. For an object store it is valid everywhere."""
+        """The folder's URI. For a PVC it is valid only in a pod that has the PVC mounted."""
         return f"{self.uri}/{self.path}" if self.uri else f"file://{names.STORE}/{self.path}"
 
 
 def parse_store_uri(store: str, job: str) -> StoreFolder:
-    """Parse ``s3://bucket/prefix``, ``gs://…`` or ``pvc://claim/path``; the job's folder is jobs/JOB in it.
+    """Parse ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``pvc://claim/path``; return the folder jobs/JOB in it.
 
-    Raises SpecError.
+    Raises SpecError for anything else.
     """
     match = re.fullmatch(r"(s3|gs|pvc)://([A-Za-z0-9][A-Za-z0-9._-]*)((?:/[^/?#]+)*)/?", store)
     if not match or ".." in match[3].split("/"):

@@ -1,4 +1,4 @@
-"""Fills the templates of k8s/: they hold no logic, and every value passes one filter that quotes it for YAML."""
+"""Fills the templates of the folder k8s/. They have no logic, and one filter quotes every value for YAML."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "nul
 
 
 class _Dumper(_DUMPER):  # type: ignore[misc]
-    """Quotes every text that any YAML reader could take for another type: kubectl's reads 1e3 as a number."""
+    """Quotes every text that some YAML reader takes for another type: kubectl, for example, reads 1e3 as a number."""
 
 
 def _is_plain(value: str) -> bool:
@@ -70,7 +70,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _drop_empty(value: Any) -> Any:
-    """Remove None, {} and [] from mappings, but for ``emptyDir: {}``: options that are not set have no field."""
+    """Remove None, {} and [] from mappings, so that options that are not set have no field. Keep ``emptyDir: {}``."""
     if isinstance(value, dict):
         cleaned = {key: _drop_empty(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if key == "emptyDir" or item not in (None, {}, [])}

@@ -1,1 +1,1 @@
-"""Jobs and pods as the API server returns them, reduced to what the backend reads."""
+"""Types for the Jobs and pods that the API server returns, with only the fields that the backend reads."""

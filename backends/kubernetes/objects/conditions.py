@@ -11,7 +11,7 @@ from backends.kubernetes.client.client import JsonObject
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition; ``holds`` is None where Kubernetes does not know."""
+    """One condition. ``holds`` is whether it is true; None if Kubernetes does not know."""
 
     holds: bool | None
     reason: str

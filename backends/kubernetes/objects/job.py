@@ -1,4 +1,4 @@
-"""A Job."""
+"""A Job of Kubernetes, with only the fields that the backend reads."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen: a suspended Job that was cancelled never gets its end condition."""
+        """Whether the Job has ended. One that was cancelled while suspended never gets a condition that says so."""
         return self.end is not None or (self.cancelled and self.suspended)
 
     @property
     def exceeded_deadline_s(self) -> int | None:
-        """The deadline in seconds, where the Job failed because of it."""
+        """The deadline in seconds if the Job failed because of it; otherwise None."""
         end = self.end
         return self.deadline_s if end and end.reason == "DeadlineExceeded" else None
 
@@ -85,11 +85,11 @@ class Job:
 
     @property
     def owner_reference(self) -> JsonObject:
-        """The reference that lets Kubernetes delete an object together with this Job."""
+        """The owner reference to put into another object, so that Kubernetes deletes it together with this Job."""
         return {"apiVersion": "batch/v1", "kind": "Job", "name": self.name, "uid": self.uid}
 
     def has_ended(self, unit: int) -> bool:
-        """Return whether nothing more will happen to a unit."""
+        """Return whether a unit has ended, or its Job has."""
         return self.ended or unit in self.completed or unit in self.failed
 
     def _holds(self, kind: str) -> bool:
@@ -124,7 +124,7 @@ def _parse_units(annotations: Mapping[str, str], count: int) -> tuple[str, ...]:
 
 
 def _parse_indexes(text: str | None) -> Iterator[int]:
-    """Yield the indexes of a set in Kubernetes' notation: ``0-2,5``."""
+    """Parse a set of indexes in Kubernetes' notation: ``0-2,5`` yields 0, 1, 2 and 5."""
     for span in (text or "").split(","):
         first, _, last = span.partition("-")
         if first:

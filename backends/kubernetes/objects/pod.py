@@ -1,4 +1,4 @@
-"""A pod as the API server returns it, reduced to what the backend reads."""
+"""A pod, with only the fields that the backend reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backends.kubernetes.objects.conditions import Condition, parse_conditions
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why a container has not started: a word of Kubernetes, such as ErrImagePull, and a sentence."""
+    """Why a container has not started: ``reason`` is Kubernetes' word, such as ErrImagePull, ``message`` a sentence."""
 
     reason: str
     message: str
@@ -29,7 +29,7 @@ class Termination:
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """One pod: attempt number ``attempt`` of the unit ``unit``. It is small, because a job may have a thousand pods."""
+    """One pod: it makes attempt number ``attempt`` of the unit ``unit``."""
 
     name: str
     unit: int
@@ -67,7 +67,7 @@ class Pod:
 
 
 def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
-    """Return the pod that the API server sent; ``container`` is the name of the one whose state counts."""
+    """Parse a pod that the API server sent; ``container`` names the container whose state is read."""
     metadata, status = item["metadata"], item.get("status", {})
     found: JsonObject = next((each for each in status.get("containerStatuses") or [] if each["name"] == container), {})
     state = found.get("state") or {}

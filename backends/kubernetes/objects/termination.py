@@ -1,4 +1,4 @@
-"""The report that a pod's runner leaves in the termination log, where kubectl and the client find it."""
+"""The report that a pod writes to its termination log, where kubectl and the client can read it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dump_report(problem: Problem) -> bytes:
 def parse_report(text: str) -> Problem | None:
     """Return the problem that a termination message describes; None for an empty one.
 
-    The message is our JSON, or the end of the log where the container could not write it.
+    The message is what ``dump_report`` made. If the container could not write that, it is the end of the log.
     """
     try:
         content = json.loads(text)

@@ -1,1 +1,1 @@
-"""Reads jobs and their pods: states, reasons, logs."""
+"""Reads the state and the logs of jobs, and the reasons why they wait or failed."""

@@ -99,9 +99,10 @@ def _explain_out_of_memory(memory_limit: str | None) -> Problem:
 
 
 def _explain_kill(memory_limit: str | None) -> Problem:
-    """Return what is known when the container's first process got SIGKILL and the runtime did not report why.
+    """Return the problem of a container that was killed by SIGKILL, for a reason that the runtime did not report.
 
-    A runtime can miss that the kernel did it for memory, but a node that fails or an administrator can kill, too.
+    In most cases the kernel killed it because memory ran out, which a runtime can miss. But a node that fails, or an
+    administrator, can also be the cause.
     """
     limit = f" (limit {memory_limit})" if memory_limit else ""
     return Problem(

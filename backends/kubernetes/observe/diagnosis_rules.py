@@ -1,4 +1,4 @@
-"""Tables that translate the messages of Kubernetes into a problem: a sentence and what to do about it."""
+"""Tables that translate messages of Kubernetes into a Problem: what happened, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from backends.problem import Problem
 
 @dataclass(frozen=True)
 class Rule:
-    """Translates the messages that ``pattern`` matches; ``{0}`` in ``message`` is Kubernetes' own text.
+    """One row of a table: translates the messages that ``pattern`` matches.
 
-    ``final`` means that waiting does not help. Then the problem has an exit code: it ends the job.
+    ``{0}`` in ``message`` is replaced by Kubernetes' own text. ``final`` means that waiting does not help: then the
+    problem has an exit code, and ends the job.
     """
 
     pattern: str
@@ -30,7 +31,7 @@ class Rule:
 
 
 def apply_first(rules: Iterable[Rule], text: str) -> Problem:
-    """Return the problem by the first rule that matches; the last rule of each table matches everything."""
+    """Return the problem of the first rule that matches. The last rule of each table matches every text."""
     return next(rule for rule in rules if re.search(rule.pattern, text)).apply(text)
 
 

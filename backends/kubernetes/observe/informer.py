@@ -1,4 +1,4 @@
-"""Keeps the pods of one Job up to date, for everybody who follows the job."""
+"""Keeps a list of one Job's pods up to date, and calls subscribers when a pod changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.reflector import PodReflector
 
 MIN_WATCH_S = 1.0
-QUIET_SHARE = 4  # a watch lasts at most for this part of the time in which nothing has changed
+QUIET_SHARE = 4  # a watch lasts at most a quarter of the time since the last change
 
 
 class Informer:
-    """Knows the pods of one Job. Subscribers get each pod when it is listed, and again when it changes.
+    """Knows the pods of one Job. Subscribers are called with each pod, and again each time that it changes.
 
-    ``take_snapshot`` and ``wait_for_change`` are called in turn, by one thread, which also calls the subscribers.
+    One thread calls ``take_snapshot`` and ``wait_for_change`` alternately. The subscribers run in this thread.
     """
 
     def __init__(self, api: Api, namespace: str, job_name: str) -> None:
@@ -32,7 +32,7 @@ class Informer:
         self._subscribers.append(on_pod)
 
     def take_snapshot(self, job: Job) -> JobSnapshot:
-        """Return the Job, which was just read, with its pods; list them where changes may have been missed."""
+        """Return ``job``, which the caller has just read, with its pods. List the pods if a change may be missing."""
         if self._reflector.must_list or self._is_behind(job):
             listed = {pod.name: pod for pod in self._reflector.list_pods()}
             if listed != self._pods:
@@ -43,10 +43,10 @@ class Informer:
         return JobSnapshot(job, select_latest(self._pods.values()))
 
     def wait_for_change(self, max_s: float) -> None:
-        """Watch until a pod changes, but for ``max_s`` at most.
+        """Watch until a pod changes, for at most ``max_s`` seconds.
 
-        After a change the watch lasts one second, because the Job may change soon; then longer and longer. So a job in
-        which nothing happens costs few requests, and one in which much happens is read once a second.
+        After a change the watch lasts one second, because the Job may change soon. The longer nothing changes, the
+        longer a watch lasts. So an idle job needs few requests, and a busy one is read once a second.
         """
         began = time.monotonic()
         seconds = max(MIN_WATCH_S, min(max_s, (began - self._changed) / QUIET_SHARE))
@@ -66,6 +66,6 @@ class Informer:
             on_pod(pod)
 
     def _is_behind(self, job: Job) -> bool:
-        """Return whether the Job shows an end, its own or that of a failed unit, that its pods do not show yet."""
+        """Return whether the Job has ended, or a unit has failed, and the known pods do not show this yet."""
         latest = select_latest(self._pods.values()).values()
         return job.end is not None or any(pod.unit in job.failed and not pod.ended for pod in latest)

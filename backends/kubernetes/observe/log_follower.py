@@ -1,4 +1,4 @@
-"""The logs of all units of a running job: whole lines as they come, also when connections break."""
+"""Follows the logs of all units of a running job, line by line, and reconnects when a connection breaks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ MAX_WATCH_S = 30.0
 
 
 class LogFollower:
-    """Subscribes to the pods of a job: a thread reads the log of each pod that has started.
+    """Reads the log of each pod of a job in a thread, as soon as the pod has started.
 
-    ``read_job`` returns the Job as it is now, or None when it does not exist any more.
+    ``read_job`` returns the Job as it is now, or None if it does not exist any more.
     """
 
     def __init__(self, api: Api, namespace: str, informer: Informer, read_job: Callable[[], Job | None]) -> None:
         self._api, self._namespace = api, namespace
         self._informer, self._read_job = informer, read_job
-        self._lines: queue.Queue[LogLine | None] = queue.Queue(QUEUE_LIMIT)  # None ends it
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(QUEUE_LIMIT)  # None means the end
         self._stopped = threading.Event()
         self._seen: set[str] = set()
         self._error: RendererError | None = None
@@ -78,7 +78,7 @@ class LogFollower:
             self._readers.submit(lambda: self._read(pod))
 
     def _read(self, pod: Pod) -> None:
-        """Put the lines of one pod's log into the queue; after an error go on behind the last line."""
+        """Put the lines of one pod's log into the queue. After an error, continue after the last line."""
         since, until = BEGINNING, time.monotonic() + OUTAGE_TIMEOUT_S
         while not self._stopped.is_set():
             ended = self._has_ended(pod)  # before the log: that of a pod that has ended is complete then

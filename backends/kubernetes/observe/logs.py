@@ -1,4 +1,4 @@
-"""The log of one pod."""
+"""Reads the log of one pod."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_log(
 
 
 def _parse_moment(stamp: str) -> Moment | None:
-    """Return a time with up to nine digits after the point, in any zone; None where it is not a time."""
+    """Parse a time with up to nine digits of a second, in any time zone; return None if it is not a time."""
     match = _TIME.fullmatch(stamp)
     if not match:
         return None

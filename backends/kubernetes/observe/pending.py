@@ -20,7 +20,7 @@ NODES_INTERVAL_S = 300  # how often the nodes are read: a large cluster has thou
 
 
 def explain_missing_pods(api: Api, namespace: str, job: Job) -> Problem | None:
-    """Return why the Job's controller does not create pods; None where it did not report a failure."""
+    """Return why the Job has no pods; None if Kubernetes has not reported a failure to create them."""
     for event in _list_warnings(api, namespace, f"uid={job.uid}"):  # the uid: an earlier Job may have had the name
         if event["reason"] == "FailedCreate":
             return diagnosis.explain_failed_create(event["message"])
@@ -28,7 +28,7 @@ def explain_missing_pods(api: Api, namespace: str, job: Job) -> Problem | None:
 
 
 def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, Problem]:
-    """Return why pods wait, by unit. Where only events can explain it, those of the first pod are read."""
+    """Return why pods wait, by unit. If the pods do not show it, read the events, but only those of the first pod."""
     waiting = {
         unit: pod for unit, pod in snapshot.pods.items() if not pod.started and not pod.ended and not pod.deleted
     }
@@ -50,7 +50,7 @@ def _explain_pod(api: Api, pod: Pod) -> Problem | None:
 
 
 def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
-    """Return the warnings about an object, the newest first; an empty list where events may not be read."""
+    """Return the warnings about an object, the newest first; an empty list if the user may not read events."""
     selector = f"type=Warning,involvedObject.{selector}"
     try:
         events = list(api.list_items(core_path(namespace, "events"), fieldSelector=selector))
@@ -61,7 +61,7 @@ def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
 
 @functools.lru_cache(maxsize=1)
 def _read_gpus(api: Api, period: int) -> str:  # noqa: ARG001 - the cached answer is valid for one period
-    """Return which GPUs the nodes have; an empty text where nodes may not be read."""
+    """Return which GPUs the nodes have; an empty text if the user may not read nodes."""
     with suppress(ApiError):
         return diagnosis.describe_gpus(api.list_items(NODES))
     return ""

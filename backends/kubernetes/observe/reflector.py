@@ -1,4 +1,4 @@
-"""The pods of a Job: listed page by page, then watched for changes."""
+"""Lists the pods of a Job, then watches them for changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PodReflector:
 
     @property
     def must_list(self) -> bool:
-        """Whether changes may have been missed: before the first list, and after a watch that broke."""
+        """Whether ``list_pods`` must be called: at the beginning, and after a watch that broke and may miss changes."""
         return self._version is None
 
     def list_pods(self) -> Iterator[Pod]:

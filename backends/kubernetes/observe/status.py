@@ -1,4 +1,4 @@
-"""The status of a job: its state, the state of its units, and why it waits or failed. Reading it changes nothing."""
+"""Reads the status of a job: its state, that of its units, and why it waits or failed. Changes nothing."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 4
 
 @dataclass(frozen=True, kw_only=True)
 class _Waits:
-    """Why the Job does not have pods, and why pods do not start, by unit.
+    """Why the Job has no pods (``job``), and why pods do not start (``pods``, by unit).
 
-    A problem with an exit code is one that waiting does not solve.
+    A problem that waiting does not solve has an exit code.
     """
 
     job: Problem | None = None
@@ -43,12 +43,15 @@ class _Waits:
 
 
 def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
-    """Return what the Job alone shows, without its pods: for a list of jobs."""
+    """Return the status without reading the pods, which is enough for a list of jobs."""
     return _build_status(handle, JobSnapshot(job), _Waits(), {})
 
 
 def read_status(api: Api, namespace: str, handle: JobHandle, snapshot: JobSnapshot) -> JobStatus:
-    """Return the whole status. It reads events and nodes if something waits, and the ends of logs for the progress."""
+    """Return the whole status.
+
+    Reads events and nodes if something waits, and the last lines of the logs for the progress.
+    """
     job = snapshot.job
     waits = _Waits()
     if not job.ended:
@@ -98,7 +101,7 @@ def _derive_state(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> Job
 
 
 def _is_hopeless(units: tuple[UnitStatus, ...], waits: _Waits) -> bool:
-    """Return whether no unit runs, and all problems are such that waiting does not help: a missing image, say."""
+    """Return whether no unit runs and waiting does not help, for example because the image does not exist."""
     running = any(unit.state is JobState.RUNNING for unit in units)
     return bool(waits.all) and not running and all(problem.exit_code is not None for problem in waits.all)
 
@@ -150,7 +153,7 @@ _EXPLAIN: Mapping[JobState, Callable[[Job, tuple[UnitStatus, ...], _Waits], Prob
 
 
 def _with_exit_code(problem: Problem | None, state: JobState) -> Problem | None:
-    """Return the problem with an exit code if the job has ended, and without one if it has not."""
+    """Return the problem with the exit code of a job that has ended, or without one if the job goes on."""
     if state is JobState.FAILED:
         problem = problem or Problem(message="the job failed")
         return replace(problem, exit_code=ExitCode.LOST if problem.exit_code is None else problem.exit_code)

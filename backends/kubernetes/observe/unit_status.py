@@ -1,4 +1,4 @@
-"""The status of one unit: what its Job and the pod of its last attempt show."""
+"""Finds out the status of one unit, from its Job and from the pod of its last attempt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backends.problem import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class UnitView:
-    """Everything that is known of one unit; ``wait`` is why its pod does not start."""
+    """Everything that is known about one unit; ``wait`` is why its pod does not start."""
 
     job: Job
     index: int
@@ -30,28 +30,28 @@ class UnitView:
 
     @property
     def failed(self) -> bool:
-        """Whether the Job counts it as failed, or has ended with its pod failed."""
+        """Whether the Job counts it as failed, or has ended and the unit's pod has failed."""
         pod_failed = self.job.ended and self.pod is not None and self.pod.phase == "Failed"
         return self.index in self.job.failed or pod_failed
 
     @property
     def cancelled(self) -> bool:
-        """Whether the Job ended before it because somebody cancelled the Job."""
+        """Whether somebody cancelled the Job before the unit ended. Only valid after ``succeeded`` and ``failed``."""
         return self.job.ended and self.job.cancelled
 
     @property
     def cut_off(self) -> bool:
-        """Whether the Job ended before it."""
+        """Whether the Job ended before the unit did. Only valid after ``succeeded`` and ``failed``."""
         return self.job.ended
 
     @property
     def running(self) -> bool:
-        """Whether its container runs, or has succeeded and the Job does not count that yet."""
+        """Whether its container runs, or has succeeded but the Job does not count it yet."""
         return self.pod is not None and not self.pod.deleted and (self.pod.started or self.pod.succeeded)
 
 
 def read_unit(unit: UnitView) -> UnitStatus:
-    """Return the status of the first state in the table that applies."""
+    """Return the unit's status: that of the first state in ``_STATES`` that applies."""
     return next(build for applies, build in _STATES if applies(unit))(unit)
 
 

@@ -1,1 +1,1 @@
-"""Runs inside the containers of a job."""
+"""The code that runs inside the containers of a job and of transfer pods."""

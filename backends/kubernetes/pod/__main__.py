@@ -1,7 +1,7 @@
 """The commands that run in the containers of a job and of transfer pods: ``python -I -m backends.kubernetes.pod``.
 
-``run`` is the command of a job's container. The client calls ``send`` and ``release`` beside it, to download outputs.
-``hold`` keeps a transfer pod alive, in which the client calls ``send``, ``receive`` and ``remove`` for files of a PVC.
+``run`` is the command of a job's container. While it waits, the client runs ``send`` and ``release`` in the same pod to
+download outputs. ``hold`` keeps a transfer pod alive, in which the client runs ``send``, ``receive`` and ``remove``.
 """
 
 from __future__ import annotations

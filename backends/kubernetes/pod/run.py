@@ -1,4 +1,4 @@
-"""Renders one unit in a job's pod: get the inputs, run the worker, store the outputs or wait for their download."""
+"""Renders one unit in a job's pod: gets the inputs, runs the worker, stores the outputs or waits for their download."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _PR_SET_DUMPABLE = 4  # prctl(2)
 def run(store_uri: str | None, collect_timeout_s: int) -> int:
     """Render the unit of this pod's completion index and return the exit code.
 
-    With ``store_uri`` inputs and outputs are in a store, otherwise the pod waits ``collect_timeout_s`` for a download.
+    With ``store_uri``, inputs and outputs are in a store. Otherwise the pod waits for a client to download the outputs,
+    at most ``collect_timeout_s`` seconds since the client's last sign of life.
     """
     unit = int(os.environ["JOB_COMPLETION_INDEX"])
     own, workers = _split_environment()
@@ -92,10 +93,10 @@ def _run_worker(bundle: Path, unit: int, environment: dict[str, str]) -> int:
 
 
 def _raise_oom_score(worker: int) -> None:
-    """Let the kernel choose this process last when the container's memory runs out.
+    """Make the kernel kill the worker before this process when the container's memory runs out.
 
-    It often has to kill more than one process, because the memory of the first one is not free at once. This process
-    then lives and can say why the worker ended; the container runtime may miss that.
+    The kernel often kills more than one process, because the memory of the first one is not free at once. This process
+    must survive: it reports why the worker ended, which the container runtime may miss.
     """
     own = int(Path("/proc/self/oom_score_adj").read_text())
     with contextlib.suppress(OSError):  # the worker has ended already
@@ -111,7 +112,7 @@ def _report_result(unit: int) -> None:
 
 
 def _store_outputs(store: Storage, unit: int) -> None:
-    """Store the unit's files; result.json comes last, as the sign that everything else is there."""
+    """Store the unit's files. The last one is result.json: if it is there, everything else is, too."""
     folder = OUTPUT / str(unit)
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     for path in sorted(files, key=lambda path: (path == folder / RESULT, path)):
@@ -120,7 +121,7 @@ def _store_outputs(store: Storage, unit: int) -> None:
 
 
 def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:
-    """Hold the outputs until a client has downloaded them: files of a pod that has ended cannot be read."""
+    """Wait until a client has downloaded the outputs: the files of a pod that has ended cannot be read."""
     HEADER.write_bytes(stream.build_header(OUTPUT / str(unit)))
     CONTACT.touch()
     READY.touch()

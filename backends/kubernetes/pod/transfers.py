@@ -19,7 +19,7 @@ KEEPALIVE_INTERVAL_S = 10.0
 
 
 def send(offset: int, folder: str | None) -> int:
-    """Write the unit's outputs, or a ``folder`` of the PVC, to stdout as a stream from byte ``offset`` on."""
+    """Write the stream of the unit's outputs, or of a ``folder`` of the PVC, to stdout, from byte ``offset`` on."""
     if folder:
         with _keeping_alive():
             header = stream.build_header(STORE / folder)
@@ -34,19 +34,19 @@ def send(offset: int, folder: str | None) -> int:
 
 
 def release() -> int:
-    """Let the command ``run`` of this pod end."""
+    """Let the command ``run`` of this pod end, because the outputs are downloaded."""
     RELEASED.touch()
     return ExitCode.OK
 
 
 def hold() -> int:
-    """Wait for a signal."""
+    """Keep this pod alive until a signal ends it."""
     while True:
         signal.pause()
 
 
 def receive(path: str, size: int) -> int:
-    """Write stdin to a file of the PVC; where it ends early, the file is not created."""
+    """Write ``size`` bytes of stdin to a file of the PVC. If stdin ends early, the file is not created."""
     target = STORE / path
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
@@ -75,7 +75,7 @@ def _write(chunks: Iterator[bytes]) -> None:
 
 
 def _touching_contact(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks, and show `run` after each that a client is still downloading."""
+    """Yield the chunks. After each, update the file CONTACT, so that ``run`` sees that a client still downloads."""
     for chunk in chunks:
         yield chunk
         CONTACT.touch()
@@ -83,7 +83,7 @@ def _touching_contact(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _keeping_alive() -> Iterator[None]:
-    """Write an empty line to stderr now and then: the client gives a silent connection up."""
+    """Write an empty line to stderr every few seconds within the block: the client closes a silent connection."""
     done = threading.Event()
 
     def write_lines() -> None:

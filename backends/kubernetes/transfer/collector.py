@@ -1,4 +1,4 @@
-"""Downloads outputs from pods that hold them, and releases the pods."""
+"""Downloads outputs from the pods that wait with them, and lets the pods end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from backends.kubernetes.transfer.spool import Spool
 
 _log = logging.getLogger(__name__)
 
-MAX_DOWNLOADS = 4  # at the same time
+MAX_DOWNLOADS = 4  # how many run at the same time
 
 
 class Collector:
-    """Moves the outputs of one job from its pods into the spool, if this machine has a spool for the job.
+    """Downloads the outputs of one job from its pods to the spool, for a job without a store.
 
-    Without a store, a pod holds its GPU until that has happened. Another machine leaves the outputs alone.
+    A pod keeps its GPU until this is done. On a machine that has no spool for the job, nothing is downloaded.
     """
 
     def __init__(self, api: Api, namespace: str, spool: Spool) -> None:
@@ -32,16 +32,16 @@ class Collector:
         self._pool = ThreadPool(MAX_DOWNLOADS)
 
     def collect_all(self, pods: Iterable[Pod]) -> None:
-        """Collect from each pod that holds outputs; one that is ending just now may be tried again.
+        """Download from each pod that waits with outputs. An OutputError is ignored: the caller may call again.
 
-        Raises TransientError, ApiError, BackendError when this machine's disk is full.
+        Raises TransientError, ApiError, and BackendError if this machine's disk is full.
         """
         for pod in pods:
             with suppress(OutputError):
                 self.collect(pod)
 
     def collect_later(self, pod: Pod) -> None:
-        """Collect in another thread. An error is ignored: the next change of the pod, or fetch, tries again."""
+        """Download in another thread. Errors are ignored: the pod's next change, or ``renderer fetch``, tries again."""
 
         def collect() -> None:
             with suppress(RendererError, ApiError):
@@ -51,13 +51,13 @@ class Collector:
             self._pool.submit(collect)
 
     def finish(self) -> None:
-        """Wait for the other threads."""
+        """Wait until all downloads of ``collect_later`` have ended."""
         self._pool.finish()
 
     def collect(self, pod: Pod) -> None:
-        """Download a pod's outputs and release the pod, unless another process does that just now.
+        """Download a pod's outputs, and let the pod end. Do nothing if another process is downloading them.
 
-        Raises TransientError, ApiError, OutputError when the pod is gone, BackendError.
+        Raises TransientError, ApiError, BackendError, and OutputError if the pod does not exist any more.
         """
         if not pod.holds_outputs or not self.spool.exists:
             return

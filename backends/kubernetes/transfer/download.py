@@ -24,10 +24,11 @@ RETRY_INTERVAL_S = 0.5
 
 
 def download_stream(api: Api, namespace: str, pod: str, target: Path, folder: str | None = None) -> None:
-    """Download a pod's stream into ``target``, and continue at its end when the connection breaks.
+    """Download a pod's stream to the file ``target``. What the file contains already is not downloaded again.
 
-    The stream holds the unit's outputs, or the ``folder`` of the store that the pod has mounted. Raises TransientError,
-    ApiError, OutputError when the pod is gone, BackendError when this machine's disk is full.
+    The stream has the unit's outputs or, in a transfer pod, the ``folder`` of the PVC. When the connection breaks, the
+    download continues. Raises TransientError, ApiError, OutputError if the pod does not exist any more, BackendError if
+    this machine's disk is full.
     """
     began = time.monotonic()
     try:
@@ -61,9 +62,9 @@ def _is_complete(file: BinaryIO) -> bool:
 
 
 def _check_pod(api: Api, namespace: str, pod: str, error: ApiError) -> None:
-    """Return where the pod still runs: then the server or the node failed for a moment.
+    """Return if the pod still runs, so that the download can continue: a server or node failed only for a moment.
 
-    Raises OutputError when the pod is gone, ApiError when the user may not run commands in it.
+    Raises OutputError if the pod has ended, ApiError if the user may not run commands in it.
     """
     if isinstance(error, ForbiddenError) and not is_temporary(error):
         raise error

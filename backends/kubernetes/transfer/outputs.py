@@ -1,4 +1,4 @@
-"""The outputs of a job's units, in the pods that hold them, in the spool, in a PVC or in an object store."""
+"""Fetches and deletes the outputs of a job, which are in its pods, in the spool, in a PVC or in an object store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fetch_outputs(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path
 
 
 def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> None:
-    """Remove the job's folder from its store, unless the bucket or the PVC is gone. Raises ApiError, BackendError."""
+    """Remove the job's folder from its store, if the bucket or PVC exists. Raises ApiError, BackendError."""
     with suppress(StoreMissingError):
         if store.claim:
             with run_transfer_pod(api, handle.parts[1], job, store.claim) as pod:

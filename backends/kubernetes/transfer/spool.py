@@ -19,7 +19,7 @@ KEEP_S = 7 * 86400
 
 
 class Spool:
-    """The outputs of one job on this machine. The folder exists where the job was submitted, or fetched."""
+    """The outputs of one job on this machine. The folder exists if the job was submitted or fetched here."""
 
     def __init__(self, handle: JobHandle, job: Job) -> None:
         parts = (*handle.parts, job.uid)  # a Job that replaces another one of its name has outputs of its own
@@ -31,7 +31,7 @@ class Spool:
         return self.path.is_dir()
 
     def create(self) -> None:
-        """Let this machine download the outputs of the job. Folders of other jobs that are a week old are removed."""
+        """Create the folder, so that this machine downloads the job's outputs. Remove folders that are a week old."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for other in self.path.parent.iterdir():
             with suppress(OSError):
@@ -39,7 +39,7 @@ class Spool:
                     shutil.rmtree(other, ignore_errors=True)
 
     def unit_folder(self, unit: int) -> Path:
-        """Return the folder of a unit's files; it exists once all of them are downloaded."""
+        """Return the folder of a unit's files. It does not exist until all files are downloaded."""
         return self.path / str(unit)
 
     def delete(self) -> None:
@@ -48,7 +48,7 @@ class Spool:
 
     @contextmanager
     def lock(self, unit: int) -> Iterator[bool]:
-        """Lock a unit, so that one process at a time downloads it; yields False while another process does."""
+        """Lock a unit during the block, so that only one process downloads it. Yields False if another one has it."""
         with (self.path / f"{unit}.lock").open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Logs that were stored with the outputs: they outlive the pods."""
+"""Reads logs that were stored with the outputs. They are still there when the pods are deleted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from backends.worker_protocol import LOG
 
 
 class StoredLogs(ExitStack):
-    """The stored logs of one job. For a PVC, one transfer pod reads all of them."""
+    """The stored logs of one job. If they are in a PVC, one transfer pod reads them all, and ends on exit."""
 
     def __init__(self, api: Api, handle: JobHandle, job: Job) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class StoredLogs(ExitStack):
         self._pod: str | None = None
 
     def read_lines(self, unit: int) -> Iterator[str]:
-        """Yield the lines of a unit's log; nothing where none was stored."""
+        """Yield the lines of a unit's log; nothing if no log was stored."""
         with tempfile.TemporaryDirectory() as folder:
             log = self._locate(unit, Path(folder))
             if log.is_file():

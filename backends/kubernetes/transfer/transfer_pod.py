@@ -1,4 +1,4 @@
-"""Transfer pods: short pods without a GPU, through which the client reads and writes a PVC from outside the cluster."""
+"""Transfer pods: small pods without a GPU. Through them the client, outside the cluster, reads and writes a PVC."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
 
 @contextmanager
 def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator[str]:
-    """Run a pod that mounts the PVC of a job during the block; yields its name. Raises ApiError, BackendError."""
+    """Run a pod during the block that has a job's PVC mounted; yields its name. Raises ApiError, BackendError."""
     container = job.pod_spec["containers"][0]
     values: dict[str, object] = {
         **_copy_placement(job.pod_spec),
@@ -45,7 +45,7 @@ def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator
 
 
 def _copy_placement(pod_spec: JsonObject) -> dict[str, object]:
-    """Return what lets a pod run on the nodes of the job's pods, and pull the same image there."""
+    """Return the fields with which another pod runs on the same nodes as the job's pods, with the same image."""
     return {
         "image_pull_secrets": pod_spec.get("imagePullSecrets") or [],
         "node_selector": pod_spec.get("nodeSelector"),
@@ -58,9 +58,9 @@ def _copy_placement(pod_spec: JsonObject) -> dict[str, object]:
 def run_idle_pod(
     api: Api, namespace: str, owner: str, values: Mapping[str, object], timeout_s: float = START_TIMEOUT_S
 ) -> Iterator[str]:
-    """Run a small pod that does nothing during the block; yields its name once it runs.
+    """Run a small idle pod during the block, in which the caller can run commands; yields its name when it runs.
 
-    ``values`` are those of k8s/helper.yaml.j2. Raises ApiError, BackendError.
+    ``values`` fill the template k8s/helper.yaml.j2. Raises ApiError, BackendError.
     """
     name = f"{owner}-files-{time.time_ns() % 10**8:08d}"
     labels = names.job_labels(owner, names.TRANSFER_COMPONENT)
