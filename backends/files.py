@@ -65,6 +65,11 @@ def make_private_folder(path: Path) -> Path:
     return resolved
 
 
+def config_folder() -> Path:
+    """Return the folder for the user's own settings, below XDG_CONFIG_HOME or its default."""
+    return _user_folder("XDG_CONFIG_HOME", ".config")
+
+
 def _user_folder(variable: str, default: str) -> Path:
     base = os.environ.get(variable)
     return (Path(base) if base else Path.home() / default) / "manim-renderer"

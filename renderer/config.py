@@ -1,4 +1,4 @@
-"""Loads the settings. Later sources win: defaults, renderer.toml or [tool.renderer], RENDERER_… variables, flags."""
+"""Loads the settings. Later sources win: defaults, the user's file, the project's, RENDERER_… variables, flags."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from backends.debug_log import VARIABLE
 from backends.errors import SpecError
+from renderer.config_files import POWERFUL, find_project_file, read_own_file
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
@@ -72,7 +73,7 @@ def load(
 
     ``source`` is what messages call the flags. Raises SpecError that names the key and its source.
     """
-    given = dict(_from_file(folder or Path.cwd()))
+    given = _from_files(folder or Path.cwd())
     given |= dict(_from_environment(os.environ if environ is None else environ))
     given |= {key: _Given(value, source) for key, value in flags.items() if value is not None}
     for key, item in given.items():
@@ -109,38 +110,34 @@ def _check_known(key: str, origin: str) -> None:
         raise SpecError(f"there is no setting {key!r} ({origin})", hint=hint)
 
 
-def _from_file(folder: Path) -> Iterator[tuple[str, _Given]]:
-    """Yield the settings of the nearest configuration file, in the folder or above it."""
-    for parent in (folder, *folder.parents):
-        for path in (parent / "renderer.toml", parent / "pyproject.toml"):
-            table = _read_table(path)
-            if table is not None:
-                _log.debug("read the configuration file %s", path)
-                yield from _flatten(table, path)
-                return
+def _from_files(folder: Path) -> dict[str, _Given]:
+    """Return the settings of the user's own file and of the project's. Raises SpecError for what needs trust."""
+    own, project = read_own_file(), find_project_file(folder)
+    given = dict(_flatten(own.table, own.path)) if own else {}
+    if not project:
+        return given
+    settings = dict(_flatten(project.table, project.path))
+    if not project.is_trusted:
+        _check_harmless(project.path, settings, given)
+    return given | settings
 
 
-def _read_table(path: Path) -> dict[str, object] | None:
-    """Return renderer's table of a configuration file, None where there is none."""
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}") from error
-    import tomllib
+def _check_harmless(path: Path, settings: Mapping[str, _Given], own: Mapping[str, _Given]) -> None:
+    """Raise SpecError for settings of a project's file that act outside the job: strangers may have written it."""
+    refused = sorted(key for key, item in settings.items() if _needs_trust(path, key, item.value, own))
+    if refused:
+        raise SpecError(
+            f"{path} sets {', '.join(refused)}, which can act outside the job",
+            hint="read the file, and if you trust it: renderer config trust",
+        )
 
-    try:
-        content = tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not valid TOML: {error}") from error
-    if path.name == "renderer.toml":
-        return content
-    tool = content.get("tool")
-    table = tool.get("renderer") if isinstance(tool, dict) else None
-    if table is None or isinstance(table, dict):
-        return table
-    raise SpecError(f"[tool.renderer] in {path} is not a table")
+
+def _needs_trust(path: Path, key: str, value: object, own: Mapping[str, _Given]) -> bool:
+    if key in POWERFUL or (key == "backend" and key in own):
+        return True
+    if key == "untrusted":  # a project may ask for more care, not for less
+        return value is not True
+    return isinstance(value, Path) and not value.resolve().is_relative_to(path.parent.resolve())
 
 
 def _flatten(table: dict[str, object], path: Path) -> Iterator[tuple[str, _Given]]:

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
 from pydantic_core import to_jsonable_python
 
-from renderer import config
+from backends.untrusted import show_line
+from renderer import config, config_files
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 from renderer.cli.setting_options import Flags, takes_settings
 
 
 @takes_settings
-def command(json: Json = False, *, flags: Flags) -> None:
-    """Show every setting, its value and where it comes from.
+def command(
+    action: Annotated[
+        Literal["trust"] | None,
+        typer.Argument(
+            metavar="[trust]", help="trust: let the project's file, as it is now, set everything.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+    *,
+    flags: Flags,
+) -> None:
+    """Show every setting, its value and where it comes from; or trust the project's file.
 
-    Sources, from the weakest to the strongest: the default; renderer.toml, or [tool.renderer] in pyproject.toml, in
-    this folder or the nearest one above it; environment variables RENDERER_…; flags.
+    Sources, from the weakest to the strongest: the default; your own file, manim-renderer/config.toml in
+    XDG_CONFIG_HOME; the project's file, which is renderer.toml, or [tool.renderer] in pyproject.toml, in this folder or
+    the nearest one above it; environment variables RENDERER_…; flags.
     """
+    if action:
+        print(f"trusted as it is now: {show_line(str(config_files.trust(Path.cwd())))}")
+        return
     found = list(config.load(flags))
     if json:
         print_json({item.key: {"value": to_jsonable_python(item.value), "origin": item.origin} for item in found})
@@ -24,4 +43,4 @@ def command(json: Json = False, *, flags: Flags) -> None:
     width = max(len(item.key) for item in found)
     for item in found:
         value = "" if item.value is None else str(to_jsonable_python(item.value)).removesuffix(".0")
-        print(f"{item.key:<{width}}  {value:<12}  {item.origin}")
+        print(show_line(f"{item.key:<{width}}  {value:<12}  {item.origin}"))

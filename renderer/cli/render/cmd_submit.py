@@ -17,6 +17,7 @@ from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
+from renderer.config_files import SHOWN
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
@@ -46,7 +47,7 @@ def command(
     if not json:
         _print_notes(planned)
     if dry_run:
-        return _print_plan(planned, json=json)
+        return _print_plan(planned, loaded, json=json)
     if not detach:
         fetch.check_writable(loaded.settings.output)
     job = planned.submit()
@@ -79,14 +80,16 @@ def _describe_credentials(names: tuple[str, ...]) -> str:
     )
 
 
-def _print_plan(planned: api.PlannedJob, *, json: bool) -> int:
+def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -> int:
     packed = planned.prepared.packed
+    origins = {key: origin for key, origin in sorted(loaded.origins.items()) if key in SHOWN}
     content = {
         "bundle": packed.bundle.digest,
         "size": packed.size,
         "files": packed.files,
         "left_out": {"credentials": packed.credentials, "ignored": packed.ignored},
         "units": planned.prepared.job.units,
+        "origins": origins,
         "request": str(planned.plan.request),
     }
     if json:
@@ -94,10 +97,12 @@ def _print_plan(planned: api.PlannedJob, *, json: bool) -> int:
         return ExitCode.OK
     print(f"bundle sha256:{packed.bundle.digest}: {len(packed.files)} files, {packed.size} bytes")
     for file in packed.files:
-        print(f"  {file}")
+        print(f"  {show_line(file)}")
     for file in packed.ignored:
-        print(f"  left out: {file}")
-    print(f"units: {', '.join(planned.prepared.job.units)}")
+        print(f"  left out: {show_line(file)}")
+    print(f"units: {show_line(', '.join(planned.prepared.job.units))}")
+    for key, origin in origins.items():
+        print(f"{key} comes from {show_line(origin)}")
     print(planned.plan.request)
     return ExitCode.OK
 

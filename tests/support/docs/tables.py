@@ -19,6 +19,7 @@ from backends.modal.observe import prices
 from backends.option_types import format_duration, format_size, option_info
 from renderer import cli, config
 from renderer.cli.commands import command_group
+from renderer.config_files import POWERFUL
 from renderer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +59,8 @@ def settings() -> str:
     rows = ["| key | flag of submit | type | default | what it does |", "|---|---|---|---|---|"]
     for key, info in _fields().items():
         kind = _type(info)
-        rows.append(f"| `{key}` | {_flag(key, info)} | {kind} | {_default(info, kind)} | {info.description} |")
+        trust = "; needs trust" if key in POWERFUL else ""
+        rows.append(f"| `{key}` | {_flag(key, info)} | {kind} | {_default(info, kind)} | {info.description}{trust} |")
     return "\n".join(rows)
 
 
