@@ -56,11 +56,13 @@ TO_DO: Mapping[ExitCode, str] = {
 
 def settings() -> str:
     """Return the table of all settings: key, flag, type, default, meaning."""
-    rows = ["| key | flag of submit | type | default | what it does |", "|---|---|---|---|---|"]
+    rows = ["| key | flag of submit | type | default | trust | what it does |", "|---|---|---|---|---|---|"]
     for key, info in _fields().items():
         kind = _type(info)
-        trust = "; needs trust" if key in POWERFUL else ""
-        rows.append(f"| `{key}` | {_flag(key, info)} | {kind} | {_default(info, kind)} | {info.description}{trust} |")
+        trust = "needed" if key in POWERFUL else ""
+        rows.append(
+            f"| `{key}` | {_flag(key, info)} | {kind} | {_default(info, kind)} | {trust} | {info.description} |"
+        )
     return "\n".join(rows)
 
 
