@@ -1,7 +1,9 @@
-"""Runs jobs at Modal: one function, deployed once, that runs the worker on a GPU. Imports ``modal`` only on use.
+"""Runs jobs at Modal: deploys one function, and calls it for each job. Imports the package ``modal`` only when needed.
 
-A submit goes through ``request`` (the plan: pure), ``deploy.deployment`` (is the function there and current? if not, a
-process of its own runs ``deploy.deploy_script``), ``volume`` (inputs) and ``spawn`` (the call). At Modal,
-``deploy.render_function`` runs the worker. Afterwards ``calls`` asks Modal, ``observe`` makes states, outcomes and log
-lines of the answers, and ``call_store`` remembers them. ``session`` limits every call in time, ``errors`` translates.
+The steps of a submit: ``request`` plans the call, without network or disk. ``deploy.deployment`` checks whether the
+function is deployed and current; if not, ``deploy.deploy_script`` deploys it in a separate process. ``volume`` uploads
+the inputs, ``spawn`` calls the function. At Modal, the function (``deploy.render_function``) runs the worker.
+
+Later, ``calls`` asks Modal about the call, ``observe`` turns the answers into states, outcomes and log lines, and
+``call_store`` keeps them. ``session`` sets a time limit for every request to Modal, ``errors`` translates errors.
 """

@@ -47,7 +47,7 @@ class ModalBackend(Backend[ModalRequest]):
         return Plan(spec, make_request(spec, self.options))
 
     def submit(self, plan: Plan[ModalRequest]) -> JobHandle:
-        """Deploy the function if need be, upload missing inputs, call the function, and remember the call."""
+        """Deploy the function if it is not current, upload missing inputs, call the function, and save its record."""
         request, spec = plan.request, plan.spec
         self.calls.check_writable()
         volume = self.files.ensure_volume()
@@ -64,11 +64,11 @@ class ModalBackend(Backend[ModalRequest]):
         return JobHandle(self.name, (record.app, record.call))
 
     def status(self, handle: JobHandle) -> JobStatus:
-        """Ask Modal about units that have not ended; what has ended is known here."""
+        """Return the status. Only units that have not ended are asked about at Modal; the others are in the record."""
         return self._refresh(self._find(handle))
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
-        """Read the call's logs; once Modal has forgotten them, what the worker stored."""
+        """Yield the lines of the call's log; if Modal has deleted it, those of the copy that the worker stored."""
         record = self._find(handle)
         line = None
         for line in logs.read_logs(self.session, record, follow=follow):
@@ -77,7 +77,7 @@ class ModalBackend(Backend[ModalRequest]):
             yield from logs.read_stored_logs(self._files_of(record), record)
 
     def cancel(self, handle: JobHandle) -> None:
-        """Cancel the call; on return it has ended. Raises TransientError when Modal has not ended it in time."""
+        """Cancel the call and wait for its end. Raises TransientError if Modal does not end it in time."""
         record = self._find(handle)
         record, _ = status.refresh(self.session, self._files_of(record), record)
         if not record.open:
@@ -111,7 +111,7 @@ class ModalBackend(Backend[ModalRequest]):
         return (self._refresh(record) for record in self.calls.newest_first())
 
     def delete(self, handle: JobHandle) -> None:
-        """Cancel the call, remove its outputs and its record. Inputs stay for other jobs, until ``renderer gc``."""
+        """Cancel the call, and remove its outputs and its record. Inputs stay until ``renderer gc`` removes them."""
         record = self._find(handle)
         self.cancel(handle)
         self._files_of(record).remove(f"jobs/{record.call}")
@@ -155,7 +155,7 @@ class ModalBackend(Backend[ModalRequest]):
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
 
     def _find(self, handle: JobHandle) -> CallRecord:
-        """Return the record from here, or from the volume when another machine made the call, or what Modal knows."""
+        """Return the call's record from this machine, from the volume, or else made of what Modal knows about it."""
         if len(handle.parts) == 2 and handle.parts[1].startswith("fc-") and handle.parts[1].isascii():  # noqa: PLR2004
             app, call = handle.parts
             record = self.calls.load(call) or self._find_elsewhere(app, call)

@@ -1,4 +1,4 @@
-"""Remembers the calls that this machine made, since Modal cannot list them: one JSON file for each call."""
+"""Keeps a record of each call that this machine made, as a JSON file: Modal cannot list calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class OutcomeJson(TypedDict):
-    """A unit's outcome as a record file holds it, with the problem flat."""
+    """The JSON of a unit's outcome in a record's file. The fields of its problem are on the same level."""
 
     state: str
     exit_code: int | None
@@ -70,9 +70,9 @@ class UnitOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
-    """One call of the function. ``inputs`` are paths on the volume; times are ISO 8601 in UTC.
+    """What is known about one call of the function. ``inputs`` are paths on the volume; times are ISO 8601 in UTC.
 
-    ``outcomes`` and ``started`` are what has been seen so far, by the unit's index.
+    ``outcomes`` are the results, and ``started`` the times of the start, that were seen so far, by the unit's index.
     """
 
     call: str
@@ -92,7 +92,7 @@ class CallRecord:
 
     @classmethod
     def from_id(cls, app: str, call: str, environment: str | None, units: int) -> CallRecord:
-        """Return the record of a call of which only the id and the number of its inputs are known."""
+        """Return a record for a call that another machine made: only its id and its number of units are known."""
         return cls(
             call=call,
             app=app,
@@ -107,11 +107,11 @@ class CallRecord:
 
     @property
     def open(self) -> list[int]:
-        """The units whose end has not been seen yet."""
+        """The indexes of the units that have not ended, as far as this machine knows."""
         return [index for index in range(len(self.units)) if index not in self.outcomes]
 
     def with_news(self, outcomes: Mapping[int, UnitOutcome], started: Mapping[int, str] | None = None) -> CallRecord:
-        """Return the record with what has been seen since; the job is finished once every outcome is known."""
+        """Return a copy of the record with new outcomes and start times. With all outcomes, the job is finished."""
         known = {**self.outcomes, **outcomes}
         for unit, outcome in outcomes.items():
             _log.debug("%s: unit %d %s", self.call, unit, outcome.state)

@@ -12,9 +12,9 @@ UNIT_TIMEOUT_S = 0.1  # for each unit more, when many are asked about
 
 
 def fetch_answers(session: Session, call_id: str, units: Sequence[int], *, wait: float = 0.0) -> list[object]:
-    """Return for each unit its result, or the error that Modal's client raised instead.
+    """Return, for each unit, the function's result or the error that Modal's client raised.
 
-    ``wait`` is how many seconds a unit may still take; after them its answer is a TimeoutError.
+    For a unit that has not ended after ``wait`` more seconds, it is a TimeoutError.
     """
 
     async def fetch_all() -> list[object]:
@@ -35,7 +35,7 @@ def fetch_answers(session: Session, call_id: str, units: Sequence[int], *, wait:
 
 
 def list_input_states(session: Session, call_id: str) -> list[str]:
-    """Return the state of each input of a call, such as PENDING or TERMINATED; none for a call that Modal forgot."""
+    """Return the state of each input of a call, such as PENDING or TERMINATED; an empty list for an unknown call."""
 
     def read_graph() -> list[str]:
         try:

@@ -1,4 +1,4 @@
-"""Checks the way to Modal: client, token, environment, app, volume, GPU. Changes nothing there."""
+"""Checks what a job at Modal needs: client, token, environment, app, volume, GPU. Changes nothing there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGE_VOLUME = 10 * 2**30  # bytes from which the user is pointed to `renderer g
 
 
 def run_checks(session: Session, files: Files) -> Iterator[Check]:
-    """Yield each check as soon as its result is known; after a failure the later ones cannot run."""
+    """Yield each check as soon as its result is known. After a failure, the later checks are left out."""
     checks: dict[str, Callable[[], Check]] = {
         "client": lambda: _check_client(session),
         "token": lambda: _check_token(session),

@@ -49,12 +49,15 @@ def make_timeout_error(seconds: float) -> TransientError:
 
 
 def translate_error(error: BaseException) -> RendererError:
-    """Return our error for one that Modal's client raised."""
+    """Return the RendererError for an error that Modal's client raised."""
     return translate_error_names([kind.__name__ for kind in type(error).__mro__], str(error))
 
 
 def translate_error_names(names: list[str], text: str) -> RendererError:
-    """Return our error for one of Modal's client, given the names of its class and base classes, nearest first."""
+    """Return the RendererError for an error of Modal's client, of which only class names and text are known.
+
+    ``names`` are those of its class and of the base classes, in the order of Python's ``__mro__``.
+    """
     said = text.strip().partition("\n")[0].rstrip(".")
     if names[0] == "AuthError" and ("missing" in said or "profile" in said):
         message = "Modal has no token" if "missing" in said else said.partition(". ")[0]

@@ -1,4 +1,4 @@
-"""Removes what old jobs left at Modal: outputs of jobs that nobody deleted, and inputs that no job has used lately."""
+"""Removes what old jobs left at Modal: outputs that nobody deleted, and inputs that no job has used for a long time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ INPUTS_KEPT = timedelta(days=30)
 
 
 class GarbageCollector:
-    """Finds and removes old files on the volume. ``records`` must be up to date: open ones are taken as running."""
+    """Finds and removes old files on the volume.
+
+    Refresh ``records`` before: a call whose record has units that have not ended counts as running.
+    """
 
     def __init__(self, session: Session, files: Files, records: CallStore) -> None:
         self.session = session
@@ -26,9 +29,9 @@ class GarbageCollector:
         self.records = records
 
     def find(self, older_than: timedelta) -> Iterator[Garbage]:
-        """Yield what is older and belongs to no running job, whichever machine submitted it.
+        """Yield what is older than ``older_than`` and does not belong to a running job, also one of another machine.
 
-        Inputs and withdrawal marks are kept for INPUTS_KEPT at least.
+        Inputs and withdrawn tickets are kept for at least INPUTS_KEPT.
         """
         newest: dict[str, float] = {}
         sizes: dict[str, int] = {}
@@ -45,7 +48,7 @@ class GarbageCollector:
                 yield Garbage(path=path, size=sizes[path], age=age)
 
     def remove(self, garbage: Garbage) -> bool:
-        """Remove the files, and the record of their job. Return false when a job has uploaded them again since."""
+        """Remove the files, and the record of their job. Return False if a job has used them again in the meantime."""
         now = time.time()
         if any(timedelta(seconds=now - entry.mtime) < garbage.age for entry in self.files.list(garbage.path)):
             return False
@@ -55,7 +58,7 @@ class GarbageCollector:
         return True
 
     def _needed_paths(self, stored_calls: list[str]) -> set[str]:
-        """Return what running jobs need: those submitted here, and those of ``stored_calls`` that run at Modal."""
+        """Return the paths that running jobs need: jobs of this machine, and those of ``stored_calls`` that run."""
         running = [record for record in self.records.newest_first() if record.open]
         needed = {path for record in running for path in (f"jobs/{record.call}", *record.inputs)}
         for call in stored_calls:

@@ -1,4 +1,4 @@
-"""What would be sent to Modal for a job. Making it touches neither the network nor the disk."""
+"""Plans what is sent to Modal for a job, without using the network or the disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_ENV_MIB = 64  # of all units together, since each input carries the whole en
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The image: the shared Dockerfile, or ``base`` from a registry with the worker added; then the packages."""
+    """How to build the image: from renderer's Dockerfile, or from the image ``base`` plus the worker; then packages."""
 
     base: str | None = None
     registry_secret: str | None = None
@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What is deployed once: the app's name, its image, and GPUs in order of preference (empty: no GPU)."""
+    """What is deployed: the app's name, its image, and the GPUs in order of preference (empty: no GPU)."""
 
     app: str
     recipe: Recipe
@@ -51,7 +51,7 @@ class Deployment:
 
 
 class CallOptions(TypedDict, total=False):
-    """Arguments of ``modal.Function.with_options``, where they differ from the deployed function's."""
+    """Arguments of ``modal.Function.with_options``: only those that differ from the deployed function."""
 
     gpu: str
     cpu: float
@@ -65,7 +65,7 @@ class CallOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class ModalRequest:
-    """One call. ``options`` apply to this call alone; ``inputs`` are files that are uploaded to the volume before."""
+    """One call. ``options`` are valid only for this call. ``inputs`` are files to upload to the volume before it."""
 
     deployment: Deployment
     options: CallOptions
@@ -107,7 +107,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
 
 
 def _check_env(spec: JobSpec) -> None:
-    """Raise SpecError for more environment than a call can carry. Everything else travels on the volume."""
+    """Raise SpecError if the environment variables are too large for a call. All other inputs are on the volume."""
     sizes = {key: len(os.fsencode(f"{key}={value}")) for key, value in spec.env.items()}
     hint = "put it into a file of the project, and read that"
     for key, size in sizes.items():
@@ -120,7 +120,7 @@ def _check_env(spec: JobSpec) -> None:
 
 
 def input_paths(spec: JobSpec) -> tuple[str, str]:
-    """Return the paths of payload and bundle on the volume, which are named by their content."""
+    """Return the paths of payload and bundle on the volume; the names are hashes of their content."""
     task = hashlib.sha256(spec.payload.encode()).hexdigest()
     return f"inputs/{task}.json", f"inputs/{spec.bundle.digest}.tar.zst"
 
@@ -131,7 +131,7 @@ def app_name() -> str:
 
 
 def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> Deployment:
-    """Return the app. Another image, no GPU or several GPUs need a deployment, so each variant has its own app."""
+    """Return the app for the job. Another image, no GPU, or a choice of GPUs need an app of their own."""
     recipe = Recipe(
         base=spec.image,
         registry_secret=options.registry_secret if spec.image else None,
@@ -147,7 +147,7 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
 
 
 def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> CallOptions:
-    """Return what differs from the deployed function: a call without options starts soonest."""
+    """Return only the options that differ from the deployed function, because a call without options starts faster."""
     timeout = math.ceil(spec.timeout.total_seconds()) + EXTRA_TIMEOUT_S
     if timeout > MAX_TIMEOUT_S:
         raise SpecError(

@@ -1,4 +1,4 @@
-"""Modal's client, imported at the first call. Every call is limited in time."""
+"""Modal's client: it is imported at the first call, and every call has a time limit."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Session:
         return self.options.environment
 
     def call(self, action: Callable[[], ResultT], *, seconds: float = ANSWER_TIMEOUT_S) -> ResultT:
-        """Return what ``action`` returns, which uses the client, within ``seconds``.
+        """Call ``action``, which uses Modal's client, and return its result.
 
-        Raises TransientError when Modal does not answer in time, and translates the errors of Modal's client.
+        Raises TransientError if it takes more than ``seconds``. Errors of the client are raised as RendererError.
         """
         modal_error = self.modal.exception.Error
         done: queue.SimpleQueue[tuple[ResultT | None, BaseException | None]] = queue.SimpleQueue()
@@ -83,7 +83,7 @@ class Session:
         raise error
 
     def _close_client(self) -> None:
-        """Close the client, which ends the calls that still wait in it. The next call opens another."""
+        """Close the client, so that calls that still wait in it end. The next call opens a new one."""
 
         def close() -> None:
             with suppress(Exception):

@@ -1,8 +1,8 @@
-"""Calls the deployed function, and makes sure that no unknown job runs when the answer is lost.
+"""Calls the deployed function, and makes sure that no unknown job runs if Modal's answer is lost.
 
-A call without an answer may have arrived or not. So each call carries a ticket. When there is no answer, the ticket is
-withdrawn by a file on the volume, and the function ends at once if it finds that file. Submitting again therefore does
-not run the job twice.
+Without an answer, it is not known whether Modal received the call. So each call has a ticket, a random text. If there
+is no answer, a file on the volume withdraws the ticket, and the function ends at once if it finds that file. So the job
+does not run twice if the user submits it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def spawn_call(session: Session, files: Files, request: ModalRequest, record: CallRecord) -> str:
-    """Call the function once for each unit; return the id of the call. Raises TransientError without an answer."""
+    """Call the function, with an input for each unit; return the id of the call.
+
+    Raises TransientError if Modal does not answer.
+    """
     ticket = secrets.token_hex(8)
     try:
         call = _send_call(session, request, record, ticket)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CONCURRENT_DOWNLOADS = 8
 FRESH_S = 7 * 86400.0  # well below the age at which ``renderer gc`` removes inputs
 LIST_TIMEOUT_S = 60.0  # a volume may hold many files
-TRANSFER_TIMEOUT_S = 120.0  # and besides, for each byte, what the slowest line takes
+TRANSFER_TIMEOUT_S = 120.0  # plus the time that the slowest line needs for the bytes
 SLOWEST_BYTES_PER_S = 50_000
 
 
@@ -49,7 +49,7 @@ class Files:
         return volume
 
     def find_volume_id(self) -> str | None:
-        """Return the volume's id; None where there is no volume."""
+        """Return the volume's id; None if the volume does not exist."""
         volume = self._volume()
 
         def hydrate() -> str | None:
@@ -62,7 +62,10 @@ class Files:
         return self.session.call(hydrate)
 
     def put_missing(self, volume: Volume, files: Mapping[str, bytes]) -> None:
-        """Upload what is missing or so old that ``renderer gc`` may remove it. Other readers see whole files only."""
+        """Upload the files that are missing, or so old that ``renderer gc`` may remove them soon.
+
+        Other machines never see an incomplete file.
+        """
         sizes = self.session.call(lambda: asyncio.run(self._fetch_sizes(volume, files)))
         missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
         if missing:
@@ -70,11 +73,11 @@ class Files:
             self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be uploaded to Modal")
 
     def withdraw(self, ticket: str) -> None:
-        """Keep the job with that ticket from running, in case Modal has received it."""
+        """Withdraw the ticket: the job that has it ends as soon as it starts, if Modal has received it at all."""
         self.session.call(lambda: _upload(self._volume(), {f"withdrawn/{ticket}": b"withdrawn"}))
 
     def read(self, path: str) -> bytes | None:
-        """Return a small file; None where there is none."""
+        """Return the content of a small file; None if it does not exist."""
         volume = self._volume()
 
         def read() -> bytes | None:
@@ -88,7 +91,7 @@ class Files:
         return self.session.call(read)
 
     def list(self, folder: str) -> list[FileEntry]:
-        """Return the entries of all files below a folder; none where it does not exist."""
+        """Return the entries of all files below a folder; an empty list if it does not exist."""
         volume = self._volume()
 
         def list_files() -> list[FileEntry]:
@@ -100,7 +103,7 @@ class Files:
         return self.session.call(list_files, seconds=LIST_TIMEOUT_S)
 
     def download_units(self, call: str, into: Path) -> None:
-        """Copy what the units of a call stored into ``into/INDEX/``."""
+        """Download what the units of a call stored, to ``into/INDEX/``."""
         volume, folder = self._volume(), f"jobs/{call}"
         entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
         stopped = threading.Event()
@@ -146,7 +149,7 @@ class Files:
         return volume
 
     async def _fetch_sizes(self, volume: Volume, paths: Iterable[str]) -> dict[str, int | None]:
-        """Return the size of each file; None where it is missing or old."""
+        """Return the size of each file; None if it is missing, or so old that it must be uploaded again."""
 
         async def fetch_size(path: str) -> int | None:
             try:
@@ -160,7 +163,7 @@ class Files:
         return dict(zip(wanted, await asyncio.gather(*map(fetch_size, wanted)), strict=True))
 
     def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
-        """Move ``size`` bytes, within a time that a slow line needs. Raises TransientError."""
+        """Call ``action``, which moves ``size`` bytes, with a time limit for a slow line. Raises TransientError."""
         try:
             self.session.call(action, seconds=TRANSFER_TIMEOUT_S + size / SLOWEST_BYTES_PER_S)
         except (OSError, RuntimeError, TimeoutError) as error:

@@ -1,6 +1,6 @@
 """Deploys the function: ``python -I -m backends.modal.deploy.deploy_script``, with the deployment as JSON on stdin.
 
-It is a process of its own because Modal's client sends the git commit, branch and author of the current folder: this
+It is a separate process because Modal's client sends the git commit, branch and author of the current folder, and this
 process runs in a folder without git. It prints the log of the image build; the last line is a DeployResult as JSON.
 """
 
@@ -35,7 +35,7 @@ _ADD_WORKER = (
 
 
 class RecipeJson(TypedDict):
-    """A ``Recipe`` of backends.modal.request."""
+    """The JSON of a ``Recipe`` of backends.modal.request."""
 
     base: str | None
     registry_secret: str | None
@@ -44,7 +44,7 @@ class RecipeJson(TypedDict):
 
 
 class DeployRequest(TypedDict):
-    """What stdin holds: a ``Deployment``, the hash of its content, and the folder to build the image from."""
+    """The JSON on stdin: a ``Deployment``, the hash of its content, and the folder to build the image from."""
 
     app: str
     recipe: RecipeJson
@@ -55,7 +55,7 @@ class DeployRequest(TypedDict):
 
 
 class DeployResult(TypedDict, total=False):
-    """The last line: the app's name, or an error's text and the names of its class and base classes."""
+    """The JSON in the last line: the app's name, or an error's text and the names of its class and base classes."""
 
     deployed: str
     error: str
@@ -63,7 +63,7 @@ class DeployResult(TypedDict, total=False):
 
 
 def main() -> None:
-    """Deploy what stdin describes."""
+    """Deploy the app that the JSON on stdin describes."""
     request: DeployRequest = json.loads(sys.stdin.read())
     try:
         with modal.enable_output():
@@ -115,7 +115,7 @@ def _make_image(recipe: RecipeJson, folder: Path, environment: str | None) -> mo
 
 
 def _load_render_function() -> ModuleType:
-    """Import the function's file as a top-level module, so that Modal mounts this one file and not our packages."""
+    """Import the function's file as a top-level module, so that Modal mounts only this file, not the whole package."""
     spec = importlib.util.spec_from_file_location("render_function", RENDER_FUNCTION)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot load {RENDER_FUNCTION}")

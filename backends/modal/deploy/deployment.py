@@ -1,4 +1,4 @@
-"""Makes sure that the function is deployed and current."""
+"""Makes sure that the function is deployed, with the current image and code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def ensure_deployed(session: Session, deployment: Deployment, volume: str) -> None:
-    """Deploy the app unless it is deployed with this content and with the volume of this id."""
+    """Deploy the app, unless it is already deployed with the same content and for the same volume."""
     content = content_hash(deployment, volume)
     if is_current(session, deployment.app, content):
         return
@@ -52,7 +52,7 @@ def ensure_deployed(session: Session, deployment: Deployment, volume: str) -> No
 
 
 def is_current(session: Session, app: str, content: str) -> bool:
-    """Return whether the app is deployed with that content."""
+    """Return whether the app is deployed with this content (a hash)."""
 
     def read_tag() -> bool:
         try:
@@ -87,7 +87,7 @@ def _deploy(request: DeployRequest) -> None:
 
 
 def _without_git(environ: Mapping[str, str], folder: str) -> dict[str, str]:
-    """Return variables with which Modal's client finds no git repository, whatever the user's own variables name."""
+    """Return environment variables with which Modal's client cannot find a git repository."""
     kept = {key: value for key, value in environ.items() if not key.startswith("GIT_")}
     return {
         "MODAL_IMAGE_BUILDER_VERSION": BUILDER_VERSION,

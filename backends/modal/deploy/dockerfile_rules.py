@@ -14,7 +14,7 @@ _IGNORED = frozenset({"EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",
 
 @dataclass(frozen=True)
 class Finding:
-    """A line that Modal would not build as written, and why."""
+    """A line of a Dockerfile that Modal does not build as docker does, and why."""
 
     line: int
     message: str

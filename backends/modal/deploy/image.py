@@ -1,4 +1,4 @@
-"""The folder that the image is built from, and the hash that identifies a deployment."""
+"""Makes the folder that the image is built from, and the hash that identifies a deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
 
 
 def content_hash(deployment: Deployment, volume: str) -> str:
-    """Return a hash of everything that is deployed, and of the volume's id. Raises SpecError for bad requirements."""
+    """Return a hash of everything that is deployed, and of the volume's id. Raises SpecError for wrong requirements."""
     found = hashlib.sha256(image_context.hash_sources(_read_requirements(deployment.recipe)).encode())
     found.update(json.dumps([asdict(deployment), image_context.build_arguments(), volume]).encode())
     return found.hexdigest()[:32]
@@ -27,7 +27,7 @@ def content_hash(deployment: Deployment, volume: str) -> str:
 
 @contextmanager
 def staged_context(deployment: Deployment) -> Iterator[Path]:
-    """Yield a temporary folder that the image can be built from. Raises BackendError like check_dockerfile."""
+    """Yield a temporary folder to build the image from. Raises the errors of ``check_dockerfile``."""
     with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
         image_context.copy_context(Path(folder), _read_requirements(deployment.recipe))
         check_dockerfile(Path(folder))
@@ -35,7 +35,7 @@ def staged_context(deployment: Deployment) -> Iterator[Path]:
 
 
 def check_dockerfile(folder: Path) -> None:
-    """Raise BackendError for the first line of the Dockerfile that Modal would not build as written."""
+    """Raise BackendError for the first line of the Dockerfile that Modal does not build as docker does."""
     for finding in lint((folder / image_context.DOCKERFILE).read_text("utf-8")):
         raise BackendError(
             f"Modal cannot build the image: line {finding.line} of docker/Dockerfile: {finding.message}",

@@ -1,7 +1,7 @@
-"""The function that Modal runs: one unit of a job, by the worker, as a child process.
+"""The function that Modal runs for each unit of a job: it starts the worker as a child process.
 
-Modal mounts this one file into the container, so it imports nothing of this project. It may run again on the same
-input at any point: Modal does so when it takes a machine away.
+Modal mounts only this file into the container, so it imports nothing else of this project. Modal may stop it at any
+point and run it again with the same input, on another machine.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class UnitOutput(UnitEnd):
 
 
 def render(job: UnitInput) -> UnitOutput:
-    """Render unit ``job["unit"]`` onto the volume and return how it ended. Raises where Modal shall try again."""
+    """Render unit ``job["unit"]``, store its files on the volume, and return how it ended.
+
+    Raises RuntimeError if Modal shall retry the unit.
+    """
     try:
         return _render(job)
     except modal.exception.Error as error:  # the client would take its class for a failure of its own connection
@@ -96,7 +99,7 @@ def _not_run(code: int, message: str, hint: str | None) -> UnitOutput:
 
 
 def _count_attempt(path: Path) -> int:
-    """Add one byte to the file; return how many it has."""
+    """Count one more attempt: add one byte to the file, and return how many bytes it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as attempts:
         attempts.write("x")
@@ -104,7 +107,7 @@ def _count_attempt(path: Path) -> int:
 
 
 def _run_worker(job: UnitInput, command: list[str]) -> tuple[int, str]:
-    """Run the worker; return its exit code and its last openjd_fail message. Whatever stops this function ends it."""
+    """Run the worker; return its exit code and its last openjd_fail message. The worker ends with this function."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MODAL_", "PYTHONPATH"))}
     worker = subprocess.Popen(
         command,
@@ -140,7 +143,7 @@ def _end_worker(worker: subprocess.Popen[str]) -> None:
 
 
 def _read_end(path: Path, code: int, said: str) -> UnitEnd:
-    """Return what this attempt's result.json says; without one, how the worker's process ended."""
+    """Return how the unit ended, from this attempt's result.json or else from the end of the worker's process."""
     with suppress(OSError, ValueError):
         result = json.loads(path.read_bytes())
         if result["exit_code"] == code:
@@ -156,7 +159,7 @@ def _read_end(path: Path, code: int, said: str) -> UnitEnd:
 
 
 def _count_oom_kills() -> int:
-    """Return how many processes of this container the kernel ended for memory; 0 where that cannot be read."""
+    """Return how many processes of this container the kernel killed because memory ran out; 0 if not known."""
     for path in MEMORY_EVENTS:
         with suppress(OSError):
             counts = dict(line.split() for line in Path(path).read_text().splitlines())
