@@ -10,7 +10,7 @@ from backends.errors import RendererError
 
 
 class Stop(BaseException):
-    """Ends the stepping of a scene. Not an Exception: a scene's own ``except Exception`` must not catch it."""
+    """Ends the stepping of a scene. A BaseException, so that the scene's own ``except Exception`` does not catch it."""
 
 
 class Unfit(Stop):
@@ -18,7 +18,7 @@ class Unfit(Stop):
 
 
 class ProcessFailed(Stop):
-    """A chunk renderer or a play encoder failed with one of our errors."""
+    """A chunk renderer or a play encoder failed with a RendererError, such as a full disk; it ends the render."""
 
     def __init__(self, error: RendererError) -> None:
         super().__init__(str(error))
@@ -34,17 +34,16 @@ class ProcessKilled(Stop):
 
 
 class StopRecord:
-    """Remembers the Stop that one render raised: a scene's bare ``except`` may have caught it.
+    """Remembers the Stop of one attempt to render a scene, because a bare ``except`` in the scene may catch it.
 
-    One record belongs to one attempt to render a scene, and is passed to everything that raises a Stop from inside the
-    scene's code.
+    Everything that raises a Stop from inside the scene's code does it through the attempt's record.
     """
 
     def __init__(self) -> None:
         self._stop: Stop | None = None
 
     def raise_stop(self, stop: Stop) -> NoReturn:
-        """Remember the stop, and raise it."""
+        """Raise the Stop, and remember it."""
         self._stop = stop
         raise stop
 
@@ -58,6 +57,6 @@ class StopRecord:
             raise
 
     def raise_again(self) -> None:
-        """Raise the stop that was raised before, if there was one."""
+        """Raise the remembered Stop again, if there is one."""
         if self._stop:
             raise self._stop

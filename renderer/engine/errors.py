@@ -1,4 +1,4 @@
-"""Errors of rendering a scene in several processes. What the scene itself raises is passed on as it is."""
+"""Errors of the engine. What the scene itself raises is passed on unchanged."""
 
 from __future__ import annotations
 

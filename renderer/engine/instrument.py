@@ -1,4 +1,4 @@
-"""Instruments a scene: replaces its renderer and file writer, guards its camera, installs quicker functions."""
+"""Prepares a scene for a parallel render: replaces its renderer and file writer, and installs guards and patches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from renderer.video.pyav_encoder import select_encoder_class
 
 
 def refuse_own_classes(scene: Scene) -> None:
-    """Raise Unfit where the scene has a renderer, file writer or camera that is not Manim's."""
+    """Raise Unfit if the scene has its own class of renderer, file writer or camera."""
     renderer = scene.renderer
     writer, camera = renderer.file_writer, renderer.camera
     for what, thing, is_known in (
@@ -49,7 +49,7 @@ def make_options(
     rendered: Mapping[int, RenderedPlay],
     progress: Progress | None,
 ) -> ParallelOptions:
-    """Return how to render the scene: what the request leaves open is chosen by its preset."""
+    """Return how to render the scene in parallel. If the request does not set a value, its preset decides."""
     frame_rate = scene.renderer.camera.frame_rate
     return ParallelOptions(
         process=process,
@@ -67,7 +67,7 @@ def make_options(
 
 
 def instrument_scene(scene: Scene, scratch: Path, options: ParallelOptions) -> Scheduler:
-    """Make the scene step without drawing, and return what has its frames drawn."""
+    """Replace parts of the scene so that it steps without drawing; return the scheduler, which forks the drawing."""
     tqdm.monitor_interval = 0  # Manim's progress bars would start a thread, and forks need a process without threads
     installer.install_patches()
     process = options.process

@@ -1,6 +1,6 @@
-"""The parts of Manim's objects that the engine reads, as types. Manim itself has none that mypy can read.
+"""Types for the parts of Manim's objects that the engine uses. Manim has no types that mypy can read.
 
-Nothing is imported of Manim: what only describes a job stays quick to import.
+Does not import Manim, so that modules which only describe a job are fast to import.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Points = NDArray[np.float64]
 
 
 class Mobject(Protocol):
-    """A mobject: ``points`` are rows of x, y, z; kinds of mobjects have attributes beside these."""
+    """A mobject. ``points`` has rows of x, y, z. Each kind of mobject has more attributes."""
 
     points: Points
     submobjects: list[Mobject]
 
     def get_family(self, recurse: bool = True) -> list[Mobject]:
-        """Return the mobject and all below it."""
+        """Return the mobject and all its descendants."""
 
 
 class Camera(Protocol):
@@ -49,7 +49,7 @@ class Camera(Protocol):
         """Return the Cairo context that draws on these pixels."""
 
     def get_background_colored_vmobject_displayer(self) -> Any:
-        """Return what draws shapes that are filled with an image."""
+        """Return the object that draws shapes that are filled with an image."""
 
 
 class FileWriter(Protocol):
@@ -115,7 +115,7 @@ class Scene(Protocol):
         """Return how long the animations run together, in seconds."""
 
     def get_mobject_family_members(self) -> list[Mobject]:
-        """Return all mobjects of the scene and all below them."""
+        """Return all mobjects of the scene and their descendants."""
 
     def is_current_animation_frozen_frame(self) -> bool:
         """Return whether the current play shows one frame that stands still."""

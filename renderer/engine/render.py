@@ -1,4 +1,4 @@
-"""Renders one scene: in parallel where that gives exactly Manim's frames, serially where it might not."""
+"""Renders one scene: in parallel if that gives exactly Manim's frames, otherwise serially."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """How to render: in parallel with at most ``limit`` processes that draw, or serially for a reason.
+    """How to render: in parallel with at most ``limit`` processes that draw, or serially if ``why_serial`` is set.
 
-    ``rendered`` are the plays that the first attempt rendered before a process was killed; None in the first attempt.
-    ``printed`` is what the attempts so far have printed, by stream.
+    ``rendered`` are the plays that the first attempt had rendered when a process was killed; None in the first attempt.
+    ``printed`` is what earlier attempts have printed, by stream.
     """
 
     limit: int
@@ -60,16 +60,16 @@ class _ShortOfMemoryError(Exception):
 
 @dataclass(frozen=True)
 class _SceneRender:
-    """What all attempts to render a scene share."""
+    """Renders one scene, in up to three attempts; the fields are the same for all of them."""
 
     request: SceneRequest
     slots: ProcessSlots
     progress: Progress | None
 
     def run(self, attempt: _Attempt) -> SceneReport:
-        """Render. Where a parallel attempt does not succeed, the process that was there before it makes another.
+        """Render the scene. Each parallel attempt runs in a fork; if it fails, the process before it makes the next.
 
-        This returns in the process that rendered the scene, which may be a fork of the one that called it.
+        So this returns in the process that rendered the scene, which may be a fork of the one that called it.
         """
         while not attempt.why_serial:
             fallback = FallbackProcess[_Attempt](self.request.scratch / "next-attempt")
@@ -98,7 +98,7 @@ class _SceneRender:
             fallback.start_again(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed))
 
     def _discard_attempt(self) -> None:
-        """Remove the outputs of the last attempt, and render in another folder: it may have left incomplete files."""
+        """Remove the outputs of the last attempt. Use a new media folder: the old one may have incomplete files."""
         from manim import config
 
         config.media_dir = tempfile.mkdtemp(prefix="media-", dir=self.request.scratch)
@@ -132,8 +132,9 @@ def render(
 ) -> SceneReport:
     """Render the scene into ``request.output``; the current folder is the scene file's project folder.
 
-    ``slots`` bound the processes that draw; ``progress`` is called with the number of frames that are done and, once it
-    is known, their total. Raises what the scene raises, and SpecError, EncoderError, OutOfMemoryError and OutputError.
+    ``slots`` limit the processes that draw. ``progress`` is called with the number of frames that are done and their
+    total (None until it is known). Raises what the scene raises, and SpecError, EncoderError, OutOfMemoryError and
+    OutputError.
     """
     warm_up()
     started = time.monotonic()
@@ -147,14 +148,14 @@ def render(
 
 
 def _limit_processes(slots: ProcessSlots) -> int:
-    """Return how many processes may draw at once: one a slot, but no more than the memory allows."""
+    """Return how many processes may draw at the same time: one for each slot, if the memory is enough."""
     from manim import config
 
     return min(slots.n, count_chunk_renderers_that_fit(config.pixel_width, config.pixel_height))
 
 
 def _find_serial_reason() -> str | None:
-    """Return why the configuration alone demands a serial render; None where it does not."""
+    """Return why the configuration needs a serial render; None if it does not."""
     from manim import RendererType, config
     from manim._config.output import OutputFormat
 
@@ -184,7 +185,7 @@ def _render_serially(request: SceneRequest, why: str) -> SceneReport:
 
 
 def _install_ffmpeg_encoder(request: SceneRequest, scene: Scene) -> None:
-    """Have Manim encode with the ffmpeg program, where the request chooses that."""
+    """Make Manim encode with the ffmpeg program, if the request chooses that."""
     from renderer.video.ffmpeg_encoder import FfmpegEncoder
     from renderer.video.pyav_encoder import select_encoder_class
 
@@ -194,7 +195,7 @@ def _install_ffmpeg_encoder(request: SceneRequest, scene: Scene) -> None:
 
 
 def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
-    """Run the scene; raise what stopped it, also where the scene itself caught that."""
+    """Run the scene. Raise the Stop that ended it, even if the scene's own code caught it."""
     try:
         _run(scene)
     except Exception:
@@ -205,7 +206,7 @@ def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
 
 
 def _load_scene_class(request: SceneRequest) -> Callable[[], Scene]:
-    """Run the scene's file, which may change the configuration, before the encoder is chosen."""
+    """Run the scene's file, then configure the encoder: the file may change Manim's configuration."""
     with _running_user_code(request.scene):
         scene_class = load_scene_class(request.scene)
     apply_encoder(request)
@@ -223,9 +224,9 @@ def _run(scene: Scene) -> None:
 
 @contextmanager
 def _running_user_code(scene: str) -> Iterator[None]:
-    """Raise SceneError for SystemExit: Manim itself would end, and leave no video.
+    """Raise SystemExit of the block, which runs the scene's code, as SceneError: it leaves no video.
 
-    A process that the block forked itself ends here, as it would in a program of its own.
+    If the scene's code forks a process, that process ends here, as it would at the end of its own program.
     """
     process = os.getpid()
     try:

@@ -1,4 +1,4 @@
-"""What the worker asks of the engine, and what it gets back. Imports nothing of Manim."""
+"""The request that the worker passes to the engine, and the report that it gets back. Does not import Manim."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ MAX_PLAY_REPORTS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class SceneRequest:
-    """One scene of one file. ``scratch`` is an empty folder for everything that is not an output.
+    """One scene to render. ``scratch`` is an empty folder for everything that is not an output.
 
-    ``choice`` is the video encoder to use; None leaves it to the engine, which goes by ``encoder.preset``.
-    ``chunk_frames`` is the most frames of a chunk; None leaves it to the preset.
-    ``frame_hashes`` is an empty folder that gets a hash of every frame before it is encoded, for comparing renders:
-    a file for each chunk of each play, which in the order of their names give the frames in order.
-    ``cache`` keeps encoded chunks for later renders. It is not used where frames are hashed.
+    ``choice`` is the video encoder to use; None means the one of ``encoder.preset``. ``chunk_frames`` is the largest
+    number of frames in a chunk; None leaves it to the preset. ``frame_hashes`` is an empty folder for hashes of all
+    frames before they are encoded, to compare renders. It gets a file for each chunk, and the order of their
+    names is that of the frames. ``cache`` keeps encoded chunks for later renders; it is not used with ``frame_hashes``.
     """
 
     file: Path
@@ -42,10 +41,10 @@ class PlayReport:
     """How one play was rendered; ``render.plays`` in ``result.json`` has these fields.
 
     ``number`` counts the scene's plays from 0; ``start_s`` is where the play begins in the video, in seconds.
-    Of the ``frames``, ``cached`` come from the chunk cache. ``source`` is "drawn", or where a whole play comes from:
-    "chunk cache", or "earlier attempt", the one that ended when a process was killed. ``chunks`` were drawn by a
-    process each; ``processes`` counts the play's encoder, too. ``draw_s`` and ``encode_s`` are seconds of wall time,
-    added up over the processes, so that they may exceed the time that the render took.
+    Of the ``frames``, ``cached`` come from the chunk cache. ``source`` is "drawn", or, if the whole play was not drawn,
+    "chunk cache" or "earlier attempt" (one that ended because a process was killed). ``chunks`` is the number of chunks
+    that were drawn, each by one process; ``processes`` also counts the play's encoder. ``draw_s`` and ``encode_s`` are
+    sums of wall time over the processes, so that they may be larger than the time of the render.
     """
 
     number: int
@@ -63,9 +62,8 @@ class PlayReport:
 class SceneReport:
     """What was rendered: ``outputs`` are paths relative to the request's ``output``; ``why_serial`` is a sentence.
 
-    Of the ``frames``, ``cached`` were found in the chunk cache. ``plays`` has at most 100 plays: of more, those that
-    took longest to draw and encode, in the scene's order. It is empty for a serial render, and has no play that Manim
-    skips, or whose segment Manim uses again.
+    Of the ``frames``, ``cached`` come from the chunk cache. ``plays`` has at most 100 plays, in the scene's order; if
+    there are more, those that took longest. It is empty for a serial render, and does not have plays that Manim skips.
     """
 
     outputs: tuple[Path, ...]
@@ -80,6 +78,6 @@ class SceneReport:
 
 
 def select_slowest(plays: list[PlayReport]) -> tuple[PlayReport, ...]:
-    """Return the plays that a report has, in order: at most 100, because result.json must stay small."""
+    """Return the plays for the report, in order: at most 100, so that result.json stays small."""
     slowest = sorted(plays, key=lambda play: play.draw_s + play.encode_s, reverse=True)[:MAX_PLAY_REPORTS]
     return tuple(sorted(slowest, key=lambda play: play.number))

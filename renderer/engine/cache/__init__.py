@@ -1,1 +1,1 @@
-"""Keeps encoded chunks from render to render, under keys made of everything that their frames show."""
+"""The chunk cache: keeps encoded chunks for later renders. Their keys cover everything that their frames show."""

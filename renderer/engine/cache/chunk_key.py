@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 
 class ChunkKey:
-    """The key of a chunk, built frame by frame. ``is_known`` is false once a frame had no digest."""
+    """The key of a chunk, built frame by frame. If a frame has no digest, ``is_known`` is false: there is no key."""
 
     def __init__(self, settings: str) -> None:
         self._hasher = blake2b(settings.encode(), digest_size=20)
@@ -14,7 +14,7 @@ class ChunkKey:
         self.is_known = True
 
     def add_static_image(self, digest: bytes | None) -> None:
-        """Add the image from which every frame starts."""
+        """Add the static image, on top of which every frame is drawn."""
         self._add(digest)
 
     def add_frame(self, digest: bytes | None, repeat: int) -> None:

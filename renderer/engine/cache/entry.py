@@ -1,4 +1,4 @@
-"""The entry of one chunk in the chunk cache; its key grows with every frame that the scene is stepped to."""
+"""Looks one chunk up in the chunk cache, or stores it. Its key is computed frame by frame, as the scene is stepped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class _SteppingRenderer(Renderer, Protocol):
 
 
 class CacheEntry:
-    """The key of a chunk whose video file is ``target``. ``settings`` are what all chunks of a render share."""
+    """The cache entry of the chunk whose video file is ``target``.
+
+    ``settings`` is the part of the key that is the same for all chunks of a render.
+    """
 
     def __init__(self, scene: Scene, cache: ChunkCache, settings: str, target: Path) -> None:
         self._scene, self._cache, self._target = scene, cache, target
@@ -26,18 +29,18 @@ class CacheEntry:
         self._key = ChunkKey(settings)
 
     def add_static_image(self, digest: bytes | None) -> None:
-        """Add the static image from which every frame starts, as its digest."""
+        """Add the digest of the static image to the key."""
         self._key.add_static_image(digest)
 
     def add_frame(self, repeat: int) -> None:
-        """Add the frame that the scene was stepped to; it is shown ``repeat`` times."""
+        """Add the current frame of the scene, which is shown ``repeat`` times, to the key."""
         if self._key.is_known:
             renderer = cast("_SteppingRenderer", self._scene.renderer)
             on_background = renderer.static_image is None
             self._key.add_frame(self._digester.digest(renderer.shown, on_background=on_background), repeat)
 
     def is_likely_cached(self) -> bool:
-        """Return, after the first frame, whether the cache has a chunk that begins with it."""
+        """Return whether the cache has a chunk with the same first frame. Call it after the first ``add_frame``."""
         return self._key.is_known and self._cache.has_first_frame(self._key)
 
     def restore(self) -> bool:
@@ -45,7 +48,7 @@ class CacheEntry:
         return self._key.is_known and self._cache.restore(self._key, self._target)
 
     def keep(self) -> None:
-        """Copy the target into the cache."""
+        """Store the finished file ``target`` in the cache."""
         if self._key.is_known:
             self._cache.keep(self._key, self._target)
 

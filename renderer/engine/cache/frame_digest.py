@@ -1,7 +1,7 @@
-"""Digests of frames that are not drawn: equal digests mean equal pixels.
+"""Computes digests of frames without drawing them: equal digests mean equal pixels.
 
-A digest covers exactly what Manim's drawing code reads. Where drawing could depend on anything else, such as a method
-of the scene's own, there is no digest, and the chunk is drawn.
+A digest covers exactly what Manim's drawing code reads. If drawing could depend on anything else, such as the scene's
+own methods, there is no digest, and the chunk is drawn.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ALLOWED_OVERRIDES = {  # of a scene's own class: they create the mobject, and d
 
 
 class _UnknownError(Exception):
-    """Drawing depends on something that the digest does not cover."""
+    """Drawing may depend on something that the digest does not cover, so there is no digest."""
 
 
 @mirrors("manim.camera.camera:Camera", sha256="a1f08205cb38b4a4")
@@ -61,7 +61,7 @@ class _UnknownError(Exception):
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_gradient_start_and_end_points", sha256="0457cd4d89fb500c")
 @mirrors("manim.mobject.mobject:Mobject.get_z_index_reference_point", sha256="9aee079ab21f1b7d")
 class FrameDigester:
-    """Digests what one camera shows, frame by frame."""
+    """Computes the digests of one camera's frames."""
 
     def __init__(self, camera: Camera) -> None:
         self._camera: Any = camera  # its attributes depend on its class
@@ -130,7 +130,7 @@ class FrameDigester:
             raise _UnknownError
 
     def _digest_space(self, shown: list[Any]) -> Iterator[bytes]:
-        """Yield what only a three-dimensional camera reads: fixed mobjects, and groups, which give the order."""
+        """Yield what only a three-dimensional camera reads: fixed mobjects, and groups, which decide the order."""
         fixed, facing = self._camera.fixed_in_frame_mobjects, self._camera.fixed_orientation_mobjects
         if fixed:
             yield bytes(mobject in fixed for mobject in shown)
@@ -143,7 +143,7 @@ class FrameDigester:
             yield from (self._digest_center(group.get_center) for group in groups.values())
 
     def _digest_center(self, function: Any) -> bytes:
-        """Return the result of a mobject's ``get_center``; a function of the scene's own might have side effects."""
+        """Return the result of ``get_center``. Raise _UnknownError for the scene's own, which may have side effects."""
         if getattr(function, "__func__", None) is not ManimMobject.get_center:
             raise _UnknownError
         return bytes(function().tobytes())
@@ -173,7 +173,7 @@ class FrameDigester:
             yield from (mobject.get_critical_point(side).tobytes() for side in (RIGHT, UP, OUT, -RIGHT, -UP, -OUT))
 
     def _check_methods(self, thing: object) -> None:
-        """Raise _UnknownError if the thing or its class has methods of the scene's own: they might read anything."""
+        """Raise _UnknownError if the thing or its class has methods of the scene, because these may read anything."""
         kind = type(thing)
         if kind not in self._methods:
             self._methods[kind] = _list_methods(kind)
@@ -183,7 +183,7 @@ class FrameDigester:
                 raise _UnknownError
 
     def _digest_gradient(self, function: Any) -> bytes:
-        """Return the gradient of a three-dimensional axis; it is computed once for all marks of the axis."""
+        """Return the gradient of a three-dimensional axis; it is computed only once for all ticks of the axis."""
         axis = identify_axis_gradient(function)
         if axis is None:
             raise _UnknownError
@@ -199,14 +199,14 @@ class FrameDigester:
 
 
 def _get_depth(mobject: Any) -> tuple[Any, ...]:
-    """Return what decides in which order a mobject without curves is drawn."""
+    """Return the values that decide when a mobject without curves is drawn, relative to others."""
     return mobject.z_index, getattr(mobject, "shade_in_3d", False)
 
 
 def _list_methods(kind: type) -> frozenset[str]:
-    """Return the methods of a class of Manim, or of a scene's subclass that only creates the mobject differently.
+    """Return the names of a class's methods, as far as Manim defines them.
 
-    Raises _UnknownError for other classes.
+    Raises _UnknownError if the scene overrides a method that drawing may call.
     """
     of_manim = [cls for cls in kind.__mro__ if cls.__module__.startswith("manim.")]
     names = {name for cls in (*of_manim, object) for name in vars(cls)}

@@ -1,9 +1,10 @@
 """The secret key that shows who wrote an entry of the chunk cache.
 
-It keeps out whoever can write to the cache but cannot read the key: another user, a container or a machine that shares
-the folder, a copy of the cache from elsewhere. It does not keep apart the jobs of one user that run without a sandbox:
-such a job can read the key file as this program does, and a scene finds the key in its own process, which needs it to
-write entries after the scene's code has run. Therefore only jobs that the user trusts may be given a cache.
+It protects against everybody who can write to the cache but cannot read the key: another user, a container or a machine
+that shares the folder, a copy of the cache from elsewhere. It does not protect the jobs of one user from each other, if
+they run without a sandbox: such a job can read the key file as this program does, and a scene finds the key in its own
+process, which needs it to write entries after the scene's code has run. So only jobs that the user trusts may use a
+cache.
 """
 
 from __future__ import annotations

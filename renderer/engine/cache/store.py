@@ -2,7 +2,7 @@
 
 An entry is the file FOLDER/FIRST/KEY: FIRST is the key of its first frame, so that a chunk renderer can tell early
 whether its chunk may be there. The file begins with a message authentication code (MAC) of its key, its size and its
-content, which only who has the secret key of the cache can compute. It shows damage, and entries of others.
+content, which can be computed only with the secret key of the cache. It shows damaged entries, and those of others.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChunkCache:
-    """A folder of encoded chunks, of at most ``limit_mib`` MiB after each render.
+    """A folder of encoded chunks. After each render it is reduced to ``limit_mib`` MiB.
 
     Only entries that were written with the same ``secret`` are used.
     """
@@ -47,13 +47,13 @@ class ChunkCache:
     secret: bytes = field(repr=False)
 
     def has_first_frame(self, key: ChunkKey) -> bool:
-        """Return whether a chunk that begins with the same frame is there."""
+        """Return whether the cache has a chunk with the same first frame."""
         found = (self.folder / key.first_frame).is_dir()
         _log.debug("first frame %s: %s", key.first_frame, "known" if found else "unknown")
         return found
 
     def restore(self, key: ChunkKey, target: Path) -> bool:
-        """Copy the chunk to ``target``. Return whether it was there, whole and written with the same secret."""
+        """Copy the chunk to ``target``. Return False if it is missing, damaged, or written with another secret."""
         try:
             with open_beneath(self.folder, _name_entry(key)) as entry:
                 found = self._copy_verified(entry, key, target)
@@ -83,9 +83,9 @@ class ChunkCache:
             (self.folder / temporary).unlink(missing_ok=True)
 
     def prune(self) -> None:
-        """Remove the entries that were not used for the longest time, until the rest is within the limit.
+        """Remove the entries that were not used for the longest time, until the rest fits into the limit.
 
-        Whatever could not be used is removed, too: entries of earlier versions, links, files larger than the cache.
+        Files that cannot be used are removed as well: entries of earlier versions, links, files larger than the cache.
         """
         found = sorted(self._list_files(), key=lambda file: file.used, reverse=True)
         left, newest = self._limit, found[0].used if found else 0.0
@@ -103,7 +103,7 @@ class ChunkCache:
         return self.limit_mib * MIB
 
     def _copy_verified(self, entry: BinaryIO, key: ChunkKey, target: Path) -> bool:
-        """Copy the entry's content; return whether its MAC is right. Otherwise there is no target."""
+        """Copy the entry's content, and return whether its MAC is right. If not, remove the copy."""
         state = os.fstat(entry.fileno())
         size = state.st_size - MAC_BYTES
         if state.st_uid != os.geteuid() or state.st_nlink != 1 or not 0 <= size <= self._limit:
@@ -118,7 +118,7 @@ class ChunkCache:
         return False
 
     def _copy(self, source: BinaryIO, target: BinaryIO, key: ChunkKey, size: int) -> bytes:
-        """Copy ``size`` bytes; return their MAC as the entry of this key."""
+        """Copy ``size`` bytes, and return the MAC of an entry with this key and these bytes."""
         hasher = blake2b(key=self.secret, digest_size=MAC_BYTES, person=b"renderer chunk")
         hasher.update(key.all_frames.encode() + size.to_bytes(8, "big"))
         while size and (data := source.read(min(size, MIB))):
@@ -153,7 +153,7 @@ class _StoredFile:
 
 
 def open_chunk_cache(folder: Path, limit_mib: int, key_file: Path) -> ChunkCache:
-    """Return the cache in the folder, which is created if it is missing, as the key file is.
+    """Return the cache in the folder. Folder and key file are created if they are missing.
 
     Raises PermissionError if another user can change either, and OSError or ValueError if one cannot be used.
     """

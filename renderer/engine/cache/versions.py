@@ -1,4 +1,4 @@
-"""What pixels and bytes depend on, apart from the scene: versions of libraries, and the source of this program."""
+"""Lists what pixels and bytes depend on besides the scene: versions of libraries, and this program's source code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 @cache
 def describe_versions(*, with_ffmpeg: bool) -> str:
-    """Return everything that pixels and bytes depend on, apart from the scene and the encoder's settings.
+    """Return everything that pixels and bytes depend on, except the scene and the encoder's settings.
 
-    ``with_ffmpeg`` is true where the ffmpeg program encodes; only then is it asked for its version.
+    ``with_ffmpeg`` is true if the ffmpeg program encodes; only then is its version included.
     """
     import av
     import cairo
