@@ -19,6 +19,7 @@ from renderer.engine.adapter.frame_hashes import record_frame_hashes
 from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, move_outputs
 from renderer.engine.adapter.preload import warm_up
+from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.manim_types import Scene
 from renderer.engine.process.exit import end_user_process
@@ -121,8 +122,6 @@ class _SceneRender:
             raise _ShortOfMemoryError(killed.play, scheduler.rendered_plays) from killed
         finally:
             scheduler.abort()
-        if self.request.cache:
-            self.request.cache.prune()
         plays = select_slowest(scheduler.play_reports)
         return replace(_report(self.request, scene, why_serial=None), cached=scheduler.cached, plays=plays)
 
@@ -141,9 +140,13 @@ def render(
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with configured(request):
+        if request.cache:
+            keep_tex_files(request.cache)
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
         report = _SceneRender(request, slots, progress).run(attempt)
+        if request.cache:
+            request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
 
 

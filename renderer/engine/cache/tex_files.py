@@ -1,0 +1,158 @@
+r"""Keeps the SVG files that TeX and dvisvgm make of formulas from render to render, in the chunk cache.
+
+Manim names such a file by a hash of its TeX source. The key here has all else that is known before TeX runs: programs,
+environment variables, lists of installed packages. The entry names each file that TeX read, and is used only while
+these are the same. Nothing is kept of formulas that depend on more: the time, chance, files that other programs read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from manim import config
+from manim.mobject.text import tex_mobject
+from manim.utils import tex_file_writing
+
+from renderer.engine.cache.chunk_key import ChunkKey
+from renderer.engine.cache.store import ChunkCache
+from renderer.mirrors import mirrors
+
+_NOT_KEPT = re.compile(
+    r"\\(today|time|year|month|day|directlua|write18|ShellEscape)\b|special\s*\{\s*(?!dvisvgm:raw)"
+    r"|rand|rnd|deviate|\bPath\s*="
+)
+_CLASSIC_COMPILERS = {"latex", "pdflatex"}  # the others read fonts of the system, which they do not record
+_FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
+_TEX_TREES = ("/var/lib/texmf", "/usr/share/texmf", "/usr/share/texlive/texmf-dist", "/usr/local/share/texmf")
+_VARIABLES = {"openin_any", "openout_any", "shell_escape", "SOURCE_DATE_EPOCH", "FORCE_SOURCE_DATE"}
+_TEX_SUFFIXES = {".tex", ".sty", ".cls", ".clo", ".def", ".cfg", ".fd", ".ldf", ".enc", ".map", ".tfm", ".pfb", ".lua"}
+
+_MANIM_TEX_TO_SVG = tex_file_writing.tex_to_svg_file
+_MANIM_COMMAND = tex_file_writing.make_tex_compilation_command
+
+Inputs = Mapping[str, object]  # the identity of each file that TeX read, by its path
+
+
+@mirrors("manim.utils.tex_file_writing:make_tex_compilation_command", sha256="42e6959b905c8a6f")
+def make_recording_command(tex_compiler: str, output_format: str, tex_file: Path, tex_dir: Path) -> list[str]:
+    """Return Manim's command, with the option that has TeX record which files it reads."""
+    program, *rest = _MANIM_COMMAND(tex_compiler, output_format, tex_file, tex_dir)
+    return [program, "-recorder", *rest]
+
+
+@mirrors("manim.utils.tex_file_writing:tex_to_svg_file", sha256="d28d36113ef0da41")
+def keep_tex_files(cache: ChunkCache) -> None:
+    """Have Manim use kept SVG files, and keep those that it makes, in this process and in those forked from it."""
+
+    def tex_to_svg_file(expression: str, environment: str | None = None, tex_template: Any = None) -> Path:
+        template = config["tex_template"] if tex_template is None else tex_template
+        source: Path = tex_file_writing.generate_tex_file(expression, environment, template)
+        svg = source.with_suffix(".svg")
+        if svg.exists():
+            return svg
+        key = _compute_key(source, template.tex_compiler, template.output_format)
+        if key is None or not _restore(cache, key, svg):
+            cleans_up, config.no_latex_cleanup = not config.no_latex_cleanup, True
+            try:
+                svg = _MANIM_TEX_TO_SVG(expression, environment, template)
+            finally:
+                config.no_latex_cleanup = not cleans_up
+            if key is not None:
+                _keep(cache, key, svg)
+            if cleans_up:
+                tex_file_writing.delete_nonsvg_files()
+        return svg
+
+    tex_file_writing.make_tex_compilation_command = make_recording_command
+    tex_mobject.tex_to_svg_file = tex_to_svg_file
+
+
+def _compute_key(source: Path, compiler: str | list[str], output_format: str) -> ChunkKey | None:
+    """Return the key of a formula; None where its SVG file must not be kept."""
+    text = source.read_text("utf-8")
+    compilers = [compiler] if isinstance(compiler, str) else list(compiler)
+    programs = _describe_programs((*compilers, "dvisvgm"), os.environ.get("PATH"))
+    if programs is None or _NOT_KEPT.search(text):
+        return None
+    variables = sorted(item for item in os.environ.items() if item[0] in _VARIABLES or item[0].startswith("TEX"))
+    own_names = sorted(entry.name for entry in os.scandir() if Path(entry.name).suffix in _TEX_SUFFIXES)
+    key = ChunkKey(repr(("TeX", version("manim"), text, compilers, output_format, programs, variables, own_names)))
+    key.add_frame(b"", 1)
+    return key
+
+
+@lru_cache(maxsize=8)
+def _describe_programs(names: tuple[str, ...], path: str | None) -> object:
+    """Return what identifies the programs and the packages that they find; None if a program is missing."""
+    found = [shutil.which(name, path=path) for name in names]
+    if None in found:
+        return None
+    programs = [Path(program).resolve() for program in found if program]
+    trees = [*map(Path, _TEX_TREES), *(program.parent.parent.parent / "texmf-dist" for program in programs[:-1])]
+    lists = [path.resolve() for tree in trees for path in (tree / "ls-R", tree / "web2c")]
+    own_tree = sorted(str(path) for path in (Path.home() / "texmf").rglob("*"))
+    fonts: list[Path] = []
+    if not set(names[:-1]) <= _CLASSIC_COMPILERS:
+        roots = [Path(folder).expanduser() for folder in _FONT_FOLDERS]
+        fonts = [folder for root in roots for folder in (root, *root.rglob("*/"))]
+    return [(str(path), _identify_by_time(path)) for path in (*programs, *lists, *fonts)], own_tree
+
+
+def _restore(cache: ChunkCache, key: ChunkKey, svg: Path) -> bool:
+    """Write the kept SVG file, if there is one whose inputs are as they were; return whether it was there."""
+    entry = svg.with_suffix(".kept")
+    if not cache.restore(key, entry):
+        return False
+    header, _, content = entry.read_bytes().partition(b"\n")
+    if not all(_identify_input(path) == identity for path, identity in json.loads(header).items()):
+        return False
+    entry.write_bytes(content)
+    entry.rename(svg)
+    return True
+
+
+def _keep(cache: ChunkCache, key: ChunkKey, svg: Path) -> None:
+    try:
+        inputs = _read_inputs(svg.with_suffix(".fls"))
+    except OSError:  # a program that does not record
+        return
+    entry = svg.with_suffix(".kept")
+    entry.write_bytes(json.dumps(inputs).encode() + b"\n" + svg.read_bytes())
+    cache.keep(key, entry)
+    entry.unlink()
+
+
+def _read_inputs(record: Path) -> Inputs:
+    """Return the files that TeX has read, but for those in its own folder."""
+    lines = record.read_text("utf-8", "surrogateescape").splitlines()
+    paths = {line.removeprefix("INPUT ") for line in lines if line.startswith("INPUT ")}
+    return {
+        path: _identify_input(path) for path in sorted(paths) if not path.startswith((f"{record.parent}/", "/dev/"))
+    }
+
+
+def _identify_input(path: str) -> object:
+    """Return what identifies a file: its content for one of the project; size and time for others."""
+    if Path(path).is_absolute():
+        return _identify_by_time(Path(path))
+    try:
+        return blake2b(Path(path).read_bytes(), digest_size=20).hexdigest()
+    except OSError:
+        return None
+
+
+def _identify_by_time(path: Path) -> list[int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return [state.st_size, state.st_mtime_ns]
