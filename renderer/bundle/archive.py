@@ -34,9 +34,10 @@ class Entry:
         return self.root / self.name
 
     def read(self) -> bytes:
-        """Return the content: not more than the size that was found before. Raises SpecError if it cannot be read.
+        """Return the content, at most as many bytes as the file had when it was found.
 
-        No link is followed, if one has replaced the file or a folder above it in the meantime.
+        If a link has replaced the file or a folder above it in the meantime, it is not followed. Raises SpecError if
+        the file cannot be read.
         """
         try:
             with open_regular(self.root, PurePosixPath(self.name)) as file:
@@ -49,7 +50,7 @@ class Entry:
 
 
 def make_bundle(entries: Iterable[Entry]) -> Bundle:
-    """Return a bundle of the entries, whatever their order. Raises SpecError for a file that cannot be read."""
+    """Return a bundle of the entries; their order does not matter. Raises SpecError for a file that cannot be read."""
     tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
     return Bundle(digest=hashlib.sha256(tar).hexdigest(), data=zstandard.compress(tar, 3))
 

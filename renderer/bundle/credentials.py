@@ -1,4 +1,4 @@
-"""Finds files that look like credentials, by their names and by what they hold; also histories and private state."""
+"""Finds files that look like credentials, by name and by content. Shell histories and private state count as well."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _FORMS = tuple(
 
 
 def looks_like_credential(path: Path) -> bool:
-    """Return whether the path, relative to the bundle's root, has a name that credentials have; case is ignored."""
+    """Return whether the path, relative to the bundle's root, has a typical name of credentials, in any case."""
     name, whole = path.name.lower(), f"/{path.as_posix().lower()}"
     if name in _HARMLESS or name.endswith(".pub"):
         return False
@@ -92,7 +92,7 @@ def looks_like_credential(path: Path) -> bool:
 
 
 def holds_credential(data: bytes) -> bool:
-    """Return whether a text has a secret of a known form in it. Other data than text has none."""
+    """Return whether the data is a text that contains a secret of a known form."""
     if len(data) > MAX_SCANNED or b"\0" in data:
         return False
     return any(needle in data and form.search(data) for needle, form in _FORMS)

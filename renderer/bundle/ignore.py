@@ -1,4 +1,4 @@
-"""Which files a bundle leaves out because an ignore file says so, or because tools left them behind."""
+"""Decides which files a bundle does not include: those that an ignore file names, and caches of tools."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class IgnoreRules:
         return False
 
     def names(self, path: Path) -> bool:
-        """Return whether a .rendererignore includes this very file: ``!`` and its name, without wildcards."""
+        """Return whether a .rendererignore includes exactly this file, by ``!`` and its name without wildcards."""
         own = (level.find(path, is_folder=False) for level in reversed(self.levels) if level.file == OWN_IGNORE_FILE)
         found = next(filter(None, own), None)
         return found is not None and found.includes and found.is_plain and not found.folders_only
@@ -65,7 +65,7 @@ def _levels(folder: Path) -> list[_Level]:
 
 
 def _read(folder: Path, name: str) -> _Level | None:
-    """Return the rules of an ignore file; None where there is none. As in git, one that is a link does not count."""
+    """Return the rules of an ignore file; None if it does not exist or, as in git, if it is a link."""
     try:
         with open_regular(folder, PurePosixPath(name)) as file:
             text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")

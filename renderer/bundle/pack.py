@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A bundle, the ``files`` in it, and those that were left out: ``credentials`` and ``ignored`` ones.
+    """A bundle, the ``files`` in it, and the files that were left out: ``credentials`` and ``ignored`` ones.
 
-    All are paths relative to the root, with slashes; ``ignored`` names folders as well. ``size`` is the sum of the
-    included files, in bytes. ``is_whole`` is false where the folder itself was not packed, only single files of it.
+    All are paths relative to the root, with slashes; ``ignored`` contains folders as well. ``size`` is the sum of the
+    included files, in bytes. ``is_whole`` is false if only single files of the folder were packed.
     """
 
     bundle: Bundle
@@ -72,7 +72,7 @@ class _Walk:
         self.ignored: list[str] = []
 
     def entries_of(self, files: Collection[Path]) -> Iterator[Entry]:
-        """Yield single files, which no ignore file leaves out."""
+        """Yield these files, also those that an ignore file names."""
         for path in files:
             name = path.relative_to(self.root).as_posix()
             yield from self._file(name, path, path.lstat(), named=False)
@@ -96,7 +96,7 @@ class _Walk:
                     yield from self._file(name, path, item.stat(follow_symlinks=False), named=rules.names(path))
 
     def _file(self, name: str, path: Path, info: os.stat_result, *, named: bool) -> Iterator[Entry]:
-        """Yield the file; ``named`` says that the user wants it even if it looks like a credential."""
+        """Yield the file if it is included. ``named``: include it even if it looks like a credential."""
         if not stat.S_ISLNK(info.st_mode) and not stat.S_ISREG(info.st_mode):
             self.ignored.append(name)
             _log.debug("left out %s: a socket, pipe or device has no content to upload", name)

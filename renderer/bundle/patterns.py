@@ -1,7 +1,8 @@
-"""The patterns of .gitignore: parsed as gitignore(5) says, and matched in a time that no pattern can make long.
+"""Parses the patterns of .gitignore as gitignore(5) says. No pattern can make matching slow.
 
-``*`` and ``**`` become atomic groups: each takes the first place where what follows it fits, and is not tried again.
-That finds a match whenever there is one, because what follows has a fixed length, up to the last ``*``.
+``*`` and ``**`` become atomic groups of a regular expression: each stops at the first place where the text after it
+matches, and the engine does not try another place. This finds every match, because the text after it, up to the next
+``*``, has a fixed length.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _CLASSES = {  # POSIX classes within brackets
 class Pattern:
     """One line of an ignore file. ``regex`` matches whole paths, relative to the file's folder.
 
-    ``is_plain`` says that the line names one thing, without wildcards.
+    ``is_plain`` is true if the line has no wildcards.
     """
 
     regex: re.Pattern[str]
@@ -38,7 +39,7 @@ class Patterns:
         self._folders: dict[str, Pattern | None] = {}
 
     def find(self, path: str, *, is_folder: bool) -> Pattern | None:
-        """Return the last pattern for the path or, where there is none, for the nearest folder above it."""
+        """Return the last pattern that matches the path or, if none does, the nearest folder above it."""
         if is_folder and path in self._folders:
             return self._folders[path]
         found = self._find_exact(path, is_folder=is_folder)
@@ -61,7 +62,7 @@ def _matches(pattern: Pattern, path: str, *, is_folder: bool) -> bool:
 
 
 def _parse(line: str) -> Pattern | None:
-    """Return the pattern of a line; None for an empty line, a comment and what git does not understand."""
+    """Return the pattern of a line; None for an empty line, a comment, or a line that git does not understand."""
     text = _strip_spaces(line.removesuffix("\r"))
     if text.startswith("#"):
         return None
@@ -78,7 +79,7 @@ def _parse(line: str) -> Pattern | None:
 
 
 def _strip_spaces(line: str) -> str:
-    """Return the line without spaces at its end, but for one after a backslash."""
+    """Return the line without spaces at its end; a space after a backslash stays."""
     text = line.rstrip(" ")
     backslashes = len(text) - len(text.rstrip("\\"))
     return text + " " if backslashes % 2 and len(text) < len(line) else text
@@ -98,7 +99,7 @@ def _translate(parts: list[str]) -> str:
 
 
 def _close(regex: str, block: str, *, started: bool, last: bool) -> str:
-    """Return the expression with a block; one after ``**`` is looked for in every folder."""
+    """Return the expression extended by ``block``. A block after ``**`` may match at any depth."""
     if not started:
         return regex + block
     return regex + (f"(?:[^/]+/)*{block}" if last else f"(?>(?:[^/]+/)*?{block})" if block else "")
@@ -119,7 +120,7 @@ def _translate_part(part: str) -> str:
 
 
 def _pieces(part: str) -> Iterator[str]:
-    """Yield ``*``, or the expression of one character."""
+    """Yield the pieces of a name: ``*``, or the regular expression of one character."""
     position = 0
     while position < len(part):
         char = part[position]
@@ -139,7 +140,7 @@ def _pieces(part: str) -> Iterator[str]:
 
 
 def _bracket(part: str, start: int) -> tuple[str, int]:
-    """Return the expression of a bracket whose content begins at ``start``, and where it ends."""
+    """Return the regular expression of a ``[…]`` whose content begins at ``start``, and the position after it."""
     negated = part[start] in "!^"
     position = start + negated
     first, content = position, ""

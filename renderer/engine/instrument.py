@@ -35,7 +35,7 @@ def refuse_own_classes(scene: Scene) -> None:
         ("camera", camera, type(camera).__module__.startswith("manim.camera.")),
     ):
         if not is_known:
-            raise Unfit(f"it brings a {what} of its own, {type(thing).__name__}")
+            raise Unfit(f"it has its own class of {what}, {type(thing).__name__}")
     if renderer.num_plays:
         raise Unfit("it plays before it is rendered")
 

@@ -2,7 +2,7 @@ r"""The worker: runs units of a job, the same way on this machine, in a Kubernet
 
 ``python -I -m renderer.worker`` unpacks the bundle, runs each unit in a child process and writes for each
 ``OUTPUT/INDEX/files/…``, ``log.txt`` and, last, ``result.json`` (see backends.worker_protocol). What the units print
-goes to stdout as well, among it Open Job Description lines for progress and failure.
+goes to stdout as well, with Open Job Description lines for progress and failure.
 
 To run one unit by hand, take the payload and the bundle of a local job from its folder. That is
 ~/.local/state/manim-renderer/jobs/ID for the handle local://ID; the bundle is there until the job has ended:

@@ -9,9 +9,9 @@ import sys
 def _fix_hash_seed() -> None:
     """Start this program again with a fixed hash seed, if it has a random one.
 
-    The order of a set of strings would otherwise change from run to run, and with it the frames:
-    TransformMatchingTex iterates over such a set. ``-I`` ignores PYTHONHASHSEED; ``-P -s`` without PYTHONPATH, which is
-    kept for the user's script, are the rest of what ``-I`` does.
+    Otherwise the order of a set of strings changes from run to run, and with it the frames: TransformMatchingTex
+    iterates over such a set. Python's option ``-I`` ignores PYTHONHASHSEED. ``-P -s`` without PYTHONPATH do what ``-I``
+    does besides that; PYTHONPATH is kept for the user's script.
     """
     if sys.flags.hash_randomization:
         environment = {**os.environ, "PYTHONHASHSEED": "0"}

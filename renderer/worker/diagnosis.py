@@ -1,4 +1,4 @@
-"""Turns an exception of a scene, or the log of a script, into a description of what went wrong."""
+"""Turns an exception of a scene, or the log of a script, into a Problem."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"
 
 
 def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> Problem:
-    """Return what an exception from the engine means, and print its whole traceback for the log.
+    """Return the Problem for an exception of the engine, and print its whole traceback to the log.
 
-    ``source`` is the folder of the user's files, ``scratch`` the one where TeX worked.
+    ``source`` is the folder of the user's files, ``scratch`` the folder in which TeX ran.
     """
     traceback.print_exception(error)
     if isinstance(error, RendererError):
@@ -38,7 +38,7 @@ def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> P
 
 
 def find_traceback(log: str, source: Path) -> str | None:
-    """Return the last Python traceback in a script's log, else its last lines, with paths as the user knows them."""
+    """Return the last traceback in a script's log, or else its last lines, with paths relative to ``source``."""
     lines = [line for line in log.replace(f"{source}/", "").splitlines() if not line.startswith("openjd_")]
     starts = [index for index, line in enumerate(lines) if line == "Traceback (most recent call last):"]
     if not starts:
@@ -47,7 +47,7 @@ def find_traceback(log: str, source: Path) -> str | None:
 
 
 def find_missing_cuda(log: str) -> str | None:
-    """Return what to do when the log says that the script did not find CUDA's libraries; None otherwise."""
+    """Return a hint if the log shows that the script did not find CUDA's libraries; otherwise None."""
     found = re.search(
         r"lib(cuda|cudart|cublas|cufft|cudnn|curand|cusolver|cusparse|nvJitLink|nvrtc)\b\S*: cannot open", log
     )
@@ -86,7 +86,7 @@ def _find_missing_tex(error: BaseException) -> str | None:
 
 
 def _read_tex_complaint(error: BaseException, scratch: Path) -> str | None:
-    """Return TeX's message ("! Undefined control sequence.") and where it is, from the log that Manim names."""
+    """Return TeX's message ("! Undefined control sequence.") and its line, from the log file that Manim names."""
     named = re.search(r"the log file: (.+)$", str(error))
     if not named:
         return None

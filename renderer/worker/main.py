@@ -29,7 +29,7 @@ RENDERER_LOG=debug logs what the worker does to stderr."""
 
 @dataclass(frozen=True)
 class Arguments:
-    """The command line."""
+    """The arguments of the worker's command line."""
 
     task: Path
     bundle: Path

@@ -1,4 +1,4 @@
-"""Runs the units of a job side by side: collects what they print, limits their time, writes their results."""
+"""Runs the units of a job, several at the same time: copies what they print, limits their time, writes results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Stopped(BaseException):
-    """SIGTERM has arrived: end everything."""
+    """SIGTERM has arrived, so that the worker ends all units and itself."""
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Pool:
         return results
 
     def _reap_orphans(self) -> None:
-        """Let processes disappear whose parent has ended: as the first process of a container nobody else does."""
+        """Wait for processes whose parent has ended: in a container, nobody else does it, and they would stay."""
         with suppress(ChildProcessError):
             child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if child and child.si_pid not in {item.process for item in self.running.values()}:

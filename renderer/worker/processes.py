@@ -9,7 +9,7 @@ from backends.processes import die_with_parent, set_dumpable
 
 
 def become_child(parent: int, output: int) -> None:
-    """Set up a new child: its output goes to the descriptor, signals act as usual, and it dies with ``parent``."""
+    """Set up a new child: it prints to the descriptor ``output``, handles no signals, and ends with ``parent``."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

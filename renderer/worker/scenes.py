@@ -42,7 +42,7 @@ class SceneRunner(Runner):
         self.side_by_side = self.slots.n + 1  # one more scene steps while the others' chunk renderers have the slots
 
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
-        """Choose once for all units. When no encoder can be used, each unit fails with that error."""
+        """Choose the encoder once for all units. If none can be used, return the error with which each unit fails."""
         try:
             return choose_encoder(self.job.payload.encoder, self.job.payload.settings, count_usable_cores()), None
         except RendererError as error:
@@ -143,7 +143,7 @@ def _open_cache() -> tuple[ChunkCache | None, list[str]]:
 
 
 def _progress_printer() -> Callable[[int, int | None], None]:
-    """Return a function that prints how many frames are done, in percent once their total is known."""
+    """Return a function that prints the progress: the number of frames, or percent as soon as the total is known."""
     last = 0.0
 
     def print_progress(done: int, total: int | None) -> None:

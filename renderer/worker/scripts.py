@@ -41,7 +41,7 @@ class ScriptRunner(Runner):
         return child.pid
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
-        """Return what the exit code and the log say."""
+        """Return how the script ended, from its exit code and its log."""
         if exit_code == 0:
             return UnitReport()
         if exit_code < 0:

@@ -1,4 +1,4 @@
-"""The job as the worker has it before it, and the interface to run one of its units."""
+"""The job that the worker runs, with its files unpacked, and the interface to run one of its units."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UnpackedJob:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitReport:
-    """How a unit's process ended: ``error`` when it failed, the rest as result.json holds it."""
+    """How a unit's process ended. ``error`` is set if it failed; the other fields are those of result.json."""
 
     error: Problem | None = None
     render: Mapping[str, object] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class UnitReport:
 
 
 class Runner(ABC):
-    """Starts units of one kind, at most ``side_by_side`` at once."""
+    """Starts units of one kind (scenes or scripts), at most ``side_by_side`` at the same time."""
 
     side_by_side = 1
 
@@ -75,4 +75,4 @@ class Runner(ABC):
 
     @abstractmethod
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
-        """Return how the unit ended; None when its process was killed before it could say."""
+        """Return how the unit ended; None if its process was killed before it could write a report."""

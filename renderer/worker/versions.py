@@ -1,4 +1,4 @@
-"""The versions of everything that a result was made with."""
+"""Finds the versions of everything that a result was made with."""
 
 from __future__ import annotations
 

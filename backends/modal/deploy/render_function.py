@@ -72,7 +72,7 @@ def _render(job: UnitInput) -> UnitOutput:
         message = f"the Modal volume {job['volume']!r} with the inputs was removed"
         return _not_run(INPUT, message, "submit the job again")
     if Path(job["mount"], "withdrawn", job["ticket"]).exists():
-        return _not_run(CANCELLED, "the job was withdrawn, because submit got no answer", None)
+        return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal", None)
     folder = Path(job["mount"], "jobs", call)
     unit = folder / str(job["unit"])
     unit.mkdir(parents=True, exist_ok=True)

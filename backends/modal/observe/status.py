@@ -115,7 +115,7 @@ def _describe_wait(record: CallRecord) -> Problem:
     message = f"waiting for {gpu} at Modal" if gpu else "waiting for a container at Modal"
     if seconds < LONG_WAIT_S or not gpu:
         return Problem(message=message)
-    return Problem(message=f"{message} since {seconds:.0f} s", hint="another GPU may be free: --gpu A10G,L4,T4")
+    return Problem(message=f"{message} for {seconds:.0f} s", hint="another GPU may be free: --gpu A10G,L4,T4")
 
 
 def _describe_cost(record: CallRecord) -> str:

@@ -119,7 +119,7 @@ def test_a_job_that_waits_says_for_what_and_can_be_cancelled(
         assert (status.state, status.reason) == (JobState.PENDING, "waiting for A10G at Modal")
         made_earlier(tmp_path / "jobs" / f"{call_of(job)}.json", timedelta(seconds=40))
         status = job.status()
-        assert re.fullmatch(r"waiting for A10G at Modal since 4\d s", status.reason or "")
+        assert re.fullmatch(r"waiting for A10G at Modal for 4\d s", status.reason or "")
         assert status.hint == "another GPU may be free: --gpu A10G,L4,T4"
         job.cancel()
         assert job.status().state is JobState.CANCELLED
