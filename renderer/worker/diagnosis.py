@@ -13,6 +13,7 @@ from backends.problem import Problem
 TRACEBACK_LINES = 20
 LAST_LINES = 5
 FORMULA_CHARACTERS = 60
+TEX_FILES = "TeX opens only files of the project, by relative paths without .."
 _TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"})
 
 
@@ -29,7 +30,8 @@ def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> P
         message = f"{scene} needs TeX, and the program {program!r} is not installed"
         return _users_problem(message, lines, "install texlive-latex-extra and dvisvgm, or use the container image")
     if complaint := _read_tex_complaint(error, scratch):
-        return _users_problem(f"{scene}: TeX cannot typeset a formula: {complaint}", lines)
+        hint = TEX_FILES if re.search(r"File `(/|.*\.\./)", complaint) else None
+        return _users_problem(f"{scene}: TeX cannot typeset a formula: {complaint}", lines, hint)
     text = str(error).partition("\n")[0]
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     if not lines and any("/manim/_config/" in name for name in files):

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from renderer.engine.adapter.encoder_presets import choose_encoder, make_deterministic, uses_x264
+from renderer.engine.guards.tex import restrict_tex
 from renderer.engine.request import SceneRequest
 from renderer.mirrors import mirrors
 
@@ -39,6 +40,7 @@ def configured(request: SceneRequest) -> Iterator[None]:
     from manim.cli.render.commands import render as command
 
     _keep_mobject_classes()
+    restrict_tex()
     with tempconfig({}):
         before = (config.frame_width, config.frame_height)
         config.digest_parser(make_config_parser())
