@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from engine.renders import EngineRender, order_render, render_with_engine, render_with_manim
+from support.commands import SMALL, environment, renderer
+
+from backends.exit_codes import ExitCode
 
 FILE = Path(__file__).parent / "scenes" / "formula.py"
 DRAWING = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n0 0 moveto 20 20 lineto 20 0 lineto closepath fill\n"
@@ -118,3 +121,16 @@ def test_a_variable_that_the_user_sets_counts(project: Project) -> None:
     (found,) = project.render([r"\input{SECRET}"], openin_any="a")
     assert found.report.get("error") is None
     assert found.frames
+
+
+def test_a_job_says_which_files_tex_opens(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "formula.py").write_bytes(FILE.read_bytes())
+    env = environment(tmp_path / "home", FORMULA=rf"\input{{{project.secret}}}")
+    done = renderer("submit", "formula.py", "Formula", *SMALL, cwd=tmp_path, env=env)
+    assert done.returncode == ExitCode.USER_CODE
+    assert "TeX cannot typeset a formula: LaTeX Error: File `/" in done.stderr
+    assert "TeX opens only files of the project, by relative paths" in done.stderr
+    assert "The secret" not in done.stderr + done.stdout
+    log = next((tmp_path / "home").rglob("log.txt")).read_text()
+    assert "Not reading from" in log
+    assert "/dev/null" not in log

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -58,8 +59,23 @@ def _run_within(
 def _limit_tex() -> Iterator[None]:
     """Limit TeX to relative paths, and to the folder where Manim has it work, which has an absolute path."""
     own = {name: os.environ.get(name, value) for name, value in _PARANOID.items()}
-    with _environment({**own, "TEXMFOUTPUT": _tex_folder()}):
+    with _environment({**own, "TEXMFOUTPUT": _tex_folder()}), _without_expected_refusals():
         yield
+
+
+@contextmanager
+def _without_expected_refusals() -> Iterator[None]:
+    """Print what TeX writes to stderr, without its refusals to open a file that LaTeX's class "standalone" tries."""
+    with tempfile.TemporaryFile() as printed:
+        stderr = os.dup(2)
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            printed.seek(0)
+            os.write(2, re.sub(rb"\n?.*: Not reading from /dev/null .*\n", b"", printed.read()))
 
 
 @contextmanager
