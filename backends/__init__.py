@@ -1,4 +1,4 @@
-"""The backends where jobs can run, behind one interface. Knows jobs, not Manim, and never imports ``renderer``."""
+"""The backends where jobs can run, with one interface. Knows nothing about Manim, and never imports ``renderer``."""
 
 from backends.base import Backend, Plan
 from backends.models import (

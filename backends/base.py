@@ -51,16 +51,16 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     @abc.abstractmethod
     def submit(self, plan: Plan[RequestT]) -> JobHandle:
-        """Send the inputs and the request, and return the handle. After an error nothing is left behind."""
+        """Send the inputs and the request, and return the handle. An error leaves nothing behind."""
 
     @abc.abstractmethod
     def status(self, handle: JobHandle) -> JobStatus:
         """Return the current state of the job and of each unit."""
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
-        """Yield the status now and whenever it may have changed, without end.
+        """Yield the status now, and then each time that it may have changed. The iterator never ends.
 
-        At ``until``, a time of time.monotonic(), it is yielded in any case.
+        At ``until``, a time of time.monotonic(), the status is yielded even if it has not changed.
         """
         while True:
             yield self.status(handle)
@@ -69,11 +69,11 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     @abc.abstractmethod
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
-        """Yield whole lines, in order for each unit; with ``follow`` until the job is terminal."""
+        """Yield the lines of the log, in order for each unit. With ``follow``, wait for more until the job ends."""
 
     @abc.abstractmethod
     def cancel(self, handle: JobHandle) -> None:
-        """Stop the job; units that have ended keep their results. A job that has ended is left as it is."""
+        """Stop the job; units that have ended keep their results. Do nothing if the job has ended."""
 
     @abc.abstractmethod
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
@@ -93,15 +93,15 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     @abc.abstractmethod
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
-        """Yield one check for each thing that a job needs there, as soon as its result is known.
+        """Yield one check for each thing that a job needs on this backend, as soon as its result is known.
 
-        ``image`` and ``store`` are checked too, where the backend uses them. What is missing is a failed check, not an
-        exception. Nothing is changed.
+        ``image`` and ``store`` are checked as well, if the backend uses them. Something that is missing gives a failed
+        check, not an exception. Nothing is changed.
         """
 
     @abc.abstractmethod
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
-        """Remove what jobs left behind, where nothing has used it for ``older_than``, and yield each item.
+        """Remove what jobs left behind and nobody has used for ``older_than``, and yield each item.
 
-        Jobs that still run keep what they need. With ``dry_run`` nothing is removed.
+        Running jobs keep what they need. With ``dry_run``, yield the items without removing them.
         """

@@ -1,4 +1,4 @@
-"""Log lines for debugging, on stderr: how the command line, the worker and a pod's runner switch them on.
+"""Switches log lines for debugging on, which go to stderr: for the command line, the worker and the program in a pod.
 
 Every module logs to ``logging.getLogger(__name__)``. Nothing is printed until ``configure`` is called.
 """
@@ -18,7 +18,7 @@ _ROOTS = ("backends", "renderer")  # the loggers of other packages stay as they 
 
 
 def level_from_environment(environ: Mapping[str, str] = os.environ) -> LogLevel | None:
-    """Return the level that RENDERER_LOG names, None where it is not set. Raises SpecError for another word."""
+    """Return the level that RENDERER_LOG names; None if it is not set. Raises SpecError for an unknown level."""
     text = environ.get(VARIABLE, "").lower()
     for level in get_args(LogLevel):
         if text == level:
@@ -30,7 +30,7 @@ def level_from_environment(environ: Mapping[str, str] = os.environ) -> LogLevel 
 
 
 def configure(level: LogLevel | None) -> None:
-    """Print the log lines of renderer from ``level`` on to stderr; None leaves logging as it is."""
+    """Print renderer's log lines of ``level`` and above to stderr; None changes nothing."""
     if level is None:
         return
     handler = _LineHandler()
@@ -43,7 +43,10 @@ def configure(level: LogLevel | None) -> None:
 
 
 class _LineHandler(logging.StreamHandler):  # type: ignore[type-arg]  # a class of Python 3.11 takes no type
-    """Writes to stderr from this module: what other modules write there while a scene runs counts as the scene's."""
+    """Writes to stderr from a function of this module.
+
+    While a scene runs, text that another module writes to stderr counts as the scene's output.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream.write(self.format(record) + "\n")
@@ -51,7 +54,7 @@ class _LineHandler(logging.StreamHandler):  # type: ignore[type-arg]  # a class 
 
 
 def active_level() -> LogLevel | None:
-    """Return the level that is switched on in this process, for a process that this one starts elsewhere."""
+    """Return the level that is switched on in this process, to switch it on in a worker as well."""
     level = logging.getLogger(_ROOTS[1]).level
     if not level:
         return None

@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "failure"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was checked (``name``), its state, what was found, and what to do if that is not as it should be."""
+    """What was checked (``name``), the state, what was found, and, unless the state is ok, what to do about it."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""The errors that a user may see: ``str(error)`` is what happened, ``hint`` what to do next."""
+"""The errors that a user may see. ``str(error)`` says what happened, ``hint`` what to do next."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class JobNotFoundError(RendererError):
 
 
 class BackendError(RendererError):
-    """The backend refused, or is not set up. Trying again without a change does not help."""
+    """The backend refused, or is not set up. The same request will fail again."""
 
     exit_code = ExitCode.BACKEND
 
@@ -46,7 +46,7 @@ class StoreMissingError(BackendError):
 
 
 class TransientError(BackendError):
-    """The backend did not answer. Trying again may help."""
+    """The backend did not answer. The same request may succeed later."""
 
     exit_code = ExitCode.TRANSIENT
 

@@ -1,4 +1,4 @@
-"""The exit codes of the command line and of the worker: one contract for shells, Jobs and Modal."""
+"""The exit codes of the command line and of the worker. They mean the same in a shell, a Job and at Modal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class ExitCode(enum.IntEnum):
-    """How a command or a worker ended. MEANINGS explains each."""
+    """How a command or a worker ended. MEANINGS explains each code."""
 
     OK = 0
     INTERNAL = 1

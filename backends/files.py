@@ -25,12 +25,12 @@ def data_dir(name: str) -> Path:
 
 
 def state_folder(name: str) -> Path:
-    """Return the folder for state that must survive, below XDG_STATE_HOME or its default."""
+    """Return the folder for state that must be kept, in XDG_STATE_HOME or its default."""
     return _user_folder("XDG_STATE_HOME", ".local/state") / name
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder for what can be made again, below XDG_CACHE_HOME or its default."""
+    """Return the folder for files that can be made again, in XDG_CACHE_HOME or its default."""
     return _user_folder("XDG_CACHE_HOME", ".cache") / name
 
 

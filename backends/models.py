@@ -1,4 +1,4 @@
-"""Types that describe a job: what to run, where it is, how it is going, and what it left behind."""
+"""Types that describe a job: what to run, its handle, its state, its log lines, and what it left behind."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class JobHandle:
 class UnitStatus:
     """The state of one unit, with its ``progress`` in percent.
 
-    ``problem`` is why the unit failed or why it waits. ``activity`` is what a running unit last said about itself.
+    ``problem`` is why the unit failed or waits. ``activity`` is what a running unit last reported (openjd_status).
     """
 
     name: str
@@ -124,7 +124,7 @@ class UnitStatus:
 
     @property
     def message(self) -> str | None:
-        """What there is to say about the unit, in one sentence."""
+        """One sentence for the user: the unit's problem or, without one, its activity."""
         return self.problem.message if self.problem else self.activity
 
     @property
@@ -134,7 +134,7 @@ class UnitStatus:
 
     @property
     def details(self) -> str | None:
-        """The user's own lines of a traceback, or TeX's message, where the backend knows them."""
+        """The user's own lines of a traceback, or TeX's message, if the backend knows them."""
         return self.problem.details if self.problem else None
 
     @property
@@ -172,7 +172,7 @@ class JobStatus:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code that stands for the whole job; None while it has not ended."""
+        """The exit code of the job; None while it has not ended."""
         return _exit_code(self.state, self.problem)
 
 
@@ -184,9 +184,9 @@ def _exit_code(state: JobState, problem: Problem | None) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
-    """Something that jobs left behind and that is older than was asked: ``path`` in the backend, ``size`` in bytes.
+    """Something old that jobs left behind: its ``path`` in the backend, its ``size`` in bytes, its ``age``.
 
-    ``removed`` is false after a dry run, and for what a new job has begun to use in the meantime.
+    ``removed`` is false after a dry run, or if a new job has begun to use it in the meantime.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""How times, sizes and lists are written in every setting, and how a setting is declared for the command line."""
+"""Types for settings that are times, sizes or lists, and a function that declares a setting for the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBER = r"\d+(?:\.\d+)?"
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that ``text`` stands for; a plain number is seconds. Raises ValueError."""
+    """Parse a time such as ``1m30s``, and return the seconds; a plain number is seconds. Raises ValueError."""
     compact = text.replace(" ", "")
     if re.fullmatch(_NUMBER, compact):
         return float(compact)
@@ -46,7 +46,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Return the MiB that ``text`` stands for, rounded up; a plain number is MiB. Raises ValueError."""
+    """Parse a size such as ``10Gi``, and return the MiB, rounded up; a plain number is MiB. Raises ValueError."""
     match = re.fullmatch(rf"({_NUMBER}) ?(?:([KMGTP]i?|k)B?)?", text.strip())
     if not match:
         raise ValueError(SIZE_FORM)
@@ -59,7 +59,10 @@ def format_size(mib: int) -> str:
 
 
 def parse_pairs(value: object) -> object:
-    """Return a dict from ``KEY=VALUE`` texts, a list of them or one with commas; a dict stays. Raises ValueError."""
+    """Return a dict from ``KEY=VALUE`` texts: a list of them, or one text with commas. A dict is returned as it is.
+
+    Raises ValueError.
+    """
     items = _split_commas(value)
     if not isinstance(items, (list, tuple)):
         return value
@@ -78,12 +81,12 @@ def _split_words(value: object) -> object:
 
 
 def _text(parse: Callable[[str], object]) -> BeforeValidator:
-    """Return a validator that reads texts, and leaves the numbers of a configuration file as they are."""
+    """Return a validator that parses texts. Numbers, as a configuration file has them, are not changed."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 def longest(days: int) -> AfterValidator:
-    """Return a validator that refuses a time of more than so many days."""
+    """Return a validator that refuses a time of more than ``days`` days."""
 
     def check(seconds: float) -> float:
         if seconds > days * _SECONDS["d"]:
@@ -103,10 +106,10 @@ ShellWords = Annotated[tuple[str, ...], BeforeValidator(_split_words)]  # as a s
 
 @dataclass(frozen=True, kw_only=True)
 class OptionInfo:
-    """How the command line shows a setting: ``group`` is its heading in the help, ``flags`` its names.
+    """How the command line shows a setting: ``group`` is its heading in the help, ``flags`` are its flags.
 
-    Without ``flags`` the flag is made of the setting's name. ``value`` is the form of its value in the help.
-    ``repeated`` says that the flag may be given several times. ``choices`` are suggestions of shell completion.
+    Without ``flags``, the flag is the setting's name. ``value`` is the placeholder of the value in the help.
+    ``repeated``: the flag may be given several times. ``choices`` are suggestions of shell completion.
     """
 
     group: str
@@ -131,6 +134,6 @@ def option(
 
 
 def option_info(field: FieldInfo) -> OptionInfo | None:
-    """Return what ``option`` was given; None for a field that was declared without it."""
+    """Return the OptionInfo of a field; None for a field that was not declared by ``option``."""
     extra = field.json_schema_extra
     return OptionInfo(**extra) if isinstance(extra, dict) else None  # type: ignore[arg-type]  # written by `option`

@@ -1,4 +1,4 @@
-"""A folder of outputs as one stream of bytes that can be continued at any byte: the one way in which outputs travel.
+"""A folder of outputs as one stream of bytes. If a download of it breaks, it can continue at any byte.
 
 First comes the header, one line of JSON for each file and an empty line; the contents follow in the same order. Where
 a job ran, ``build_header`` and ``send`` make the stream. The client, which does not trust it, reads it with
@@ -56,7 +56,10 @@ def list_files(folder: Path, limits: Limits | None = None) -> list[tuple[str, in
 
 
 def build_header(folder: Path, limits: Limits | None = None) -> bytes:
-    """Return the header of every regular file below ``folder``. Raises OutputError for a bad name or too much."""
+    """Return the header, which lists all regular files below ``folder``.
+
+    Raises OutputError for a name that is not allowed, or for more than the limits.
+    """
     entries = []
     for name, size in list_files(folder, limits):
         path = str(check_relative_name(name))
@@ -71,7 +74,7 @@ def build_header(folder: Path, limits: Limits | None = None) -> bytes:
 def send(folder: Path, header: bytes, offset: int) -> Iterator[bytes]:
     """Yield the stream from byte ``offset`` on; ``header`` is what ``build_header`` returned.
 
-    Raises OutputError for a file that has become shorter; what a file has grown is left out.
+    Raises OutputError for a file that has become shorter. If a file has grown, the new bytes are left out.
     """
     yield header[offset:]
     position = len(header)
@@ -86,7 +89,10 @@ def send(folder: Path, header: bytes, offset: int) -> Iterator[bytes]:
 
 
 def read_length(file: BinaryIO, limits: Limits | None = None) -> int | None:
-    """Return the length of the whole stream; None while its header is not complete. Raises OutputError."""
+    """Return the length of the whole stream, from the part that ``file`` has; None if the header is not complete yet.
+
+    Raises OutputError.
+    """
     file.seek(0)
     entries = _parse_header(file, limits or Limits())
     return None if entries is None else file.tell() + sum(entry.size for entry in entries)
@@ -140,7 +146,7 @@ def _scan(folder: Path, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
 
 
 def _parse_header(file: BinaryIO, limits: Limits) -> list[Output] | None:
-    """Return the files that the header names; None where the file ends before the header does."""
+    """Return the files that the header lists; None if the header is not complete."""
     counter = OutputCounter(limits)
     entries: list[Output] = []
     while (line := file.readline(MAX_LINE + 1)).endswith(b"\n"):
@@ -166,7 +172,7 @@ def _parse_line(line: bytes) -> Output:
 
 
 def _read(file: BinaryIO, size: int, name: str) -> Iterator[bytes]:
-    """Yield the next ``size`` bytes. Raises OutputError where there are fewer."""
+    """Yield the next ``size`` bytes. Raises OutputError if there are fewer."""
     while size > 0:
         if not (chunk := file.read(min(CHUNK, size))):
             raise _damage(name)

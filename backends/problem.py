@@ -1,4 +1,4 @@
-"""The one description of what went wrong, wherever a failure or a wait is explained to a user."""
+"""The type that explains to a user why something failed or waits. All backends and the worker use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Problem:
     """What happened, in one sentence (``message``), and what to do about it (``hint``).
 
     ``details`` are further lines, such as the user's part of a traceback. ``exit_code`` is the exit code of a command
-    or a worker that ends because of the problem (see backends.exit_codes); None while the problem does not end the job.
+    or a worker that ends because of the problem (see backends.exit_codes); None if the problem does not end the job.
     """
 
     message: str

@@ -1,4 +1,4 @@
-"""Makes sure that child processes do not outlive their parent, and finds out what ended them."""
+"""Ends child processes together with their parent, and finds out what killed a process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILL_TIMEOUT_S = 5.0  # for processes that start others faster than they are kil
 
 
 def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
-    """Make the kernel signal this new child when its parent ends, however it ends. Linux only."""
+    """Let the kernel send this new child a signal when its parent ends, for whatever reason. Linux only."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
@@ -31,7 +31,7 @@ def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends, so that end_children finds them in any session."""
+    """Become the parent of all descendants whose own parent has ended, so that ``end_children`` finds them as well."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -64,7 +64,7 @@ def end_children() -> None:
 
 
 def end_trees(roots: list[int]) -> None:
-    """End the processes and all their descendants: first by SIGTERM, after a moment by SIGKILL."""
+    """End the processes and all their descendants: send SIGTERM, and after a moment SIGKILL."""
     if not roots:
         return
     import psutil
@@ -117,7 +117,7 @@ def _list_children() -> list[int]:
 
 
 def oom_kills() -> int:
-    """Return how many processes of this cgroup the kernel has ended for memory; 0 where that cannot be read."""
+    """Return how many processes of this cgroup the kernel killed because memory ran out; 0 if that is not known."""
     for path in (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control")):
         try:
             for line in path.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Finds a backend's class by its name, and imports it only then."""
+"""Finds a backend's class by its name. A backend's package is imported only when it is used."""
 
 from __future__ import annotations
 

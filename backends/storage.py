@@ -23,7 +23,7 @@ ResultT = TypeVar("ResultT")
 class Storage:
     """The folder that a URI names. Paths are relative to it, with slashes.
 
-    Methods raise BackendError for a store that refuses, and TransientError for one that does not answer.
+    Methods raise BackendError if the store refuses, and TransientError if it does not answer.
     """
 
     def __init__(self, uri: str, environment: Mapping[str, str] | None = None) -> None:
@@ -48,7 +48,7 @@ class Storage:
         self._retry(lambda: obstore.put(self._store, path, data))
 
     def get(self, path: str, target: Path) -> None:
-        """Download a file; after a broken connection go on where it stopped. Raises OutputError if there is no file."""
+        """Download a file; continue if the connection breaks. Raises OutputError if the file does not exist."""
         size = self.size(path)
         if size is None:
             raise OutputError(f"{self.uri}/{path} does not exist")
@@ -59,7 +59,7 @@ class Storage:
                 file.write(part)
 
     def size(self, path: str) -> int | None:
-        """Return a file's size in bytes; None where there is no file."""
+        """Return a file's size in bytes; None if the file does not exist."""
         import obstore
 
         try:
@@ -92,7 +92,7 @@ class Storage:
             raise OutputError(f"{self.uri}/{path} was removed during the download") from error
 
     def _retry(self, action: Callable[[], ResultT]) -> ResultT:
-        """Return what ``action`` returns; repeat it after errors that may pass, as HTTP 500 and broken connections."""
+        """Call ``action`` and return its result; repeat it after temporary errors (HTTP 500, broken connections)."""
         for attempt in range(ATTEMPTS):
             try:
                 return action()
@@ -109,7 +109,10 @@ class Storage:
 
 
 def _open(uri: str, environment: Mapping[str, str]) -> ObjectStore:
-    """Return the store, without a request to it. Settings that obstore would read from the process are passed."""
+    """Return the store, without a request to it.
+
+    Pass all settings to obstore, which would otherwise read them from the process's environment.
+    """
     from obstore.store import LocalStore, from_url
 
     if uri.startswith("file://"):
@@ -134,7 +137,7 @@ _KEYS = frozenset({
 
 
 def translate_error(error: Exception, uri: str) -> RendererError:
-    """Return our error for one of obstore. The store's answer may contain keys, so none of its text is used."""
+    """Return the RendererError for an error of obstore. It never contains the store's text, which may contain keys."""
     kind = type(error).__name__
     text = str(error)
     with contextlib.suppress(StopIteration):

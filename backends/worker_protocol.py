@@ -1,4 +1,4 @@
-"""The contract between backends and the worker: its command line, the files of a unit, the lines that it prints."""
+"""What backends and the worker agree on: the worker's command line, the files of a unit, the lines that it prints."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def worker_command(
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """One file that a unit wrote: ``path`` is relative to the unit's ``files`` folder, with slashes; size in bytes."""
+    """One file that a unit wrote. ``path`` is relative to the unit's folder ``files``, with slashes."""
 
     path: str
     size: int

@@ -1,1 +1,1 @@
-"""Jobs in a container of this machine's docker or podman: a local job whose worker runs in the image."""
+"""Runs jobs in containers on this machine, with docker or podman: like a local job, but the worker is in the image."""

@@ -36,7 +36,7 @@ class DockerBackend(SupervisedBackend):
         super().__init__(JobStore(self.name, path), timedelta(days=self.options.keep_days))
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
-        """Return the container's command, with JOB for the job's id and folder."""
+        """Return the container's command. It contains JOB in place of the job's id and folder."""
         if spec.untrusted:
             raise SpecError("the docker backend cannot run untrusted jobs yet")
         if spec.image is None:
@@ -72,7 +72,7 @@ class DockerBackend(SupervisedBackend):
         return self.start(spec, make_launcher, {})
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
-        """Check the engine, the image where one is named, and the folder that holds the jobs."""
+        """Check the container engine, the image if one is named, and the folder of the jobs."""
         yield self.engine.check()
         if image:
             yield self.engine.check_image(image)

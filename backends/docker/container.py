@@ -1,4 +1,4 @@
-"""The command line of a job's container."""
+"""Builds the command line that starts a job's container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROCESSES = 4096  # and threads, of a job
 
 
 def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: Path) -> list[str]:
-    """Return `docker run …` up to the worker's command. Raises SpecError for GPUs that cannot be requested.
+    """Return `docker run …` up to the worker's command. Raises SpecError for GPUs that docker cannot request.
 
     The container runs as the user, without capabilities and with a read-only root. Of the job's folder it has the
     inputs, which it cannot change, and the folder ``work``; what the host trusts is not there. Values of the job's
@@ -50,7 +50,7 @@ def _user(engine: str) -> list[str]:
 
 
 def _gpus(spec: JobSpec, engine: str) -> list[str]:
-    """Return the options that request GPUs by number, since the machine has whatever types it has."""
+    """Return the options that request GPUs. Docker accepts only a number, not a type."""
     request = gpu_request.parse_gpu(spec.resources.gpu or "none")
     if not request:
         return ["--env", "NVIDIA_VISIBLE_DEVICES=void"]

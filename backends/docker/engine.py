@@ -1,4 +1,4 @@
-"""The program that runs containers, docker or podman: whether it works here, and which images it has."""
+"""Checks the program that runs containers, docker or podman: whether it works here, and which images it has."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ ANSWER_TIMEOUT_S = 20
 
 
 class Engine:
-    """``name`` is the program's name, docker or podman."""
+    """The program that runs containers; ``name`` is docker or podman."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def require(self) -> None:
-        """Raise BackendError when the engine does not work here."""
+        """Raise BackendError if the engine does not work here."""
         if (refusal := self._run("info")) is not None:
             other = "podman" if self.name == "docker" else "docker"
             hint = f"start it, or set docker.engine = {other!r} (RENDERER_DOCKER_ENGINE={other})"
             raise BackendError(f"{self.name} cannot run containers here: {refusal}", hint=hint)
 
     def require_image(self, image: str) -> None:
-        """Raise BackendError when the engine does not have the image."""
+        """Raise BackendError if the engine does not have the image."""
         if self._run("image", "inspect", image) is not None:
             hint = f"`{self.name} pull {image}`, or build it with `renderer image build`, and name it with --image"
             raise BackendError(f"{self.name} has no image {image}", hint=hint)
 
     def check(self) -> Check:
-        """Return whether the engine works."""
+        """Return a check of whether the engine works."""
         try:
             self.require()
         except BackendError as error:
@@ -39,7 +39,7 @@ class Engine:
         return Check("engine", "ok", f"{self.name} answers")
 
     def check_image(self, image: str) -> Check:
-        """Return whether the engine has the image."""
+        """Return a check of whether the engine has the image."""
         try:
             self.require_image(image)
         except BackendError as error:

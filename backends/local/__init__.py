@@ -1,1 +1,1 @@
-"""Jobs on this machine: a folder holds each, a supervisor process watches over it, any shell can look."""
+"""Runs jobs on this machine. Each job is a folder, which any shell can read, and a supervisor process."""

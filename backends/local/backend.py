@@ -19,7 +19,7 @@ from backends.worker_protocol import worker_command
 
 
 class LocalBackend(SupervisedBackend):
-    """Runs jobs as processes of this machine, by this Python."""
+    """Runs jobs as processes of this machine, with the Python that runs this program."""
 
     name: ClassVar[str] = "local"
 
@@ -29,7 +29,7 @@ class LocalBackend(SupervisedBackend):
         super().__init__(JobStore(self.name, path), timedelta(days=self.options.keep_days))
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
-        """Return the worker's command; the notes name settings that have no effect here."""
+        """Return the worker's command. The plan's notes name settings that have no effect here."""
         given = {"gpu": spec.resources.gpu, "cpu": spec.resources.cpu, "store": spec.store, "image": spec.image}
         if spec.untrusted:
             sandbox.check_platform()
@@ -56,7 +56,7 @@ class LocalBackend(SupervisedBackend):
         return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
 
     def _chunk_cache(self) -> dict[str, str]:
-        """Return the variables that tell the worker where encoded chunks are kept from job to job."""
+        """Return the environment variables that name the folder and the key of the chunk cache to the worker."""
         if not self.options.cache_mib:
             return {}
         return {

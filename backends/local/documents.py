@@ -55,7 +55,7 @@ class Ended:
     problem: Problem | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the document, in which the problem is flat."""
+        """Return the JSON document. The fields of the problem are on the same level as the others."""
         return {
             "state": self.state,
             "finished": self.finished,

@@ -43,7 +43,7 @@ RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # how many files a j
 
 
 class JobFolder:
-    """One job on disk."""
+    """The folder of one job: reads and writes its files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class JobFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether submit has written all of it."""
+        """Whether submit has written the whole folder."""
         return (self.path / "job.json").exists()
 
     def create(self) -> None:
@@ -118,7 +118,7 @@ class JobFolder:
         return Record.from_json(self._read("job.json"))
 
     def write_record(self, record: Record) -> None:
-        """Write job.json, from which on the job exists."""
+        """Write job.json. From then on, the job exists for other commands."""
         write_json(self.path / "job.json", record.to_json())
 
     def read_launcher(self) -> Launcher:
@@ -137,7 +137,7 @@ class JobFolder:
             return None
 
     def write_end(self, ended: Ended) -> None:
-        """Remove what only a running job needs, then write state.json, from which on the job is terminal."""
+        """Remove what only a running job needs, then write state.json. From then on, the job has ended."""
         with suppress(OSError):
             remove_tree(self.scratch)
         for used in (self.bundle, self.environment):
@@ -152,7 +152,7 @@ class JobFolder:
             return 1
 
     def is_supervised(self) -> bool:
-        """Return whether the supervisor lives. The kernel releases its lock when it ends, however it ends."""
+        """Return whether the supervisor runs: it has a lock, which the kernel releases when the process ends."""
         try:
             with open_beneath(self.path, "lock") as stream:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -185,7 +185,7 @@ def read_tail(file: BinaryIO) -> list[str]:
 
 
 def write_json(path: Path, content: Mapping[str, object], mode: int = 0o644) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file. Readers see the old or the new content, never a part."""
     _write(path, json.dumps(content, ensure_ascii=False), mode)
 
 
@@ -199,7 +199,7 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def boot_id() -> str:
-    """Return the id of the machine's current boot; empty where the system has none."""
+    """Return the id of the machine's current boot; an empty text if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The folder that holds all jobs of one backend of this machine."""
+"""The folder with all jobs of one backend of this machine."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class JobStore:
         return JobHandle(self.backend, (folder.id,))
 
     def read_all(self) -> Iterator[tuple[Record, JobFolder]]:
-        """Yield every job, in no order; folders that are damaged are left out."""
+        """Yield all jobs, in any order. Damaged folders are left out."""
         for path in self._entries():
             if _ID.fullmatch(path.name):
                 with suppress(OSError, ValueError):
                     yield JobFolder(path).read_record(), JobFolder(path)
 
     def delete(self, folder: JobFolder) -> None:
-        """Remove a job. Raises JobNotFoundError when somebody else has just done so."""
+        """Remove a job. Raises JobNotFoundError if somebody else has just removed it."""
         hidden = self.path / f"{DELETED}{folder.id}"
         try:
             folder.path.rename(hidden)  # in one step: nobody sees half a job
@@ -78,7 +78,7 @@ class JobStore:
         remove_tree(hidden)
 
     def find_garbage(self, older_than: timedelta) -> Iterator[tuple[Path, timedelta]]:
-        """Yield the folders, with their ages, of jobs that ended that long ago, and of interrupted submits."""
+        """Yield the folders and ages of jobs that ended more than ``older_than`` ago, and of interrupted submits."""
         now = datetime.now(UTC)
         for _, folder in self.read_all():
             with suppress(OSError, ValueError):
@@ -105,7 +105,7 @@ def damaged(folder: JobFolder) -> InputError:
 
 
 def _is_incomplete(path: Path) -> bool:
-    """Return whether a submit or a delete that was killed left the folder; others may keep files of their own here."""
+    """Return whether a killed submit or delete left the folder behind. Other folders may belong to the user."""
     folder = JobFolder(path)
     if not _CREATED.fullmatch(path.name) or not folder.lock.is_file():
         return False

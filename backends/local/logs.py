@@ -16,7 +16,7 @@ MAX_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it add
 
 
 def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callable[[], bool]) -> Iterator[LogLine]:
-    """Yield the lines that are there, unit by unit; with ``follow`` go on while ``is_running``."""
+    """Yield the lines of the logs, unit by unit. With ``follow``, wait for new ones while ``is_running()`` is true."""
     readers = [_Reader(folder, unit) for unit in range(units)]
     while True:
         more_may_come = follow and is_running()
@@ -28,7 +28,7 @@ def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callab
 
 
 class _Reader:
-    """Reads whole lines of a log that grows. The worker limits it; a job that writes to it as well is cut off here."""
+    """Reads the lines of a log that grows. It stops at MAX_BYTES, in case the job itself writes to the log."""
 
     def __init__(self, folder: JobFolder, unit: int) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class _Reader:
         self.lines = LineCutter()
 
     def read_lines(self, *, last: bool) -> Iterator[LogLine]:
-        """Yield new lines; a line without its newline only when nothing more will come (``last``)."""
+        """Yield the new lines. A line without a newline is yielded only if the log is complete (``last``)."""
         log = self.folder.open_log(self.unit)
         if log is None:
             return

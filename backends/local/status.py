@@ -47,9 +47,9 @@ def _job_problem(units: tuple[UnitStatus, ...], ended: Ended | None, handle: Job
 
 
 def _end_lost_job(folder: JobFolder, record: Record) -> Ended:
-    """Write and return how a job ended whose supervisor is gone and left no word about it.
+    """Return how a job ended whose supervisor was killed before it could write that.
 
-    It is written so that the time of the end stays the same for every reader.
+    Also write it to the job's folder, so that all readers see the same time of the end.
     """
     if folder.cancel.exists():
         ended = Ended(state=JobState.CANCELLED, finished=now())
@@ -87,7 +87,7 @@ def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) ->
 
 
 def _unit_without_result(name: str, ended: Ended, *, begun: bool) -> UnitStatus:
-    """Return the state of a unit that the job's end cut short or kept from starting."""
+    """Return the state of a unit that did not finish, or never started, because the job ended before."""
     problem = ended.problem
     if problem and not begun:
         problem = replace(problem, message=f"it did not run: {problem.message}")

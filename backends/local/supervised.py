@@ -1,4 +1,4 @@
-"""What the backends of this machine share: jobs in folders, each with a supervisor that starts its worker."""
+"""The common base of the backends of this machine: each job is a folder with a supervisor, which starts the worker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """The worker's command, with paths below the job's folder, and the names of variables for the user's code."""
+    """The worker's command, with paths in the job's folder, and the names of variables for the user's code."""
 
     command: tuple[str, ...]
     environment: tuple[str, ...]
@@ -50,7 +50,7 @@ class WorkerRequest:
 
 
 class SupervisedBackend(Backend[WorkerRequest]):
-    """A backend whose jobs are folders of this machine. Backends differ in ``plan`` and in how the worker starts."""
+    """A backend whose jobs are folders of this machine. Subclasses define ``plan`` and how the worker is started."""
 
     poll_s: ClassVar[float] = 0.05
 
@@ -59,10 +59,10 @@ class SupervisedBackend(Backend[WorkerRequest]):
         self.keep = keep
 
     def start(self, spec: JobSpec, make_launcher: MakeLauncher, environment: Mapping[str, str]) -> JobHandle:
-        """Write the job's folder and start its supervisor, which survives this process.
+        """Write the job's folder and start its supervisor, which goes on when this process ends.
 
-        ``environment`` is for the worker; the job's own variables come over it. Raises OutputError where the folder
-        cannot be written.
+        ``environment`` has variables for the worker; the job's own variables override them. Raises OutputError if the
+        folder cannot be written.
         """
         for _ in self.collect_garbage(older_than=self.keep):
             pass
@@ -101,13 +101,13 @@ class SupervisedBackend(Backend[WorkerRequest]):
         return read_logs(folder, units, follow=follow, is_running=lambda: not self._is_terminal(handle))
 
     def cancel(self, handle: JobHandle) -> None:
-        """Ask the supervisor to end the worker; on return the job is terminal."""
+        """Ask the supervisor to end the worker, and wait until the job has ended."""
         folder = self.jobs.find(handle)
         if not self._is_terminal(handle):
             self._cancel(folder)
 
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
-        """Copy the outputs that the units' results list; nothing else of what the job wrote is looked at."""
+        """Copy the outputs that the units' results list. Other files of the job are not read."""
         folder = self.jobs.find(handle)
         counter = OutputCounter(self.limits, into)
         copied = []
@@ -122,7 +122,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         return copied
 
     def list(self) -> Iterator[JobStatus]:
-        """Read every job's folder, newest first."""
+        """Yield the status of every job, newest first."""
         for _, folder in sorted(self.jobs.read_all(), key=lambda item: item[0].created, reverse=True):
             with suppress(OSError, ValueError):  # deleted in the meantime
                 yield read_status(folder, self.jobs.handle(folder))
@@ -135,7 +135,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         self.jobs.delete(folder)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
-        """Check the folder that holds the jobs."""
+        """Check the folder of the jobs."""
         existing = next(path for path in (self.jobs.path, *self.jobs.path.parents) if path.exists())
         if existing.is_dir() and os.access(existing, os.W_OK):
             yield Check("jobs", "ok", f"{sum(1 for _ in self.jobs.read_all())} in {self.jobs.path}")
@@ -143,7 +143,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
             yield Check("jobs", "warning", f"cannot write to {self.jobs.path}", "set RENDERER_LOCAL_STATE_DIR")
 
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
-        """Remove jobs that ended that long ago, and what interrupted submits left."""
+        """Remove jobs that ended more than ``older_than`` ago, and what interrupted submits left behind."""
         for path, age in list(self.jobs.find_garbage(older_than)):
             size = tree_size(path)
             if not dry_run:
@@ -152,7 +152,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
             yield Garbage(path=str(path), size=size, age=age, removed=not dry_run)
 
     def _cancel(self, folder: JobFolder) -> None:
-        """Wait until the supervisor, which looks for this file, has ended the job."""
+        """Create the file ``cancel``, which the supervisor looks for, and wait until the job has ended."""
         folder.cancel.touch()
         deadline = time.monotonic() + CANCEL_TIMEOUT_S
         while folder.is_supervised() and time.monotonic() < deadline:

@@ -36,7 +36,7 @@ _log = logging.getLogger("backends.local.supervisor")  # as a program its __name
 
 
 class Stopped(BaseException):
-    """The job is to end: SIGTERM has arrived, or somebody has cancelled it."""
+    """The job must end, because SIGTERM has arrived or somebody has cancelled it."""
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def _describe_stop(folder: JobFolder) -> Ended:
 
 
 class Supervisor:
-    """Starts the worker, again after infrastructure failures, and finds out how the job ended."""
+    """Starts the worker, restarts it after infrastructure failures, and finds out how the job ended."""
 
     def __init__(self, folder: JobFolder) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class Supervisor:
         self.worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> Ended:
-        """Run the worker until every unit has succeeded, failed for good, or used up its attempts."""
+        """Run the worker until every unit has succeeded, has a failure that is not retried, or has no attempts left."""
         attempt = 0
         while True:
             attempt += 1
@@ -86,7 +86,7 @@ class Supervisor:
                 return self._describe_end(attempt, problem)
 
     def end_worker(self) -> None:
-        """Ask the worker to stop, then kill what is left."""
+        """Ask the worker to stop, then kill all its processes that still run."""
         if self.worker is None:
             return
         with suppress(ProcessLookupError):
@@ -96,7 +96,7 @@ class Supervisor:
         self._clean_up()
 
     def _remaining_units(self) -> list[int]:
-        """Return the units that deserve an attempt: without a result, or failed for a reason that may pass."""
+        """Return the units to run again: those without a result, and those whose failure may be temporary."""
         results = self._read_results()
         return [unit for unit, result in enumerate(results) if result is None or result.exit_code in RETRIED]
 
@@ -104,7 +104,7 @@ class Supervisor:
         return [self.folder.read_result(unit, name) for unit, name in enumerate(self.record.units)]
 
     def _run_worker(self, units: list[int]) -> Problem | None:
-        """Run the worker for these units. Return why it failed; None for one that ended well."""
+        """Run the worker for these units. Return why it failed; None if it succeeded."""
         for unit in units:
             self.folder.forget_unit(unit)
         remove_tree(self.folder.scratch)
@@ -144,13 +144,13 @@ class Supervisor:
         return worker_command(self.launcher.python, task=task, bundle=bundle, output=output, units=units, report=True)
 
     def _clean_up(self) -> None:
-        """End what the worker left behind: it ends its own children, unless it is killed itself."""
+        """End processes that the worker left behind. It does that itself, unless it is killed."""
         end_children()
         if self.launcher.end:
             subprocess.run(self.launcher.end, capture_output=True, check=False)
 
     def _describe_end(self, attempts: int, problem: Problem | None) -> Ended:
-        """Return how the job ended. It succeeded if all units did, and the worker of the last attempt ended well."""
+        """Return how the job ended. It succeeded if all units and the worker of the last attempt did."""
         results = self._read_results()
         if failed := next((result for result in results if result and result.exit_code), None):
             unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
@@ -182,7 +182,10 @@ class Supervisor:
 
 @contextmanager
 def _short_name(folder: Path) -> Iterator[Path]:
-    """Yield a short path to the folder, since a socket's path has at most 107 bytes; the long one if need be."""
+    """Yield a short path (a link) to the folder, because a socket's path has at most 107 bytes.
+
+    If the link cannot be made, yield the folder itself.
+    """
     with ExitStack() as stack:
         try:
             link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r-"))) / "t"

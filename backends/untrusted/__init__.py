@@ -1,4 +1,4 @@
-"""The only way to handle what a job made: names, files, results and text that an attacker may have chosen.
+"""Handles what a job made: names, files, results and text that an attacker may have chosen. Use nothing else for it.
 
 Everything here works on data alone. It raises OutputError (ResultError for a result.json) with one sentence in which
 control characters are visible.

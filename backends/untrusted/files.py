@@ -1,8 +1,8 @@
 """Opens files beneath a folder that a job may have filled, without following any link.
 
-Each part of a name is opened relative to its parent's file descriptor and with O_NOFOLLOW. That is the same promise as
-openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS, on every kernel: a folder that is
-replaced by a link in the meantime is not entered.
+Each part of a name is opened relative to its parent's file descriptor, with O_NOFOLLOW. So a folder that is replaced by
+a link in the meantime is not entered. This is as safe as openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and
+RESOLVE_NO_MAGICLINKS, and works on every kernel.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def read_bounded(file: BinaryIO, limit: int) -> bytes:
 
 @contextmanager
 def _open_parent(folder: Path | int, path: PurePosixPath, *, make: bool) -> Iterator[int]:
-    """Yield a descriptor of the folder that holds ``path``. With ``make``, missing folders beneath are made."""
+    """Yield a descriptor of the folder that contains ``path``. With ``make``, create folders that are missing."""
     parent = os.dup(folder) if isinstance(folder, int) else os.open(folder, _FOLDER_FLAGS)
     try:
         for part in path.parts[:-1]:
@@ -116,7 +116,7 @@ def _make_folder(name: str, parent: int) -> None:
 
 @contextmanager
 def _refusing(path: PurePosixPath) -> Iterator[None]:
-    """Turn the kernel's refusal of anything but regular files and folders into OutputError."""
+    """Raise OutputError for the kernel's errors about links, sockets, devices and other special files in the block."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How much of what a job made is accepted."""
+"""Limits on what a job made: how many files and bytes are accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on what a job gives back. ``total`` and ``files`` are for the outputs of the whole job.
+    """Limits on what a job returns. ``total`` and ``files`` are for the outputs of the whole job.
 
     Sizes are in bytes, and sparse files count by their apparent size. ``log`` is how much of a unit's log is kept;
     ``line`` is how much of one line is shown.

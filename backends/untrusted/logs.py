@@ -1,4 +1,4 @@
-"""Bounds on what a job prints: on a whole log, and on one line."""
+"""Limits on what a job prints: on a whole log, and on one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CUT_MARK = b" [cut: the line is too long]"
 
 
 class LogWriter:
-    """Writes a log up to a limit; what comes after it is counted. ``close`` adds a line that says how much."""
+    """Writes a log up to a limit, and only counts the bytes after that. ``close`` adds a line with their number."""
 
     def __init__(self, file: BinaryIO, limits: Limits | None = None) -> None:
         self._file = file
@@ -18,7 +18,7 @@ class LogWriter:
         self._dropped = 0
 
     def write(self, data: bytes) -> bytes:
-        """Write what there is room for and return it."""
+        """Write as much of the data as fits within the limit, and return that."""
         kept = data[: max(self._left, 0)]
         self._left -= len(kept)
         self._dropped += len(data) - len(kept)
@@ -28,7 +28,7 @@ class LogWriter:
         return kept
 
     def close(self, last_line: bytes = b"") -> bytes:
-        """Close the file after ``last_line``, which has a place in any case. Return what was written."""
+        """Write ``last_line``, even if the limit is reached, and close the file. Return what was written."""
         note = f"\n-- {self._dropped} bytes more were printed; they are not kept --\n" if self._dropped else ""
         self._file.write(note.encode() + last_line)
         self._file.close()
@@ -36,9 +36,9 @@ class LogWriter:
 
 
 class LineCutter:
-    """Makes whole lines of bytes that arrive in any pieces; what a line has beyond ``limit`` bytes is dropped.
+    """Joins pieces of bytes to lines. Bytes of a line after the first ``limit`` are dropped.
 
-    It holds less than one line, and works in linear time.
+    It keeps less than one line in memory, and works in linear time.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -56,7 +56,7 @@ class LineCutter:
         return self.cut(data).split(b"\n")[:-1]
 
     def finish(self) -> bytes:
-        """Return the line that has begun as if it ended here; empty where none has."""
+        """Return the last line, which has no newline; an empty text if there is none."""
         line = bytes(self._rest) + (CUT_MARK if self._dropping else b"")
         self._rest.clear()
         self._dropping = False

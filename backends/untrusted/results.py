@@ -22,9 +22,9 @@ SCHEMA = 1
 
 
 def parse_result(data: bytes, *, unit: str, limits: Limits | None = None) -> UnitResult:
-    """Return the unit's result. The caller says the ``unit``'s name: the name in the document does not count.
+    """Return the unit's result. Its name is ``unit``; the name in the document is ignored.
 
-    Keys that are not known are dropped. Raises ResultError for everything that the worker would not write.
+    Unknown keys are dropped. Raises ResultError for everything that the worker does not write.
     """
     limits = limits or Limits()
     try:
@@ -89,7 +89,7 @@ def _problem(value: object, exit_code: int) -> Problem | None:
 
 
 def _cut(value: object) -> object:
-    """Return a text without what is more than MAX_TEXT: an honest error may be of any length."""
+    """Return the first MAX_TEXT characters of a text. It is no error: a real error message may have any length."""
     return value[:MAX_TEXT] if isinstance(value, str) else value
 
 
@@ -102,7 +102,7 @@ def _items(value: object) -> list[tuple[str, object]]:
 
 
 def _text(value: object) -> str:
-    """Return a text. Lone surrogates, which no terminal or file can take, are replaced."""
+    """Return the text with lone surrogates replaced, because they cannot be printed or written to a file."""
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         _refuse("a text is missing or too long")
     return value.encode("utf-8", "replace").decode()
@@ -121,7 +121,7 @@ def _seconds(value: object) -> float:
 
 
 def _json(value: object, depth: int = MAX_DEPTH) -> object:
-    """Return a JSON value that is not nested deeply. Its size is limited by the size of the document."""
+    """Return the value if it is JSON that is not nested too deeply. The document's size limits its size."""
     if depth == 0:
         _refuse("it is nested too deeply")
     if isinstance(value, dict):

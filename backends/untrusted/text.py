@@ -1,4 +1,4 @@
-"""Makes control characters visible, so that a job's text cannot steer a terminal or reorder what it shows."""
+"""Makes control characters visible, so that a job's text cannot control a terminal or change the order of text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def show_line(text: str) -> str:
 
 
 def is_control(char: str) -> bool:
-    """Return whether a character has an effect on a terminal instead of a shape."""
+    """Return whether a character controls the terminal instead of being visible."""
     return unicodedata.category(char) in _ESCAPED
 
 

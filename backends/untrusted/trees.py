@@ -13,7 +13,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def tree_size(folder: Path) -> int:
-    """Return the apparent size of all files below a folder, in bytes; what cannot be read is left out."""
+    """Return the apparent size of all files below a folder, in bytes. Folders that cannot be read are left out."""
     total, folders = 0, [str(folder)]
     while folders:
         with suppress(OSError), os.scandir(folders.pop()) as entries:
@@ -26,10 +26,10 @@ def tree_size(folder: Path) -> int:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or folder, whatever it holds: folders without permissions, and very deep ones. Follows no link.
+    """Remove a file or folder with any content, also folders without permissions and very deep ones. Follows no link.
 
-    Instead of going down, it moves inner folders up beside their parents: no name gets too long, and two open folders
-    are enough. Nothing happens where there is nothing. Raises OSError.
+    Inner folders are moved up to their grandparent before they are removed. So no path becomes too long, and two open
+    folders are enough. Does nothing if the path does not exist. Raises OSError.
     """
     try:
         if not stat.S_ISDIR(path.lstat().st_mode):
@@ -57,7 +57,7 @@ def remove_tree(path: Path) -> None:
 
 
 def _unlink_files(folder: int) -> list[str]:
-    """Remove all files and links of a folder. Return the names of its folders, which can be read and changed now."""
+    """Remove all files and links of a folder. Make its folders readable and writable, and return their names."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in list(entries):
