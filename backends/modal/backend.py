@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
-from backends.errors import JobNotFoundError, OutputError, SpecError, TransientError
+from backends.errors import JobNotFoundError, OutputError, TransientError
 from backends.modal import calls, doctor
 from backends.modal.call_store import CallRecord, CallStore, now
 from backends.modal.deploy import deployment
 from backends.modal.gc import GarbageCollector
 from backends.modal.observe import logs, status, unit_results
 from backends.modal.options import ModalOptions
-from backends.modal.request import CPU, MEMORY_MIB, VOLUME, ModalRequest, input_paths, make_request
+from backends.modal.request import (
+    BUNDLE,
+    CPU,
+    INPUTS_MOUNT,
+    INPUTS_VOLUME,
+    MEMORY_MIB,
+    OUTPUTS_MOUNT,
+    PAYLOAD,
+    VOLUME,
+    ModalRequest,
+    make_request,
+)
 from backends.modal.session import Session
 from backends.modal.spawn import spawn_call
 from backends.modal.volume import Files
 from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
+from backends.worker_protocol import RESULT
 
 CANCEL_TIMEOUT_S = 10.0  # a container ends its worker within three seconds
+COMMIT_TIMEOUT_S = 5.0  # how long after the end of a container its outputs may take to be on the volume
+COMMIT_INTERVAL_S = 0.5
 
 
 class ModalBackend(Backend[ModalRequest]):
@@ -34,30 +51,30 @@ class ModalBackend(Backend[ModalRequest]):
     def __init__(self, options: ModalOptions | None = None) -> None:
         self.options = options or ModalOptions()
         self.session = Session(self.options)
-        self.files = Files(self.session, self.options.environment)
         self.calls = CallStore(self.options.state_dir)
 
     def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
         """Return which function would be called, and how."""
-        if spec.untrusted:
-            raise SpecError(
-                "the modal backend cannot run untrusted jobs: it does not isolate them from the network yet",
-                hint="use --backend local",
-            )
         return Plan(spec, make_request(spec, self.options))
 
     def submit(self, plan: Plan[ModalRequest]) -> JobHandle:
-        """Deploy the function if it is not current, upload missing inputs, call the function, and save its record."""
+        """Deploy the function if it is not current, upload the inputs, call the function, and save its record."""
         request, spec = plan.request, plan.spec
         self.calls.check_writable()
-        volume = self.files.ensure_volume()
-        deployment.ensure_deployed(self.session, request.deployment, volume.object_id)
-        task, bundle = input_paths(spec)
-        self.files.put_missing(volume, {task: spec.payload.encode(), bundle: spec.bundle.data})
+        inputs, outputs = self._inputs(self.options.environment), self._outputs(self.options.environment)
+        volumes = {INPUTS_MOUNT: inputs.ensure_volume(), OUTPUTS_MOUNT: outputs.ensure_volume()}
+        deployment.ensure_deployed(self.session, request.deployment)
         record = self._make_record(request, spec)
-        record = replace(record, call=spawn_call(self.session, self.files, request, record))
+        folder = f"inputs/{record.folder}"
+        inputs.put({f"{folder}/{PAYLOAD}": spec.payload.encode(), f"{folder}/{BUNDLE}": spec.bundle.data})
+        mounts = {
+            INPUTS_MOUNT: volumes[INPUTS_MOUNT].with_mount_options(read_only=True, sub_path=f"/{folder}"),
+            OUTPUTS_MOUNT: volumes[OUTPUTS_MOUNT].with_mount_options(sub_path=f"/{record.outputs}"),
+        }
+        record = replace(record, call=spawn_call(self.session, inputs, mounts, request, record))
         try:
             self.calls.save(record)
+            inputs.put({f"calls/{record.call}/{record.folder}.json": record.to_json().encode()})
         except BaseException:
             calls.cancel_call(self.session, record.call, kill=True)
             raise
@@ -71,15 +88,16 @@ class ModalBackend(Backend[ModalRequest]):
         """Yield the lines of the call's log; if Modal has deleted it, those of the copy that the worker stored."""
         record = self._find(handle)
         line = None
-        for line in logs.read_logs(self.session, record, follow=follow):
+        for line in logs.read_logs(self.session, record, self.limits, follow=follow):
             yield line
-        if line is None and not status.refresh(self.session, self._files_of(record), record)[0].open:
-            yield from logs.read_stored_logs(self._files_of(record), record)
+        outputs = self._outputs(record.environment)
+        if line is None and not status.refresh(self.session, outputs, record)[0].open:
+            yield from logs.read_stored_logs(outputs, record)
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call and wait for its end. Raises TransientError if Modal does not end it in time."""
         record = self._find(handle)
-        record, _ = status.refresh(self.session, self._files_of(record), record)
+        record, _ = status.refresh(self.session, self._outputs(record.environment), record)
         if not record.open:
             return
         record = replace(record, cancelled=True)
@@ -96,42 +114,65 @@ class ModalBackend(Backend[ModalRequest]):
     def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
         """Download the units' folders from the volume."""
         record = self._find(handle)
-        self._files_of(record).download_units(record.call, into)
+        outputs = self._outputs(record.environment)
+        record, _ = status.refresh(self.session, outputs, record)
+        self._wait_for_commit(outputs, record)
+        outputs.download_units(record.outputs, len(record.units), into)
         folders = [into / str(index) for index in range(len(record.units))]
         found = [folder for folder in folders if folder.is_dir()]
-        if not found:
-            record, _ = status.refresh(self.session, self._files_of(record), record)
         if not found and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
             message = f"the outputs of {handle} are no longer on the Modal volume {VOLUME!r}"
             raise OutputError(message, hint="submit the job again")
         return found
+
+    def _wait_for_commit(self, outputs: Files, record: CallRecord) -> None:
+        """Return once the results of all units that succeeded are on the volume, or do not come any more.
+
+        A container that may not use Modal's API cannot always store its outputs before it answers. Modal does that
+        when the container ends, which is at once: each container takes one input only.
+        """
+        done = [index for index, outcome in record.outcomes.items() if outcome.state is JobState.SUCCEEDED]
+        ended = datetime.fromisoformat(record.finished) if record.finished else datetime.now(UTC)
+        while (datetime.now(UTC) - ended).total_seconds() < COMMIT_TIMEOUT_S:
+            there = {entry.path.strip("/") for entry in outputs.list(record.outputs)}
+            if there.issuperset(f"{record.outputs}/{index}/{RESULT}" for index in done):
+                return
+            time.sleep(COMMIT_INTERVAL_S)
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the calls that this machine made."""
         return (self._refresh(record) for record in self.calls.newest_first())
 
     def delete(self, handle: JobHandle) -> None:
-        """Cancel the call, and remove its outputs and its record. Inputs stay until ``renderer gc`` removes them."""
+        """Cancel the call, and remove its inputs, its outputs and its record."""
         record = self._find(handle)
         self.cancel(handle)
-        self._files_of(record).remove(f"jobs/{record.call}")
+        self._outputs(record.environment).remove(record.outputs)
+        if record.folder:
+            inputs = self._inputs(record.environment)
+            inputs.remove(f"inputs/{record.folder}")
+            inputs.remove(f"calls/{record.call}")
         self.calls.remove(record.call)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
         """Check client, token, app and volume."""
-        return doctor.run_checks(self.session, self.files)
+        environment = self.options.environment
+        return doctor.run_checks(self.session, self._outputs(environment), self._inputs(environment))
 
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
-        """Remove old outputs of every machine's jobs, and old inputs, from the volume."""
+        """Remove from the volumes what old jobs of every machine left."""
         for _ in self.list():
             pass  # now the records of jobs that have ended say so
-        collector = GarbageCollector(self.session, self.files, self.calls)
+        environment = self.options.environment
+        collector = GarbageCollector(self.session, self._outputs(environment), self._inputs(environment), self.calls)
         for garbage in list(collector.find(older_than)):
             yield garbage if dry_run else replace(garbage, removed=collector.remove(garbage))
 
-    def _files_of(self, record: CallRecord) -> Files:
-        """Return the files of the environment in which the job was submitted."""
-        return Files(self.session, record.environment)
+    def _outputs(self, environment: str | None) -> Files:
+        return Files(self.session, environment, VOLUME, self.limits)
+
+    def _inputs(self, environment: str | None) -> Files:
+        return Files(self.session, environment, INPUTS_VOLUME, self.limits)
 
     def _make_record(self, request: ModalRequest, spec: JobSpec) -> CallRecord:
         gpu = request.options.get("gpu")
@@ -145,11 +186,12 @@ class ModalBackend(Backend[ModalRequest]):
             gpus=(gpu,) if gpu else request.deployment.gpus,
             cpu=request.options.get("cpu", CPU),
             memory_mib=request.options.get("memory", MEMORY_MIB),
-            inputs=tuple(request.inputs),
+            folder=secrets.token_hex(16),  # no other job can guess it
         )
 
     def _refresh(self, record: CallRecord) -> JobStatus:
-        known, (record, progress) = record, status.refresh(self.session, self._files_of(record), record)
+        outputs = self._outputs(record.environment)
+        known, (record, progress) = record, status.refresh(self.session, outputs, record)
         if record != known and self.calls.load(record.call):
             self.calls.save(record)
         return status.describe(JobHandle(self.name, (record.app, record.call)), record, progress)
@@ -166,8 +208,13 @@ class ModalBackend(Backend[ModalRequest]):
     def _find_elsewhere(self, app: str, call: str) -> CallRecord | None:
         if not call.removeprefix("fc-").isalnum():
             return None
-        content = self.files.read(f"jobs/{call}/job.json")
-        if content is not None:
-            return replace(CallRecord.from_json(content), call=call)
-        states = calls.list_input_states(self.session, call)  # the job has not started, and only Modal knows of it
-        return CallRecord.from_id(app, call, self.options.environment, len(states)) if "PENDING" in states else None
+        environment = self.options.environment
+        inputs = self._inputs(environment)
+        for entry in inputs.list(f"calls/{call}"):
+            with suppress(ValueError, TypeError, KeyError):
+                return replace(CallRecord.from_json(inputs.read(entry.path) or b""), call=call)
+        states = calls.list_input_states(self.session, call)
+        if "PENDING" in states or (states and self._outputs(environment).list(f"jobs/{call}")):
+            # its submit did not end, or an older version submitted it: only Modal knows of it
+            return CallRecord.from_id(app, call, environment, len(states))
+        return None

@@ -70,9 +70,11 @@ class UnitOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
-    """What is known about one call of the function. ``inputs`` are paths on the volume; times are ISO 8601 in UTC.
+    """What is known about one call of the function. Times are ISO 8601 in UTC.
 
-    ``outcomes`` are the results, and ``started`` the times of the start, that were seen so far, by the unit's index.
+    ``folder`` is the name of the job's folder on both volumes. Jobs of older versions have none; they have ``inputs``,
+    paths on the volume. ``outcomes`` are the results, and ``started`` the times of the start, that were seen so far, by
+    the unit's index.
     """
 
     call: str
@@ -84,6 +86,7 @@ class CallRecord:
     gpus: tuple[str, ...]
     cpu: float
     memory_mib: int
+    folder: str = ""
     inputs: tuple[str, ...] = ()
     cancelled: bool = False
     finished: str | None = None
@@ -104,6 +107,11 @@ class CallRecord:
             cpu=0,
             memory_mib=0,
         )
+
+    @property
+    def outputs(self) -> str:
+        """The folder on the volume ``renderer`` that holds the outputs."""
+        return f"jobs/{self.folder or self.call}"
 
     @property
     def open(self) -> list[int]:

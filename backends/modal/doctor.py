@@ -16,13 +16,13 @@ from backends.modal.volume import Files
 LARGE_VOLUME = 10 * 2**30  # bytes from which the user is pointed to `renderer gc`
 
 
-def run_checks(session: Session, files: Files) -> Iterator[Check]:
+def run_checks(session: Session, outputs: Files, inputs: Files) -> Iterator[Check]:
     """Yield each check as soon as its result is known. After a failure, the later checks are left out."""
     checks: dict[str, Callable[[], Check]] = {
         "client": lambda: _check_client(session),
         "token": lambda: _check_token(session),
-        "app": lambda: _check_app(session, files),
-        "volume": lambda: _check_volume(files),
+        "app": lambda: _check_app(session),
+        "volume": lambda: _check_volume(outputs, inputs),
     }
     for name, run in checks.items():
         try:
@@ -47,17 +47,17 @@ def _check_token(session: Session) -> Check:
     return Check("token", "ok", f"accepted by {settings.get('server_url')}, environment: {environment}")
 
 
-def _check_app(session: Session, files: Files) -> Check:
+def _check_app(session: Session) -> Check:
     wanted = Deployment(app=app_name(), recipe=Recipe(), gpus=(GPU,))
-    if deployment.is_current(session, wanted.app, content_hash(wanted, files.find_volume_id() or "")):
+    if deployment.is_current(session, wanted.app, content_hash(wanted)):
         return Check("app", "ok", f"{wanted.app} is deployed and current")
     todo = "the next submit deploys it, which takes minutes the first time"
     return Check("app", "warning", f"{wanted.app} is not deployed, or not this version of it", todo)
 
 
-def _check_volume(files: Files) -> Check:
-    if files.find_volume_id() is None:
+def _check_volume(outputs: Files, inputs: Files) -> Check:
+    if not outputs.exists():
         return Check("volume", "warning", f"there is no volume {VOLUME!r}", "the next submit creates it")
-    size = sum(entry.size for folder in ("jobs", "inputs") for entry in files.list(folder))
+    size = sum(entry.size for files in (outputs, inputs) for entry in files.list("/") if entry.type.name == "FILE")
     todo = "`renderer gc --backend modal` removes what is old" if size > LARGE_VOLUME else None
-    return Check("volume", "ok", f"{VOLUME!r} holds {size / 2**20:.1f} MiB", todo)
+    return Check("volume", "ok", f"the jobs have {size / 2**20:.1f} MiB there", todo)

@@ -18,10 +18,13 @@ from backends.models import JobSpec
 from backends.worker_protocol import worker_command
 
 FUNCTION = "render"
-VOLUME = "renderer"
-MOUNT = "/mnt/renderer"  # Modal mounts nothing over folders that an image fills
+VOLUME = "renderer"  # outputs; each job sees its own folder of it and can write there
+INPUTS_VOLUME = "renderer-inputs"  # no job can write to it; each sees its own folder of it
+INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal mounts nothing over folders that an image fills
+OUTPUTS_MOUNT = "/mnt/renderer/outputs"
+PAYLOAD, BUNDLE = "task.json", "bundle.tar.zst"  # the names of the inputs
+INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs
 WORKER_PYTHON = "/opt/venv/bin/python"
-CALL = "{call}"  # replaced by the id that Modal gives to the call
 GPU = "A10G"
 CPU, MEMORY_MIB = 4.0, 8192  # Manim draws on the CPU
 EXTRA_TIMEOUT_S = 60  # above the worker's own time limit, whose message says more than Modal's
@@ -43,11 +46,15 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What is deployed: the app's name, its image, and the GPUs in order of preference (empty: no GPU)."""
+    """What is deployed: the app's name, its image, and the GPUs in order of preference (empty: no GPU).
+
+    ``untrusted`` functions have no network.
+    """
 
     app: str
     recipe: Recipe
     gpus: tuple[str, ...]
+    untrusted: bool = False
 
 
 class CallOptions(TypedDict, total=False):
@@ -65,18 +72,18 @@ class CallOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class ModalRequest:
-    """One call. ``options`` are valid only for this call. ``inputs`` are files to upload to the volume before it."""
+    """One call. ``options`` are valid only for this call. ``inputs`` are the files to upload, each with its SHA-256."""
 
     deployment: Deployment
     options: CallOptions
     secrets: tuple[str, ...]
     command: tuple[str, ...]
-    inputs: Mapping[str, int]  # path on the volume: size in bytes
+    inputs: Mapping[str, str]
     units: tuple[str, ...]
     env: Mapping[str, str]
 
     def __str__(self) -> str:
-        shown = {**asdict(self), "env": sorted(self.env), "volume": VOLUME}
+        shown = {**asdict(self), "env": sorted(self.env), "volume": VOLUME, "inputs_volume": INPUTS_VOLUME}
         return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
@@ -84,9 +91,13 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     """Return what would be sent for a job. Raises SpecError for what Modal cannot do."""
     if spec.store is not None:
         raise SpecError("Modal does not use --store", hint="leave it out: inputs and outputs are on a Modal volume")
+    if spec.untrusted and (options.secrets or options.packages or options.requirements):
+        raise SpecError(
+            "an untrusted job at Modal cannot have secrets or packages of its own",
+            hint="leave modal.secrets, --with and --requirements out",
+        )
     _check_env(spec)
     names = tuple(gpu_request.parse_gpu(spec.resources.gpu or GPU).modal_names())
-    task, bundle = input_paths(spec)
     return ModalRequest(
         deployment=_deployment(spec, options, names),
         options=_call_options(spec, options, names),
@@ -94,13 +105,16 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         command=tuple(
             worker_command(
                 WORKER_PYTHON,
-                task=f"{MOUNT}/{task}",
-                bundle=f"{MOUNT}/{bundle}",
-                output=f"{MOUNT}/jobs/{CALL}",
+                task=f"{INPUTS}/{PAYLOAD}",
+                bundle=f"{INPUTS}/{BUNDLE}",
+                output=OUTPUTS_MOUNT,
                 units=(),
             )
         ),
-        inputs={task: len(spec.payload.encode()), bundle: len(spec.bundle.data)},
+        inputs={
+            name: hashlib.sha256(data).hexdigest()
+            for name, data in ((PAYLOAD, spec.payload.encode()), (BUNDLE, spec.bundle.data))
+        },
         units=spec.units,
         env=spec.env,
     )
@@ -119,19 +133,13 @@ def _check_env(spec: JobSpec) -> None:
         raise SpecError(f"{what}: at most {MAX_ENV_MIB} MiB", hint=f"{hint}; or send fewer scenes at once")
 
 
-def input_paths(spec: JobSpec) -> tuple[str, str]:
-    """Return the paths of payload and bundle on the volume; the names are hashes of their content."""
-    task = hashlib.sha256(spec.payload.encode()).hexdigest()
-    return f"inputs/{task}.json", f"inputs/{spec.bundle.digest}.tar.zst"
-
-
 def app_name() -> str:
     """Return the name of this version's standard app."""
     return f"renderer-{importlib.metadata.version('manim-renderer')}"
 
 
 def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> Deployment:
-    """Return the app for the job. Another image, no GPU, or a choice of GPUs need an app of their own."""
+    """Return the app for the job. Another image, no GPU, a choice of GPUs, or no network need an app of their own."""
     recipe = Recipe(
         base=spec.image,
         registry_secret=options.registry_secret if spec.image else None,
@@ -140,14 +148,14 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
     )
     deployed = (GPU,) if len(names) == 1 else names
     app = app_name()
-    if recipe != Recipe() or deployed != (GPU,):
-        variant = json.dumps([asdict(recipe), deployed])
+    if recipe != Recipe() or deployed != (GPU,) or spec.untrusted:
+        variant = json.dumps([asdict(recipe), deployed, *(["untrusted"] if spec.untrusted else [])])
         app = f"{app}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
-    return Deployment(app=app, recipe=recipe, gpus=deployed)
+    return Deployment(app=app, recipe=recipe, gpus=deployed, untrusted=spec.untrusted)
 
 
 def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> CallOptions:
-    """Return only the options that differ from the deployed function, because a call without options starts faster."""
+    """Return only the options that differ from the deployed function."""
     timeout = math.ceil(spec.timeout.total_seconds()) + EXTRA_TIMEOUT_S
     if timeout > MAX_TIMEOUT_S:
         raise SpecError(

@@ -1,46 +1,49 @@
-"""Moves files to and from the Modal volume ``renderer``: inputs by content, outputs by call.
+"""Moves files to and from the Modal volumes. Each job has a folder of its own on both, with the same random name.
 
-inputs/SHA256.json        payloads of the worker
-inputs/SHA256.tar.zst     bundles
-jobs/CALL/job.json        the call's record, for other machines
-jobs/CALL/INDEX/          log.txt, result.json and files/ of each unit
-jobs/CALL/attempts/INDEX  one byte for each attempt
-jobs/CALL/ended/INDEX     exists once an attempt has ended
-withdrawn/TICKET          exists when submit got no answer: a job with that ticket must not run
+renderer-inputs, which no job can write to:
+  inputs/FOLDER/task.json, bundle.tar.zst  the payload of the worker, and the bundle
+  inputs/FOLDER/withdrawn                  exists when submit got no answer: the job must not run
+  calls/CALL/FOLDER.json                   the call's record, for other machines
+renderer, of which a job sees its folder alone:
+  jobs/FOLDER/INDEX/                       log.txt, result.json and files/ of each unit
+  jobs/FOLDER/attempts/INDEX               one byte for each attempt
+  jobs/FOLDER/ended/INDEX                  exists once an attempt has ended
+
+Older versions kept everything on ``renderer``, in inputs/, withdrawn/ and jobs/CALL/, which is still read.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from backends.errors import OutputError, TransientError
-from backends.modal.request import VOLUME
 from backends.modal.session import Session
+from backends.untrusted import Limits, OutputCounter, check_relative_name, create_beneath
 
 if TYPE_CHECKING:
     from modal import Volume
     from modal.types import FileEntry
 
 CONCURRENT_DOWNLOADS = 8
-FRESH_S = 7 * 86400.0  # well below the age at which ``renderer gc`` removes inputs
-LIST_TIMEOUT_S = 60.0  # a volume may hold many files
+LIST_TIMEOUT_S = 60.0  # a folder may hold many files
 TRANSFER_TIMEOUT_S = 120.0  # plus the time that the slowest line needs for the bytes
 SLOWEST_BYTES_PER_S = 50_000
+MAX_RECORD = 4 * 2**20  # bytes of a small file
 
 
 class Files:
-    """The files on the volume of one Modal environment."""
+    """The files on one volume of a Modal environment. ``limits`` bound what is listed and downloaded."""
 
-    def __init__(self, session: Session, environment: str | None) -> None:
+    def __init__(self, session: Session, environment: str | None, name: str, limits: Limits | None = None) -> None:
         self.session = session
         self.environment = environment
+        self.name = name
+        self.limits = limits or Limits()
 
     def ensure_volume(self) -> Volume:
         """Return the volume; create it if it is missing."""
@@ -48,76 +51,91 @@ class Files:
         self.session.call(volume.hydrate)
         return volume
 
-    def find_volume_id(self) -> str | None:
-        """Return the volume's id; None if the volume does not exist."""
+    def exists(self) -> bool:
+        """Return whether the volume exists."""
         volume = self._volume()
 
-        def hydrate() -> str | None:
+        def hydrate() -> bool:
             try:
                 volume.hydrate()
             except self.session.modal.exception.NotFoundError:
-                return None
-            return str(volume.object_id)
+                return False
+            return True
 
         return self.session.call(hydrate)
 
-    def put_missing(self, volume: Volume, files: Mapping[str, bytes]) -> None:
-        """Upload the files that are missing, or so old that ``renderer gc`` may remove them soon.
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Upload files. Content that Modal has already, under any name, is not sent again."""
+        volume = self._volume()
 
-        Other machines never see an incomplete file.
-        """
-        sizes = self.session.call(lambda: asyncio.run(self._fetch_sizes(volume, files)))
-        missing = {path: data for path, data in files.items() if sizes[path] != len(data)}
-        if missing:
-            size = sum(map(len, missing.values()))
-            self._transfer(lambda: _upload(volume, missing), size, "the inputs could not be uploaded to Modal")
+        def upload() -> None:
+            with volume.batch_upload(force=True) as batch:
+                for path, data in files.items():
+                    batch.put_file(io.BytesIO(data), path)
 
-    def withdraw(self, ticket: str) -> None:
-        """Withdraw the ticket: the job that has it ends as soon as it starts, if Modal has received it at all."""
-        self.session.call(lambda: _upload(self._volume(), {f"withdrawn/{ticket}": b"withdrawn"}))
+        size = sum(map(len, files.values()))
+        self._transfer(upload, size, "the inputs could not be uploaded to Modal")
 
-    def read(self, path: str) -> bytes | None:
-        """Return the content of a small file; None if it does not exist."""
+    def read(self, path: str, *, limit: int = MAX_RECORD) -> bytes | None:
+        """Return a small file; None if it does not exist. Raises OutputError if it has more than ``limit`` bytes."""
+        content = self.read_start(path, limit=limit + 1)
+        if content is not None and len(content) > limit:
+            raise OutputError(f"a file of the job at Modal has more than {limit} bytes where less was expected")
+        return content
+
+    def read_start(self, path: str, *, limit: int) -> bytes | None:
+        """Return the first bytes of a file, at most ``limit``; None if it does not exist."""
         volume = self._volume()
 
         def read() -> bytes | None:
+            content = bytearray()
             try:
-                return b"".join(volume.read_file(path))
-            except FileNotFoundError:
+                for chunk in volume.read_file(path):
+                    content += chunk[: limit - len(content)]
+                    if len(content) >= limit:
+                        break
+            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return None
-            except self.session.modal.exception.NotFoundError:
-                return None
+            return bytes(content)
 
         return self.session.call(read)
 
-    def list(self, folder: str) -> list[FileEntry]:
-        """Return the entries of all files below a folder; an empty list if it does not exist."""
+    def list(self, folder: str, *, recursive: bool = True) -> list[FileEntry]:
+        """Return the entries below a folder, but not more than a job may have; an empty list if it does not exist."""
         volume = self._volume()
+        most = 3 * self.limits.files + 1000  # a unit stores a log, a result and at least one output
 
         def list_files() -> list[FileEntry]:
+            found: list[FileEntry] = []
             try:
-                return [entry for entry in volume.listdir(folder, recursive=True) if entry.type.name == "FILE"]
+                for entry in volume.iterdir(folder, recursive=recursive):
+                    found.append(entry)
+                    if len(found) >= most:
+                        break
             except (FileNotFoundError, self.session.modal.exception.NotFoundError):
                 return []
+            return found
 
         return self.session.call(list_files, seconds=LIST_TIMEOUT_S)
 
-    def download_units(self, call: str, into: Path) -> None:
-        """Download what the units of a call stored, to ``into/INDEX/``."""
-        volume, folder = self._volume(), f"jobs/{call}"
-        entries = [entry for entry in self.list(folder) if entry.path.strip("/").split("/")[2].isdecimal()]
+    def download_units(self, folder: str, units: int, into: Path) -> None:
+        """Download what the units stored, to ``into/INDEX/``. Raises OutputError beyond the limits, and for bad names."""
+        volume, counter = self._volume(), OutputCounter(self.limits, into)
+        wanted = {str(index) for index in range(units)}
+        entries: dict[str, FileEntry] = {}
+        for entry in self.list(folder):
+            name = entry.path.strip("/").removeprefix(f"{folder}/")
+            if entry.type.name == "FILE" and name.partition("/")[0] in wanted:
+                entries[str(check_relative_name(name))] = entry
+                counter.add(entry.size)
         stopped = threading.Event()
 
-        def download(entry: FileEntry) -> None:
+        def download(name: str) -> None:
             if stopped.is_set():
                 return
-            relative = PurePosixPath(entry.path.lstrip("/")).relative_to(folder)
-            if ".." in relative.parts:
-                raise OutputError(f"the volume names a file outside its folder: {entry.path!r}")
-            target = into / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as stream:
-                volume.read_file_into_fileobj(entry.path, stream)
+            with create_beneath(into, name) as stream:
+                writer = cast("IO[bytes]", _BoundedWriter(stream, entries[name].size))
+                volume.read_file_into_fileobj(entries[name].path, writer)
 
         def download_all() -> None:
             with ThreadPoolExecutor(CONCURRENT_DOWNLOADS) as pool:
@@ -125,8 +143,7 @@ class Files:
                     pass
 
         try:
-            size = sum(entry.size for entry in entries)
-            self._transfer(download_all, size, "the outputs could not be downloaded from Modal")
+            self._transfer(download_all, counter.total, "the outputs could not be downloaded from Modal")
         finally:
             stopped.set()
 
@@ -144,23 +161,9 @@ class Files:
 
     def _volume(self, *, create: bool = False) -> Volume:
         volume: Volume = self.session.modal.Volume.from_name(
-            VOLUME, environment_name=self.environment, create_if_missing=create, version=2
+            self.name, environment_name=self.environment, create_if_missing=create, version=2
         )
         return volume
-
-    async def _fetch_sizes(self, volume: Volume, paths: Iterable[str]) -> dict[str, int | None]:
-        """Return the size of each file; None if it is missing, or so old that it must be uploaded again."""
-
-        async def fetch_size(path: str) -> int | None:
-            try:
-                entries = await volume.listdir.aio(path)
-            except (FileNotFoundError, self.session.modal.exception.NotFoundError):
-                return None
-            fresh = entries and time.time() - entries[0].mtime < FRESH_S
-            return entries[0].size if fresh else None
-
-        wanted = list(paths)
-        return dict(zip(wanted, await asyncio.gather(*map(fetch_size, wanted)), strict=True))
 
     def _transfer(self, action: Callable[[], None], size: int, sentence: str) -> None:
         """Call ``action``, which moves ``size`` bytes, with a time limit for a slow line. Raises TransientError."""
@@ -170,7 +173,20 @@ class Files:
             raise TransientError(f"{sentence}: {error}", hint="try again") from error
 
 
-def _upload(volume: Volume, files: Mapping[str, bytes]) -> None:
-    with volume.batch_upload(force=True) as batch:
-        for path, data in files.items():
-            batch.put_file(io.BytesIO(data), path)
+class _BoundedWriter:
+    """A file that takes no more bytes than were announced: the job may still write while its output is downloaded."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, position: int) -> int:
+        return self._file.seek(position)
+
+    def write(self, data: bytes) -> int:
+        if self._file.tell() + len(data) > self._size:
+            raise OutputError("an output of the job grew while it was downloaded", hint="fetch it when the job is done")
+        return self._file.write(data)

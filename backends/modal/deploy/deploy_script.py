@@ -19,10 +19,9 @@ import modal
 
 from backends.image import context as image_context
 from backends.modal.deploy.image import RENDER_FUNCTION
-from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, MOUNT, TIMEOUT_S, VOLUME, WORKER_PYTHON
+from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, TIMEOUT_S, WORKER_PYTHON
 
 STARTUP_TIMEOUT_S = 900  # the first container loads a large image
-IDLE_TIMEOUT_S = 20  # an idle container costs money
 PYTHON = "3.11"
 _ADDED = "/opt/renderer/extra-requirements.txt"
 # An image from a registry gets a worker if it has none. It runs scripts only: Manim needs libraries of the Dockerfile.
@@ -49,6 +48,7 @@ class DeployRequest(TypedDict):
     app: str
     recipe: RecipeJson
     gpus: list[str]
+    untrusted: bool
     environment: str | None
     content: str
     folder: str
@@ -75,9 +75,9 @@ def main() -> None:
 
 
 def _deploy(request: DeployRequest) -> None:
+    """Deploy a function that keeps jobs apart; the volumes are mounted by each call, which names the job's folders."""
     app = modal.App(request["app"], tags={"renderer": request["content"]})
     environment, gpus = request["environment"], request["gpus"]
-    volume = modal.Volume.from_name(VOLUME, environment_name=environment, create_if_missing=True, version=2)
     app.function(
         name=FUNCTION,
         image=_make_image(request["recipe"], Path(request["folder"]), environment),
@@ -86,8 +86,10 @@ def _deploy(request: DeployRequest) -> None:
         memory=MEMORY_MIB,
         timeout=TIMEOUT_S,
         startup_timeout=STARTUP_TIMEOUT_S,
-        scaledown_window=IDLE_TIMEOUT_S,
-        volumes={MOUNT: volume},
+        block_network=request["untrusted"],
+        restrict_modal_access=True,  # a job that may use Modal's API could change the volumes of others
+        single_use_containers=True,
+        _experimental_restrict_output=True,  # answers are no pickle; the client would not read one
     )(_load_render_function().render)
     app.deploy(environment_name=environment)
 

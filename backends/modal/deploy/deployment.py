@@ -26,9 +26,9 @@ BUILDER_VERSION = "2025.06"  # from here on Modal's image builder installs nothi
 _log = logging.getLogger(__name__)
 
 
-def ensure_deployed(session: Session, deployment: Deployment, volume: str) -> None:
-    """Deploy the app, unless it is already deployed with the same content and for the same volume."""
-    content = content_hash(deployment, volume)
+def ensure_deployed(session: Session, deployment: Deployment) -> None:
+    """Deploy the app, unless it is already deployed with the same content."""
+    content = content_hash(deployment)
     if is_current(session, deployment.app, content):
         return
     _log.warning("deploying %s to Modal; the first time this builds an image, which takes minutes", deployment.app)
@@ -44,6 +44,7 @@ def ensure_deployed(session: Session, deployment: Deployment, volume: str) -> No
                     "requirements": recipe.requirements,
                 },
                 "gpus": list(deployment.gpus),
+                "untrusted": deployment.untrusted,
                 "environment": session.environment,
                 "content": content,
                 "folder": str(folder),

@@ -18,10 +18,10 @@ from backends.modal.request import Deployment, Recipe
 RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
 
 
-def content_hash(deployment: Deployment, volume: str) -> str:
-    """Return a hash of everything that is deployed, and of the volume's id. Raises SpecError for wrong requirements."""
+def content_hash(deployment: Deployment) -> str:
+    """Return a hash of everything that is deployed. Raises SpecError for wrong requirements."""
     found = hashlib.sha256(image_context.hash_sources(_read_requirements(deployment.recipe)).encode())
-    found.update(json.dumps([asdict(deployment), image_context.build_arguments(), volume]).encode())
+    found.update(json.dumps([asdict(deployment), image_context.build_arguments()]).encode())
     return found.hexdigest()[:32]
 
 

@@ -1,39 +1,46 @@
 """The function that Modal runs for each unit of a job: it starts the worker as a child process.
 
 Modal mounts only this file into the container, so it imports nothing else of this project. Modal may stop it at any
-point and run it again with the same input, on another machine.
+point and run it again with the same input, on another machine. Each attempt has a container of its own, which cannot
+use Modal's API. The result is JSON, so that the client never has to unpickle anything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 import modal
 
 WORKER_END_TIMEOUT_S = 2.0  # the worker ends its own children within one second
 OUT_OF_MEMORY, INPUT, LOST, CANCELLED = 13, 14, 16, 17  # of backends.exit_codes
 MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+ANSWER_BYTES = 6000  # larger answers would not travel inline; the whole error is in result.json
+TEXTS = ("message", "hint", "details")
+RETRY = "renderer: "  # what the text of an exception begins with; the answer follows
 
 
 class UnitInput(TypedDict):
-    """What submit sends for one unit. ``{call}`` in the command stands for the call's id."""
+    """What submit sends for one unit. ``{inputs}`` in the command stands for the folder with the verified inputs."""
 
     unit: int
     command: list[str]
     env: dict[str, str]
     retried: list[int]  # exit codes after which Modal shall try again
-    volume: str
-    mount: str
-    ticket: str
-    record: NotRequired[str]  # the content of job.json, with the first unit
+    inputs: dict[str, str]  # the SHA-256 of each input
+    inputs_mount: str
+    outputs_mount: str
+    volume: str  # the id of the volume for the outputs
 
 
 class UnitEnd(TypedDict):
@@ -46,52 +53,85 @@ class UnitEnd(TypedDict):
 
 
 class UnitOutput(UnitEnd):
-    """What the function returns."""
+    """What the function returns, as JSON."""
 
     attempt: int
     seconds: float
 
 
-def render(job: UnitInput) -> UnitOutput:
-    """Render unit ``job["unit"]``, store its files on the volume, and return how it ended.
+class RetryError(Exception):
+    """The unit ended in a way that Modal shall retry. Modal sends the ``repr`` of this error to the client."""
 
-    Raises RuntimeError if Modal shall retry the unit.
+    def __repr__(self) -> str:
+        return RETRY + str(self)
+
+
+def render(job: UnitInput) -> str:
+    """Render unit ``job["unit"]``, store its files on the volume, and return how it ended, as JSON.
+
+    Raises RetryError if Modal shall retry the unit.
     """
-    try:
-        return _render(job)
-    except modal.exception.Error as error:  # the client would take its class for a failure of its own connection
-        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+    output = _render(job)
+    if output["exit_code"] in job["retried"]:
+        raise RetryError(_encode(output))
+    return _encode(output)
 
 
 def _render(job: UnitInput) -> UnitOutput:
-    call = modal.current_function_call_id() or ""
-    volume = modal.Volume.from_name(job["volume"])
-    try:
-        volume.reload()  # a container that has been running does not see what was uploaded since
-    except modal.exception.NotFoundError:
-        message = f"the Modal volume {job['volume']!r} with the inputs was removed"
-        return _not_run(INPUT, message, "submit the job again")
-    if Path(job["mount"], "withdrawn", job["ticket"]).exists():
+    mount = Path(job["inputs_mount"])
+    if (mount / "withdrawn").exists():
         return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal", None)
-    folder = Path(job["mount"], "jobs", call)
-    unit = folder / str(job["unit"])
-    unit.mkdir(parents=True, exist_ok=True)
-    attempt = _count_attempt(folder / "attempts" / str(job["unit"]))
-    if "record" in job:
-        (folder / "job.json").write_text(job["record"], "utf-8")
+    with tempfile.TemporaryDirectory(prefix="renderer-inputs-") as inputs:
+        for name, digest in job["inputs"].items():
+            try:
+                _copy_verified(mount / name, Path(inputs, name), digest)
+            except (OSError, ValueError) as error:
+                return _not_run(
+                    INPUT, f"the inputs on the Modal volume are gone or damaged: {error}", "submit the job again"
+                )
+        return _render_unit(job, [part.replace("{inputs}", inputs) for part in job["command"]])
+
+
+def _copy_verified(source: Path, target: Path, digest: str) -> None:
+    """Copy an input to where the worker reads it. Raises ValueError if it is not what submit sent."""
+    shutil.copyfile(source, target)
+    with target.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise ValueError(f"{source.name} is not what was uploaded")
+
+
+def _render_unit(job: UnitInput, command: list[str]) -> UnitOutput:
+    folder, name = Path(job["outputs_mount"]), str(job["unit"])
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    attempt = _count_attempt(folder / "attempts" / name)
     started, oom_kills = time.monotonic(), _count_oom_kills()
     try:
-        code, said = _run_worker(job, [part.replace("{call}", call) for part in job["command"]])
+        code, said = _run_worker(job, command)
     finally:
         (folder / "ended").mkdir(exist_ok=True)
-        (folder / "ended" / str(job["unit"])).touch()
-        volume.commit()
-    end = _read_end(unit / "result.json", code, said)
+        (folder / "ended" / name).touch()
+        _commit(job["volume"])
+    end = _read_end(folder / name / "result.json", code, said)
     if end["exit_code"] == LOST and _count_oom_kills() > oom_kills:
         end |= {"exit_code": OUT_OF_MEMORY, "message": "the memory ran out: the kernel ended the worker"}
-    if end["exit_code"] in job["retried"]:
-        raise RuntimeError(f"renderer: attempt {attempt} ended with exit code {end['exit_code']}: {end['message']}")
     return {**end, "attempt": attempt, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _commit(volume: str) -> None:
+    """Store the outputs on the volume now. If Modal refuses that, it stores them itself when the container ends."""
+    os.sync()
+    with suppress(modal.exception.Error, RuntimeError):
+        modal.Volume.from_id(volume).commit()
+
+
+def _encode(output: UnitOutput) -> str:
+    """Return the answer as JSON, its texts shortened until it is small."""
+    content: dict[str, object] = {**output}
+    while len(text := json.dumps(content)) > ANSWER_BYTES:
+        longest = max(TEXTS, key=lambda key: len(str(content[key])))
+        said = str(content[longest])
+        content[longest] = said[: len(said) // 2] + "…"
+    return text
 
 
 def _not_run(code: int, message: str, hint: str | None) -> UnitOutput:

@@ -12,10 +12,12 @@ from backends.modal.errors import translate_error
 from backends.modal.session import Session
 from backends.modal.volume import Files
 from backends.models import LogLine
+from backends.untrusted import Limits
 from backends.worker_protocol import LOG
 
-_LINE = re.compile(r"(\d+)\| ?(.*)", re.DOTALL)
+_LINE = re.compile(r"([0-9]{1,6})\| ?(.*)", re.DOTALL)
 TAIL_ENTRIES = 300  # how many entries are searched for the progress
+CUT = " … (the line is longer)"
 
 
 class LogEntry(Protocol):
@@ -42,12 +44,12 @@ class TimedLogEntry(LogEntry, Protocol):
         """When it was printed."""
 
 
-def read_logs(session: Session, record: CallRecord, *, follow: bool) -> Iterator[LogLine]:
+def read_logs(session: Session, record: CallRecord, limits: Limits, *, follow: bool) -> Iterator[LogLine]:
     """Yield the lines of the log. With ``follow``, wait for new lines until the call has ended."""
     logs = session.modal.FunctionCall.from_id(record.call).logs
     entries = logs.stream() if follow else logs.fetch()
     try:
-        yield from join_lines(entries)
+        yield from _bound(join_lines(entries, len(record.units), limits), limits)
     except (session.modal.exception.NotFoundError, session.modal.exception.LogsFetchError):
         return  # Modal has deleted the call or its log
     except session.modal.exception.Error as error:
@@ -59,40 +61,59 @@ def read_logs(session: Session, record: CallRecord, *, follow: bool) -> Iterator
 def read_stored_logs(files: Files, record: CallRecord) -> Iterator[LogLine]:
     """Yield the lines of each unit's last attempt, from the copy on the volume."""
     for index in range(len(record.units)):
-        content = files.read(f"jobs/{record.call}/{index}/{LOG}") or b""
+        content = files.read_start(f"{record.outputs}/{index}/{LOG}", limit=files.limits.log) or b""
         for text in content.decode("utf-8", "replace").splitlines():
-            yield LogLine(index, text)
+            yield LogLine(index, _cut(text, files.limits))
 
 
-def read_tail(session: Session, record: CallRecord) -> list[tuple[LogLine, str]]:
+def read_tail(session: Session, record: CallRecord, limits: Limits) -> list[tuple[LogLine, str]]:
     """Return the last lines, each with the time (ISO 8601) of its entry."""
     logs = session.modal.FunctionCall.from_id(record.call).logs
 
     def fetch() -> list[TimedLogEntry]:
         return list(logs.tail(TAIL_ENTRIES))
 
-    entries = session.call(fetch)
-    return [(line, entry.timestamp.isoformat()) for entry in entries for line in join_lines([entry])]
+    entries, units = session.call(fetch), len(record.units)
+    return [(line, entry.timestamp.isoformat()) for entry in entries for line in join_lines([entry], units, limits)]
 
 
-def join_lines(entries: Iterable[LogEntry]) -> Iterator[LogLine]:
-    """Yield the lines that the pieces contain. Pieces of different containers or streams are not joined."""
+def join_lines(entries: Iterable[LogEntry], units: int, limits: Limits) -> Iterator[LogLine]:
+    """Yield the lines that the pieces contain; of a long line only the beginning.
+
+    Pieces of different containers or streams are not joined.
+    """
     rest: dict[tuple[str, ...], str] = {}
-    units: dict[tuple[str, ...], int] = {}
+    known: dict[tuple[str, ...], int] = {}
     for entry in entries:
         key = (entry.source, *entry.context_ids)
-        *whole, rest[key] = (rest.get(key, "") + entry.message).split("\n")
+        *whole, last = (rest.get(key, "") + entry.message).split("\n")
+        rest[key] = last[: limits.line + 1]
         for text in whole:
-            yield _read_line(text, key, units)
+            yield _read_line(_cut(text, limits), key, known, units)
     for key, text in rest.items():
         if text:
-            yield _read_line(text, key, units)
+            yield _read_line(_cut(text, limits), key, known, units)
 
 
-def _read_line(text: str, key: tuple[str, ...], units: dict[tuple[str, ...], int]) -> LogLine:
+def _read_line(text: str, key: tuple[str, ...], known: dict[tuple[str, ...], int], units: int) -> LogLine:
     """Return the line and its unit. A line of Modal itself has no unit: use the container's last unit, or unit 0."""
     match = _LINE.fullmatch(text)
-    if match:
-        units[key[1:]] = int(match[1])
+    if match and int(match[1]) < units:
+        known[key[1:]] = int(match[1])
         return LogLine(int(match[1]), match[2].rstrip("\r"))
-    return LogLine(units.get(key[1:], 0), text.rstrip("\r"))
+    return LogLine(known.get(key[1:], 0), text.rstrip("\r"))
+
+
+def _cut(text: str, limits: Limits) -> str:
+    return text if len(text) <= limits.line else text[: limits.line] + CUT
+
+
+def _bound(lines: Iterator[LogLine], limits: Limits) -> Iterator[LogLine]:
+    """Yield lines up to the limit of a log, and a last line that says so; the rest is read, until the call ends."""
+    total = 0
+    for line in lines:
+        before, total = total, total + len(line.text) + 1
+        if total <= limits.log:
+            yield line
+        elif before <= limits.log:
+            yield LogLine(line.unit, f"… (the log is longer than {limits.log >> 20} MiB: the rest is not shown)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.modal.call_store import CallRecord, UnitOutcome
 from backends.modal.observe import logs, prices, unit_results
@@ -13,7 +14,8 @@ from backends.modal.session import Session
 from backends.modal.volume import Files
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
-from backends.worker_protocol import RESULT, UnitResult, last_progress
+from backends.untrusted import parse_result
+from backends.worker_protocol import RESULT, last_progress
 
 MANY_UNITS = 20
 LONG_WAIT_S = 30.0  # after this time, the status of a waiting job suggests another GPU
@@ -29,7 +31,7 @@ def refresh(session: Session, files: Files, record: CallRecord) -> tuple[CallRec
         return record, {}
     texts: dict[int, list[str]] = {}
     started: dict[int, str] = {}
-    for line, moment in logs.read_tail(session, record):
+    for line, moment in logs.read_tail(session, record, files.limits):
         started.setdefault(line.unit, moment)
         texts.setdefault(line.unit, []).append(line.text)
     return record.with_news({}, started), {unit: last_progress(lines) for unit, lines in texts.items()}
@@ -43,18 +45,22 @@ def _choose_units(files: Files, record: CallRecord) -> list[int]:
     """
     if len(record.open) <= MANY_UNITS:
         return record.open
-    ended = {int(entry.path.rpartition("/")[2]) for entry in files.list(f"jobs/{record.call}/ended")}
-    return [unit for position, unit in enumerate(record.open) if position < MANY_UNITS or unit in ended]
+    ended = {entry.path.rpartition("/")[2] for entry in files.list(f"{record.outputs}/ended")}
+    return [unit for position, unit in enumerate(record.open) if position < MANY_UNITS or str(unit) in ended]
 
 
 def _prefer_stored(files: Files, record: CallRecord, unit: int, outcome: UnitOutcome) -> UnitOutcome:
     """Return the outcome; if Modal's copy of the result has expired, return the one that the worker stored."""
     if outcome.problem is None or outcome.problem.message != EXPIRED:
         return outcome
-    content = files.read(f"jobs/{record.call}/{unit}/{RESULT}")
-    if content is None:
-        return outcome
-    result = UnitResult.from_json(content)
+    try:
+        content = files.read(f"{record.outputs}/{unit}/{RESULT}", limit=files.limits.result)
+        if content is None:
+            return outcome
+        result = parse_result(content, unit=record.units[unit], limits=files.limits)
+    except OutputError as error:
+        problem = Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
+        return UnitOutcome(state=JobState.FAILED, problem=problem)
     state = JobState.FAILED if result.exit_code else JobState.SUCCEEDED
     return UnitOutcome(state=state, problem=result.error, seconds=result.seconds.get("total", 0.0))
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
 
+from backends.errors import ResultError
 from backends.exit_codes import ExitCode
 from backends.modal import calls
 from backends.modal.call_store import CallRecord, UnitOutcome
+from backends.modal.calls import Answer
 from backends.modal.errors import translate_error
+from backends.modal.observe.answer_format import UnitEnd, decode_answer, decode_exception
 from backends.modal.session import Session
 from backends.models import JobState
 from backends.problem import Problem
-
-if TYPE_CHECKING:
-    from backends.modal.deploy.render_function import UnitOutput
+from backends.untrusted import show_line
 
 EXPIRED = "Modal keeps results for 7 days, and this one has expired"
 MORE_MEMORY = "raise --memory, or lower the resolution"
+MAX_TEXT = 2000  # characters of an error that are shown
 _MEMORY = re.compile(r"\boom\b|oom.?kill|memory|exit code:? (137|-9)\b", re.IGNORECASE)
-_RETRIED_ERROR = re.compile(r"renderer: attempt (\d+) ended with exit code (\d+): (.*)", re.DOTALL)
-_CLIENT_PACKAGES = ("aiohttp", "grpclib", "modal")  # their errors are failures of the connection, not of the function
+_CLIENT_PACKAGES = ("aiohttp", "grpclib", "modal")  # their errors are failures of the connection
 
 
 def find_outcomes(
@@ -34,68 +34,73 @@ def find_outcomes(
     return {unit: outcome for unit, outcome in found.items() if outcome}
 
 
-def _read_answer(session: Session, record: CallRecord, answer: object) -> UnitOutcome | None:
-    """Return the outcome for one of Modal's answers; None if the unit has not ended yet."""
-    if type(answer) is TimeoutError:
+def _read_answer(session: Session, record: CallRecord, answer: Answer | BaseException | None) -> UnitOutcome | None:
+    """Return the outcome for one answer; None if the unit has not ended yet. Raises if Modal could not be asked."""
+    if isinstance(answer, BaseException):
+        if type(answer).__module__.partition(".")[0] in _CLIENT_PACKAGES:
+            raise translate_error(answer) from answer
+        raise answer
+    if answer is None:
         return None
-    if isinstance(answer, dict):
-        return _read_output(record, cast("UnitOutput", answer))
-    if match := _RETRIED_ERROR.search(str(answer)):
-        problem = Problem(message=match[3], exit_code=int(match[2]))
-        return UnitOutcome(state=JobState.FAILED, problem=problem, attempt=int(match[1]))
-    return _read_error(session, record, answer)
+    try:
+        return _find_outcome(session, record, answer)
+    except ResultError as error:
+        return _failed(error.exit_code, str(error), error.hint)
 
 
-def _read_error(session: Session, record: CallRecord, answer: object) -> UnitOutcome:
-    """Return the outcome for an error. Raises a RendererError if the error is one of the connection to Modal."""
-    exceptions = session.modal.exception
-    if isinstance(answer, (exceptions.OutputExpiredError, exceptions.NotFoundError)):
-        return _failed(ExitCode.LOST, EXPIRED, "files that were stored can still be fetched")
-    if isinstance(answer, exceptions.FunctionTimeoutError):
-        return _failed(
-            ExitCode.TIMEOUT, "Modal ended it: it took longer than --timeout and a minute", "raise --timeout"
-        )
-    if type(answer) is exceptions.RemoteError or isinstance(answer, exceptions.InternalFailure):
-        return _read_container_error(session, record, str(answer))
-    if isinstance(answer, BaseException) and type(answer).__module__.partition(".")[0] in _CLIENT_PACKAGES:
-        raise translate_error(answer) from answer
-    message = f"the function at Modal failed: {type(answer).__name__}: {answer}"
-    return _failed(ExitCode.INTERNAL, message, "does the image contain the worker? `renderer logs` shows more")
+def _find_outcome(session: Session, record: CallRecord, answer: Answer) -> UnitOutcome:
+    known = _KNOWN.get(answer.status)
+    if answer.status == "SUCCESS":
+        old = answer.data is None and not record.folder  # older versions answered in another format
+        known = _KNOWN[calls.EXPIRED] if old else _read_end(record, decode_answer(answer.data))
+    elif end := decode_exception(answer.text):
+        known = _read_end(record, end)
+    return known or _read_failure(session, record, answer)
 
 
-def _read_output(record: CallRecord, output: UnitOutput) -> UnitOutcome:
+def _read_failure(session: Session, record: CallRecord, answer: Answer) -> UnitOutcome:
+    text = show_line(answer.text.strip()[:MAX_TEXT])
+    if answer.raised:
+        hint = "does the image contain the worker? `renderer logs` shows more"
+        return _failed(ExitCode.INTERNAL, f"the function at Modal failed: {text}", hint)
+    return _read_container_error(session, record, text)
+
+
+def _read_end(record: CallRecord, end: UnitEnd) -> UnitOutcome:
     """Return the outcome for what the function returned."""
-    code = output["exit_code"]
-    if code == ExitCode.OK:
-        return _outcome(JobState.SUCCEEDED, None, output)
-    message = output["message"] or f"the worker ended with exit code {code}"
-    problem = Problem(message=message, hint=output["hint"], details=output["details"], exit_code=code)
-    if code == ExitCode.OUT_OF_MEMORY:
-        problem = replace(problem, message=f"{message} ({_requested_memory(record)})", hint=MORE_MEMORY)
-    return _outcome(JobState.FAILED, problem, output)
+    problem = end.problem
+    if problem and problem.exit_code == ExitCode.OUT_OF_MEMORY:
+        problem = replace(problem, message=f"{problem.message} ({_requested_memory(record)})", hint=MORE_MEMORY)
+    state = JobState.FAILED if problem else JobState.SUCCEEDED
+    return UnitOutcome(state=state, problem=problem, seconds=end.seconds, attempt=end.attempt)
 
 
-def _outcome(state: JobState, problem: Problem | None, output: UnitOutput) -> UnitOutcome:
-    return UnitOutcome(state=state, problem=problem, seconds=output["seconds"], attempt=output["attempt"])
-
-
-def _read_container_error(session: Session, record: CallRecord, said: str) -> UnitOutcome:
+def _read_container_error(session: Session, record: CallRecord, text: str) -> UnitOutcome:
     """Return the outcome for a container that ended without a result: cancelled, out of memory, or lost.
 
-    The error itself does not show a cancellation, so the record and the states of the call's inputs are read.
+    The error itself may not show a cancellation, so the record and the states of the call's inputs are read.
     """
     if record.cancelled or "TERMINATED" in calls.list_input_states(session, record.call):
         return UnitOutcome(state=JobState.CANCELLED)
-    if _MEMORY.search(said):
-        message = f"it ran out of memory at Modal ({_requested_memory(record)}): {said}"
+    if _MEMORY.search(text):
+        message = f"it ran out of memory at Modal ({_requested_memory(record)}): {text}"
         return _failed(ExitCode.OUT_OF_MEMORY, message, MORE_MEMORY)
     hint = "let Modal try again: --retries 2; if it happens every time, raise --memory"
-    return _failed(ExitCode.LOST, f"the container at Modal was lost: {said}", hint)
+    return _failed(ExitCode.LOST, f"the container at Modal was lost: {text}", hint)
 
 
 def _requested_memory(record: CallRecord) -> str:
     return f"{record.memory_mib / 1024:g} GiB were requested"
 
 
-def _failed(code: ExitCode, message: str, hint: str) -> UnitOutcome:
+def _failed(code: ExitCode, message: str, hint: str | None) -> UnitOutcome:
     return UnitOutcome(state=JobState.FAILED, problem=Problem(message=message, hint=hint, exit_code=code))
+
+
+_KNOWN = {
+    calls.EXPIRED: _failed(ExitCode.LOST, EXPIRED, "files that were stored can still be fetched"),
+    "TIMEOUT": _failed(
+        ExitCode.TIMEOUT, "Modal ended it: it took longer than --timeout and a minute", "raise --timeout"
+    ),
+    "TERMINATED": UnitOutcome(state=JobState.CANCELLED),
+}

@@ -24,6 +24,9 @@ from backends import JobState
 from backends.exit_codes import ExitCode
 from backends.modal.backend import ModalBackend
 from backends.modal.gc import GarbageCollector
+from backends.modal.request import OUTPUTS_MOUNT
+from backends.modal.volume import Files
+from renderer.api import Job
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SUBMIT = ("submit", "job.py", "--backend", "modal")
@@ -209,22 +212,32 @@ def old_paths(backend: ModalBackend, days: float) -> list[str]:
     return [item.path for item in backend.collect_garbage(older_than=timedelta(days=days), dry_run=True)]
 
 
+def folder_of(fake: FakeModal, job: Job) -> str:
+    """Return the name of a job's folder on both volumes."""
+    return fake.mounted(job.handle.parts[1], OUTPUTS_MOUNT).name
+
+
+def grow_old_with_inputs(fake: FakeModal, folder: str) -> None:
+    grow_old(fake.volume("renderer") / "jobs" / folder)
+    grow_old(fake.volume("renderer-inputs") / "inputs" / folder)
+
+
 def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: FakeModal, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (tmp_path / "job.py").write_text("print(1)\n")
     old, new = (rig.submit(tmp_path / "job.py") for _ in range(2))
     for job in (old, new):
         job.wait(60)
-    volume = fresh.volume("renderer")
-    grow_old(volume / "jobs" / old.handle.parts[1])
-    grow_old(volume / "inputs")
+    outputs, inputs = fresh.volume("renderer"), fresh.volume("renderer-inputs")
+    grow_old_with_inputs(fresh, folder_of(fresh, old))
     found = old_paths(ModalBackend(rig.loaded().modal), 30)
-    assert f"jobs/{old.handle.parts[1]}" in found
+    assert found == [f"jobs/{folder_of(fresh, old)}"]
     mine = {**fresh.environment, "RENDERER_MODAL_STATE_DIR": str(tmp_path / "jobs")}
     assert output(run("gc", "--backend", "modal", "--dry-run", "--json", **mine)) == {"removed": [], "old": found}
     assert output(run("gc", "--backend", "modal", "--json", **mine)) == {"removed": found, "old": found}
-    assert {path.name for path in (volume / "jobs").iterdir()} == {new.handle.parts[1]}
-    assert list((volume / "inputs").iterdir()) == []
+    assert [path.name for path in (outputs / "jobs").iterdir()] == [folder_of(fresh, new)]
+    assert [path.name for path in (inputs / "inputs").iterdir()] == [folder_of(fresh, new)]
+    assert [path.stem for path in (inputs / "calls").rglob("*.json")] == [folder_of(fresh, new)]
     assert [status.handle for status in new.backend.list()] == [new.handle]
     assert rig.submit(tmp_path / "job.py").wait(60).state is JobState.SUCCEEDED
 
@@ -234,46 +247,73 @@ def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
 ) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
-    ended = rig.submit(project / "job.py").handle.parts[1]
-    until(lambda: fresh.state.calls[ended].inputs[0].output is not None)
-    inputs = {f"inputs/{path.name}" for path in (fresh.volume("renderer") / "inputs").iterdir()}
+    ended = rig.submit(project / "job.py")
+    until(lambda: fresh.state.calls[ended.handle.parts[1]].inputs[0].output is not None)
     backend = ModalBackend(rig.loaded().modal)
     with fresh.faults(no_capacity=True):
         waiting = rig.submit(project / "job.py")
         elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
-        assert old_paths(elsewhere, 0) == [f"jobs/{ended}"]
-        grow_old(fresh.volume("renderer") / "inputs")
-        assert old_paths(backend, 0) == [f"jobs/{ended}"]
+        grow_old_with_inputs(fresh, folder_of(fresh, waiting))
+        assert old_paths(elsewhere, 0) == [f"jobs/{folder_of(fresh, ended)}"]
+        assert old_paths(backend, 0) == [f"jobs/{folder_of(fresh, ended)}"]
         waiting.cancel()
-    assert set(old_paths(backend, 0)) == {f"jobs/{ended}", *inputs}
+    assert set(old_paths(backend, 0)) == {f"jobs/{folder_of(fresh, job)}" for job in (ended, waiting)}
 
 
 def test_gc_keeps_what_another_machines_running_job_needs(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     (project / "job.py").write_text(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n")
     job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(project / "job.py")
-    volume, folder = fresh.volume("renderer"), f"jobs/{job.handle.parts[1]}"
-    until((volume / folder / "job.json").exists)
-    inputs = {f"inputs/{path.name}" for path in (volume / "inputs").iterdir()}
-    grow_old(volume)
+    until((fresh.mounted(job.handle.parts[1], OUTPUTS_MOUNT) / "attempts/0").exists)
+    grow_old_with_inputs(fresh, folder_of(fresh, job))
     elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
-    assert old_paths(elsewhere, 0) == []
-    (volume / folder / "job.json").rename(tmp_path / "job.json")  # as before the first of several units has begun
     assert old_paths(elsewhere, 0) == []
     gate.touch()
     assert job.wait(60).state is JobState.SUCCEEDED
-    assert set(old_paths(elsewhere, 0)) == {folder, *inputs}
+    assert old_paths(elsewhere, 0) == [f"jobs/{folder_of(fresh, job)}"]
 
 
-def test_inputs_that_gc_might_take_are_sent_again(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
+def test_gc_keeps_what_no_record_names_for_thirty_days(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    rig.submit(project / "job.py").delete()
+    lost = fresh.volume("renderer-inputs") / "inputs" / ("ab" * 16)
+    lost.mkdir(parents=True)
+    (lost / "withdrawn").touch()
+    backend = ModalBackend(rig.loaded().modal)
+    assert old_paths(backend, 0) == []
+    grow_old(lost)
+    assert old_paths(backend, 0) == [f"jobs/{lost.name}"]
+
+
+def test_gc_removes_what_older_versions_left(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)
-    inputs, backend = fresh.volume("renderer") / "inputs", ModalBackend(rig.loaded().modal)
-    grow_old(inputs)
-    collector = GarbageCollector(backend.session, backend.files, backend.calls)
-    found = [item for item in collector.find(timedelta(days=30)) if item.path.startswith("inputs/")]
-    assert rig.submit(project / "job.py").wait(60).state is JobState.SUCCEEDED
-    assert all(time.time() - path.stat().st_mtime < 86400 for path in inputs.iterdir())
-    assert [collector.remove(item) for item in found] == [False, False]
-    assert len(list(inputs.iterdir())) == 2
+    volume, backend = fresh.volume("renderer"), ModalBackend(rig.loaded().modal)
+    left = ["inputs/ab.json", "inputs/ab.tar.zst", "jobs/fc-1/0/result.json", "withdrawn/cd"]
+    for name in left:
+        (volume / name).parent.mkdir(parents=True, exist_ok=True)
+        (volume / name).touch()
+    assert "jobs/fc-1" in old_paths(backend, 0)
+    assert "inputs/ab.json" not in old_paths(backend, 0)
+    for name in left:
+        grow_old((volume / name).parent)
+    assert old_paths(backend, 30) == ["inputs/ab.json", "inputs/ab.tar.zst", "jobs/fc-1", "withdrawn/cd"]
+    assert all(item.removed for item in backend.collect_garbage(older_than=timedelta(days=30)))
+    assert old_paths(backend, 30) == []
+
+
+def test_gc_leaves_what_was_written_again_meanwhile(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
+    rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
+    (project / "job.py").write_text("print(1)\n")
+    job = rig.submit(project / "job.py")
+    job.wait(60)
+    grow_old_with_inputs(fresh, folder_of(fresh, job))
+    backend = ModalBackend(rig.loaded().modal)
+    old = backend.collect_garbage(older_than=timedelta(days=30), dry_run=True)
+    (found,) = old
+    (fresh.mounted(job.handle.parts[1], OUTPUTS_MOUNT) / "0" / "new").touch()
+    outputs, inputs = (Files(backend.session, None, name) for name in ("renderer", "renderer-inputs"))
+    assert not GarbageCollector(backend.session, outputs, inputs, backend.calls).remove(found)
+    assert (fresh.mounted(job.handle.parts[1], OUTPUTS_MOUNT) / "0" / "result.json").exists()

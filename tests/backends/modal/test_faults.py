@@ -21,6 +21,7 @@ from backends import JobState
 from backends.errors import BackendError, JobNotFoundError, OutputError, TransientError
 from backends.exit_codes import ExitCode
 from backends.modal.backend import ModalBackend
+from backends.modal.request import OUTPUTS_MOUNT
 from renderer.api import Job
 
 Script = Callable[[str], Path]
@@ -175,7 +176,7 @@ def test_a_result_that_has_expired_with_its_files_is_told(rig: Rig, fake: FakeMo
     job = rig.submit(script("print(1)\n"))
     until(lambda: fake.state.calls[call_of(job)].inputs[0].output is not None)
     fake.expire(call_of(job))
-    shutil.rmtree(fake.volume("renderer") / "jobs" / call_of(job))
+    shutil.rmtree(fake.mounted(call_of(job), OUTPUTS_MOUNT))
     status = job.status()
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert "expired" in (status.units[0].message or "")
@@ -211,7 +212,7 @@ def test_submitting_twice_makes_two_jobs_and_one_upload(
     path = script("import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/o.txt', 'w').write('x')\nprint('twice')\n")
     one, two = rig.submit(path), rig.submit(path)
     assert one.handle != two.handle
-    assert fake.rpcs().count("VolumePutFiles2") <= 2
+    assert fake.rpcs().count("FunctionCreate") <= 1
     assert [job.wait(60).state for job in (one, two)] == [JobState.SUCCEEDED] * 2
     one.delete()
     assert [file.name for file in two.fetch(tmp_path / "out")] == ["o.txt"]
@@ -228,9 +229,7 @@ def test_a_failed_build_names_its_step_and_leaves_nothing(fresh: FakeModal, tmp_
     assert rig.submit(path).wait(60).state is JobState.SUCCEEDED
 
 
-def test_a_volume_that_was_removed_is_made_again_and_the_app_deployed_with_it(
-    fresh: FakeModal, tmp_path: Path, script: Script
-) -> None:
+def test_a_volume_that_was_removed_is_made_again(fresh: FakeModal, tmp_path: Path, script: Script) -> None:
     import modal
 
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
@@ -250,10 +249,10 @@ def test_a_volume_that_is_removed_while_the_job_waits_is_told(rig: Rig, fake: Fa
 
     with fake.faults(no_capacity=True):
         job = rig.submit(script("print(1)\n"))
-        modal.Volume.objects.delete("renderer")
+        modal.Volume.objects.delete("renderer-inputs")
     status = job.wait(60)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.INPUT)
-    assert status.units[0].message == "the Modal volume 'renderer' with the inputs was removed"
+    assert "the inputs on the Modal volume are gone or damaged" in (status.units[0].message or "")
     assert status.units[0].hint == "submit the job again"
 
 
@@ -320,7 +319,8 @@ def test_another_machine_is_told_what_modal_has_forgotten_and_what_is_gone(
     job.backend.calls.remove(call_of(job))
     fake.state.logs.clear()
     assert [line.text for line in job.logs()] == ["elsewhere"]
-    modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}/0", recursive=True)
+    folder = fake.mounted(call_of(job), OUTPUTS_MOUNT).name
+    modal.Volume.from_name("renderer").remove_file(f"jobs/{folder}/0", recursive=True)
     with pytest.raises(OutputError, match="no longer on the Modal volume"):
         job.fetch(tmp_path / "out")
 
@@ -332,7 +332,8 @@ def test_outputs_that_are_gone_from_the_volume_are_told(
 
     job = rig.submit(script("print(1)\n"))
     job.wait(60)
-    modal.Volume.from_name("renderer").remove_file(f"jobs/{call_of(job)}", recursive=True)
+    folder = fake.mounted(call_of(job), OUTPUTS_MOUNT).name
+    modal.Volume.from_name("renderer").remove_file(f"jobs/{folder}", recursive=True)
     assert "VolumeRemoveFile2" in fake.rpcs()
     with pytest.raises(OutputError, match="no longer on the Modal volume"):
         job.fetch(tmp_path / "out")
@@ -345,7 +346,8 @@ def test_a_job_is_found_from_another_machine(rig: Rig, fake: FakeModal, script: 
     assert (there.status().name, there.status().state) == ("far", JobState.SUCCEEDED)
     assert [line.text for line in there.logs()] == ["far"]
     job.delete()
-    assert not (fake.volume("renderer") / "jobs" / call_of(job)).exists()
+    assert not fake.mounted(call_of(job), OUTPUTS_MOUNT).exists()
+    assert list((fake.volume("renderer-inputs") / "inputs").glob(fake.mounted(call_of(job), OUTPUTS_MOUNT).name)) == []
     with pytest.raises(JobNotFoundError):
         there.status()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from backends import LogLine
 from backends.modal.observe.logs import join_lines
+from backends.untrusted import Limits
 
 
 @dataclass
@@ -25,7 +26,7 @@ def test_lines_are_put_together_from_chunks(sizes: list[int]) -> None:
     for size in sizes:
         chunks.append(rest[:size])
         rest = rest[size:]
-    found = list(join_lines(Entry(chunk) for chunk in [*chunks, rest]))
+    found = list(join_lines([Entry(chunk) for chunk in [*chunks, rest]], 4, Limits()))
     assert found == [LogLine(3, "first"), LogLine(3, ""), LogLine(3, "é ✓ | x"), LogLine(3, "no newline")]
 
 
@@ -36,10 +37,10 @@ def test_chunks_of_two_containers_do_not_mix() -> None:
         Entry("1| whole\n", context_ids=two),
         Entry(" a line\n", context_ids=one),
     ]
-    assert list(join_lines(entries)) == [LogLine(1, "whole"), LogLine(0, "half a line")]
+    assert list(join_lines(entries, 2, Limits())) == [LogLine(1, "whole"), LogLine(0, "half a line")]
 
 
 def test_what_modal_itself_says_goes_to_the_unit_of_that_container() -> None:
     said = Entry("the container was preempted\n", source="system", context_ids=["in-2", "ta-2"])
     entries = [Entry("1| line\n", context_ids=["in-2", "ta-2"]), said]
-    assert list(join_lines(entries))[1] == LogLine(1, "the container was preempted")
+    assert list(join_lines(entries, 2, Limits()))[1] == LogLine(1, "the container was preempted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,17 @@ def test_the_first_submit_deploys_an_a10g_function(fresh: FakeModal, tmp_path: P
     assert (function.resources.milli_cpu, function.resources.memory_mb) == (4000, 8192)
     assert (function.timeout_secs, function.retry_policy.retries) == (3660, 0)
     assert (function.function_name, function.module_name) == ("render", "render_function")
-    assert [mount.mount_path for mount in function.volume_mounts] == ["/mnt/renderer"]
+    assert not function.volume_mounts
     assert not function.secret_ids
+    assert (function.untrusted, function.single_use_containers, function.block_network) == (True, True, False)
+    assert list(create.function.supported_output_formats) == [pb.DATA_FORMAT_CBOR]
+    (bound,) = fresh.sent(pb.FunctionBindParamsRequest)
+    inputs, outputs = bound.function_options.volume_mounts
+    assert (inputs.mount_path, inputs.read_only) == ("/mnt/renderer/inputs", True)
+    assert (outputs.mount_path, outputs.read_only) == ("/mnt/renderer/outputs", False)
+    assert inputs.volume_id != outputs.volume_id
+    assert re.fullmatch("/inputs/[0-9a-f]{32}", inputs.sub_path)
+    assert outputs.sub_path == inputs.sub_path.replace("inputs", "jobs")
     (publish,) = fresh.sent(pb.AppPublishRequest)
     assert publish.name == app_name()
     assert job.wait(60).state is JobState.SUCCEEDED
@@ -50,18 +60,23 @@ def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, fake: FakeModal, s
     path = script("print('the same')\n")
     rig.submit(path).wait(60)
     fake.state.requests.clear()
+    stored = {path.name for path in fake.state.path("blocks").iterdir()}
     rig.submit(path).wait(60)
     rpcs = fake.rpcs()
-    assert not {"ImageGetOrCreate", "FunctionCreate", "AppPublish", "MountPutFile", "VolumePutFiles2"} & set(rpcs)
+    assert not {"ImageGetOrCreate", "FunctionCreate", "AppPublish", "MountPutFile"} & set(rpcs)
     assert rpcs[: rpcs.index("FunctionMap") + 1] == [
+        "VolumeGetOrCreate",
         "VolumeGetOrCreate",
         "AppGetOrCreate",
         "AppGetTags",
-        "VolumeListFiles2",
-        "VolumeListFiles2",
+        "VolumeGetOrCreate",
+        "VolumePutFiles2",  # names alone: the volume has the content already
         "FunctionGet",
+        "FunctionBindParams",
         "FunctionMap",
     ]
+    (record,) = {path.name for path in fake.state.path("blocks").iterdir()} - stored
+    assert b'"name": "job"' in fake.state.path("blocks", record).read_bytes()
 
 
 def test_options_of_a_job_are_bound_without_deploying(rig: Rig, fake: FakeModal, script: Script) -> None:

@@ -18,6 +18,7 @@ from support.rigs.base import Rig
 from backends import JobState
 from backends.errors import JobNotFoundError, TransientError
 from backends.exit_codes import ExitCode
+from backends.modal.request import OUTPUTS_MOUNT
 
 Script = Callable[[str], Path]
 SCENE = (
@@ -68,7 +69,7 @@ def test_what_was_taken_without_an_answer_does_not_run_beside_the_next_try(
     assert job.wait(120).state is JobState.SUCCEEDED
     until(lambda: has_ended(fake, lost))
     assert trace.read_text() == "x" * count
-    assert not (fake.volume("renderer") / "jobs" / lost).exists()
+    assert not (fake.mounted(lost, OUTPUTS_MOUNT) / "0").exists()
     assert job.handle in [status.handle for status in job.backend.list()]
 
 

@@ -12,6 +12,7 @@ from support.rigs.base import Rig
 
 from backends import JobState
 from backends.exit_codes import ExitCode
+from backends.modal.request import OUTPUTS_MOUNT
 
 Script = Callable[[str], Path]
 SCENES = """
@@ -96,7 +97,7 @@ def test_of_many_units_only_those_that_may_have_ended_are_asked_for(rig: Rig, fa
     with fake.faults(no_capacity=True):
         job = rig.submit(script("from manim import *\n" + scenes), all_scenes=True, **SMALL)
         call = fake.state.calls[job.handle.parts[1]]
-        folder = fake.volume("renderer") / "jobs" / job.handle.parts[1] / "ended"
+        folder = fake.mounted(job.handle.parts[1], OUTPUTS_MOUNT) / "ended"
         folder.mkdir(parents=True)
         (folder / "150").touch()
         call.inputs[150].end(pb.GenericResult.GENERIC_STATUS_TIMEOUT, "too long")

@@ -134,6 +134,12 @@ class FakeModal:
         """Return the folder of a volume."""
         return self.state.path("volumes", self.state.volumes[name])
 
+    def mounted(self, call_id: str, path: str) -> Path:
+        """Return the folder that the containers of a call have at a path."""
+        mounts = self.state.calls[call_id].function.definition.volume_mounts
+        (mount,) = [mount for mount in mounts if mount.mount_path == path]
+        return self.state.path("volumes", mount.volume_id) / mount.sub_path.lstrip("/")
+
     def _run(self, action: Callable[[], ResultT]) -> ResultT:
         async def act() -> ResultT:
             return action()

@@ -96,6 +96,7 @@ class Task:
     folder: Path
     current: Input | None = None
     preempted: bool = False
+    used: bool = False
     lost: pb.GenericResult = field(default_factory=lambda: pb.GenericResult(status=FAILURE, exception=LOST))
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
@@ -121,6 +122,7 @@ class State:
     builder_version: str = "2025.06"
     faults: Faults = field(default_factory=Faults)
     requests: list[tuple[str, Message]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # requests of containers that may not use Modal's API
     headers: list[dict[str, str]] = field(default_factory=list)
     apps: dict[str, App] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)

@@ -78,7 +78,13 @@ class FunctionHandlers(Handlers):
 
     async def function_bind_params(self, request: pb.FunctionBindParamsRequest) -> pb.FunctionBindParamsResponse:
         base = find(self.state.functions, request.function_id, "Function")
-        bound = Function(self.state.new_id("fu"), base.app_id, _with_options(base.definition, request.function_options))
+        ranked = pb.FunctionData()
+        if base.ranked:
+            ranked.CopyFrom(base.ranked)
+            for item in ranked.ranked_functions:
+                item.function.CopyFrom(_with_options(item.function, request.function_options))
+        definition = _with_options(base.definition, request.function_options)
+        bound = Function(self.state.new_id("fu"), base.app_id, definition, ranked if base.ranked else None)
         self.state.functions[bound.function_id] = bound
         return pb.FunctionBindParamsResponse(
             bound_function_id=bound.function_id, handle_metadata=handle_metadata(self.state, bound.function_id)
@@ -98,6 +104,9 @@ def _with_options(base: pb.Function, options: pb.FunctionOptions) -> pb.Function
         function.autoscaler_settings.max_containers = options.concurrency_limit
     if options.HasField("scheduler_placement"):
         function.scheduler_placement.CopyFrom(options.scheduler_placement)
+    if options.replace_volume_mounts:
+        del function.volume_mounts[:]
+        function.volume_mounts.extend(options.volume_mounts)
     if options.replace_secret_ids:
         del function.secret_ids[:]
         function.secret_ids.extend(options.secret_ids)

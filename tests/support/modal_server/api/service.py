@@ -19,6 +19,11 @@ AnyStream = Stream[Any, Any]
 IDEMPOTENT = frozenset({"FunctionMap", "FunctionPutInputs"})  # the client's own retries take effect once
 CALLER: ContextVar[Mapping[str, str]] = ContextVar("CALLER")
 TASK_HEADER = "x-fake-task"
+# What a container may send whose function has no access to Modal: what its entry point needs
+RESTRICTED = frozenset(
+    {"ContainerHello", "ContainerHeartbeat", "FunctionGetInputs", "FunctionPutOutputs", "TaskResult"}
+)
+RESTRICTED |= {"BlobCreate", "BlobGet", "VolumeCommit", "ClientHello"}
 
 
 async def _nothing(_self: object, _stream: AnyStream) -> None:
@@ -72,6 +77,8 @@ class Service:
                 if request is not None:
                     self.state.requests.append((rpc, request))
                 await self.state.faults.apply(rpc)
+            else:
+                self._check_access(rpc, self.state.tasks[metadata[TASK_HEADER]])
             if handler is None:
                 raise GRPCError(Status.UNIMPLEMENTED, f"the fake Modal server has no {rpc}")
             answered = handler(request)
@@ -95,6 +102,11 @@ class Service:
         else:
             self.answers[key] = await answered
         return self.answers[key]
+
+    def _check_access(self, rpc: str, task: Task) -> None:
+        if task.function.definition.untrusted and rpc not in RESTRICTED:
+            self.state.refused.append(rpc)
+            raise GRPCError(Status.PERMISSION_DENIED, f"a restricted function may not use {rpc}")
 
     def _check_token(self, metadata: Mapping[str, str]) -> None:
         self.state.headers.append(dict(metadata))

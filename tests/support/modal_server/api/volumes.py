@@ -29,7 +29,7 @@ class VolumeHandlers(Handlers):
 
     async def volume_delete(self, request: pb.VolumeDeleteRequest) -> Empty:
         name = next(name for name, volume_id in self.state.volumes.items() if volume_id == request.volume_id)
-        del self.state.volumes[name]
+        shutil.rmtree(self.state.path("volumes", self.state.volumes.pop(name)))
         return Empty()
 
     async def volume_commit(self, _request: pb.VolumeCommitRequest) -> pb.VolumeCommitResponse:

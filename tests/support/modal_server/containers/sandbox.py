@@ -124,8 +124,11 @@ def _environment(state: State, task: Task, arguments: Path) -> dict[str, str]:
 def _script(state: State, task: Task) -> str:
     volumes = []
     for mount in task.function.definition.volume_mounts:
-        path, source = shlex.quote(mount.mount_path), shlex.quote(str(state.path("volumes", mount.volume_id)))
-        volumes.append(f"mkdir -p {path}\nmount --bind {source} {path}")
+        folder = state.path("volumes", mount.volume_id) / mount.sub_path.lstrip("/")
+        path, source = shlex.quote(mount.mount_path), shlex.quote(str(folder))
+        volumes.append(f"mkdir -p {path} {source}\nmount --bind {source} {path}")
+        if mount.read_only:
+            volumes.append(f"mount -o remount,bind,ro {path}")
     limit = ""
     if mib := state.faults.memory_mib:
         group = shlex.quote(str(memory.create_group(task.task_id, mib)))

@@ -40,8 +40,13 @@ class Scheduler:
 
     def next_input(self, task: Task) -> Input | None:
         """Return a container's next input; None when it shall end."""
-        if task.preempted or not task.function.waiting:
+        if (
+            task.preempted
+            or not task.function.waiting
+            or (task.used and task.function.definition.single_use_containers)
+        ):
             return None
+        task.used = True
         task.current = task.function.waiting.popleft()
         task.current.task_id = task.task_id
         timeout = task.function.definition.timeout_secs
