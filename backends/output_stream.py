@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -68,6 +68,11 @@ def build_header(folder: Path, limits: Limits | None = None) -> bytes:
             for chunk in _read(file, size, path):
                 digest.update(chunk)
         entries.append(Output(path=path, size=size, sha256=digest.hexdigest()))
+    return format_header(entries)
+
+
+def format_header(entries: Iterable[Output]) -> bytes:
+    """Return the header of files whose digests are known."""
     return b"".join(json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n" for entry in entries) + b"\n"
 
 

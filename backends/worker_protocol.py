@@ -25,6 +25,10 @@ RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitC
 # b"renderer_unit_ended: 0 {…}" with the unit's result in one line.
 REPORT = "--report"
 STARTED, ENDED = b"renderer_unit_started: ", b"renderer_unit_ended: "
+# With SEND also b"renderer_unit_printed: 0 BASE64", a piece of the unit's log, and b"renderer_unit_stored: 0 BASE64", a
+# piece of its outputs as one stream (backends.output_stream), which is complete when the unit's end is reported.
+SEND = "--send"
+PRINTED, STORED = b"renderer_unit_printed: ", b"renderer_unit_stored: "
 
 _DIRECTIVE_START = "openjd_"
 _DIRECTIVE = re.compile(r"openjd_(progress|status|fail): ?(.*)")

@@ -1,8 +1,4 @@
-"""The sandbox of an untrusted job on this machine: bubblewrap with namespaces, limits and few files of the system.
-
-The supervisor starts bubblewrap once to get a tmpfs of limited size that only the job's guard sees. The guard
-(backends.local.guard) starts it a second time for the worker.
-"""
+"""The sandbox of an untrusted job on this machine: bubblewrap with namespaces, limits and few files of the system."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import site
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import backends
@@ -39,6 +35,12 @@ _SYSTEM = (
     *("/etc/ld.so.conf.d", "/etc/libpaper.d", "/etc/localtime", "/etc/papersize", "/etc/texmf"),
     *("/var/cache/fontconfig", "/var/lib/texmf"),
 )
+_WRITABLE = (f"{JOB}/work", "/tmp", "/dev/shm")  # noqa: S108  # in the sandbox
+_ACCOUNTS: Mapping[str, str] = {
+    "passwd": f"user:x:{USER}:{USER}::/tmp:/usr/sbin/nologin\n",
+    "group": f"user:x:{USER}:\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
 # Switches that forbid namespaces to ordinary users: file, value that allows them, command.
 _SWITCHES = (
     ("/proc/sys/user/max_user_namespaces", "sysctl -w user.max_user_namespaces=10000"),
@@ -50,7 +52,7 @@ _SYSTEMD_RUN = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxLimits:
-    """Limits of one job: memory, disk (a tmpfs) and processes with their threads; ``outputs`` is what is copied out.
+    """Limits of one job: memory, disk (each tmpfs) and processes with their threads; ``outputs`` is what is taken out.
 
     ``grouped`` says that a control group around the guard keeps memory and processes within them.
     """
@@ -73,10 +75,11 @@ class SandboxLimits:
 
 
 def choose_limits(memory_mib: int | None, outputs: Limits) -> SandboxLimits:
-    """Return the limits of a job: by default half of the machine's memory, and half of that as disk."""
+    """Return the limits of a job: by default half of the machine's memory. Each tmpfs gets a quarter of the memory."""
     memory = memory_mib or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB // 2
-    cores = os.cpu_count() or 1
-    return SandboxLimits(memory_mib=memory, disk_mib=memory // 2, processes=256 + 96 * cores, outputs=outputs)
+    disk = memory // 4
+    outputs = replace(outputs, total=min(outputs.total, disk * MIB))
+    return SandboxLimits(memory_mib=memory, disk_mib=disk, processes=256 + 96 * (os.cpu_count() or 1), outputs=outputs)
 
 
 def check_platform() -> None:
@@ -119,12 +122,10 @@ def make_launcher(folder: JobFolder, limits: SandboxLimits) -> Launcher:
     if os.getuid() and _has_user_scopes():
         scope = [*_SYSTEMD_RUN, "-p", f"MemoryMax={limits.memory_mib}M", "-p", "MemorySwapMax=0"]
         scope += ["-p", f"TasksMax={limits.processes}", "--"]
-        limits = SandboxLimits(**{**vars(limits), "grouped": True})
-    disk = ["--size", str(limits.disk_mib * MIB), "--tmpfs", str(folder.scratch)]
-    guard = [sys.executable, "-I", "-m", "backends.local.guard", str(folder.path), limits.to_json()]
+        limits = replace(limits, grouped=True)
     remove = ("rmdir", *map(str, find_groups(folder.id))) if not os.getuid() else ()
-    prefix = (*scope, PROGRAM, "--die-with-parent", "--dev-bind", "/", "/", *disk, "--", *guard)
-    return Launcher(python=sys.executable, root=JOB, prefix=prefix, end=remove)
+    guard = [sys.executable, "-I", "-m", "backends.local.guard", str(folder.path), limits.to_json()]
+    return Launcher(python=sys.executable, root=JOB, prefix=(*scope, *guard), end=remove)
 
 
 def _has_user_scopes() -> bool:
@@ -136,17 +137,18 @@ def _has_user_scopes() -> bool:
     return done.returncode == 0
 
 
-def make_options(folder: JobFolder, seccomp: int) -> list[str]:
+def make_options(folder: JobFolder, limits: SandboxLimits, seccomp: int) -> list[str]:
     """Return bubblewrap's options for the worker's sandbox. ``seccomp`` is a descriptor of the filter.
 
     They are passed by ``--args``, since the worker can read the command line of its process 1.
     """
     options = [*_namespaces(), "--hostname", "sandbox", "--die-with-parent", "--new-session"]
     options += ["--seccomp", str(seccomp), "--proc", "/proc", "--dev", "/dev"]
-    for name, path in Scratch.writable.items():  # first: Python may be below /tmp
-        options += _mount("--bind", folder.scratch / name, Path(path))
+    for path in _WRITABLE:  # first: Python may be below /tmp
+        options += [*_make_parents(Path(path)), "--perms", "1777", "--size", str(limits.disk_mib * MIB)]
+        options += ["--tmpfs", path]
     for source, target in _read_only(folder):
-        options += _mount("--ro-bind", source, target)
+        options += [*_make_parents(target), "--ro-bind", str(source), str(target)]
     return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108  # in the sandbox
 
 
@@ -165,34 +167,15 @@ def make_environment(job: Mapping[str, str]) -> dict[str, str]:
     """Return the worker's variables; nothing of this process but the language."""
     kept = {key: value for key, value in os.environ.items() if key in {"LANG", "LC_ALL", "LC_CTYPE", "TZ"}}
     path = f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-    own = {"PATH": path, "HOME": "/tmp/home", "TMPDIR": "/tmp", "USER": "user"}  # noqa: S108
+    own = {"PATH": path, "HOME": "/tmp", "TMPDIR": "/tmp", "USER": "user"}  # noqa: S108
     return {"LANG": "C.UTF-8", **kept, **own, **job}
 
 
-class Scratch:
-    """What the guard makes in the tmpfs before the worker starts."""
-
-    writable: Mapping[str, str] = {"units": f"{JOB}/work/units", "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
-    etc: Mapping[str, str] = {
-        "passwd": f"user:x:{USER}:{USER}::/tmp/home:/usr/sbin/nologin\n",
-        "group": f"user:x:{USER}:\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    }
-
-    def __init__(self, folder: JobFolder) -> None:
-        self.folder = folder.scratch
-        self.units = self.folder / "units"
-
-    def create(self) -> None:
-        """Make the folders, which belong to the worker's user, and the files."""
-        for path in (*(self.folder / name for name in self.writable), self.folder / "tmp" / "home"):
-            path.mkdir(mode=0o755)
-            if not os.getuid():
-                os.chown(path, USER, USER)
-        for name, text in self.etc.items():
-            path = self.folder / name
-            path.write_text(text)
-            path.chmod(0o444)
+def write_accounts(folder: Path) -> None:
+    """Write the files of /etc that name the worker's user, and no other."""
+    for name, text in _ACCOUNTS.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o444)
 
 
 def _namespaces() -> list[str]:
@@ -203,10 +186,10 @@ def _namespaces() -> list[str]:
     return [*common, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
 
 
-def _mount(option: str, source: Path, target: Path) -> list[str]:
-    """Return the options for one mount; the folders above it, which bubblewrap makes for root alone, can be entered."""
+def _make_parents(target: Path) -> list[str]:
+    """Return the options that make the folders above a mount; bubblewrap by itself makes them for root alone."""
     above = [str(path) for path in reversed(target.parents)][1:]
-    return [*(word for path in above for word in ("--perms", "0755", "--dir", path)), option, str(source), str(target)]
+    return [word for path in above for word in ("--perms", "0755", "--dir", path)]
 
 
 def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
@@ -216,7 +199,7 @@ def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
             yield path, path
     for file in (folder.task, folder.bundle):
         yield file, Path(JOB) / file.relative_to(folder.path)
-    for name in Scratch.etc:
+    for name in _ACCOUNTS:
         yield folder.scratch / name, Path("/etc") / name
 
 

@@ -16,6 +16,7 @@ from backends.processes import set_dumpable
 from renderer.bundle.archive import unpack
 from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
+from renderer.worker.reports import Reports
 from renderer.worker.unpacked_job import UnpackedJob
 
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ class Arguments:
     output: Path
     units: list[int]
     report: bool
+    send: bool
 
 
 def main(words: list[str] | None = None) -> ExitCode:
@@ -47,7 +49,7 @@ def main(words: list[str] | None = None) -> ExitCode:
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
             job = _unpack_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
-            return Pool(job, report=arguments.report).run(arguments.units)
+            return Pool(job, Reports(enabled=arguments.report, sending=arguments.send)).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
     except RendererError as error:
@@ -91,6 +93,7 @@ def _parse(words: list[str] | None) -> Arguments:
     parser.add_argument(
         "--report", action="store_true", help="write each unit's start and result to stderr, for a supervisor"
     )
+    parser.add_argument("--send", action="store_true", help="write to stderr, too, what each unit prints and stores")
     found = parser.parse_args(words)
     return Arguments(
         task=found.task.absolute(),
@@ -98,6 +101,7 @@ def _parse(words: list[str] | None) -> Arguments:
         output=found.output.absolute(),
         units=found.unit,
         report=found.report,
+        send=found.send,
     )
 
 

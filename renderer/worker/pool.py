@@ -18,7 +18,8 @@ from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.processes import adopt_orphans, end_children, end_trees, oom_kills, signal_name
 from backends.untrusted import LineCutter, LogWriter
-from backends.worker_protocol import ENDED, FILES, LOG, STARTED, UnitResult
+from backends.worker_protocol import FILES, LOG, UnitResult
+from renderer.worker.reports import Reports
 from renderer.worker.results import read_earlier_result, write_result
 from renderer.worker.scripts import ScriptRunner
 from renderer.worker.unpacked_job import Runner, UnitReport, UnpackedJob
@@ -49,11 +50,11 @@ class _RunningUnit:
 
 
 class Pool:
-    """The units of one worker. With ``report`` it tells a supervisor when units start, and how they ended."""
+    """The units of one worker. ``reports`` tells a supervisor about them."""
 
-    def __init__(self, job: UnpackedJob, *, report: bool = False) -> None:
+    def __init__(self, job: UnpackedJob, reports: Reports) -> None:
         self.job = job
-        self.report = report
+        self.reports = reports
         self.running: dict[int, _RunningUnit] = {}
         self.selector = selectors.DefaultSelector()
 
@@ -101,7 +102,7 @@ class Pool:
         process = runner.start(unit, write)
         os.close(write)
         _log.debug("unit %d started as process %d", unit, process)
-        self._write_report(STARTED + b"%d" % unit)
+        self.reports.start(unit)
         self.running[read] = _RunningUnit(
             unit=unit,
             process=process,
@@ -149,7 +150,9 @@ class Pool:
         if not data:
             self._stop_reading(item)
             return False
-        _print(item.lines.cut(item.log.write(data)))
+        kept = item.log.write(data)
+        self.reports.print(item.unit, kept)
+        _print(item.lines.cut(kept))
         return True
 
     def _stop_reading(self, item: _RunningUnit) -> None:
@@ -169,18 +172,14 @@ class Pool:
         error = result.error
         _log.debug("unit %d ended with exit code %d: %s", item.unit, exit_code, error or "succeeded")
         line = f"openjd_fail: {error.message}\n".encode("utf-8", "replace") if error else b""
-        _print(item.lines.finish() + item.log.close(line))
+        last = item.log.close(line)
+        self.reports.print(item.unit, last)
+        _print(item.lines.finish() + last)
         self._report_end(item.unit, result)
         return result
 
     def _report_end(self, unit: int, result: UnitResult) -> None:
-        self._write_report(ENDED + b"%d " % unit + result.to_line())
-
-    def _write_report(self, line: bytes) -> None:
-        if self.report:
-            sys.stderr.flush()
-            sys.stderr.buffer.write(line + b"\n")
-            sys.stderr.buffer.flush()
+        self.reports.end(unit, result, self.job.folder(unit) / FILES)
 
     def _find_report(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitReport:
         name = self.job.payload.units[item.unit]
