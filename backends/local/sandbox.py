@@ -142,7 +142,7 @@ def make_options(folder: JobFolder, limits: SandboxLimits, seccomp: int) -> list
 
     They are passed by ``--args``, since the worker can read the command line of its process 1.
     """
-    options = [*_namespaces(), "--hostname", "sandbox", "--die-with-parent", "--new-session"]
+    options = [*_namespaces(), "--hostname", "sandbox", "--die-with-parent", "--new-session", "--as-pid-1"]
     options += ["--seccomp", str(seccomp), "--proc", "/proc", "--dev", "/dev"]
     for path in _WRITABLE:  # first: Python may be below /tmp
         options += [*_make_parents(Path(path)), "--perms", "1777", "--size", str(limits.disk_mib * MIB)]
@@ -155,11 +155,13 @@ def make_options(folder: JobFolder, limits: SandboxLimits, seccomp: int) -> list
 def make_command(limits: SandboxLimits, options: int, worker: list[str]) -> list[str]:
     """Return the command that runs the worker in the sandbox whose ``options`` come from a descriptor.
 
-    Inside, the worker becomes another user without rights, and gets its limits.
+    Inside, the worker becomes another user without rights, and gets its limits. It is process 1, which no process of
+    the sandbox can end or stop.
     """
     command = [PROGRAM, "--args", str(options), "--"]
     if not os.getuid():
         command += ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--inh-caps=-all"]
+        command += ["--pdeathsig", "KILL"]  # becoming another user has reset it
     return [*command, *_limit(limits), *worker]
 
 

@@ -15,7 +15,13 @@ from support.untrusted import PROBE, SECRET, USERS, User, services, user
 
 HERE = Path(__file__).parent
 SAVE = "import os, pathlib\nout = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
+SLEEP = "import subprocess\nprint('up', flush=True)\nsubprocess.run(['bash', '-c', 'exec -a {marker} sleep 600'])\n"
 SMALL_LIMITS = ("--memory", "400Mi")  # of which half is disk
+
+
+def find_processes(word: str) -> list[psutil.Process]:
+    """Return the processes of this machine that have the word in their command line."""
+    return [process for process in psutil.process_iter(["cmdline"]) if word in (process.info["cmdline"] or [])]
 
 
 @pytest.fixture(scope="module", params=USERS)
@@ -103,18 +109,22 @@ if os.fork() == 0:
 """
     done = someone.submit(script)
     assert done.returncode == 0, done.stderr
-    assert not [process for process in psutil.process_iter(["cmdline"]) if marker in (process.info["cmdline"] or [])]
+    assert not find_processes(marker)
 
 
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_signals_to_everything_end_the_job_alone(number: str, someone: User) -> None:
-    done = someone.submit(f"import os, signal, time\nos.kill(-1, signal.{number})\ntime.sleep(600)\n")
-    assert done.returncode in {10, 16, 143}, done.stderr
-    assert "failed" in done.stderr
+@pytest.mark.parametrize(("number", "code"), [("SIGKILL", 0), ("SIGSTOP", 0), ("SIGTERM", 143)])
+def test_signals_to_everything_reach_at_most_the_job_itself(number: str, code: int, someone: User) -> None:
+    script = (
+        "import contextlib, os, signal, time\n"
+        f"with contextlib.suppress(ProcessLookupError):\n    os.kill(-1, signal.{number})\n"
+        f"os.kill(1, signal.{number})\ntime.sleep(0.5)\n"
+    )
+    done = someone.submit(script)
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_stopped_worker_is_ended_at_the_time_limit(someone: User) -> None:
+def test_a_job_that_stops_all_it_can_is_ended_at_the_time_limit(someone: User) -> None:
     stop = "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)\n"
     done = someone.submit(stop, "--timeout", "2s", within=60)
     assert done.returncode == 124, done.stderr
@@ -201,7 +211,7 @@ import signal
 os.kill(os.getppid(), signal.SIGKILL)
 """
     done = someone.submit(script, "--output", "forged")
-    assert done.returncode in {6, 16}, done.stderr
+    assert done.returncode == 0, done.stderr  # the worker cannot be killed, and reports the real result
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (someone.home / ".ssh").iterdir()) == ["id_ed25519"]
     assert someone.run("list").returncode == 0
@@ -221,17 +231,27 @@ def test_frames_are_the_same_bytes_as_without_the_flag(someone: User) -> None:
     assert plain == boxed
 
 
+def test_a_killed_guard_takes_the_sandbox_along(someone: User) -> None:
+    marker = f"renderer-guarded-{os.getpid()}"
+    someone.write("job.py", SLEEP.format(marker=marker))
+    handle = someone.run("submit", "job.py", "--untrusted", "--detach").stdout.strip()
+    until(lambda: "up" in someone.run("logs", handle).stdout)
+    (guard,) = (
+        process for process in find_processes("backends.local.guard") if str(someone.home) in process.cmdline()[4]
+    )
+    guard.kill()
+    until(lambda: not find_processes(marker), within=5)
+    assert someone.run("wait", handle).returncode == 16
+
+
 def test_a_cancelled_job_leaves_no_process(someone: User) -> None:
     marker = f"renderer-cancelled-{os.getpid()}"
-    someone.write(
-        "job.py",
-        f"import subprocess\nprint('up', flush=True)\nsubprocess.run(['bash', '-c', 'exec -a {marker} sleep 600'])\n",
-    )
+    someone.write("job.py", SLEEP.format(marker=marker))
     handle = someone.run("submit", "job.py", "--untrusted", "--detach").stdout.strip()
     until(lambda: "up" in someone.run("logs", handle).stdout)
     assert someone.run("cancel", handle).returncode == 0
     assert "cancelled" in someone.run("status", handle).stdout
-    until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or [])], within=5)
+    until(lambda: not find_processes(marker), within=5)
 
 
 def test_without_bubblewrap_the_job_is_refused_with_the_line_that_installs_it(someone: User, tmp_path: Path) -> None:
