@@ -33,7 +33,7 @@ def main() -> int:
     except (OSError, subprocess.SubprocessError) as error:
         return _fail(f"the sandbox does not start: {error}", ExitCode.BACKEND)
     code = Relay(folder, limits.outputs).follow(process)
-    if 0 <= code < FIRST_ERROR_CODE or code == ExitCode.TERMINATED:
+    if 0 <= code < FIRST_ERROR_CODE:
         return code
     return _fail(f"the worker was ended in its sandbox (exit code {code})", ExitCode.LOST)
 
