@@ -48,7 +48,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name, imported when it is first used: `renderer --help` needs none of them."""
+    """Return a public name, and import it when it is first used, so that `renderer --help` is fast."""
     for module, names in _MODULES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

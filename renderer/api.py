@@ -1,4 +1,4 @@
-"""The functions of the library: submit jobs; find, watch, download and remove them. The command line calls these."""
+"""The functions of the library: submit, find, watch, download and remove jobs. The command line uses them as well."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Job:
     backend: Backend[Any]
 
     def status(self) -> JobStatus:
-        """Return the job's state now, and each unit's."""
+        """Return the current state of the job and of each unit."""
         with _timed("status", self.handle):
             return self.backend.status(self.handle)
 
@@ -166,7 +166,7 @@ def open_backend(name: str, settings: Settings) -> Backend[Any]:
 
 @contextmanager
 def _timed(verb: str, subject: object) -> Iterator[None]:
-    """Log how long the body took."""
+    """Log how long the block took."""
     started = time.monotonic()
     try:
         yield

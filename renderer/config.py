@@ -34,7 +34,7 @@ _MESSAGES = {  # pydantic's type of an error: how a user says it
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting in force: its dotted ``key``, and ``origin``, the source that decided its value."""
+    """A setting with its value. ``key`` is its name with dots; ``origin`` is the source of the value."""
 
     key: str
     value: object
@@ -50,7 +50,7 @@ class _Given:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force, and the source of each. Iterating yields every setting."""
+    """The settings after all sources were read, and the source of each. Iterating yields every setting."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -69,9 +69,9 @@ def load(
     environ: Mapping[str, str] | None = None,
     source: str = "flag",
 ) -> Config:
-    """Load the settings, with ``flags`` (dotted key: value, None where it was not given) over all other sources.
+    """Load the settings. ``flags`` (dotted key: value, None if it was not given) override all other sources.
 
-    ``source`` is what messages call the flags. Raises SpecError that names the key and its source.
+    ``source`` is the word for ``flags`` in messages. Raises SpecError that names the key and its source.
     """
     given = _from_files(folder or Path.cwd())
     given |= dict(_from_environment(os.environ if environ is None else environ))
@@ -92,7 +92,7 @@ def load(
 
 
 def _keys() -> dict[str, tuple[type[BaseModel], str]]:
-    """Return every dotted key with the model and the field that declare it."""
+    """Return each dotted key, with the model and the field that declare it."""
     keys: dict[str, tuple[type[BaseModel], str]] = {}
     for name, info in Settings.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
@@ -111,7 +111,10 @@ def _check_known(key: str, origin: str) -> None:
 
 
 def _from_files(folder: Path) -> dict[str, _Given]:
-    """Return the settings of the user's own file and of the project's. Raises SpecError for what needs trust."""
+    """Return the settings of the user's own file and of the project's file.
+
+    Raises SpecError for settings of the project's file that are allowed only if the user has trusted it.
+    """
     own, project = read_own_file(), find_project_file(folder)
     given = dict(_flatten(own.table, own.path)) if own else {}
     if not project:
@@ -123,7 +126,7 @@ def _from_files(folder: Path) -> dict[str, _Given]:
 
 
 def _check_harmless(path: Path, settings: Mapping[str, _Given], own: Mapping[str, _Given]) -> None:
-    """Raise SpecError for settings of a project's file that act outside the job: strangers may have written it."""
+    """Raise SpecError if a project's file has settings with effects outside the job: a stranger may have written it."""
     refused = sorted(key for key, item in settings.items() if _needs_trust(path, key, item.value, own))
     if refused:
         raise SpecError(
@@ -151,7 +154,7 @@ def _flatten(table: dict[str, object], path: Path) -> Iterator[tuple[str, _Given
 
 
 def _resolve_path(file: Path, key: str, value: object) -> object:
-    """Return the value; a relative path in a configuration file counts from that file's folder."""
+    """Return the value. If it is a relative path, make it relative to the folder of the configuration file."""
     model, name = _keys().get(key, (None, ""))
     if model and "Path" in str(model.model_fields[name].annotation) and isinstance(value, str):
         return file.parent / Path(value).expanduser()
@@ -167,7 +170,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, _Given]
 
 
 def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> SpecError:
-    """Return pydantic's first complaint as an error that names the setting, its value and its source."""
+    """Return the SpecError for pydantic's first error. It names the setting, its value and its source."""
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = next((k for k in (".".join(parts[:2]), *parts[:1]) if k in given), "")

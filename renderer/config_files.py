@@ -1,7 +1,7 @@
-"""Finds the configuration files, and decides which of their settings count.
+"""Finds the configuration files, and decides which of their settings are used.
 
-The user's own file counts as it is. A project's file may come from a stranger. It counts if nobody but the user and
-root can have written it, and if it does not set what acts outside the job, unless the user has trusted its content.
+The user's own file is always used. A project's file may come from a stranger. It is used only if nobody except the user
+and root can have written it. Settings with effects outside the job are allowed only if the user has trusted the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A configuration file that counts. ``is_trusted`` says that it may set everything."""
+    """A configuration file that is used. If ``is_trusted``, all its settings are allowed."""
 
     path: Path
     table: dict[str, object]
@@ -48,7 +48,7 @@ class ConfigFile:
 
 
 def read_own_file() -> ConfigFile | None:
-    """Return the user's own configuration file, None where there is none."""
+    """Return the user's own configuration file; None if it does not exist."""
     try:
         path = config_folder() / OWN_FILE
         found = _read(path.parent.resolve(), path.name, path)
@@ -58,10 +58,10 @@ def read_own_file() -> ConfigFile | None:
 
 
 def find_project_file(folder: Path) -> ConfigFile | None:
-    """Return the nearest configuration file that counts, in the folder or above it.
+    """Return the nearest configuration file that may be used, in the folder or above it.
 
-    The search ends at the home folder, at the top of a git checkout, and at a folder that others can write. A file that
-    does not count is named in a warning.
+    The search ends at the home folder, at the top of a git checkout, and at a folder that others can write to. There is
+    a warning for each file that is not used.
     """
     reason: str | None = None
     for parent in _search(folder):
@@ -82,7 +82,7 @@ def find_project_file(folder: Path) -> ConfigFile | None:
 
 
 def trust(folder: Path) -> Path:
-    """Trust the content that the nearest configuration file has now, and return its path. Raises SpecError."""
+    """Trust the current content of the nearest configuration file, and return its path. Raises SpecError."""
     for parent in _search(folder):
         for name in PROJECT_FILES:
             path = parent / name
@@ -108,7 +108,7 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def _describe_access(info: os.stat_result, what: str) -> str | None:
-    """Return why somebody else may have written a file or into a folder; None where only the user and root can."""
+    """Return why somebody else may have written the file or to the folder; None if only the user and root can."""
     owners = {0, os.geteuid()}
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():  # as in git: the user whose sudo it is
         owners.add(int(os.environ["SUDO_UID"]))
@@ -120,9 +120,10 @@ def _describe_access(info: os.stat_result, what: str) -> str | None:
 
 
 def _is_own_group(uid: int, gid: int) -> bool:
-    """Return whether a group has one member, as Debian and Fedora give every user: umask 002 is usual with it.
+    """Return whether a group has only this user as its member.
 
-    Debian's sshd has the same exception, for the same reason.
+    Debian and Fedora create such a group for each user, and files are then often writable for the group (umask 002).
+    Debian's sshd makes the same exception for it.
     """
     try:
         user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
@@ -154,7 +155,7 @@ def _read(folder: Path, name: str, path: Path) -> _Content | None:
 
 
 def _parse(path: Path, data: bytes) -> dict[str, object] | None:
-    """Return renderer's table of a configuration file, None where there is none."""
+    """Return renderer's table in a configuration file; None if it has none."""
     try:
         content = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -169,7 +170,7 @@ def _parse(path: Path, data: bytes) -> dict[str, object] | None:
 
 
 def _is_about_renderer(path: Path, data: bytes) -> bool:
-    """Return whether a file that does not count has settings of renderer."""
+    """Return whether a file that is not used has settings of renderer, so that a warning is needed."""
     try:
         return _parse(path, data) is not None
     except SpecError:

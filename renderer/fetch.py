@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OutputError if the folder cannot be made or written to. Called before a job starts."""
+    """Raise OutputError if the folder cannot be created or written to. Call it before a job starts."""
     try:
         with tempfile.TemporaryFile(dir=_existing_parent(folder)):
             pass
@@ -36,10 +36,10 @@ def check_writable(folder: Path) -> None:
 def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite: bool = False) -> list[Path]:
     """Download the job's outputs, verify each by size and sha256, then move them all into ``into``.
 
-    The folder is made with its first file. A file that is not from an earlier job of the same scene stays as it is,
-    unless ``overwrite`` is given. Raises OutputError when a file is missing or damaged; then ``into`` is as it was
-    before. Raises OutputError, too, after all else is written, for a unit whose result is damaged and for a file that
-    stayed.
+    The folder is created with its first file. A file that is not from an earlier job of the same scene is replaced only
+    with ``overwrite``. Raises OutputError if a file is missing or damaged; then ``into`` is not changed. Raises
+    OutputError also for a unit whose result is damaged, and for a file that was not replaced, but only after everything
+    else is written.
     """
     check_writable(into)
     units = [unit.name for unit in backend.status(handle).units]
@@ -72,7 +72,7 @@ def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path) -> OutputErr
 
 
 def _existing_parent(folder: Path) -> Path:
-    """Return the folder, or the nearest existing one above it: files can be moved from there, on the same disk."""
+    """Return the folder or, if it does not exist, the nearest one above it. It is on the same disk as the folder."""
     return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
 
 
@@ -97,7 +97,7 @@ def _verify_all(
 
 
 def _read_result(folder: Path, unit: str) -> UnitResult | None:
-    """Return the unit's result; None where it has not stored one."""
+    """Return the unit's result; None if it has not stored one."""
     try:
         with open_beneath(folder, RESULT) as file:
             return parse_result(read_bounded(file, Limits().result), unit=unit)
@@ -106,7 +106,7 @@ def _read_result(folder: Path, unit: str) -> UnitResult | None:
 
 
 def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> Iterator[tuple[Output, Path]]:
-    """Yield every output that result.json lists, and its path. Raises OutputError for one that differs."""
+    """Yield every output that result.json lists, and its path. Raises OutputError for a missing or damaged file."""
     for output in result.outputs if result else ():
         counter.add(output.size)
         if not _is_whole(folder / FILES, output):
@@ -116,7 +116,7 @@ def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> 
 
 
 def _is_whole(files: Path, output: Output) -> bool:
-    """Return whether the file has the size and the content that the result says. Its mode becomes a plain file's."""
+    """Return whether the file has the size and the sha256 of the result. Set its mode to that of a plain file."""
     try:
         with open_beneath(files, output.path) as file:
             info = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""The document that the client sends to the worker: what to render, and how. Imports nothing slow."""
+"""The JSON document that the client sends to the worker: what to render, and how. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RenderSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
-    """How frames become video: an encoder by its name in renderer.video.catalog, and whose settings it gets."""
+    """How to encode the video: an encoder's name from renderer.video.catalog, and a preset for its settings."""
 
     encoder: str = "auto"
     preset: EncoderPreset = "fast"
@@ -88,7 +88,7 @@ class WorkerPayload:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkerPayload:
-        """Read the JSON document. Raises InputError for one that this version cannot have written."""
+        """Read the JSON document. Raises InputError if another version of renderer wrote it."""
         try:
             content: dict[str, Any] = json.loads(text)
             for key in ("units", "arguments"):

@@ -1,6 +1,6 @@
 """The folder that outputs are written to, and the record of what earlier jobs wrote there.
 
-The record lies in the state folder, where no job can write. A file is replaced only if the record says that the same
+The record is in the state folder, where no job can write. A file is replaced only if the record says that the same
 scene of the same project file wrote it, and if nobody has changed it since.
 """
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 class Download:
     """A verified file: ``path`` is where it is now, ``name`` the name that the job gave it.
 
-    ``source`` is the project file that was submitted, or the job's handle where that is not known here.
+    ``source`` is the project file that was submitted, or the job's handle if that is not known on this machine.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Download:
 
     @property
     def origin(self) -> list[str]:
-        """What must be equal for a later file to replace this one."""
+        """The values that must be equal if a later file shall replace this one."""
         return [self.source, self.unit]
 
     @property
@@ -61,14 +61,14 @@ class Download:
 
 @dataclass(frozen=True)
 class Kept:
-    """A file of the user's that was not replaced, and where the job's file is instead."""
+    """A file of the user that was not replaced, and the path of the job's file instead."""
 
     wanted: Path
     written: Path
 
 
 def remember_source(handle: str, path: Path) -> None:
-    """Remember which project file the job was made of, so that a later fetch knows what it may replace."""
+    """Store which project file the job was made from, so that a later fetch knows what it may replace."""
     with suppress(OSError):
         file = _source_file(handle)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +76,13 @@ def remember_source(handle: str, path: Path) -> None:
 
 
 def forget_source(handle: str) -> None:
-    """Forget a job that was deleted."""
+    """Remove what ``remember_source`` stored, because the job was deleted."""
     with suppress(OSError):
         _source_file(handle).unlink()
 
 
 def find_source(handle: str) -> str:
-    """Return the job's project file; its handle where it was submitted elsewhere."""
+    """Return the job's project file; its handle if it was submitted on another machine."""
     try:
         return _source_file(handle).read_text("utf-8", "surrogateescape")
     except OSError:
@@ -94,10 +94,10 @@ def _source_file(handle: str) -> Path:
 
 
 def write(downloads: list[Download], into: Path, *, overwrite: bool) -> tuple[list[Path], list[Kept]]:
-    """Move the files into the folder and return their paths, and what was not replaced because it is the user's own.
+    """Move the files to the folder. Return their paths, and which files of the user were not replaced.
 
-    The folder is made with its first file. No link beneath it is followed. A file is written to the folder of its unit
-    instead of its own name where that name is another unit's or the user's, or where programs act on it.
+    The folder is created with its first file. Links in it are not followed. A file goes to the folder of its unit,
+    instead of directly to ``into``, if its name belongs to another unit or to the user, or if programs act on it.
     """
     if not downloads:
         return [], []
@@ -149,7 +149,7 @@ class _Placing:
         return name
 
     def _is_taken(self, name: str) -> bool:
-        """Return whether another file of this job has the name, or one that cannot be beside it."""
+        """Return whether another file of this job has the name, or needs a folder or file that excludes it."""
         path = PurePosixPath(_fold(name))
         return not self._files.isdisjoint([str(path), *map(str, path.parents)]) or str(path) in self._folders
 
@@ -165,7 +165,7 @@ class _Placing:
         return self._overwrite or self._is_unchanged(name, item)
 
     def _is_unchanged(self, name: str, item: Download) -> bool:
-        """Return whether the file is what the same scene wrote earlier, or has the new content already."""
+        """Return whether the existing file is what the same scene wrote earlier, or already has the new content."""
         try:
             with open_beneath(self._into, name) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -187,13 +187,13 @@ def _is_acted_on(path: PurePosixPath) -> bool:
 
 
 def _fold(name: str) -> str:
-    """Return the same text for names that are one file on a disk that ignores case."""
+    """Return a form of the name that is the same for names which a disk that ignores case cannot tell apart."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 @contextmanager
 def _record(into: Path) -> Iterator[dict[str, object]]:
-    """Yield the record of the folder, name: what was written, and save it afterwards. One process at a time has it."""
+    """Yield the record of the folder (by file name), and save it after the block. Only one process can have it."""
     into = into.resolve()
     file = state_folder("downloads") / f"{hashlib.sha256(str(into).encode(errors='surrogateescape')).hexdigest()}.json"
     try:

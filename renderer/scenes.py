@@ -56,7 +56,7 @@ def find_scenes(path: Path, root: Path | None = None) -> list[Scene]:
 
 
 def find_imported_files(path: Path) -> set[Path]:
-    """Return the file and the modules of its folder that it imports, directly or through others; all regular files."""
+    """Return the file and all modules of its folder that it imports, directly or indirectly. Only regular files."""
     folder = path.parent.resolve()
     found: set[Path] = set()
     left = [path.resolve()]
@@ -85,7 +85,7 @@ def _imported_by(tree: ast.Module, folder: Path) -> Iterator[Path]:
 def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
     """Return the scenes to render: the ``wanted`` ones, or ``every`` one, or the only one.
 
-    Raises SpecError for an unknown scene, and where there are several and none is wanted.
+    Raises SpecError for an unknown scene, or if the file has several scenes and ``wanted`` is empty.
     """
     names = [scene.name for scene in found]
     for name in wanted:
@@ -129,7 +129,7 @@ def parse(path: Path, root: Path | None = None) -> ast.Module:
 
 
 def _read_source(path: Path, root: Path) -> bytes:
-    """Return the content of a regular file in ``root``. A link may lead to it, if it does not leave the root."""
+    """Return the content of a regular file in ``root``. The path may be a link to a file in ``root``."""
     try:
         real, top = path.resolve(strict=True), root.resolve(strict=True)
         if not real.is_relative_to(top):
@@ -154,7 +154,7 @@ def is_within(path: Path, root: Path) -> bool:
 
 
 class _Finder:
-    """Follows base classes through the file and the files in the root that it imports from its own folder."""
+    """Finds out whether a class is a scene: follows its base classes, also into files that the file imports."""
 
     def __init__(self, root: Path) -> None:
         self._modules: dict[Path, _Module | None] = {}
@@ -221,7 +221,7 @@ def _read(tree: ast.Module) -> _Module:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run on import, those inside ``if``, ``try`` and ``with`` too."""
+    """Yield the statements that run on import, including those inside ``if``, ``try`` and ``with``."""
     for node in body:
         yield node
         for inner in ("body", "orelse", "finalbody"):

@@ -1,4 +1,4 @@
-"""Every setting of a render, declared once: configuration key, environment variable, flag and Python argument."""
+"""Declares every setting of a render once, for the configuration file, environment variables, flags and Python."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Settings(BaseModel):
         return RenderSettings(**{item.name: getattr(self, item.name) for item in fields(RenderSettings)})
 
     def backend_options(self, backend: str) -> BaseModel | None:
-        """Return the options of a backend; None for a name that is not a backend's."""
+        """Return the options of a backend; None for an unknown name."""
         tables: dict[str, BaseModel] = {
             "local": self.local,
             "docker": self.docker,

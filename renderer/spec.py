@@ -1,4 +1,4 @@
-"""Turns what a user names (a file, scenes, settings) into the job that a backend receives."""
+"""Makes the job that a backend receives, from the file, scenes and settings that the user names."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PreparedJob:
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
-    """Check the request, pack the folder and describe the job. Reads files and writes none. Raises SpecError."""
+    """Check the request, pack the folder and describe the job. Only reads files. Raises SpecError."""
     path, root = _checked_path(spec)
     kind, units = _kind_and_units(spec, path, root)
     render = settings.render_settings()
@@ -113,13 +113,13 @@ def _check_text(spec: RenderSpec, settings: Settings) -> None:
 
 
 def job_name(text: str) -> str:
-    """Return a DNS label made of any text: lower case, ASCII, at most NAME_MAX characters."""
+    """Return a name for the job, made from any text: a DNS label (a-z, 0-9, -) of at most NAME_MAX characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
 
 
 def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) -> None:
-    """Raise SpecError for an unknown GPU, and for an encoder that cannot make the file or that the GPU lacks."""
+    """Raise SpecError for an unknown GPU, or for an encoder that cannot make the file or does not run on the GPU."""
     request = gpu_request.parse_gpu(settings.gpu) if settings.gpu is not None else None
     if render is not None:
         encoders.check_encoder(settings.encoder, render)
@@ -153,9 +153,9 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
 
 
 def is_private(root: Path) -> bool:
-    """Return whether a folder holds more than a project: the home folder or one above it, the system's, a shared one.
+    """Return whether a folder contains more than a project: the home folder or one above it, a system or shared folder.
 
-    Of such a folder a job gets only the file itself and the modules that it imports.
+    From such a folder, a job gets only the file itself and the modules that it imports.
     """
     root = root.resolve()
     private = [Path("/root")]
@@ -187,7 +187,7 @@ def _script(spec: RenderSpec, path: Path) -> tuple[Kind, tuple[str, ...]]:
 
 
 def _is_bare_manim(tree: ast.Module) -> bool:
-    """Return whether the file imports Manim and does nothing when it runs: a scene file that has no scene yet."""
+    """Return whether the file imports Manim but would do nothing as a script: probably its scene is missing."""
     modules = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
     acts = any(isinstance(node, (ast.Expr, ast.If, ast.For, ast.While, ast.With, ast.Try)) for node in tree.body[1:])

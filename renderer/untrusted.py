@@ -1,4 +1,4 @@
-"""Refuses what a job with ``untrusted`` must not have, before anything runs."""
+"""Refuses options that a job with ``untrusted`` must not have, before anything runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REFUSED: Mapping[str, str] = {
 
 
 def check_untrusted(wanted: RenderSpec, config: Config) -> None:
-    """Raise SpecError for the first thing that an untrusted job must not have; do nothing for other jobs."""
+    """Raise SpecError if an untrusted job has an option that it must not have. Do nothing for other jobs."""
     if not config.settings.untrusted:
         return
     for reason, hint in _find_faults(wanted, config):
@@ -33,7 +33,7 @@ def check_untrusted(wanted: RenderSpec, config: Config) -> None:
 
 
 def _find_faults(wanted: RenderSpec, config: Config) -> Iterator[tuple[str, str]]:
-    """Yield what is refused, and what to do instead."""
+    """Yield a message for each option that is refused, with a hint what to do instead."""
     settings = config.settings
     root = (wanted.root or wanted.path.parent).resolve()
     for file in _files_near(wanted.path.resolve(), root, config.origins):

@@ -1,4 +1,4 @@
-"""The command line: one file for each command, imported when it is called.
+"""The command line. Each command has its own file, which is imported only when the command is called.
 
 ``cmd_NAME.py`` has a function ``command`` with Typer's annotations. It parses, calls renderer.api and prints;
 renderer.cli.boundary turns errors into messages and exit codes.
@@ -57,12 +57,12 @@ def main() -> NoReturn:
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    """End the command as at Ctrl-C, so that it leaves nothing half done."""
+    """End the command on SIGTERM as on Ctrl-C, so that it can clean up."""
     raise KeyboardInterrupt
 
 
 def _complete() -> int:
-    """Answer a shell that completes a command line, which is in the environment."""
+    """Print completions for the command line that the shell has put into environment variables."""
     from renderer.cli.commands import command_group
 
     command_group().main([], prog_name="renderer")
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
 
 
 def discard(stream: TextIO) -> None:
-    """Let a stream that nobody reads any more write to nowhere, so that Python's last flush does not fail."""
+    """Redirect a stream that nobody reads any more to /dev/null, so that Python's last flush does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -1,4 +1,4 @@
-"""The one place where errors become messages and exit codes."""
+"""Turns errors into messages and exit codes, for all commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from renderer.cli.commands import command_group
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and return its exit code. Any error is printed as one sentence and what to do about it."""
+    """Run the command line and return its exit code. An error is printed as a message and a hint."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug, as_json = "--debug" in own, "--json" in own
     try:

@@ -1,4 +1,4 @@
-"""The one Typer command with all others below it; each is imported when it is called or its options are completed."""
+"""The Typer command `renderer`, which contains all others. A command is imported when it is called or completed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an 
 
 
 class LazyCommand(TyperCommand):
-    """A command by name and first sentence: enough for a list. Its module is imported when it gets arguments."""
+    """A command of which only the name and the first sentence are known. Its module is imported when it is called."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
         super().__init__(name, short_help=summary)
@@ -48,13 +48,13 @@ class LazyCommand(TyperCommand):
 
 
 def _help(command: Command) -> str:
-    """Return the docstring for Rich: a line for each paragraph, and a ``[`` that is not markup."""
+    """Return the command's docstring for Rich: each paragraph on one line, and ``[`` escaped."""
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("[", "\\[")
 
 
 class CommandGroup(TyperGroup):
-    """`renderer` itself."""
+    """The command `renderer` itself, a group of commands."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,7 +67,7 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the width of the terminal changes nothing
-        """Print the same as the quick `renderer --help`."""
+        """Print the same text as `renderer --help`, which is printed without Typer because that is faster."""
         formatter.write(overview() + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, declared once."""
+"""Declares the arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def _complete_handle(incomplete: str) -> list[tuple[str, str]]:
-    """Return ids and states of this machine's jobs. Ids without ``local://``: in bash a ``:`` begins another word."""
+    """Return ids and states of this machine's jobs. Without ``local://``, because in bash a ``:`` ends a word."""
     from renderer import api
 
     with suppress(RendererError, OSError):

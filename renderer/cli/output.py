@@ -1,4 +1,4 @@
-"""Writes statuses: as lines for people, as JSON for programs."""
+"""Formats statuses as lines for people and as JSON for programs."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _options() -> Iterator[tuple[str, tuple[str, FieldInfo, OptionInfo]]]:
 
 
 def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Parameter:
-    """Return one option. Its value stays text: Settings checks it, and explains what is wrong."""
+    """Return the parameter of one option. Its value is a text, because Settings parses it and explains errors."""
     flags = info.flags or ("--" + name.replace("_", "-"),)
     literals = _literals(field.annotation)
     choices = literals or info.choices

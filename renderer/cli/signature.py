@@ -1,4 +1,4 @@
-"""Adds parameters to a command's signature, which Typer reads: several commands then share options declared once."""
+"""Adds parameters to a command's signature, which Typer reads, so that several commands can share options."""
 
 from __future__ import annotations
 

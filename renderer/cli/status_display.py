@@ -1,4 +1,4 @@
-"""Shows a job that somebody waits for: progress bars on a terminal, otherwise a line for each change."""
+"""Shows the status of a job while the user waits: progress bars on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BARS = 20  # more units than this share one bar
 
 
 class StatusDisplay(AbstractContextManager["StatusDisplay"]):
-    """Bars on stderr if it is a terminal, otherwise lines; nothing if ``quiet``."""
+    """Shows statuses on stderr: as progress bars on a terminal, otherwise as lines; nothing if ``quiet``."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._shown: _Bars | _Lines | None = None
@@ -89,4 +89,4 @@ class _Lines:
                 print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Do nothing: lines need no end."""
+        """Do nothing: only progress bars need to be closed."""
