@@ -1,4 +1,4 @@
-"""Makes the moving pictures of the README: ``.venv/bin/python docs/images/make.py``.
+"""Makes the animated images of the README: ``.venv/bin/python docs/images/make.py``.
 
 hello.gif is the video of ``renderer submit examples/hello.py``. terminal.gif shows the terminal while it is made, and
 made again after one line was changed. The commands really run, in a pseudo-terminal. What they print is drawn with
