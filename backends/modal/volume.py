@@ -119,7 +119,7 @@ class Files:
         return self.session.call(list_files, seconds=LIST_TIMEOUT_S)
 
     def download_units(self, folder: str, units: int, into: Path) -> None:
-        """Download what the units stored to ``into/INDEX/``. Raises OutputError for a wrong name or more than the limits."""
+        """Download what the units stored to ``into/INDEX/``. Raises OutputError for a wrong name or too much."""
         volume, counter = self._volume(), OutputCounter(self.limits, into)
         wanted = {str(index) for index in range(units)}
         entries: dict[str, FileEntry] = {}
