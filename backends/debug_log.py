@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from backends.errors import SpecError
+from backends.untrusted.text import show_text
 
 LogLevel = Literal["debug", "info"]
 VARIABLE = "RENDERER_LOG"
@@ -49,7 +50,7 @@ class _LineHandler(logging.StreamHandler):  # type: ignore[type-arg]  # a class 
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream.write(self.format(record) + "\n")
+        self.stream.write(show_text(self.format(record)) + "\n")
         self.flush()
 
 

@@ -11,9 +11,11 @@ class Problem:
 
     ``details`` are further lines, such as the user's part of a traceback. ``exit_code`` is the exit code of a command
     or a worker that ends because of the problem (see backends.exit_codes); None if the problem does not end the job.
+    ``from_job`` says that the job itself wrote the texts: its hint is not our advice.
     """
 
     message: str
     hint: str | None = None
     details: str | None = None
     exit_code: int | None = None
+    from_job: bool = False

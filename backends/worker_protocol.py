@@ -87,6 +87,7 @@ class UnitResult:
         content = asdict(self)
         if self.error:
             del content["error"]["exit_code"]  # the result has its own
+            del content["error"]["from_job"]  # whoever reads the result knows where it comes from
         return content
 
     @classmethod

@@ -54,7 +54,10 @@ class OutputCounter:
             )
         if self._folder and size > (free := shutil.disk_usage(self._folder).free):
             raise OutputError(
-                f"an output of the job has {size / _GIB:.1f} GiB, and the disk of {self._folder} has only "
-                f"{free / _GIB:.1f} GiB free",
-                hint="choose another --output",
+                f"no space left on the disk for the outputs: one has {_show(size)}, and {_show(free)} are free",
+                hint="free disk space, or choose another --output",
             )
+
+
+def _show(size: int) -> str:
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / 2**20:.1f} MiB"

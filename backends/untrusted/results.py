@@ -85,6 +85,7 @@ def _problem(value: object, exit_code: int) -> Problem | None:
         hint=None if hint is None else _text(hint),
         details=None if details is None else _text(details),
         exit_code=exit_code,
+        from_job=True,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -12,8 +11,10 @@ from typer.exceptions import TyperException
 from backends import debug_log
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import ExitCode
+from backends.untrusted import show_line, show_text
 from renderer.cli import discard
 from renderer.cli.commands import command_group
+from renderer.cli.output import print_json, show_job_text
 
 
 def run(arguments: list[str]) -> int:
@@ -26,11 +27,11 @@ def run(arguments: list[str]) -> int:
         return _call(arguments)
     except (RendererError, TyperException, KeyboardInterrupt, OSError) as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         return _report(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001  # the last resort
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         hint = None if debug else "run it again with --debug and report what it prints"
         return _print_error(f"{type(error).__name__}: {error}", hint, ExitCode.INTERNAL, as_json=as_json)
     finally:
@@ -83,9 +84,15 @@ def _drop_unread_errors() -> None:
 
 def _print_error(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"error": message, "hint": hint, "exit_code": int(code)}, ensure_ascii=False))
+        print_json({"error": message, "hint": hint, "exit_code": int(code)})
     else:
-        print(f"renderer: {message}", file=sys.stderr)
+        first, *more = show_text(message).split("\n")
+        lines = [f"renderer: {first}", *map(show_job_text, more)]
         if hint:
-            print(f"  → {hint}", file=sys.stderr)
+            lines.append(f"  → {show_line(hint)}")
+        print("\n".join(lines), file=sys.stderr)
     return code
+
+
+def _print_traceback() -> None:
+    print(show_text(traceback.format_exc()), end="", file=sys.stderr)

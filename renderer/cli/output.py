@@ -1,4 +1,7 @@
-"""Formats statuses as lines for people and as JSON for programs."""
+"""Formats statuses as lines for people and as JSON for programs.
+
+Control characters in a job's text are visible, and it never looks like our own advice, which begins with an arrow.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 from datetime import datetime
 
 from backends import JobState, JobStatus, UnitStatus
+from backends.problem import Problem
+from backends.untrusted.text import is_control, show_line
 
 _MARKS = {
     JobState.PENDING: "…",
@@ -17,8 +22,22 @@ _MARKS = {
 
 
 def print_json(content: object) -> None:
-    """Print a JSON document on one line."""
-    print(json.dumps(content, ensure_ascii=False))
+    """Print a JSON document on one line, with control characters as JSON's escapes."""
+    text = json.dumps(content, ensure_ascii=False)
+    print("".join(json.dumps(char)[1:-1] if is_control(char) else char for char in text))
+
+
+def show_job_text(text: str) -> str:
+    """Return one line of a job's text, in which control characters are visible and which begins with no arrow."""
+    shown = show_line(text)
+    return shown.replace("→", "->", 1) if shown.lstrip().startswith("→") else shown
+
+
+def _hint_lines(hint: str | None, problem: Problem | None) -> list[str]:
+    if not hint:
+        return []
+    from_job = problem is not None and problem.from_job
+    return [f"the job says: {show_line(hint)}" if from_job else f"→ {show_line(hint)}"]
 
 
 def status_json(status: JobStatus) -> dict[str, object]:
@@ -41,27 +60,23 @@ def status_lines(status: JobStatus) -> list[str]:
     """Return a status as lines of text: the job, why it waits or failed, and each unit."""
     lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
     if status.reason and not any(status.reason in (unit.message or "") for unit in status.units):
-        lines.append(f"  {status.reason}")
-    lines += [f"  {note}" for note in status.notes]
+        lines.append(f"  {show_job_text(status.reason)}")
+    lines += [f"  {show_job_text(note)}" for note in status.notes]
     for unit in status.units:
         lines += [f"  {line}" for line in unit_lines(unit)]
-    if status.hint:
-        lines.append(f"  → {status.hint}")
-    return lines
+    return lines + [f"  {line}" for line in _hint_lines(status.hint, status.problem)]
 
 
 def unit_lines(unit: UnitStatus) -> list[str]:
     """Return a unit as lines of text; an error with the lines of the user's own code."""
     percent = f"  {unit.progress:.0f} %" if unit.progress is not None and not unit.state.terminal else ""
-    lines = [f"{_MARKS[unit.state]} {unit.name}  {unit.state}{percent}"]
+    lines = [f"{_MARKS[unit.state]} {show_line(unit.name)}  {unit.state}{percent}"]
     if unit.message and unit.state is JobState.RUNNING:
-        lines[0] += f"  {unit.message}"
+        lines[0] += f"  {show_job_text(unit.message)}"
     elif unit.message:
-        lines.append(f"    {unit.message}")
-    lines += [f"      {line}" for line in (unit.details or "").splitlines()]
-    if unit.hint:
-        lines.append(f"    → {unit.hint}")
-    return lines
+        lines.append(f"    {show_job_text(unit.message)}")
+    lines += [f"      {show_job_text(line)}" for line in (unit.details or "").splitlines()]
+    return lines + [f"    {line}" for line in _hint_lines(unit.hint, unit.problem)]
 
 
 def _unit_json(unit: UnitStatus) -> dict[str, object]:

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from backends import JobState, JobStatus
+from backends.untrusted import show_line
+from renderer.cli.output import show_job_text
 
 BARS = 20  # more units than this share one bar
 
@@ -63,6 +65,7 @@ class _Bars:
             self._update(index, unit.name, finished or unit.progress, state)
 
     def _update(self, index: int, name: str, percent: float | None, state: str) -> None:
+        name, state = show_line(name), show_job_text(state)
         if index not in self.tasks:
             self.tasks[index] = self.bars.add_task(name, total=100, state=state)
         self.bars.update(self.tasks[index], completed=percent, state=state)
@@ -83,6 +86,7 @@ class _Lines:
                 self._print(unit.name, unit.state.value)
 
     def _print(self, name: str, text: str) -> None:
+        name, text = show_line(name), show_job_text(text)
         if self.seen.get(name) != text:
             self.seen[name] = text
             with suppress(BrokenPipeError):  # nobody reads any more; the outputs are still downloaded

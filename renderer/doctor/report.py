@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from backends.diagnostics import Check, State
 from backends.exit_codes import ExitCode
+from backends.untrusted import show_text
 
 _MARKS: Mapping[State, str] = {"ok": "✓", "warning": "!", "failure": "✗"}
 
@@ -30,5 +31,5 @@ def print_report(checks: Iterable[Check], *, as_json: bool) -> ExitCode:
 
 
 def _format_check(check: Check) -> str:
-    hint = "" if check.todo is None else f"    → {check.todo}\n"
-    return f"{_MARKS[check.state]} {check.name:<12} {check.found}\n{hint}"
+    hint = "" if check.todo is None else f"    → {show_text(check.todo)}\n"
+    return f"{_MARKS[check.state]} {check.name:<12} {show_text(check.found)}\n{hint}"

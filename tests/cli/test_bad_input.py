@@ -144,5 +144,5 @@ def test_outputs_that_do_not_fit_leave_no_half_file(project: Path, run: Run, sma
     )
     done = run("submit", "script.py", "--output", small_disk)
     assert done.returncode == ExitCode.OUTPUT
-    assert "No space left on device" in done.stderr
+    assert "no space left on the disk for the outputs: one has 3.0 MiB" in done.stderr
     assert [path.name for path in small_disk.iterdir()] == []

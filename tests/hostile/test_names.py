@@ -118,5 +118,5 @@ def test_files_and_bytes_are_counted_over_the_whole_job() -> None:
 
 
 def test_a_file_that_the_disk_has_no_room_for_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"has only .* GiB free"):
+    with pytest.raises(OutputError, match=r"no space left .* GiB are free"):
         OutputCounter(Limits(total=2**60), tmp_path).add(2**55)

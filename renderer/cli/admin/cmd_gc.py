@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from backends.untrusted import show_line
 from renderer import api, config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
@@ -41,6 +42,6 @@ def command(
         return
     shown = found if dry_run else removed
     for item in shown:
-        print(f"{item.path}  {item.size / 2**20:.1f} MiB  {item.age / DAY:.0f} d")
+        print(f"{show_line(item.path)}  {item.size / 2**20:.1f} MiB  {item.age / DAY:.0f} d")
     size = sum(item.size for item in shown) / 2**20
     print(f"{len(shown)} old, {size:.1f} MiB {'would be removed' if dry_run else 'removed'}")

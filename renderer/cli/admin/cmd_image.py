@@ -13,6 +13,7 @@ from backends.exit_codes import ExitCode
 from backends.files import data_dir
 from backends.image.context import DOCKERFILE
 from backends.modal.deploy.dockerfile_rules import lint
+from backends.untrusted import show_line, show_text
 from renderer.cli.options import Json, complete_from
 from renderer.cli.output import print_json
 from renderer.image import build as building
@@ -142,9 +143,9 @@ def _lint(files: list[str], *, json: bool) -> int:
         print_json([{"file": str(path), "line": item.line, "message": item.message} for path, item in found])
     else:
         for path, item in found:
-            print(f"{path}:{item.line}: {item.message}")
+            print(show_line(f"{path}:{item.line}: {item.message}"))
     return ExitCode.USAGE if found else ExitCode.OK
 
 
 def _show(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(show_text(line), file=sys.stderr, flush=True)

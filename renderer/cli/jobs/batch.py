@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from backends.errors import RendererError
+from backends.untrusted import show_line
 from renderer import api
 
 
@@ -17,7 +18,7 @@ def for_each_job(handles: Iterable[str], action: Callable[[api.Job], None]) -> N
             action(api.open_job(handle))
         except RendererError as error:
             if last:
-                print(f"renderer: {last}", file=sys.stderr)
+                print(f"renderer: {show_line(str(last))}", file=sys.stderr)
             last = error
     if last:
         raise last

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from backends.untrusted import show_line
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 from renderer.scenes import find_scenes
@@ -23,4 +24,4 @@ def command(
         print_json([asdict(scene) for scene in found])
         return
     for scene in found:
-        print(f"{scene.name}  {scene.doc}" if scene.doc else scene.name)
+        print(show_line(f"{scene.name}  {scene.doc}" if scene.doc else scene.name))

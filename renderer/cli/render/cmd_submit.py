@@ -11,7 +11,7 @@ import typer
 
 from backends import JobState
 from backends.exit_codes import ExitCode
-from backends.untrusted import show_line
+from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
@@ -59,11 +59,12 @@ def command(
 
 def _print_notes(planned: api.PlannedJob) -> None:
     for note in planned.plan.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {show_line(note)}", file=sys.stderr)
     packed = planned.prepared.packed
     if not packed.is_whole:
+        names = show_line(", ".join(packed.files))
         print(
-            f"note: the folder of {planned.path} holds more than a project: only {', '.join(packed.files)} "
+            f"note: the folder of {planned.path} holds more than a project: only {names} "
             f"{'is' if len(packed.files) == 1 else 'are'} uploaded; move the project to a folder of its own",
             file=sys.stderr,
         )
@@ -103,7 +104,7 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
     print(f"units: {show_line(', '.join(planned.prepared.job.units))}")
     for key, origin in origins.items():
         print(f"{key} comes from {show_line(origin)}")
-    print(planned.plan.request)
+    print(show_text(str(planned.plan.request)))
     return ExitCode.OK
 
 
