@@ -136,8 +136,9 @@ def make_empty(folder: Path) -> None:
 @contextmanager
 def _scan(folder: Path, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Yield the entries of a folder below ``folder``, each part of whose name is opened without following links."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = -1
     try:
+        descriptor = os.open(folder, _FOLDER_FLAGS)
         for part in filter(None, name.split("/")):
             inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
             os.close(descriptor)
@@ -147,7 +148,8 @@ def _scan(folder: Path, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     except OSError as error:  # removed in the meantime, or made unreadable
         raise OutputError(f"cannot read the outputs in {show_line(name) or '.'}: {error.strerror}") from error
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _parse_header(file: BinaryIO, limits: Limits) -> list[Output] | None:

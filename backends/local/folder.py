@@ -106,7 +106,7 @@ class JobFolder:
             return parse_result(self._read(f"{self.results.name}/{unit}.json"), unit=name, limits=RESULT_LIMITS)
         except FileNotFoundError:
             return None
-        except (OSError, OutputError) as error:
+        except (OSError, ValueError, OutputError) as error:
             return damaged_result(name, error)
 
     def write_result(self, unit: int, result: UnitResult) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from backends.untrusted import (
     Limits,
     OutputCounter,
     check_relative_name,
+    create_beneath,
     open_beneath,
     parse_result,
     read_bounded,
@@ -48,7 +50,6 @@ def write_result(job: UnpackedJob, unit: int, report: UnitReport, *, started: da
     A unit whose outputs have bad names, are too many or too large, or cannot be read by ``deadline`` (a time of
     time.monotonic()) has failed, and has no outputs.
     """
-    folder = job.folder(unit)
     outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S))
     report = replace(report, error=report.error or problem)
     finished = datetime.now(UTC)
@@ -64,11 +65,10 @@ def write_result(job: UnpackedJob, unit: int, report: UnitReport, *, started: da
         started=started.isoformat(timespec="milliseconds"),
         finished=finished.isoformat(timespec="milliseconds"),
     )
-    temporary = folder / f".{RESULT}.tmp"
-    temporary.unlink(missing_ok=True)
-    with temporary.open("xb") as file:
+    temporary = f".{secrets.token_hex(8)}"
+    with create_beneath(job.output, f"{unit}/{temporary}") as file:
         file.write(result.to_json().encode("utf-8", "replace"))
-    temporary.replace(folder / RESULT)
+    (job.folder(unit) / temporary).replace(job.folder(unit) / RESULT)
     return result
 
 
@@ -114,15 +114,16 @@ def _find_fault(name: str) -> OutputError | None:
 def _replace_links(folder: Path, limits: Limits, deadline: float) -> None:
     """Replace each link to another output with a copy of it, since links are not downloaded."""
     list_files(folder, limits)  # how much there is to look through
-    counter = OutputCounter(limits)
+    counter, links = OutputCounter(limits), {}
     for path in folder.rglob("*"):
         if path.is_symlink() and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-            target = path.resolve()
-            counter.add(target.stat().st_size)
-            path.unlink()
-            with target.open("rb") as source, path.open("xb") as copy:
-                for data in _read(source, target.stat().st_size, deadline):
-                    copy.write(data)
+            links[path] = path.resolve()
+            counter.add(links[path].stat().st_size)
+    for path, target in links.items():
+        path.unlink()
+        with target.open("rb") as source, path.open("xb") as copy:
+            for data in _read(source, target.stat().st_size, deadline):
+                copy.write(data)
 
 
 def _hash(folder: Path, name: str, size: int, deadline: float) -> str:
