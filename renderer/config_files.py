@@ -51,7 +51,8 @@ def read_own_file() -> ConfigFile | None:
     """Return the user's own configuration file; None if it does not exist."""
     try:
         path = config_folder() / OWN_FILE
-        found = _read(path.parent.resolve(), path.name, path)
+        real = path.resolve()  # it may be a link to where the user keeps such files
+        found = _read(real.parent, real.name, path)
     except (RuntimeError, OSError):  # there is no home
         return None
     return ConfigFile(path, _parse(path, found.data) or {}, is_trusted=True) if found else None

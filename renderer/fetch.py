@@ -79,20 +79,21 @@ def _existing_parent(folder: Path) -> Path:
 def _verify_all(
     folders: list[Path], units: list[str], counter: OutputCounter, source: str
 ) -> tuple[list[Download], list[ResultError]]:
-    """Return the verified files of all units, and the errors of units whose result.json is damaged."""
+    """Return the verified files of all units, and the errors of units whose result.json or files are damaged."""
     found: list[Download] = []
     damaged: list[ResultError] = []
     for folder in folders:
         index = int(folder.name)
         try:
             result = _read_result(folder, units[index])
+            found += [
+                Download(
+                    source=source, unit=units[index], index=index, name=output.path, sha256=output.sha256, path=path
+                )
+                for output, path in _verify(folder, result, counter)
+            ]
         except ResultError as error:
             damaged.append(error)
-            continue
-        found += [
-            Download(source=source, unit=units[index], index=index, name=output.path, sha256=output.sha256, path=path)
-            for output, path in _verify(folder, result, counter)
-        ]
     return found, damaged
 
 
@@ -103,14 +104,16 @@ def _read_result(folder: Path, unit: str) -> UnitResult | None:
             return parse_result(read_bounded(file, Limits().result), unit=unit)
     except FileNotFoundError:
         return None
+    except OutputError as error:  # also a link, or too large
+        raise ResultError(str(error), hint=error.hint) from error
 
 
 def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> Iterator[tuple[Output, Path]]:
-    """Yield every output that result.json lists, and its path. Raises OutputError for a missing or damaged file."""
+    """Yield every output that result.json lists, and its path. Raises ResultError for a missing or damaged file."""
     for output in result.outputs if result else ():
         counter.add(output.size)
         if not _is_whole(folder / FILES, output):
-            raise OutputError(f"{output.path} was damaged on its way here", hint="fetch again")
+            raise ResultError(f"{output.path} was damaged on its way here", hint="fetch again")
         _log.debug("%s is verified: %d bytes, sha256 %s", output.path, output.size, output.sha256)
         yield output, folder / FILES / output.path
 
@@ -122,5 +125,5 @@ def _is_whole(files: Path, output: Output) -> bool:
             info = os.fstat(file.fileno())
             os.fchmod(file.fileno(), info.st_mode & 0o666)
             return info.st_size == output.size and hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
-    except FileNotFoundError:
+    except (FileNotFoundError, OutputError):
         return False

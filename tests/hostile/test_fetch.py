@@ -131,6 +131,21 @@ def test_a_result_that_is_none_is_the_failure_of_its_unit_alone(data: bytes, out
     assert tree(out) == {"b": b"2"}
 
 
+@pytest.mark.parametrize("kind", ["missing", "link", "other", "result"])
+def test_files_that_are_not_what_the_result_says_are_the_failure_of_their_unit_alone(kind: str, out: Path) -> None:
+    def damage(into: Path) -> None:
+        file = into / "0" / ("result.json" if kind == "result" else "files/a")
+        file.unlink()
+        if kind == "other":
+            file.write_bytes(b"3")
+        elif kind != "missing":
+            file.symlink_to("/etc/passwd")
+
+    with pytest.raises(OutputError, match=r"damaged|not a regular file"):
+        fetch.download(Made({"A": {"a": b"1"}, "B": {"b": b"2"}}, finish=damage), HANDLE, out)
+    assert tree(out) == {"b": b"2"}
+
+
 def test_names_that_clash_get_folders_that_the_job_does_not_choose(out: Path) -> None:
     units: dict[str, dict[str, bytes] | bytes] = {
         "A": {"x": b"1", "y/z": b"2"},
