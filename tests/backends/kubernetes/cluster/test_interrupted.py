@@ -35,7 +35,7 @@ def said(folder: Path) -> str:
 def user(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a user whose folder for temporary files is empty."""
     (tmp_path / "temporary").mkdir()
-    return environment(tmp_path, TMPDIR=str(tmp_path / "temporary"))
+    return environment(tmp_path / "home", TMPDIR=str(tmp_path / "temporary"))
 
 
 @pytest.mark.parametrize("verb", [["wait"], ["logs", "--follow"]])
