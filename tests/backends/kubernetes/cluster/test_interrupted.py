@@ -57,16 +57,18 @@ def test_ctrl_c_stops_watching_at_once_and_the_job_goes_on(
 def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
     verb: list[str], user: dict[str, str], tmp_path: Path
 ) -> None:
-    (tmp_path / "job.py").write_text("print(1)")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "job.py").write_text("print(1)")
     with socket.create_server(("127.0.0.1", 0)) as server:
         config = write_kubeconfig(tmp_path / "config", f"http://127.0.0.1:{server.getsockname()[1]}")
         env = {**user, "KUBECONFIG": str(config), "RENDERER_BACKEND": "k8s"}
-        with running(*verb, env=env, cwd=tmp_path) as process:
+        with running(*verb, env=env, cwd=project) as process:
             connection, _ = server.accept()
             process.send_signal(signal.SIGINT)
         connection.close()
     assert process.returncode == 130
-    assert said(tmp_path) == ""
+    assert said(project) == ""
 
 
 def test_a_command_that_is_killed_leaves_no_key_behind(run: Run, user: dict[str, str], tmp_path: Path) -> None:
