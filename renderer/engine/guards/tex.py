@@ -2,8 +2,8 @@ r"""Limits what TeX and dvisvgm can reach: the text of a formula may come from s
 
 TeX itself reads what ``\input`` names, and dvisvgm runs the PostScript of ``\special{ps: …}``, which can read and write
 files and start programs. With this module they open files of the project, of the TeX installation, and their own.
-Not covered: Lua code in LuaTeX (``\directlua``), which may open any file; links in the project; PDF files and headers
-that a ``\special`` names; and PostScript sees the environment variables.
+Not covered: Lua code in LuaTeX (``\directlua``), which may open any file; links in the project; images that pdflatex
+finds by ``..``, PDF files and headers that a ``\special`` names; and PostScript sees the environment variables.
 """
 
 from __future__ import annotations
