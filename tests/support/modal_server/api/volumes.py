@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -44,16 +45,7 @@ class VolumeHandlers(Handlers):
         base = self._path(request.volume_id, "")
         path = self._existing(request.volume_id, request.path)
         found = [path] if path.is_file() else sorted(path.rglob("*") if request.recursive else path.iterdir())
-        entries = [
-            pb.FileEntry(
-                path=item.relative_to(base).as_posix(),
-                size=item.stat().st_size,
-                mtime=int(item.stat().st_mtime),
-                type=pb.FileEntry.DIRECTORY if item.is_dir() else pb.FileEntry.FILE,
-            )
-            for item in found
-        ]
-        yield pb.VolumeListFiles2Response(entries=entries)
+        yield pb.VolumeListFiles2Response(entries=[_describe(item, base) for item in found])
 
     async def volume_get_file2(self, request: pb.VolumeGetFile2Request) -> pb.VolumeGetFile2Response:
         path = self._existing(request.volume_id, request.path)
@@ -111,3 +103,15 @@ class VolumeHandlers(Handlers):
         if not path.is_relative_to(base):
             raise GRPCError(Status.INVALID_ARGUMENT, "path leaves the volume")
         return path
+
+
+def _describe(path: Path, base: Path) -> pb.FileEntry:
+    """Return the entry of a file, a folder or a link, which is not followed."""
+    found = path.lstat()
+    kinds = {stat.S_IFDIR: pb.FileEntry.DIRECTORY, stat.S_IFREG: pb.FileEntry.FILE, stat.S_IFLNK: pb.FileEntry.SYMLINK}
+    return pb.FileEntry(
+        path=path.relative_to(base).as_posix(),
+        size=found.st_size,
+        mtime=int(found.st_mtime),
+        type=kinds.get(stat.S_IFMT(found.st_mode), pb.FileEntry.UNSPECIFIED),
+    )
