@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 from backends.errors import OutputError
 from backends.files import state_folder
@@ -28,6 +28,7 @@ class OutcomeJson(TypedDict):
     message: str | None
     hint: str | None
     details: str | None
+    from_job: NotRequired[bool]  # not in records of older versions
     seconds: float
     attempt: int
 
@@ -49,6 +50,7 @@ class UnitOutcome:
             "message": self.problem.message if self.problem else None,
             "hint": self.problem.hint if self.problem else None,
             "details": self.problem.details if self.problem else None,
+            "from_job": self.problem.from_job if self.problem else False,
             "seconds": self.seconds,
             "attempt": self.attempt,
         }
@@ -63,6 +65,7 @@ class UnitOutcome:
                 hint=content["hint"],
                 details=content["details"],
                 exit_code=content["exit_code"],
+                from_job=content.get("from_job", False),
             )
         state = JobState(content["state"])
         return cls(state=state, problem=problem, seconds=content["seconds"], attempt=content["attempt"])

@@ -80,15 +80,13 @@ def render(job: UnitInput) -> str:
 def _render(job: UnitInput) -> UnitOutput:
     mount = Path(job["inputs_mount"])
     if (mount / "withdrawn").exists():
-        return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal", None)
+        return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal")
     with tempfile.TemporaryDirectory(prefix="renderer-inputs-") as inputs:
         for name, digest in job["inputs"].items():
             try:
                 _copy_verified(mount / name, Path(inputs, name), digest)
             except (OSError, ValueError) as error:
-                return _not_run(
-                    INPUT, f"the inputs on the Modal volume are gone or damaged: {error}", "submit the job again"
-                )
+                return _not_run(INPUT, f"the inputs on the Modal volume are gone or damaged: {error}")
         return _render_unit(job, [part.replace("{inputs}", inputs) for part in job["command"]])
 
 
@@ -134,8 +132,8 @@ def _encode(output: UnitOutput) -> str:
     return text
 
 
-def _not_run(code: int, message: str, hint: str | None) -> UnitOutput:
-    return {"exit_code": code, "message": message, "hint": hint, "details": None, "attempt": 1, "seconds": 0.0}
+def _not_run(code: int, message: str) -> UnitOutput:
+    return {"exit_code": code, "message": message, "hint": None, "details": None, "attempt": 1, "seconds": 0.0}
 
 
 def _count_attempt(path: Path) -> int:

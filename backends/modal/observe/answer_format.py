@@ -85,6 +85,7 @@ def _read(text: str) -> UnitEnd:
             hint=_text(content.get("hint")),
             details=_text(content.get("details")),
             exit_code=exit_code,
+            from_job=True,
         )
     seconds = content.get("seconds")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_SECONDS:

@@ -110,7 +110,7 @@ def _job_problem(handle: JobHandle, record: CallRecord, state: JobState) -> Prob
     if problem is None:
         return None
     if state is JobState.FAILED:
-        return replace(problem, hint=f"renderer logs {handle}", details=None)
+        return replace(problem, hint=f"renderer logs {handle}", details=None, from_job=False)
     code = ExitCode.CANCELLED if state is JobState.CANCELLED else None
     return Problem(message=problem.message, exit_code=code)
 

@@ -70,7 +70,10 @@ def _read_end(record: CallRecord, end: UnitEnd) -> UnitOutcome:
     """Return the outcome for what the function returned."""
     problem = end.problem
     if problem and problem.exit_code == ExitCode.OUT_OF_MEMORY:
-        problem = replace(problem, message=f"{problem.message} ({_requested_memory(record)})", hint=MORE_MEMORY)
+        message = f"{problem.message} ({_requested_memory(record)})"
+        problem = replace(problem, message=message, hint=MORE_MEMORY, from_job=False)
+    elif problem and problem.exit_code == ExitCode.INPUT and not problem.hint:
+        problem = replace(problem, hint="submit the job again", from_job=False)
     state = JobState.FAILED if problem else JobState.SUCCEEDED
     return UnitOutcome(state=state, problem=problem, seconds=end.seconds, attempt=end.attempt)
 
