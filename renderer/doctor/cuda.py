@@ -38,7 +38,7 @@ def use_cuda() -> str:
     call("cuMemcpyDtoH_v2", back, address, ctypes.c_size_t(BYTES))
     call("cuMemFree_v2", address)
     if back.raw != bytes([PATTERN]) * BYTES:
-        raise CudaError("what was read back differs from what was written")
+        raise CudaError("the GPU memory that was read differs from what was written")
     return name.value.decode()
 
 

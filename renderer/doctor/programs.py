@@ -29,7 +29,7 @@ def _check_tex() -> Check:
     _, version = run_program(["latex", "--version"])
     if absent := [name for name in _TEX_FILES if name not in paths]:
         found = f"{first_line(version)}; not installed: {', '.join(absent)}"
-        return Check("TeX", "warning", found, "install these TeX packages, or build the image with TEX=full")
+        return Check("TeX", "warning", found, "install these TeX packages, or build the image with --tex full")
     return Check("TeX", "ok", first_line(version))
 
 

@@ -111,7 +111,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     def _refuse_overrides(self, scene: Scene) -> None:
         """Raise Unfit if the scene replaced a method of Manim that is called only when a frame is drawn."""
         if not has_guarded_pixels(self.camera):
-            self.stops.raise_stop(Unfit("it changes its camera for another one"))
+            self.stops.raise_stop(Unfit("it replaces its camera by another one"))
         for what, thing, kind in (
             ("renderer", self, CairoRenderer),
             ("file writer", self.file_writer, SceneFileWriter),
@@ -122,7 +122,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         if name := find_overridden_getter(scene.mobjects):
             self.stops.raise_stop(Unfit(f"it replaces {name} of a mobject"))
         if has_own_label_positions(self.camera):
-            self.stops.raise_stop(Unfit("it places labels in space by a function of its own"))
+            self.stops.raise_stop(Unfit("it places labels in space with its own function"))
 
     def _play_compiled(self, scene: Scene) -> None:
         name = None
@@ -165,7 +165,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     def render(self, scene: Scene, time: float, moving_mobjects: Iterable[Mobject] | None = None) -> None:  # noqa: ARG002
         """Make a frame of the running play."""
         if not self._inside_play:
-            self.stops.raise_stop(Unfit("it has a frame made outside of any play"))
+            self.stops.raise_stop(Unfit("it makes a frame outside of a play"))
         if not self.skip_animations:
             with self.side_effects.allowed():
                 self.delegate.before_frame()
