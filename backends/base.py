@@ -39,7 +39,7 @@ class Backend(abc.ABC, Generic[RequestT]):
 
     name: ClassVar[str]
     poll_s: ClassVar[float] = 1.0  # seconds between two reads by ``statuses``
-    limits: Limits = Limits()  # bounds on what ``fetch`` downloads; renderer.api sets them from the settings
+    limits: Limits = Limits()  # limits on what ``fetch`` downloads; renderer.api sets them from the settings
 
     @abc.abstractmethod
     def __init__(self, options: Any = None) -> None:

@@ -35,7 +35,7 @@ def list_files(folder: Path, limits: Limits | None = None) -> list[tuple[str, in
     """
     limits = limits or Limits()
     counter, found, folders = OutputCounter(limits), [], [""]
-    for name in folders:  # grows while it is read
+    for name in folders:  # the loop appends to the list
         if len(folders) > limits.files or name.count("/") >= MAX_DEPTH:
             raise OutputError(
                 f"the job made more than {limits.files} folders, or more than {MAX_DEPTH} in each other",

@@ -122,7 +122,7 @@ def _open(uri: str, environment: Mapping[str, str]) -> ObjectStore:
     config = {key: value for key, value in config.items() if key in _KEYS}
     endpoint = config.get("aws_endpoint_url") or config.get("aws_endpoint") or ""
     options: Any = {"allow_http": True} if endpoint.startswith("http://") else {}
-    retry: Any = {"max_retries": 0}  # Storage retries, and knows what is worth it
+    retry: Any = {"max_retries": 0}  # Storage itself retries, and decides which errors are worth it
     open_url: Any = from_url  # its overloads want literal settings
     store: ObjectStore = open_url(uri, config=config, client_options={"timeout": "120s", **options}, retry_config=retry)
     return store

@@ -18,7 +18,7 @@ from backends.problem import Problem
 LOG = "log.txt"
 RESULT = "result.json"
 FILES = "files"  # the folder of a unit that holds its outputs
-# Failures that another attempt may not meet again; the user's own errors are not among them.
+# Exit codes of failures that may be temporary, so that a retry makes sense. The user's own errors are not among them.
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 
 # Lines that a worker with REPORT writes to stderr, where no unit can write: b"renderer_unit_started: 0", and

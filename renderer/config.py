@@ -20,7 +20,7 @@ PREFIX = "RENDERER_"
 NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR", VARIABLE})  # the first one is set in a job's own environment
 
 _log = logging.getLogger(__name__)
-_MESSAGES = {  # pydantic's type of an error: how a user says it
+_MESSAGES = {  # pydantic's type of an error: the message for the user
     "literal_error": "it can be {expected}",
     "greater_than": "it must be more than {gt:g}",
     "greater_than_equal": "it must be at least {ge:g}",

@@ -25,7 +25,7 @@ OWN_FILE = "config.toml"
 PROJECT_FILES = ("renderer.toml", "pyproject.toml")
 MAX_FILE = 2**20  # bytes
 
-# What acts outside the job, or gives it what the user has: a project's file may set it once the user trusts the file.
+# Settings with effects outside the job, or that give it something of the user: allowed only in a trusted file.
 POWERFUL = frozenset({
     "docker.options", "docker.state_dir", "env", "k8s.annotations", "k8s.image_pull_secrets", "k8s.labels", "k8s.patch",
     "k8s.runtime_class", "k8s.secret_env", "k8s.secret_files", "k8s.service_account", "k8s.store_secret",

@@ -23,7 +23,7 @@ from backends.files import state_folder
 from backends.untrusted import create_beneath, move_beneath, open_beneath, stat_beneath
 from renderer.bundle.ignore import OWN_IGNORE_FILE
 
-# Programs act on files of these names wherever they lie: such outputs get a folder of their own.
+# Programs act on files with these names in any folder. So such outputs go to a separate folder.
 _ACTED_ON = frozenset({
     "gnumakefile", "makefile", "manim.cfg", "package.json", "pyproject.toml", "pytest.ini",
     "renderer.toml", "setup.cfg", "tox.ini",
@@ -116,7 +116,7 @@ def _make_folder(into: Path) -> None:
         return
     into.mkdir(parents=True, exist_ok=True)  # another fetch may make it at the same time
     with suppress(FileExistsError), create_beneath(into, OWN_IGNORE_FILE) as file:
-        file.write(b"*\n")  # the next job's bundle leaves out what was rendered here
+        file.write(b"*\n")  # so that the next job's bundle does not include these outputs
 
 
 class _Placing:

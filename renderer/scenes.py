@@ -14,7 +14,7 @@ from backends.untrusted.files import open_regular
 
 # Base classes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are known by name.
 SCENE_ENDINGS = ("Scene", "Slide")
-MAX_DEPTH = 10  # of imports followed from file to file
+MAX_DEPTH = 10  # how far imports are followed from file to file
 MAX_SOURCE = 4 * 2**20  # bytes of a Python file
 MAX_MODULES = 2000  # files that are read
 MAX_SHOWN = 200  # characters of a line with a syntax error
@@ -166,7 +166,7 @@ class _Finder:
         if depth == 0:
             return False
         key = id(module), name
-        if key not in self._known:  # while it is looked for it is none, so that circles end
+        if key not in self._known:  # counts as no scene during the search, so that circular imports end
             self._known[key] = False
             self._known[key] = self._find_scene(module, name, folder, depth)
         return self._known[key]

@@ -28,7 +28,7 @@ from renderer.video import catalog as encoders
 
 KindChoice = Literal["auto", "manim", "script"]  # auto: a file with scenes is a Manim job, any other a script
 
-# the files of everybody, and of the system
+# folders with files of all users or of the system
 _SHARED = ["/dev/shm", "/etc", "/home", "/opt", "/srv", "/tmp", "/usr", "/var", "/var/tmp", "/Users"]  # noqa: S108  # nothing is written
 
 _log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def _kind_and_units(spec: RenderSpec, path: Path, root: Path) -> tuple[Kind, tup
     if spec.arguments:
         raise SpecError("a Manim job takes no arguments after --", hint="for a script use --kind script")
     if spec.kind == "manim" and spec.scenes:
-        return "manim", spec.scenes  # unchecked: the file may make its classes as it runs
+        return "manim", spec.scenes  # not checked: the file may create its classes when it runs
     return "manim", scenes.choose_scenes(path, found, spec.scenes, every=spec.every)
 
 

@@ -39,7 +39,7 @@ from backends.worker_protocol import FILES, LOG, RESULT, UnitResult
 
 TAIL_BYTES = 65536
 DOCUMENT_BYTES = 2**24
-RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # how many files a job may make is the worker's to say
+RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # the worker limits the number of files
 
 
 class JobFolder:

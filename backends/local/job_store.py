@@ -17,7 +17,7 @@ from backends.local.folder import JobFolder
 from backends.models import JobHandle
 from backends.untrusted.trees import remove_tree
 
-INCOMPLETE_S = 3600.0  # a folder that is not a job by then never becomes one
+INCOMPLETE_S = 3600.0  # a folder that is older and still incomplete never becomes a job
 DELETED = ".deleted-"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as ``create`` makes them
 _CREATED = re.compile(rf"({re.escape(DELETED)})?[a-z0-9][a-z0-9-]*-[0-9a-f]{{6}}")
@@ -72,7 +72,7 @@ class JobStore:
         """Remove a job. Raises JobNotFoundError if somebody else has just removed it."""
         hidden = self.path / f"{DELETED}{folder.id}"
         try:
-            folder.path.rename(hidden)  # in one step: nobody sees half a job
+            folder.path.rename(hidden)  # in one step, so that nobody sees an incomplete job
         except FileNotFoundError:
             raise not_found(self.handle(folder)) from None
         remove_tree(hidden)

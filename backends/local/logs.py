@@ -12,7 +12,7 @@ from backends.untrusted import Limits, LineCutter
 
 POLL_INTERVAL_S = 0.1
 READ_BYTES = 65536
-MAX_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it adds
+MAX_BYTES = Limits().log + 2**20  # the worker's limit, plus space for the lines that it adds
 
 
 def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callable[[], bool]) -> Iterator[LogLine]:

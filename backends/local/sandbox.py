@@ -24,7 +24,7 @@ from backends.untrusted import Limits
 MIB = 2**20
 PROGRAM = "bwrap"
 JOB = "/job"  # the job's inputs and outputs, as the worker sees them
-USER = 65532  # the worker's user and group: another one than that of any person or service
+USER = 65532  # the worker's user and group: no person or service has this number
 OPEN_FILES = 4096
 PROBE_TIMEOUT_S = 10
 

@@ -72,7 +72,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
             hint = "set RENDERER_LOCAL_STATE_DIR"
             raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}", hint=hint) from error
         try:
-            with folder.lock.open("wb") as lock:  # before the job can be seen: without a lock it would seem lost
+            with folder.lock.open("wb") as lock:  # first: a job without a lock looks like one whose supervisor is dead
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 _write_inputs(folder, spec, {**environment, **spec.env})
                 folder.write_launcher(make_launcher(folder))

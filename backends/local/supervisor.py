@@ -41,7 +41,7 @@ class Stopped(BaseException):
 
 def main() -> None:
     """Run the job in the folder that the first argument names until it has ended."""
-    with suppress(SpecError):  # it names no level, which is no reason to lose the job
+    with suppress(SpecError):  # a wrong RENDERER_LOG must not end the job
         debug_log.configure(debug_log.level_from_environment())
     signal.signal(signal.SIGTERM, _stop)
     adopt_orphans()
@@ -154,7 +154,7 @@ class Supervisor:
         results = self._read_results()
         if failed := next((result for result in results if result and result.exit_code), None):
             unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
-            if None not in results or problem is None:  # what kept units from running is more important
+            if None not in results or problem is None:  # a problem that kept units from running is more important
                 problem = unit_problem
         elif problem is None and None in results:
             problem = Problem(message="the worker ended before it had run all units", exit_code=ExitCode.INTERNAL)

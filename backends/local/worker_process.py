@@ -26,7 +26,7 @@ from backends.worker_protocol import ENDED, STARTED, UnitResult
 POLL_INTERVAL_S = 0.05
 READ_BYTES = 65536
 PIPE_BYTES = 2**20  # the most that a pipe holds, unless root makes it larger
-# The worker ends a unit at its time limit by itself; a worker that has not done so by then has been stopped.
+# The worker ends a unit at its time limit. If it has not done so after this time, something has stopped the worker.
 TIME_LIMIT_MARGIN_S = 15.0
 IDLE_TIMEOUT_S = 600.0  # to start, and from one unit to the next
 _REPORT = re.compile(rb"(%s|%s)(\d{1,6})(?: (.*))?" % (STARTED, ENDED))

@@ -162,7 +162,7 @@ class ModalBackend(Backend[ModalRequest]):
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
         """Remove from the volumes what old jobs of every machine left."""
         for _ in self.list():
-            pass  # now the records of jobs that have ended say so
+            pass  # reading a status updates the record of a job that has ended
         environment = self.options.environment
         collector = GarbageCollector(self.session, self._outputs(environment), self._inputs(environment), self.calls)
         for garbage in list(collector.find(older_than)):

@@ -10,7 +10,7 @@ TOKEN_HINT = "run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRE
 _OTHER_GPU = "choose another: `renderer gpus` lists them, and --gpu A10G,L4,T4 takes the first free"
 _TRY_AGAIN = "try again; https://status.modal.com shows whether Modal has a problem"
 
-# Class name of the client's error: class of ours, sentence, hint. {error} is what Modal said.
+# Class name of the client's error: our class, message, hint. {error} is Modal's own text.
 _TRANSLATIONS: Mapping[str, tuple[type[RendererError], str, str]] = {
     "AuthError": (BackendError, "Modal does not accept the token", TOKEN_HINT),
     "PermissionDeniedError": (

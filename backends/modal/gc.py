@@ -12,9 +12,9 @@ from backends.modal.session import Session
 from backends.modal.volume import Files
 from backends.models import Garbage
 
-# What no record names may belong to a job that waits at Modal for its first container, which Modal does not show.
+# Files without a record may belong to a job that waits at Modal for its first container: Modal does not list it.
 UNKNOWN_KEPT = timedelta(days=30)
-CLOCK_TOLERANCE_S = 86400.0  # a job can give its files any time: a later one does not count
+CLOCK_TOLERANCE_S = 86400.0  # a job can set the times of its files: one in the future is ignored
 
 
 class GarbageCollector:

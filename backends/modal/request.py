@@ -20,7 +20,7 @@ from backends.worker_protocol import worker_command
 FUNCTION = "render"
 VOLUME = "renderer"  # outputs; each job sees its own folder of it and can write there
 INPUTS_VOLUME = "renderer-inputs"  # no job can write to it; each sees its own folder of it
-INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal mounts nothing over folders that an image fills
+INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal cannot mount over a folder that has files in the image
 OUTPUTS_MOUNT = "/mnt/renderer/outputs"
 PAYLOAD, BUNDLE = "task.json", "bundle.tar.zst"  # the names of the inputs
 INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs

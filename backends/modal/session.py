@@ -34,7 +34,7 @@ class Session:
     def modal(self) -> ModuleType:
         """The client's module, which reads the user's settings when it is imported. Raises BackendError."""
         if self.options.profile:
-            os.environ["MODAL_PROFILE"] = self.options.profile  # the client takes it from nowhere else
+            os.environ["MODAL_PROFILE"] = self.options.profile  # the client reads it only from there
         try:
             return importlib.import_module("modal")
         except ModuleNotFoundError as error:

@@ -40,8 +40,8 @@ _PATHS = (
 )  # fmt: skip
 _HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
 
-# What a secret always has in it, and its whole form. The forms are those that the services document, as the rules of
-# gitleaks and of GitHub's secret scanning have them.
+# A text that every such secret contains, and the pattern of the whole secret. The services document these forms, and
+# gitleaks and GitHub's secret scanning use them.
 _FORMS = tuple(
     (needle, re.compile(form))
     for needle, form in (

@@ -87,7 +87,7 @@ def _strip_spaces(line: str) -> str:
 
 def _translate(parts: list[str]) -> str:
     """Return the regular expression of a path's parts."""
-    regex, block, started = "", "", False  # the block is what follows the last ``**``
+    regex, block, started = "", "", False  # block: the text after the last ``**``
     for number, part in enumerate(parts):
         if part == "**" and number == len(parts) - 1:
             return _close(regex, block, started=started, last=False) + ".+"

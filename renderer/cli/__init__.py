@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    gc.set_threshold(200_000)  # imports make much and drop nothing: looking for garbage is a fifth of a start
+    gc.set_threshold(200_000)  # collecting garbage during the imports would take a fifth of the start
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup lets SIGHUP be ignored
             signal.signal(number, _interrupt)

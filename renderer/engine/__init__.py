@@ -65,6 +65,6 @@ def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names:
             value: object = getattr(importlib.import_module(module), name)
-            globals()[name] = value  # where a submodule has the same name, this one stays
+            globals()[name] = value  # replaces a submodule of the same name
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,4 +27,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a normal exit would first take Manim apart, for a tenth of a second
+    os._exit(code)  # a normal exit needs a tenth of a second to destroy Manim's objects

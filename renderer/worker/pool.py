@@ -162,8 +162,10 @@ class Pool:
     def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
         self._stop_reading(item)
         del self.running[item.pipe]
-        if not self.running:  # nobody shall change the outputs while they are read; beside other units it is not known
-            end_children()  # whose the processes are
+        # Processes that the unit left behind must not change its outputs while they are read. While other units run, it is
+        # not known whose processes they are.
+        if not self.running:
+            end_children()
         for _ in range(PIPE_BYTES // READ_BYTES):
             self._copy_output(item)
         os.close(item.pipe)

@@ -15,5 +15,5 @@ def become_child(parent: int, output: int) -> None:
     signal.set_wakeup_fd(-1)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    set_dumpable(True)  # the worker is not; what forbids it to others would forbid this process its own files in /proc
+    set_dumpable(True)  # unlike the worker: otherwise this process could not read its own files in /proc
     die_with_parent(parent)

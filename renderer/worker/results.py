@@ -29,7 +29,7 @@ from backends.worker_protocol import FILES, RESULT, Output, UnitResult
 from renderer.worker.unpacked_job import UnitReport, UnpackedJob
 from renderer.worker.versions import find_versions
 
-HASH_TIMEOUT_S = 5.0  # in any case, even where a unit has used up its time
+HASH_TIMEOUT_S = 5.0  # allowed even if the unit has used up its time limit
 CHUNK = 2**20
 
 
@@ -113,7 +113,7 @@ def _find_fault(name: str) -> OutputError | None:
 
 def _replace_links(folder: Path, limits: Limits, deadline: float) -> None:
     """Replace each link to another output with a copy of it, since links are not downloaded."""
-    list_files(folder, limits)  # how much there is to look through
+    list_files(folder, limits)  # raises OutputError if there is too much
     counter, links = OutputCounter(limits), {}
     for path in folder.rglob("*"):
         if path.is_symlink() and path.is_file() and path.resolve().is_relative_to(folder.resolve()):

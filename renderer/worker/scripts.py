@@ -18,7 +18,7 @@ from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
 from renderer.worker.unpacked_job import OWN_VARIABLES, PYTHON_PATH, Runner, UnitReport
 
-LOG_BYTES = 2**20  # where a traceback is looked for
+LOG_BYTES = 2**20  # the end of the log that is searched for a traceback
 
 
 class ScriptRunner(Runner):

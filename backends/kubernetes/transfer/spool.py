@@ -22,7 +22,7 @@ class Spool:
     """The outputs of one job on this machine. The folder exists if the job was submitted or fetched here."""
 
     def __init__(self, handle: JobHandle, job: Job) -> None:
-        parts = (*handle.parts, job.uid)  # a Job that replaces another one of its name has outputs of its own
+        parts = (*handle.parts, job.uid)  # a Job that replaces another one of the same name has different outputs
         self.path = state_folder(names.BACKEND) / ",".join(quote(part, safe="") for part in parts)
 
     @property

@@ -40,7 +40,7 @@ _get_drawn_attributes = attrgetter(
     "n_points_per_cubic_curve", "background_image",
 )  # fmt: skip
 _CURVE_POINTS = 4  # of a cubic curve
-_AXIS_METHODS = {GRADIENT_GETTER, "get_unit_normal"}  # Manim sets them on each mark of a three-dimensional axis
+_AXIS_METHODS = {GRADIENT_GETTER, "get_unit_normal"}  # Manim sets them on each tick of a three-dimensional axis
 _ALLOWED_OVERRIDES = {  # of a scene's own class: they create the mobject, and drawing does not call them
     "__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__repr__",
     "__static_attributes__", "__firstlineno__", "_original__init__", "animation_overrides", "generate_points",
@@ -88,7 +88,7 @@ class FrameDigester:
             AttributeError,
             TypeError,
             ValueError,
-        ):  # mobjects that are not built as Manim builds them
+        ):  # mobjects that lack attributes which Manim's own always have
             return None
         if on_background:
             parts.append(self._digest_background())
@@ -155,7 +155,7 @@ class FrameDigester:
             count = len(points)
             if image is not None or curve_points != _CURVE_POINTS:  # an image may change
                 raise _UnknownError
-            if count % _CURVE_POINTS or not np.isfinite(points).all():  # cairo would draw the path before again
+            if count % _CURVE_POINTS or not np.isfinite(points).all():  # cairo would draw the previous path again
                 raise _UnknownError
             yield repr((count, len(fill), len(stroke), len(back), style)).encode()
             yield from (points.tobytes(), fill.tobytes(), stroke.tobytes(), back.tobytes(), direction.tobytes())

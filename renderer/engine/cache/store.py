@@ -28,7 +28,7 @@ from renderer.engine.cache.key_file import read_or_create_key
 
 MIB = 2**20
 MAC_BYTES = 32
-ABANDONED_S = 3600.0  # a temporary file that is so old is not written any more
+ABANDONED_S = 3600.0  # the process that wrote an older temporary file has ended
 _NEW = "new-"  # how the names of temporary files begin
 _KEY = re.compile(r"[0-9a-f]{40}")
 
