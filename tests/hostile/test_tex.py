@@ -49,7 +49,7 @@ POSTSCRIPT = {  # dvisvgm ends with an error
     "run": r"\special{ps: (DRAWING)run}a",
     "without a prefix": r'\special{" (SECRET)(r)file read pop}a',
     "continued": r"\special{ps::[begin] (SECRET)(r)file read pop}a",
-    "parameters": r"\special{ps: << /LockFilePermissions false /PermitFileReading [(*)] >> setuserparams (SECRET)(r)file}a",
+    "parameters": r"\special{ps: << /PermitFileReading [(*)] >> setuserparams (SECRET)(r)file read pop}a",
     "literal header": r"\special{! (SECRET)(r)file read pop}a",
     "image": r"\special{psfile=DRAWING llx=0 lly=0 urx=20 ury=20 rwi=200}a",
     "permission": r"\special{ps: /PermitFileReading (*) .addcontrolpath (SECRET)(r)file read pop}a",
