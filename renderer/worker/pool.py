@@ -162,8 +162,8 @@ class Pool:
     def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
         self._stop_reading(item)
         del self.running[item.pipe]
-        # Processes that the unit left behind must not change its outputs while they are read. While other units run, it is
-        # not known whose processes they are.
+        # Processes that the unit left behind must not change its outputs while they are read. While other units run, it
+        # is not known whose processes they are.
         if not self.running:
             end_children()
         for _ in range(PIPE_BYTES // READ_BYTES):
