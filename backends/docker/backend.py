@@ -12,11 +12,14 @@ from backends.diagnostics import Check
 from backends.docker.container import JOB, PYTHON, container_command, removal_command
 from backends.docker.engine import Engine
 from backends.docker.options import DockerOptions
+from backends.docker.untrusted import SHARED_KERNEL, open_inputs, untrusted_command
 from backends.errors import SpecError
 from backends.files import state_folder
 from backends.local.documents import Launcher
 from backends.local.folder import JobFolder
 from backends.local.job_store import JobStore
+from backends.local.relay import relay_command
+from backends.local.sandbox import SandboxLimits, choose_limits
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
 from backends.worker_protocol import worker_command
@@ -37,8 +40,6 @@ class DockerBackend(SupervisedBackend):
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the container's command. It contains JOB in place of the job's id and folder."""
-        if spec.untrusted:
-            raise SpecError("the docker backend cannot run untrusted jobs yet")
         if spec.image is None:
             raise SpecError("the docker backend needs an image", hint=IMAGE_HINT)
         if spec.store is not None:
@@ -51,25 +52,37 @@ class DockerBackend(SupervisedBackend):
             units=range(len(spec.units)),
             report=True,
         )
-        command = [*container_command(spec, self.options, "JOB", Path("JOB")), *worker]
-        return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)))
+        command = [*self._container_command(spec, "JOB", Path("JOB")), *worker]
+        notes = (SHARED_KERNEL,) if spec.untrusted and self.engine.find_sandbox() is None else ()
+        return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=notes)
 
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor, which starts the container."""
         spec = plan.spec
         self.engine.require()
         self.engine.require_image(str(spec.image))
+        if spec.untrusted:
+            self.engine.require_seccomp()
 
         def make_launcher(folder: JobFolder) -> Launcher:
             name = f"renderer-{folder.id}"
+            prefix = self._container_command(spec, name, folder.path)
+            if spec.untrusted:
+                open_inputs(folder)
+                prefix = [*relay_command(folder, self._limits(spec).outputs), *prefix]
             return Launcher(
-                python=PYTHON,
-                root=JOB,
-                prefix=tuple(container_command(spec, self.options, name, folder.path)),
-                end=removal_command(self.options.engine, name),
+                python=PYTHON, root=JOB, prefix=tuple(prefix), end=removal_command(self.options.engine, name)
             )
 
         return self.start(spec, make_launcher, {})
+
+    def _container_command(self, spec: JobSpec, name: str, folder: Path) -> list[str]:
+        if not spec.untrusted:
+            return container_command(spec, self.options, name, folder)
+        return untrusted_command(spec, self.engine, name, folder, self._limits(spec), self.engine.find_sandbox())
+
+    def _limits(self, spec: JobSpec) -> SandboxLimits:
+        return choose_limits(spec.resources.memory_mib, self.limits)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
         """Check the container engine, the image if one is named, and the folder of the jobs."""

@@ -35,7 +35,7 @@ def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: 
     if spec.resources.memory_mib:
         memory = f"{spec.resources.memory_mib}m"
         command += ["--memory", memory, "--memory-swap", memory]  # the same: no swap beyond the memory
-    return [*command, *_gpus(spec, options.engine), *options.options, str(spec.image)]
+    return [*command, *request_gpus(spec, options.engine), *options.options, str(spec.image)]
 
 
 def removal_command(engine: str, name: str) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def _user(engine: str) -> list[str]:
     return [*user, "--userns=keep-id"] if engine == "podman" and os.getuid() else user
 
 
-def _gpus(spec: JobSpec, engine: str) -> list[str]:
+def request_gpus(spec: JobSpec, engine: str) -> list[str]:
     """Return the options that request GPUs. Docker accepts only a number, not a type."""
     request = gpu_request.parse_gpu(spec.resources.gpu or "none")
     if not request:

@@ -9,6 +9,7 @@ from backends.diagnostics import Check
 from backends.errors import BackendError
 
 ANSWER_TIMEOUT_S = 20
+SANDBOX = "runsc"
 
 
 class Engine:
@@ -30,6 +31,22 @@ class Engine:
             hint = f"`{self.name} pull {image}`, or build it with `renderer image build`, and name it with --image"
             raise BackendError(f"{self.name} has no image {image}", hint=hint)
 
+    def require_seccomp(self) -> None:
+        """Raise BackendError if containers would have every system call of the kernel."""
+        field = "{{.Host.Security.SECCOMPEnabled}}" if self.name == "podman" else "{{.SecurityOptions}}"
+        words = self._read("info", "--format", field)
+        if words.strip() != "true" and ("seccomp" not in words or "unconfined" in words):
+            raise BackendError(
+                f"the docker backend cannot run untrusted jobs: {self.name} has no seccomp filter",
+                hint="switch on its default seccomp profile",
+            )
+
+    def find_sandbox(self) -> str | None:
+        """Return the name of gVisor's runtime, which gives a container a kernel of its own; None without it."""
+        if self.name == "podman":  # finds runtimes by itself
+            return SANDBOX if shutil.which(SANDBOX) else None
+        return SANDBOX if f'"{SANDBOX}"' in self._read("info", "--format", "{{json .Runtimes}}") else None
+
     def check(self) -> Check:
         """Return a check of whether the engine works."""
         try:
@@ -45,6 +62,16 @@ class Engine:
         except BackendError as error:
             return Check("image", "failure", str(error), error.hint)
         return Check("image", "ok", f"{self.name} has {image}")
+
+    def _read(self, *arguments: str) -> str:
+        """Return what a command of the engine prints; an empty text where it fails."""
+        try:
+            done = subprocess.run(
+                [self.name, *arguments], capture_output=True, text=True, check=False, timeout=ANSWER_TIMEOUT_S
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout if done.returncode == 0 else ""
 
     def _run(self, *arguments: str) -> str | None:
         """Run a command of the engine; return why it failed, or None when it worked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import sys
 from pathlib import Path
 
@@ -36,5 +37,6 @@ class Reports:
     def _write(self, event: bytes, unit: int, content: bytes = b"") -> None:
         if self._enabled:
             sys.stderr.flush()
-            sys.stderr.buffer.write(event + b"%d" % unit + (b" " + content if content else b"") + b"\n")
-            sys.stderr.buffer.flush()
+            data = memoryview(event + b"%d" % unit + (b" " + content if content else b"") + b"\n")
+            while data:  # with PYTHONUNBUFFERED and on gVisor, one call may write only a part
+                data = data[os.write(sys.stderr.fileno(), data) :]
