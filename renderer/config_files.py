@@ -12,7 +12,6 @@ import logging
 import os
 import pwd
 import stat
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -157,6 +156,8 @@ def _read(folder: Path, name: str, path: Path) -> _Content | None:
 
 def _parse(path: Path, data: bytes) -> dict[str, object] | None:
     """Return renderer's table in a configuration file; None if it has none."""
+    import tomllib  # most folders have no such file
+
     try:
         content = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
