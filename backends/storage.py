@@ -47,11 +47,15 @@ class Storage:
 
         self._retry(lambda: obstore.put(self._store, path, data))
 
-    def get(self, path: str, target: Path) -> None:
-        """Download a file; continue if the connection breaks. Raises OutputError if the file does not exist."""
+    def get(self, path: str, target: Path, *, most: int | None = None) -> None:
+        """Download a file, or its first ``most`` bytes; continue if the connection breaks.
+
+        Raises OutputError if the file does not exist.
+        """
         size = self.size(path)
         if size is None:
             raise OutputError(f"{self.uri}/{path} does not exist")
+        size = size if most is None else min(size, most)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             while (have := file.tell()) < size:

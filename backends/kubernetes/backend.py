@@ -107,7 +107,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             with translating_errors(f"read the job {handle}"):
                 job = self._read_job(handle)
                 snapshot = informer.take_snapshot(job)
-                Collector(api, namespace, Spool(handle, job)).collect_all(snapshot.pods.values())
+                Collector(api, namespace, Spool(handle, job), self.limits).collect_all(snapshot.pods.values())
                 status = read_status(api, namespace, handle, snapshot)
             yield status
             max_s = MAX_WATCH_S.get(status.state, 0.0)
@@ -139,7 +139,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Copy the outputs from the store, from this machine's spool, or from the pods that hold them."""
         api, _, _ = self._locate(handle)
         with translating_errors(f"fetch the outputs of {handle}"):
-            return fetch_outputs(api, handle, self._read_snapshot(handle), into)
+            return fetch_outputs(api, handle, self._read_snapshot(handle), into, self.limits)
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the jobs of the namespace, newest first, without reading their pods."""
@@ -239,7 +239,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 return None
 
         informer = Informer(api, namespace, name)
-        collector = Collector(api, namespace, Spool(handle, snapshot.job))
+        collector = Collector(api, namespace, Spool(handle, snapshot.job), self.limits)
         informer.subscribe(collector.collect_later)
         yield from LogFollower(api, namespace, informer, read_job).follow()
         collector.finish()

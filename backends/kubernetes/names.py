@@ -25,14 +25,16 @@ MANAGER = "renderer"
 
 INPUTS = PurePosixPath("/inputs")  # the ConfigMap
 WORK = PurePosixPath("/work")  # scratch disk; outputs in /work/units/INDEX
-STORE = PurePosixPath("/store")  # the PVC of a pvc:// store
+STORE = PurePosixPath("/store")  # the PVC of a pvc:// store; the render does not have it
+CONTROL = PurePosixPath("/control")  # what the store's container tells the render, which can only read it
 READY = WORK / "ready"  # exists while outputs wait to be downloaded: the readiness probe looks for it
 NOT_READY_EXIT_CODE = 75  # EX_TEMPFAIL: a command in the pod was called too early
 UNITS = "units"  # the folder of outputs, in the pod and in a store
 TRANSFER_COMPONENT = "files"  # the component and the container of transfer pods
 TASK_KEY = "task.json"
 BUNDLE_KEY = "bundle.tar.zst"
-STORE_ENV_PREFIX = "RENDERER_STORE_"  # variables of the store's Secret, hidden from the render
+JOB_UID = "JOB_UID"  # variable of the store's container
+LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller
 
 
 def inputs_name(job: str) -> str:

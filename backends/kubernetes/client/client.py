@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from backends.errors import BackendError, TransientError
 from backends.kubernetes.client import kubeconfig
 from backends.kubernetes.client.errors import ApiError, NotFoundError, UnauthorizedError, is_temporary
+from backends.kubernetes.client.lines import split_lines
 from backends.kubernetes.client.transport import READ_TIMEOUT_S, Body, Connection, Query
 
 if TYPE_CHECKING:
@@ -93,26 +94,23 @@ class Api:
         for line in self.stream_lines(path, query, read_timeout_s=seconds + READ_TIMEOUT_S):
             yield json.loads(line)
 
-    def stream_lines(self, path: str, query: Query, *, read_timeout_s: float = READ_TIMEOUT_S) -> Iterator[bytes]:
-        """Yield the lines of an answer as they arrive. Raises TransientError when the connection breaks.
+    def stream_lines(
+        self, path: str, query: Query, *, read_timeout_s: float = READ_TIMEOUT_S, limit: int | None = None
+    ) -> Iterator[bytes]:
+        """Yield the lines of an answer as they arrive, each up to ``limit`` bytes, also a last one without newline.
 
         A last line without a newline is yielded as well; the official client's Watch loses it.
         """
         import urllib3
 
         response = self._retry(lambda to: to.send("GET", path, query, read_timeout_s=read_timeout_s, streamed=True))
-        rest = b""
         try:
-            for chunk in response.stream(STREAM_CHUNK, decode_content=True):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
+            yield from split_lines(response.stream(STREAM_CHUNK, decode_content=True), limit)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError(f"the connection to {self.server} broke") from error
         finally:
             response.close()
             response.release_conn()
-        if rest:
-            yield rest
 
     def open_websocket(self, path: str, query: list[tuple[str, str]]) -> WebSocket:
         """Open a connection for exec, without retries. Raises ApiError, BackendError, TransientError."""

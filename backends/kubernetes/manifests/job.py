@@ -70,7 +70,8 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     bundle = {} if store else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
     input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "bundle": bundle}
     (inputs,) = render_template("inputs", input_values)
-    (job,) = render_template("job", values)
+    sidecars = [pod_template.build_store_container(spec, options, store, values)] if store else []
+    (job,) = render_template("job", {**values, "sidecars": sidecars})
     detect_runtime_class = bool(request) and options.runtime_class == "auto"
     return KubernetesRequest(merge_patch(job, patch), inputs, store, detect_runtime_class)
 
@@ -139,7 +140,7 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
 
 
 def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, object]:
-    gpu_runtime_class = options.runtime_class if options.runtime_class not in {"auto", "none"} else None
+    runtime_class = None if options.runtime_class in {"auto", "none"} else options.runtime_class
     max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {
         "units": len(spec.units),
@@ -151,7 +152,7 @@ def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_requ
         "service_account": options.service_account,
         "priority_class": options.priority_class,
         "node_selector": options.node_selector,
-        "runtime_class": gpu_runtime_class if request else None,
+        "runtime_class": runtime_class,
         "affinity": pod_template.build_affinity(request),
         "tolerations": pod_template.GPU_TOLERATIONS if request else [],
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],

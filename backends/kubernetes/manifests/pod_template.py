@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
+
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.manifests.store_uri import StoreFolder
+from backends.kubernetes.manifests.templates import Manifest, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
 
 DEFAULT_CPU = 2.0
 DEFAULT_MEMORY_MIB = 4096
+STORE_SETTINGS = ("AWS_", "GOOGLE_", "RENDERER_LOG")  # variables of --env that the store's container gets, too
 GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
@@ -51,19 +56,53 @@ def build_container(
         else {"NVIDIA_VISIBLE_DEVICES": "void"}
     )
     home = {"HOME": str(names.WORK), "XDG_CACHE_HOME": str(names.WORK / "cache")}
+    timeout = str(math.ceil(spec.timeout.total_seconds()))
+    kept = ["--stored"] if store else ["--collect", str(options.collect_timeout)]
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
-    env_from: list[dict[str, object]] = [{"secretRef": {"name": name}} for name in options.secret_env]
-    if options.store_secret:
-        env_from.append({"prefix": names.STORE_ENV_PREFIX, "secretRef": {"name": options.store_secret}})
     return {
         "image": spec.image,
         "image_pull_policy": options.image_pull_policy,
-        "arguments": ["--store", _escape(store.uri_in_pod)] if store else ["--collect", str(options.collect_timeout)],
-        "env": [{"name": key, "value": _escape(value)} for key, value in {**home, **nvidia, **spec.env}.items()],
-        "env_from": env_from,
+        "arguments": ["--timeout", timeout, "--limit", str(options.ephemeral_storage), *kept],
+        "env": _build_env({**home, **nvidia, **spec.env}),
+        "env_from": _build_env_from(options.secret_env),
         "resources": {"requests": amount, "limits": limits},
         "readiness": {} if store else ready,
     }
+
+
+def build_store_container(
+    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, object]
+) -> Manifest:
+    """Return the container that alone has the store: its credentials, and the PVC of a pvc:// store.
+
+    ``image`` are the values of the render's container: this one has the same image.
+    """
+    mounts: list[dict[str, object]] = [
+        {"name": "work", "mountPath": str(names.WORK), "readOnly": True},
+        {"name": "control", "mountPath": str(names.CONTROL)},
+    ]
+    if store.claim:
+        mounts.append({"name": "store", "mountPath": str(names.STORE)})
+    settings = {key: value for key, value in spec.env.items() if key.startswith(STORE_SETTINGS)}
+    hidden = {"NVIDIA_VISIBLE_DEVICES": "void"}
+    uid = {"name": names.JOB_UID, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{names.LABEL_UID}']"}}}
+    values = {
+        **image,
+        "store_arguments": [_escape(store.uri_in_pod), str(options.ephemeral_storage)],
+        "store_env": [uid, *_build_env({**hidden, **settings})],
+        "store_env_from": _build_env_from([options.store_secret] if options.store_secret else []),
+        "store_mounts": mounts,
+    }
+    (container,) = render_template("store", values)
+    return container
+
+
+def _build_env(variables: Mapping[str, str]) -> list[dict[str, object]]:
+    return [{"name": key, "value": _escape(value)} for key, value in variables.items()]
+
+
+def _build_env_from(secrets: Iterable[str]) -> list[dict[str, object]]:
+    return [{"secretRef": {"name": name}} for name in secrets]
 
 
 def _escape(value: str) -> str:
@@ -72,7 +111,8 @@ def _escape(value: str) -> str:
 
 
 def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | None) -> dict[str, object]:
-    """Return the volumes and their mounts: inputs, scratch folders, Secrets, the PVC of a pvc:// store."""
+    """Return the volumes, and the render's mounts: inputs, scratch folders, Secrets, but nothing of the store."""
+    scratch = f"{options.ephemeral_storage}Mi"
     mounts: list[dict[str, object]] = [
         {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
         {"name": "work", "mountPath": str(names.WORK)},
@@ -81,14 +121,16 @@ def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | No
     ]
     volumes: list[dict[str, object]] = [
         {"name": "inputs", "configMap": {"name": names.inputs_name(name)}},
-        {"name": "work", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
+        {"name": "work", "emptyDir": {"sizeLimit": scratch}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": scratch}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{options.shm}Mi"}},
     ]
     for number, (secret, folder) in enumerate(options.secret_files.items()):
         mounts.append({"name": f"secret-{number}", "mountPath": folder, "readOnly": True})
         volumes.append({"name": f"secret-{number}", "secret": {"secretName": secret}})
+    if store:
+        mounts.append({"name": "control", "mountPath": str(names.CONTROL), "readOnly": True})
+        volumes.append({"name": "control", "emptyDir": {"sizeLimit": scratch}})
     if store and store.claim:
-        mounts.append({"name": "store", "mountPath": str(names.STORE)})
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": store.claim}})
     return {"mounts": mounts, "volumes": volumes}

@@ -22,6 +22,13 @@ class StoreFolder:
         """The folder's URI. For a PVC it is valid only in a pod that has the PVC mounted."""
         return f"{self.uri}/{self.path}" if self.uri else f"file://{names.STORE}/{self.path}"
 
+    def outputs(self, job_uid: str) -> str:
+        """Return the path in this folder of what the units of one Job stored, with a folder for each unit.
+
+        Files that were there before the Job was created cannot be below it: nobody knew its uid.
+        """
+        return f"{job_uid}/{names.UNITS}"
+
 
 def parse_store_uri(store: str, job: str) -> StoreFolder:
     """Parse ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``pvc://claim/path``; return the folder jobs/JOB in it.

@@ -36,6 +36,7 @@ def dump_manifests(manifests: list[Manifest]) -> str:
     return yaml.dump_all(manifests, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=False)
 
 
+KEPT_EMPTY = ("emptyDir", "podSelector")  # an empty podSelector selects every pod
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
@@ -70,8 +71,8 @@ def _environment() -> jinja2.Environment:
 
 
 def _drop_empty(value: Any) -> Any:
-    """Remove None, {} and [] from mappings, so that options that are not set have no field. Keep ``emptyDir: {}``."""
+    """Remove None, {} and [] from mappings, so that options that are not set have no field. Keep those of KEPT_EMPTY."""
     if isinstance(value, dict):
         cleaned = {key: _drop_empty(item) for key, item in value.items()}
-        return {key: item for key, item in cleaned.items() if key == "emptyDir" or item not in (None, {}, [])}
+        return {key: item for key, item in cleaned.items() if key in KEPT_EMPTY or item not in (None, {}, [])}
     return [_drop_empty(item) for item in value] if isinstance(value, list) else value

@@ -119,8 +119,11 @@ def parse_job(item: JsonObject) -> Job:
 
 
 def _parse_units(annotations: Mapping[str, str], count: int) -> tuple[str, ...]:
-    found = json.loads(annotations.get(names.ANNOTATION_UNITS, "[]"))
-    return tuple(map(str, found if len(found) == count else range(count)))
+    try:
+        found = json.loads(annotations.get(names.ANNOTATION_UNITS, "[]"))
+    except (ValueError, RecursionError):
+        found = []
+    return tuple(map(str, found if isinstance(found, list) and len(found) == count else range(count)))
 
 
 def _parse_indexes(text: str | None) -> Iterator[int]:

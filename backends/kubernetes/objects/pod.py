@@ -74,19 +74,32 @@ def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
     annotations = metadata.get("annotations") or {}
     return Pod(
         name=metadata["name"],
-        unit=int(annotations.get(names.ANNOTATION_INDEX, 0)),
+        unit=_parse_number(annotations.get(names.ANNOTATION_INDEX)),
         phase=status.get("phase", "Pending"),
         created=metadata["creationTimestamp"],
-        attempt=int(annotations.get(names.ANNOTATION_FAILURES, 0)) + 1,
+        attempt=_parse_number(annotations.get(names.ANNOTATION_FAILURES)) + 1,
         ready=bool(found.get("ready")),
         deleted="deletionTimestamp" in metadata,
         reason=status.get("reason"),
         message=status.get("message"),
         conditions=parse_conditions(status),
-        waiting=_parse_waiting(state.get("waiting")),
+        waiting=_parse_waiting(_find_waiting(status, state)),
         terminated=_parse_termination(state.get("terminated")),
         started="running" in state,
     )
+
+
+def _parse_number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() else 0
+
+
+def _find_waiting(status: JsonObject, state: JsonObject) -> JsonObject | None:
+    """Return the state of the container that waits: of the one before it where the container waits for that."""
+    before = [each.get("state") or {} for each in status.get("initContainerStatuses") or []]
+    found: JsonObject | None = state.get("waiting")
+    if before and (found is None or found.get("reason") == "PodInitializing"):
+        return next((each["waiting"] for each in before if "waiting" in each), found)
+    return found
 
 
 def _parse_waiting(state: JsonObject | None) -> Waiting | None:

@@ -24,18 +24,31 @@ def dump_report(problem: Problem) -> bytes:
 def parse_report(text: str) -> Problem | None:
     """Return the problem that a termination message describes; None for an empty one.
 
-    The message is what ``dump_report`` made. If the container could not write that, it is the end of the log.
+    The message is our JSON, or the end of the log where the container could not write it. The job can write anything
+    there: what is not a text of the usual size does not count.
     """
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _parse_log(text)
-    if not isinstance(content, dict) or not content.get("message"):
-        return None
-    return Problem(message=str(content["message"]), hint=content.get("hint"), details=content.get("details"))
+    match content:
+        case {"message": str(message)} if message.strip():
+            hint, details = _read_text(content.get("hint")), _read_text(content.get("details"))
+            return Problem(message=_clean(message)[:MESSAGE_LIMIT], hint=hint and hint[:MESSAGE_LIMIT], details=details)
+    return None
+
+
+def _read_text(value: object) -> str | None:
+    return _clean(value) if isinstance(value, str) and value.strip() else None
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which JSON can spell and no terminal or file can take."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parse_log(text: str) -> Problem | None:
     lines = [line for line in text.splitlines() if line.strip()]
     failures = [found[1] for line in lines if (found := directive(line)) and found[0] == "fail"]
-    return Problem(message=failures[-1] if failures else lines[-1], details="\n".join(lines)) if lines else None
+    message = (failures or lines or [""])[-1]
+    return Problem(message=message[:MESSAGE_LIMIT], details="\n".join(lines)) if message else None

@@ -11,6 +11,7 @@ from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.transport import READ_TIMEOUT_S
 from backends.kubernetes.objects.pod import Pod
+from backends.untrusted import Limits
 
 SILENCE_TIMEOUT_S = 4 * 3600.0  # how long a log that is followed may be silent
 _TIME = re.compile(r"(\d[\d:T-]+)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
@@ -22,7 +23,7 @@ BEGINNING: Moment = (datetime.min.replace(tzinfo=UTC), 0)
 def read_log(
     api: Api, namespace: str, pod: Pod, *, since: Moment = BEGINNING, follow: bool = False
 ) -> Iterator[tuple[Moment, str]]:
-    """Yield the lines of a pod's log after ``since``, each with its time.
+    """Yield the lines of a pod's log after ``since``, each with its time: at most as much as Limits allow of a log.
 
     Raises ApiError, and TransientError when the connection breaks.
     """
@@ -30,7 +31,12 @@ def read_log(
     query |= {"sinceTime": since[0].isoformat()} if since != BEGINNING else {}
     query |= {"follow": "true"} if follow else {}
     path = core_path(namespace, "pods", pod.name, "log")
-    for raw in api.stream_lines(path, query, read_timeout_s=SILENCE_TIMEOUT_S if follow else READ_TIMEOUT_S):
+    timeout_s, limits, size = SILENCE_TIMEOUT_S if follow else READ_TIMEOUT_S, Limits(), 0
+    for raw in api.stream_lines(path, query, read_timeout_s=timeout_s, limit=limits.line):
+        size += len(raw)
+        if size > limits.log:
+            yield since, f"[the log has more than {limits.log >> 20} MiB: the rest is not shown]"
+            return
         line = raw.decode("utf-8", "replace").rstrip("\r")
         stamp, _, text = line.partition(" ")
         if (moment := _parse_moment(stamp)) is None:  # a message of the kubelet, which has no time

@@ -1,7 +1,8 @@
 """The commands that run in the containers of a job and of transfer pods: ``python -I -m backends.kubernetes.pod``.
 
-``run`` is the command of a job's container. While it waits, the client runs ``send`` and ``release`` in the same pod to
-download outputs. ``hold`` keeps a transfer pod alive, in which the client runs ``send``, ``receive`` and ``remove``.
+``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store. The client
+calls ``send`` and ``release`` beside ``run``, to download outputs. ``hold`` keeps a transfer pod alive, in which the
+client calls ``send``, ``receive`` and ``remove`` for files of a PVC.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NoReturn
 from backends import debug_log
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
-from backends.kubernetes.pod import run, transfers
+from backends.kubernetes.pod import run, store, transfers
+from backends.kubernetes.pod.paths import scratch_limits
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
 
@@ -38,9 +40,15 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m backends.kubernetes.pod")
     commands = parser.add_subparsers(required=True)
     run_parser = commands.add_parser("run", help="render this pod's unit")
-    run_parser.set_defaults(command=lambda options: run.run(options.store, options.collect))
-    run_parser.add_argument("--store", help="URI of the job's folder in its store")
+    run_parser.set_defaults(command=_run)
+    run_parser.add_argument("--stored", action="store_true", help="the store's container moves inputs and outputs")
     run_parser.add_argument("--collect", type=int, default=0, help="without a store: seconds to wait for a download")
+    run_parser.add_argument("--timeout", type=int, required=True, help="time limit of the render in seconds")
+    run_parser.add_argument("--limit", type=int, required=True, help="size of the unit's scratch disk in MiB")
+    store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
+    store_parser.set_defaults(command=lambda options: store.keep_store(options.uri, options.limit))
+    store_parser.add_argument("uri", help="the job's folder in its store")
+    store_parser.add_argument("limit", type=int, help="size of the unit's scratch disk in MiB")
     send = commands.add_parser("send", help="write a stream of outputs to stdout")
     send.set_defaults(command=lambda options: transfers.send(options.offset, options.folder))
     send.add_argument("offset", type=int, help="first byte to send")
@@ -57,6 +65,15 @@ def _build_parser() -> argparse.ArgumentParser:
     remove.set_defaults(command=lambda options: transfers.remove(options.folder))
     remove.add_argument("folder")
     return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    return run.run(
+        stored=options.stored,
+        collect_timeout_s=options.collect,
+        timeout_s=options.timeout,
+        limits=scratch_limits(options.limit),
+    )
 
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's arguments

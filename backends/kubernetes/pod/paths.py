@@ -1,14 +1,29 @@
-"""Files in the container that the commands of this package share."""
+"""Files in the containers that the commands of this package share, and how much a unit may leave there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from backends.kubernetes import names
+from backends.untrusted import Limits
 
-INPUTS, WORK, STORE = Path(names.INPUTS), Path(names.WORK), Path(names.STORE)
+MAX_FILES = 100_000  # of one unit
+INPUTS, WORK, STORE, CONTROL = Path(names.INPUTS), Path(names.WORK), Path(names.STORE), Path(names.CONTROL)
 OUTPUT = WORK / names.UNITS
+# Without a store. The job can write these as well: all that it can do with them is to spoil its own outputs.
 HEADER = WORK / "header"  # the first line of the stream of outputs
 READY = Path(names.READY)
 RELEASED = WORK / "released"  # exists once the outputs are downloaded
 CONTACT = WORK / "contact"  # its modification time is that of the last contact with a client
+# With a store: the render can read what is in CONTROL, and the store's container can read what is in WORK.
+STORED_BUNDLE = CONTROL / names.BUNDLE_KEY
+OUTCOME = CONTROL / "outcome.json"  # how the work of the store's container ended; its format is in outcome.py
+RENDERED = WORK / "rendered"  # exists once the worker has ended
+
+
+def scratch_limits(scratch_mib: int) -> Limits:
+    """Return the limits on a unit's outputs: only sparse files can seem larger than the scratch disk that holds them.
+
+    The client has limits of its own.
+    """
+    return Limits(total=scratch_mib * 2**20, files=MAX_FILES)

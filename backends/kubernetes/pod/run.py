@@ -1,11 +1,11 @@
-"""Renders one unit in a job's pod: gets the inputs, runs the worker, stores the outputs or waits for their download."""
+"""Renders one unit in a job's pod: run the worker, then let its outputs be stored or downloaded."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,79 +13,85 @@ import time
 from pathlib import Path
 
 from backends import output_stream as stream
+from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
-from backends.kubernetes.pod.paths import CONTACT, HEADER, INPUTS, OUTPUT, READY, RELEASED, WORK
+from backends.kubernetes.pod.outcome import read_outcome
+from backends.kubernetes.pod.paths import (
+    CONTACT,
+    HEADER,
+    INPUTS,
+    OUTPUT,
+    READY,
+    RELEASED,
+    RENDERED,
+    STORED_BUNDLE,
+    WORK,
+)
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
 from backends.processes import oom_kills
-from backends.storage import Storage
-from backends.worker_protocol import RESULT, UnitResult, worker_command
-
-_log = logging.getLogger(__name__)
+from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
+from backends.worker_protocol import RESULT, worker_command
 
 POLL_INTERVAL_S = 0.05
+WORKER_GRACE_S = 120.0  # for the worker to unpack the inputs and to hash the outputs, beside the time to render
+END_TIMEOUT_S = 10.0  # a driver may hold a process for a while
 OOM_SCORE_MARGIN = 100  # tenths of a percent of the memory limit
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
 
-def run(store_uri: str | None, collect_timeout_s: int) -> int:
+def run(*, stored: bool, collect_timeout_s: int, timeout_s: int, limits: Limits) -> int:
     """Render the unit of this pod's completion index and return the exit code.
 
-    With ``store_uri``, inputs and outputs are in a store. Otherwise the pod waits for a client to download the outputs,
-    at most ``collect_timeout_s`` seconds since the client's last sign of life.
+    With ``stored`` the store's container gets the inputs and keeps the outputs; otherwise the pod waits
+    ``collect_timeout_s`` for a download. ``timeout_s`` is the time limit of the render, ``limits`` that of
+    its outputs. Raises OutputError, ResultError.
     """
     unit = int(os.environ["JOB_COMPLETION_INDEX"])
-    own, workers = _split_environment()
-    store = Storage(store_uri, own) if store_uri else None
-    bundle = INPUTS / names.BUNDLE_KEY
-    if store:
-        bundle = WORK / names.BUNDLE_KEY
-        store.get(names.BUNDLE_KEY, bundle)
-        _log.debug("downloaded the bundle, %d bytes", bundle.stat().st_size)
-        _restore_outputs(store, unit)
-    code = _run_worker(bundle, unit, workers)
-    if store:
-        _store_outputs(store, unit)
-        return code
-    if not (OUTPUT / str(unit) / RESULT).exists():
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # the worker, of the same user, can neither read nor trace us
+    if stored:
+        return _run_with_store(unit, timeout_s)
+    code = _run_worker(INPUTS / names.BUNDLE_KEY, unit, timeout_s)
+    if not os.path.lexists(OUTPUT / str(unit) / RESULT):
         return code  # the worker was killed: it did not leave outputs
-    return _wait_for_download(unit, collect_timeout_s, code)
+    _prepare_download(OUTPUT / str(unit), limits)
+    return _wait_for_download(collect_timeout_s, code)
 
 
-def _split_environment() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environments of this process and of the worker, which runs untrusted code.
-
-    The worker does not get the store's credentials, and cannot read them from this process either.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # /proc/1/environ now belongs to root
-    prefix = names.STORE_ENV_PREFIX
-    credentials = {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
-    workers = {key: value for key, value in os.environ.items() if not key.startswith(prefix)}
-    return {**workers, **credentials}, workers
-
-
-def _restore_outputs(store: Storage, unit: int) -> None:
-    """Download the outputs that an earlier attempt has stored completely: the worker does not render them again."""
-    if store.size(f"{names.UNITS}/{unit}/{RESULT}") is not None:
-        for path in store.list(f"{names.UNITS}/{unit}"):
-            store.get(path, WORK / path)
+def _run_with_store(unit: int, timeout_s: int) -> int:
+    while not (outcome := read_outcome()) and not STORED_BUNDLE.exists():
+        time.sleep(POLL_INTERVAL_S)
+    code = 0
+    if not outcome:  # otherwise the inputs cannot be had, or an earlier attempt has stored everything
+        code = _run_worker(STORED_BUNDLE, unit, timeout_s)
+        _remove(RENDERED)
+        RENDERED.touch()
+        while not (outcome := read_outcome()):
+            time.sleep(POLL_INTERVAL_S)
+    if outcome.exit_code and not code:
+        write_report(outcome)
+    return code or outcome.exit_code or 0
 
 
-def _run_worker(bundle: Path, unit: int, environment: dict[str, str]) -> int:
+def _run_worker(bundle: Path, unit: int, timeout_s: int) -> int:
     command = worker_command(
         sys.executable, task=str(INPUTS / names.TASK_KEY), bundle=str(bundle), output=str(OUTPUT), units=[unit]
     )
     OUTPUT.mkdir(parents=True, exist_ok=True)
     kills_before = oom_kills()
-    with subprocess.Popen(command, env=environment, start_new_session=True) as worker:
+    with subprocess.Popen(command, start_new_session=True) as worker:
         _raise_oom_score(worker.pid)
         try:
-            code = worker.wait()
+            code = worker.wait(timeout_s + WORKER_GRACE_S)
         except SystemExit:
             worker.terminate()
             worker.wait()
             raise
+        except subprocess.TimeoutExpired:  # the scene has stopped or killed what limits its time
+            _end_processes()
+            return _report_timeout(timeout_s)
+    _end_processes()
     _report_result(unit)
     if code == -signal.SIGKILL and oom_kills() > kills_before:
         return ExitCode.OUT_OF_MEMORY
@@ -103,28 +109,50 @@ def _raise_oom_score(worker: int) -> None:
         Path(f"/proc/{worker}/oom_score_adj").write_text(str(min(own + OOM_SCORE_MARGIN, 1000)))
 
 
+def _end_processes() -> None:
+    """End everything else in the container: what a scene leaves behind must not use the GPU or change its outputs."""
+    if os.getpid() != 1:  # with a shared process namespace, others are not ours
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    until = time.monotonic() + END_TIMEOUT_S
+    with contextlib.suppress(ChildProcessError):  # all have ended
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(POLL_INTERVAL_S)
+
+
+def _report_timeout(timeout_s: int) -> int:
+    message = f"the render did not end within its time limit of {timeout_s} s"
+    write_report(Problem(message=message, hint="raise --timeout if it needs more"))
+    return ExitCode.TIMEOUT
+
+
 def _report_result(unit: int) -> None:
-    """Report the problem of the unit's result, if there is one."""
-    result = UnitResult.read(OUTPUT / str(unit) / RESULT)
-    if result and result.error:
-        error = result.error
-        write_report(Problem(message=error.message, hint=error.hint, details=error.details))
+    """Report the problem of the unit's result, if there is one. Raises ResultError for a damaged result."""
+    try:
+        with open_beneath(WORK, f"{names.UNITS}/{unit}/{RESULT}") as file:
+            result = parse_result(read_bounded(file, Limits().result), unit=f"unit {unit}")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if result.error:
+        write_report(result.error)
 
 
-def _store_outputs(store: Storage, unit: int) -> None:
-    """Store the unit's files. The last one is result.json: if it is there, everything else is, too."""
-    folder = OUTPUT / str(unit)
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    for path in sorted(files, key=lambda path: (path == folder / RESULT, path)):
-        store.put(path.relative_to(WORK).as_posix(), path)
-        _log.debug("uploaded %s, %d bytes", path.relative_to(folder), path.stat().st_size)
-
-
-def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:
-    """Wait until a client has downloaded the outputs: the files of a pod that has ended cannot be read."""
-    HEADER.write_bytes(stream.build_header(OUTPUT / str(unit)))
+def _prepare_download(folder: Path, limits: Limits) -> None:
+    """Make the stream's header, and show the client that it can download."""
+    if OUTPUT.is_symlink() or folder.is_symlink():
+        raise OutputError("the job replaced the folder of its outputs by a link")
+    header = stream.build_header(folder, limits)
+    for path in (RELEASED, HEADER, CONTACT, READY):
+        _remove(path)
+    HEADER.write_bytes(header)
     CONTACT.touch()
     READY.touch()
+
+
+def _wait_for_download(timeout_s: int, code: int) -> int:
+    """Hold the outputs until a client has downloaded them: files of a pod that has ended cannot be read."""
     while not RELEASED.exists():
         if time.time() - CONTACT.stat().st_mtime > timeout_s:
             write_report(
@@ -136,3 +164,11 @@ def _wait_for_download(unit: int, timeout_s: int, code: int) -> int:
             return code or ExitCode.OUTPUT
         time.sleep(POLL_INTERVAL_S)
     return code
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever the scene has put there: a link, a pipe, a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

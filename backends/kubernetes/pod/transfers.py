@@ -8,22 +8,27 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from backends import output_stream as stream
+from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE
 from backends.storage import Storage
+from backends.untrusted import Limits, show_line
 
+EVERYTHING = Limits(total=2**63, files=10**7)  # of a folder of the PVC: the client has limits of its own
 KEEPALIVE_INTERVAL_S = 10.0
 
 
 def send(offset: int, folder: str | None) -> int:
     """Write the stream of the unit's outputs, or of a ``folder`` of the PVC, to stdout, from byte ``offset`` on."""
     if folder:
+        path = _locate(folder)
         with _keeping_alive():
-            header = stream.build_header(STORE / folder)
-        _write(stream.send(STORE / folder, header, offset))
+            header = stream.build_header(path, EVERYTHING) if path.is_dir() else b"\n"
+        _write(stream.send(path, header, offset))
         return ExitCode.OK
     CONTACT.touch()
     if not HEADER.exists():  # a kubelet that has just started calls every pod ready for a moment
@@ -46,8 +51,8 @@ def hold() -> int:
 
 
 def receive(path: str, size: int) -> int:
-    """Write ``size`` bytes of stdin to a file of the PVC. If stdin ends early, the file is not created."""
-    target = STORE / path
+    """Write stdin to a file of the PVC; where it ends early, the file is not created."""
+    target = _locate(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     left = size
@@ -64,8 +69,16 @@ def receive(path: str, size: int) -> int:
 def remove(folder: str) -> int:
     """Remove a folder of the PVC."""
     with _keeping_alive():
-        Storage(f"file://{STORE}").delete(folder)
+        Storage(f"file://{_locate(folder)}").delete()
     return ExitCode.OK
+
+
+def _locate(path: str) -> Path:
+    """Return a path in the PVC. Raises OutputError where a link leads elsewhere: many may write to a PVC."""
+    found = STORE / path
+    if found.resolve() != found:
+        raise OutputError(f"a link in the PVC leads away from {show_line(path)}", hint="remove it from the PVC")
+    return found
 
 
 def _write(chunks: Iterator[bytes]) -> None:

@@ -13,8 +13,9 @@ from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.pod_exec import NotReadyError, run_command
 from backends.kubernetes.client.threads import ThreadPool
 from backends.kubernetes.objects.pod import Pod
-from backends.kubernetes.transfer.download import POD_COMMAND, download_stream
+from backends.kubernetes.transfer.download import POD_COMMAND, PodGoneError, download_stream
 from backends.kubernetes.transfer.spool import Spool
+from backends.untrusted import Limits
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +28,26 @@ class Collector:
     A pod keeps its GPU until this is done. On a machine that has no spool for the job, nothing is downloaded.
     """
 
-    def __init__(self, api: Api, namespace: str, spool: Spool) -> None:
-        self._api, self._namespace, self.spool = api, namespace, spool
+    def __init__(self, api: Api, namespace: str, spool: Spool, limits: Limits) -> None:
+        self._api, self._namespace, self.spool, self._limits = api, namespace, spool, limits
         self._pool = ThreadPool(MAX_DOWNLOADS)
 
     def collect_all(self, pods: Iterable[Pod]) -> None:
-        """Download from each pod that waits with outputs. An OutputError is ignored: the caller may call again.
+        """Download from each pod that waits with outputs. A pod that is gone by now is passed over.
 
-        Raises TransientError, ApiError, and BackendError if this machine's disk is full.
+        Raises TransientError, ApiError, BackendError when this machine's disk is full, and after the other pods
+        OutputError for outputs that cannot be accepted.
         """
+        refused: OutputError | None = None
         for pod in pods:
-            with suppress(OutputError):
+            try:
                 self.collect(pod)
+            except PodGoneError:
+                continue
+            except OutputError as error:
+                refused = error
+        if refused:
+            raise refused
 
     def collect_later(self, pod: Pod) -> None:
         """Download in another thread. Errors are ignored: the pod's next change, or ``renderer fetch``, tries again."""
@@ -57,7 +66,7 @@ class Collector:
     def collect(self, pod: Pod) -> None:
         """Download a pod's outputs, and let the pod end. Do nothing if another process is downloading them.
 
-        Raises TransientError, ApiError, BackendError, and OutputError if the pod does not exist any more.
+        Raises TransientError, ApiError, BackendError, PodGoneError, OutputError for outputs that cannot be accepted.
         """
         if not pod.holds_outputs or not self.spool.exists:
             return
@@ -76,15 +85,18 @@ class Collector:
     def _download(self, pod: Pod) -> None:
         partial = self.spool.path / f"{pod.unit}.stream"
         folder = self.spool.path / f"{pod.unit}.new"
+        limits = self.spool.remaining(self._limits)
         for is_last_attempt in (False, True):
-            download_stream(self._api, self._namespace, pod.name, partial)
             try:
+                download_stream(self._api, self._namespace, pod.name, partial, limits)
                 stream.make_empty(folder)
                 with partial.open("rb") as file:
-                    stream.unpack(file, folder)
+                    stream.unpack(file, folder, limits)
                 break
+            except PodGoneError:
+                raise
             except OutputError:
-                partial.unlink()
+                partial.unlink(missing_ok=True)
                 if is_last_attempt:
                     raise
         folder.rename(self.spool.unit_folder(pod.unit))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from backends import output_stream as stream
 from backends.errors import OutputError, StoreMissingError
-from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.objects.job import Job
@@ -20,6 +19,7 @@ from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.transfer_pod import remove_folder, run_transfer_pod
 from backends.models import JobHandle
 from backends.storage import Storage
+from backends.untrusted import Limits, OutputCounter, check_relative_name
 
 
 def find_store_folder(job: Job) -> StoreFolder | None:
@@ -27,16 +27,17 @@ def find_store_folder(job: Job) -> StoreFolder | None:
     return parse_store_uri(job.store, job.name) if job.store else None
 
 
-def fetch_outputs(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path) -> list[Path]:
+def fetch_outputs(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits) -> list[Path]:
     """Copy every unit's files to ``into/INDEX`` and return the folders. Raises OutputError, ApiError, BackendError."""
-    store = find_store_folder(snapshot.job)
+    job = snapshot.job
+    store = find_store_folder(job)
     if store is None:
-        _fetch_from_pods(api, handle, snapshot, into)
+        _fetch_from_pods(api, handle, snapshot, into, limits)
     elif store.claim:
-        _fetch_from_claim(api, handle, snapshot.job, store, into)
+        _fetch_from_claim(api, handle, job, store, into, limits)
     else:
-        _fetch_from_object_store(store, into)
-    return sorted((path for path in into.iterdir() if path.is_dir()), key=lambda path: int(path.name))
+        _fetch_from_object_store(job, store, into, limits)
+    return [folder for unit in range(len(job.units)) if (folder := into / str(unit)).is_dir()]
 
 
 def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> None:
@@ -49,10 +50,10 @@ def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolde
             Storage(store.uri_in_pod).delete()
 
 
-def _fetch_from_pods(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path) -> None:
+def _fetch_from_pods(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits) -> None:
     spool = Spool(handle, snapshot.job)
     spool.create()
-    collector = Collector(api, handle.parts[1], spool)
+    collector = Collector(api, handle.parts[1], spool, limits)
     missing = []
     for unit in range(len(snapshot.job.units)):
         if pod := snapshot.pods.get(unit):
@@ -70,23 +71,20 @@ def _fetch_from_pods(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: P
         )
 
 
-def _fetch_from_claim(api: Api, handle: JobHandle, job: Job, store: StoreFolder, into: Path) -> None:
+def _fetch_from_claim(api: Api, handle: JobHandle, job: Job, store: StoreFolder, into: Path, limits: Limits) -> None:
     namespace = handle.parts[1]
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         partial = Path(scratch) / "stream"
         with run_transfer_pod(api, namespace, job, store.claim or "") as pod:
-            download_stream(api, namespace, pod, partial, f"{store.path}/{names.UNITS}")
+            download_stream(api, namespace, pod, partial, limits, f"{store.path}/{store.outputs(job.uid)}")
         with partial.open("rb") as file:
-            stream.unpack(file, into)
+            stream.unpack(file, into, limits)
 
 
-def _fetch_from_object_store(store: StoreFolder, into: Path) -> None:
-    storage = Storage(store.uri_in_pod)
-    for path in storage.list(names.UNITS):
-        target = into / Path(path).relative_to(names.UNITS)
-        if not target.resolve().is_relative_to(into.resolve()):
-            raise OutputError(
-                f"the store holds a file {path!r} whose path leads out of the folder",
-                hint="do not trust this job's outputs: delete it with `renderer delete`",
-            )
-        storage.get(path, target)
+def _fetch_from_object_store(job: Job, store: StoreFolder, into: Path, limits: Limits) -> None:
+    storage, outputs = Storage(store.uri_in_pod), store.outputs(job.uid)
+    counter = OutputCounter(limits)
+    for path in storage.list(outputs):
+        name = check_relative_name(path.removeprefix(f"{outputs}/"))
+        counter.add(storage.size(path) or 0)
+        storage.get(path, into / name)

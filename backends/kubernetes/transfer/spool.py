@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from backends.files import state_folder
 from backends.kubernetes import names
 from backends.kubernetes.objects.job import Job
 from backends.models import JobHandle
+from backends.output_stream import list_files
+from backends.untrusted import Limits
 
 KEEP_S = 7 * 86400
 
@@ -41,6 +44,12 @@ class Spool:
     def unit_folder(self, unit: int) -> Path:
         """Return the folder of a unit's files. It does not exist until all files are downloaded."""
         return self.path / str(unit)
+
+    def remaining(self, limits: Limits) -> Limits:
+        """Return what is left of the limits of the job, beside the units that are here already."""
+        units = [path for path in self.path.iterdir() if path.name.isdecimal()]
+        sizes = [size for unit in units for _, size in list_files(unit, limits)]
+        return replace(limits, total=limits.total - sum(sizes), files=limits.files - len(sizes))
 
     def delete(self) -> None:
         """Remove the folder."""

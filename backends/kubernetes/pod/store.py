@@ -1,0 +1,104 @@
+"""The command of the store's container: it alone has the store's credentials and the PVC.
+
+It gets the inputs, waits until the render has ended and stores what the render left. The folder of the render is
+untrusted data: no link in it is followed, and only regular files are read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from backends import output_stream as stream
+from backends.errors import OutputError, RendererError
+from backends.kubernetes import names
+from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
+from backends.kubernetes.pod.paths import RENDERED, STORED_BUNDLE, WORK, scratch_limits
+from backends.problem import Problem
+from backends.storage import Storage
+from backends.untrusted import Limits, check_relative_name, open_beneath, parse_result
+from backends.worker_protocol import RESULT
+
+_log = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 0.05
+
+
+def keep_store(uri: str, limit_mib: int) -> int:
+    """Move the inputs and the outputs of this pod's unit; then wait for the signal that ends the pod.
+
+    ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk.
+    """
+    if read_outcome() is None:  # otherwise this container has been restarted after its work
+        write_outcome(_move_files(Storage(uri), scratch_limits(limit_mib)))
+    while True:
+        signal.pause()
+
+
+def _move_files(store: Storage, limits: Limits) -> Problem:
+    unit = int(os.environ["JOB_COMPLETION_INDEX"])
+    target = f"{os.environ[names.JOB_UID]}/{names.UNITS}/{unit}"
+    try:
+        if not _has_succeeded(store, target):
+            _get_bundle(store)
+            while not os.path.lexists(RENDERED):
+                time.sleep(POLL_INTERVAL_S)
+            _store_outputs(store, target, unit, limits)
+    except RendererError as error:
+        return Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
+    except OSError as error:
+        return Problem(message=f"the outputs cannot be read: {error.strerror}", exit_code=OutputError.exit_code)
+    return DONE
+
+
+def _has_succeeded(store: Storage, target: str) -> bool:
+    """Return whether an earlier attempt of the same Job has stored its outputs: then nothing is rendered again.
+
+    The folder has the Job's uid in its name, so that no file can be older than the Job.
+    """
+    size = store.size(f"{target}/{RESULT}")
+    if size is None or size > Limits().result:
+        return False
+    copy = STORED_BUNDLE.with_name(RESULT)
+    store.get(f"{target}/{RESULT}", copy)
+    try:
+        return parse_result(copy.read_bytes(), unit=target).exit_code == 0
+    except OutputError:
+        return False
+
+
+def _get_bundle(store: Storage) -> None:
+    partial = STORED_BUNDLE.with_suffix(".part")
+    store.get(names.BUNDLE_KEY, partial)
+    partial.replace(STORED_BUNDLE)
+    _log.debug("downloaded the bundle, %d bytes", STORED_BUNDLE.stat().st_size)
+
+
+def _store_outputs(store: Storage, target: str, unit: int, limits: Limits) -> None:
+    """Store the unit's files; result.json comes last, as the sign that everything else is there."""
+    with suppress(FileNotFoundError), _open_outputs(unit) as folder:  # none where the worker was killed
+        names_found = [name for name, _ in stream.list_files(Path(f"/proc/self/fd/{folder}"), limits)]
+        for name in sorted(names_found, key=lambda name: (name == RESULT, name)):
+            with open_beneath(folder, name) as file:  # put() gets the file that was opened, whatever has its name now
+                store.put(f"{target}/{check_relative_name(name)}", Path(f"/proc/self/fd/{file.fileno()}"))
+            _log.debug("uploaded %s", name)
+
+
+@contextmanager
+def _open_outputs(unit: int) -> Iterator[int]:
+    """Yield a descriptor of the unit's folder; a link on the way to it is not followed but an OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open(WORK, flags)
+    try:
+        for part in (names.UNITS, str(unit)):
+            inner = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
