@@ -11,11 +11,12 @@ from typing import ClassVar
 
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
-from backends.errors import JobNotFoundError, RendererError, SpecError, TransientError
+from backends.errors import JobNotFoundError, RendererError, TransientError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import NotFoundError, translating_errors
 from backends.kubernetes.client.paths import core_path, jobs_path
+from backends.kubernetes.isolation import check_untrusted, prove_isolation
 from backends.kubernetes.manifests.job import KubernetesRequest, build_request
 from backends.kubernetes.manifests.merge_patch import read_patch
 from backends.kubernetes.objects.job import Job, parse_job
@@ -56,10 +57,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def plan(self, spec: JobSpec) -> Plan[KubernetesRequest]:
         """Return the objects that submit would create."""
         if spec.untrusted:
-            raise SpecError(
-                "the k8s backend cannot run untrusted jobs: it does not isolate them from the network yet",
-                hint="use --backend local",
-            )
+            check_untrusted(spec, self.options)
         return Plan(spec, build_request(spec, self.options, self._patch))
 
     def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
@@ -84,6 +82,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Create the objects. If an identical job exists, return that one, unless it failed or was cancelled."""
         api, namespace = self._target()
         with translating_errors(f"submit to the namespace {namespace!r}"):
+            if plan.spec.untrusted:
+                prove_isolation(api, namespace, plan.request)
             job = create_job(api, namespace, plan.request, plan.spec.bundle)
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
         if not plan.spec.store:

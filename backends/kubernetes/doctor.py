@@ -142,6 +142,7 @@ def _check_image(api: Api, namespace: str, options: KubernetesOptions, image: st
         "image": image,
         "image_pull_policy": options.image_pull_policy,
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
+        "runtime_class": None if options.runtime_class in {"auto", "none"} else options.runtime_class,
         "service_account": options.service_account,
         "node_selector": options.node_selector,
         "tolerations": pod_template.GPU_TOLERATIONS,

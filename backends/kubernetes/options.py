@@ -53,7 +53,7 @@ class KubernetesOptions(BaseModel):
     namespace: Name | None = _option(None, "namespace; default: the context's", "--namespace", value="NAME")
     runtime_class: str = _option(
         "auto",
-        "RuntimeClass of GPU jobs: a name, none, or auto (nvidia where that class exists)",
+        "RuntimeClass: a name, none, or auto (nvidia for GPU jobs, where that class exists)",
         "--runtime-class",
         value="NAME",
     )

@@ -30,13 +30,17 @@ _PATHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SetupOptions:
-    """What to set up: a namespace, a PVC if ``claim`` is its name, and with ``cluster`` the cluster-wide objects."""
+    """What to set up: a namespace, a PVC if ``claim`` is its name, and with ``cluster`` the cluster-wide objects.
+
+    ``untrusted`` is for jobs with --untrusted: no policy opens the network, and who submits can see that.
+    """
 
     namespace: str = DEFAULT_NAMESPACE
     claim: str | None = None
     size: str = "50Gi"
     storage_class: str | None = None
     cluster: bool = False
+    untrusted: bool = False
 
 
 def build_manifests(options: SetupOptions) -> list[Manifest]:
@@ -51,7 +55,11 @@ def build_manifests(options: SetupOptions) -> list[Manifest]:
         "binding": f"renderer-{options.namespace}",
     }
     templates = ["namespace", *(["claim"] if options.claim else []), *(["cluster"] if options.cluster else [])]
-    return [manifest for template in templates for manifest in render_template(template, values)]
+    manifests = [manifest for template in templates for manifest in render_template(template, values)]
+    if not options.untrusted:
+        return manifests
+    closed = [manifest for manifest in manifests if manifest["metadata"]["name"] != "renderer-store"]
+    return [*closed, *render_template("untrusted", values)]
 
 
 def apply_manifests(api: Api, manifests: list[Manifest]) -> None:

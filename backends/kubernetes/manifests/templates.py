@@ -71,7 +71,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _drop_empty(value: Any) -> Any:
-    """Remove None, {} and [] from mappings, so that options that are not set have no field. Keep those of KEPT_EMPTY."""
+    """Remove None, {} and [] from mappings, but for KEPT_EMPTY, so that options that are not set have no field."""
     if isinstance(value, dict):
         cleaned = {key: _drop_empty(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if key in KEPT_EMPTY or item not in (None, {}, [])}

@@ -48,6 +48,7 @@ def _copy_placement(pod_spec: JsonObject) -> dict[str, object]:
     """Return the fields with which another pod runs on the same nodes as the job's pods, with the same image."""
     return {
         "image_pull_secrets": pod_spec.get("imagePullSecrets") or [],
+        "runtime_class": None,
         "node_selector": pod_spec.get("nodeSelector"),
         "service_account": pod_spec.get("serviceAccountName"),
         "tolerations": pod_spec.get("tolerations"),

@@ -34,6 +34,12 @@ def command(
             "--cluster", help="Add what an administrator creates once: a RuntimeClass, and the right to list nodes."
         ),
     ] = False,
+    untrusted: Annotated[
+        bool,
+        typer.Option(
+            "--untrusted", help="For jobs with --untrusted: no store, and a network that is closed to every pod."
+        ),
+    ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Create the objects instead of printing them.")] = False,
     context: Context = None,
 ) -> None:
@@ -49,7 +55,12 @@ def command(
     from backends.kubernetes.manifests.templates import dump_manifests
 
     wanted = setup.SetupOptions(
-        namespace=namespace, claim=claim, size=_quantity(size), storage_class=storage_class, cluster=cluster
+        namespace=namespace,
+        claim=claim,
+        size=_quantity(size),
+        storage_class=storage_class,
+        cluster=cluster,
+        untrusted=untrusted,
     )
     objects = setup.build_manifests(wanted)
     if not apply:
