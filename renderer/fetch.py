@@ -113,7 +113,7 @@ def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> 
     for output in result.outputs if result else ():
         counter.add(output.size)
         if not _is_whole(folder / FILES, output):
-            raise ResultError(f"{output.path} was damaged on its way here", hint="fetch again")
+            raise ResultError(f"{output.path} was damaged during the download", hint="run `renderer fetch` again")
         _log.debug("%s is verified: %d bytes, sha256 %s", output.path, output.size, output.sha256)
         yield output, folder / FILES / output.path
 
