@@ -1,17 +1,25 @@
-"""Reads the state of a local job from its folder."""
+"""Reads the state and the logs of a local job from its folder."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Record, now
 from backends.local.folder import JobFolder, boot_id, read_tail
-from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+from backends.models import JobHandle, JobState, JobStatus, LogLine, UnitStatus
 from backends.problem import Problem
+from backends.untrusted import Limits, LineCutter
 from backends.worker_protocol import last_progress, last_status
+
+POLL_INTERVAL_S = 0.1
+READ_BYTES = 65536
+MAX_LOG_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it adds
 
 
 def read_status(folder: JobFolder, handle: JobHandle) -> JobStatus:
@@ -93,3 +101,43 @@ def _unit_without_result(name: str, ended: Ended, *, begun: bool) -> UnitStatus:
         problem = replace(problem, message=f"it did not run: {problem.message}")
     state = JobState.CANCELLED if ended.state is JobState.CANCELLED else JobState.FAILED
     return UnitStatus(name=name, state=state, problem=problem)
+
+
+def read_logs(folder: JobFolder, units: int, *, follow: bool, is_running: Callable[[], bool]) -> Iterator[LogLine]:
+    """Yield the lines of the logs, unit by unit. With ``follow``, wait for new ones while ``is_running()`` is true."""
+    readers = [_LogReader(folder, unit) for unit in range(units)]
+    while True:
+        more_may_come = follow and is_running()
+        for reader in readers:
+            yield from reader.read_lines(last=not more_may_come)
+        if not more_may_come:
+            return
+        time.sleep(POLL_INTERVAL_S)
+
+
+class _LogReader:
+    """Reads the lines of a log that grows. It stops at MAX_BYTES, in case the job itself writes to the log."""
+
+    def __init__(self, folder: JobFolder, unit: int) -> None:
+        self.folder = folder
+        self.unit = unit
+        self.offset = 0
+        self.lines = LineCutter()
+
+    def read_lines(self, *, last: bool) -> Iterator[LogLine]:
+        """Yield the new lines. A line without a newline is yielded only if the log is complete (``last``)."""
+        log = self.folder.open_log(self.unit)
+        if log is None:
+            return
+        with log:
+            if log.seek(0, os.SEEK_END) < self.offset:
+                self.offset = 0  # somebody else has begun the log again
+            log.seek(self.offset)
+            while self.offset < MAX_LOG_BYTES and (data := log.read(READ_BYTES)):
+                self.offset += len(data)
+                yield from map(self._make_line, self.lines.split(data))
+        if last and (rest := self.lines.finish()):
+            yield self._make_line(rest)
+
+    def _make_line(self, line: bytes) -> LogLine:
+        return LogLine(self.unit, line.decode("utf-8", "replace").rstrip("\r"))

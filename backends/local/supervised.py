@@ -24,8 +24,7 @@ from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged
-from backends.local.logs import read_logs
-from backends.local.status import read_status
+from backends.local.status import read_logs, read_status
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
