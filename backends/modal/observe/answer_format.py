@@ -58,6 +58,8 @@ def _damaged(error: Exception) -> ResultError:
 
 def _decode_text(data: bytes) -> str:
     """Return the one CBOR text string of definite length that the bytes are."""
+    if len(data) > MAX_BYTES:
+        _refuse("it is too large")
     first = data[0] if data else 0
     if _SHORT <= first < _SHORT + 24:
         begin, size = 1, first - _SHORT
