@@ -8,10 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 
@@ -89,25 +87,6 @@ class UnitResult:
             del content["error"]["exit_code"]  # the result has its own
             del content["error"]["from_job"]  # whoever reads the result knows where it comes from
         return content
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> UnitResult:
-        """Return the result that ``text`` holds. Raises ValueError, TypeError or KeyError for any other text."""
-        content = json.loads(text)
-        content["outputs"] = tuple(Output(**item) for item in content["outputs"])
-        if content["error"]:
-            content["error"] = Problem(**content["error"], exit_code=content["exit_code"])
-        return cls(**content)
-
-    @classmethod
-    def read(cls, path: Path) -> UnitResult | None:
-        """Return the result in the file; None where there is no file yet. Raises InputError for a damaged one."""
-        try:
-            return cls.from_json(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{path} is damaged", hint="submit the job again") from error
 
 
 def directive(line: str) -> tuple[str, str] | None:

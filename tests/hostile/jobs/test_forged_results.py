@@ -56,6 +56,23 @@ def test_what_a_job_prints_is_no_report_of_its_worker(submit_script: Submit) -> 
     assert status.units[0].message == "job.py ended with exit code 3"
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="root may open everything outside a container")
+def test_a_job_cannot_open_the_files_of_its_worker_and_its_supervisor(submit_script: Submit) -> None:
+    text = """
+worker = os.getppid()
+for pid in (worker, int(pathlib.Path(f'/proc/{worker}/stat').read_text().split()[3])):
+    for name, mode in (('fd/1', os.O_WRONLY), ('fd/2', os.O_WRONLY), ('mem', os.O_RDWR), ('environ', os.O_RDONLY)):
+        try:
+            os.open(f'/proc/{pid}/{name}', mode)
+            print('opened', name, flush=True)
+        except PermissionError:
+            print('refused', flush=True)
+"""
+    job = submit_script(text)
+    assert job.wait(60).state is JobState.SUCCEEDED
+    assert [line.text for line in job.logs()] == ["refused"] * 8
+
+
 BAD: dict[str, bytes] = {
     "list": b'["x"]', "empty": b"", "cut": b"{", "deep": b"[" * 10**6, "UTF-8": b"\xff\xfe", "number": b"1" * 10_000,
     "large": b" " * 10**8, "code": GOOD.to_json().replace(": 0,", ': "0",', 1).encode(),
