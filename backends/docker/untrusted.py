@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backends.docker.container import JOB, PROCESSES, request_gpus
+from backends.docker.container import JOB, PROCESSES, PYTHON, request_gpus
 from backends.docker.engine import Engine
 from backends.local.folder import JobFolder
 from backends.local.sandbox import USER, SandboxLimits
@@ -40,7 +40,8 @@ def untrusted_command(
     command += [word for key in spec.env for word in ("--env", key)]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
-    return [*command, *request_gpus(spec, engine.name), str(spec.image)]
+    confine = [PYTHON, "-I", "-m", "backends.local.seccomp"]
+    return [*command, *request_gpus(spec, engine.name), str(spec.image), *confine]
 
 
 def open_inputs(folder: JobFolder) -> None:
