@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import sys
 import tempfile
 import time
 import traceback
@@ -17,8 +19,9 @@ from renderer.engine.adapter.config import apply_encoder, configured
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
 from renderer.engine.adapter.loader import load_scene_class
-from renderer.engine.adapter.outputs import clear_folder, move_outputs
+from renderer.engine.adapter.outputs import clear_folder, count_output_frames, move_outputs
 from renderer.engine.adapter.preload import warm_up
+from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.manim_types import Scene
@@ -33,6 +36,9 @@ from renderer.system.limits import count_chunk_renderers_that_fit
 if TYPE_CHECKING:
     from renderer.engine.parallel.play import RenderedPlay
     from renderer.engine.parallel.scheduler import Scheduler
+
+_MANIM_CALLS = 10  # that are running when `manim render` renders a scene
+_CALLS_IN_PLAY = 3  # that the engine adds within a play
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +145,7 @@ def render(
     started = time.monotonic()
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
-    with configured(request):
+    with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
         if request.cache:
             keep_tex_files(request.cache)
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
@@ -221,8 +227,22 @@ def _run(scene: Scene) -> None:
 
     if scene.manager is None:
         Manager(scene)
-    with _running_user_code(str(scene)):
+    with _running_user_code(str(scene)), _room_for_own_calls():
         scene.render()
+
+
+@contextmanager
+def _room_for_own_calls() -> Iterator[None]:
+    """Raise Python's recursion limit by the calls that this program has added to Manim's.
+
+    So mobjects can be nested as deeply as in plain Manim, and endless recursion ends at the same depth.
+    """
+    limit, calls = sys.getrecursionlimit(), len(inspect.stack(0))
+    sys.setrecursionlimit(limit + max(0, calls - _MANIM_CALLS) + _CALLS_IN_PLAY)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @contextmanager
@@ -252,9 +272,10 @@ def _report(request: SceneRequest, scene: Scene, *, why_serial: str | None) -> S
     from manim import config
 
     spec = scene.session_spec.video_encoder
+    outputs = move_outputs(scene.output_plan, request.scratch, request.output)
     return SceneReport(
-        outputs=move_outputs(scene.output_plan, request.scratch, request.output),
-        frames=round(scene.renderer.time * config.frame_rate),
+        outputs=outputs,
+        frames=count_output_frames(scene.output_plan, request.output),
         renderer=config.renderer.value,
         mode="serial" if why_serial else "parallel",
         why_serial=why_serial,

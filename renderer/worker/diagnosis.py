@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import re
 import traceback
 from pathlib import Path
@@ -9,12 +10,11 @@ from pathlib import Path
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+from renderer.worker.tex_diagnosis import find_missing_program, find_tex_problem
 
 TRACEBACK_LINES = 20
 LAST_LINES = 5
-FORMULA_CHARACTERS = 60
-TEX_FILES = "TeX opens only files of the project, by relative paths without .."
-_TEX_PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "dvisvgm"})
+_TERMINAL_HINT = "remove the call; values can come from files of the project, or from variables (--env)"
 
 
 def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> Problem:
@@ -26,16 +26,16 @@ def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> P
     if isinstance(error, RendererError):
         return Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
     lines = _find_user_lines(error, source)
-    if program := _find_missing_tex(error):
+    if program := find_missing_program(error):
         message = f"{scene} needs TeX, and the program {program!r} is not installed"
         return _users_problem(message, lines, "install texlive-latex-extra and dvisvgm, or use the container image")
-    if complaint := _read_tex_complaint(error, scratch):
-        hint = TEX_FILES if re.search(r"File `(/|.*\.\./)", complaint) else None
-        return _users_problem(f"{scene}: TeX cannot typeset a formula: {complaint}", lines, hint)
+    if problem := find_tex_problem(error, scratch):
+        details = [lines, f"the line of TeX: {problem.line}" if problem.line else None]
+        message = f"{scene}: TeX cannot typeset a formula: {problem.message}"
+        return _users_problem(message, "\n".join(filter(None, details)) or None, problem.hint)
+    if call := _find_terminal_call(error):
+        return _users_problem(f"{scene} calls {call}, and a job has no terminal", lines, _TERMINAL_HINT)
     text = str(error).partition("\n")[0]
-    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    if not lines and any("/manim/_config/" in name for name in files):
-        return _users_problem(f"manim.cfg cannot be used: {text}", None)
     return _users_problem(f"{scene} raised {type(error).__name__}" + (f": {text}" if text else ""), lines)
 
 
@@ -63,6 +63,12 @@ def find_missing_cuda(log: str) -> str | None:
     )
 
 
+def find_terminal_hint(log: str) -> str | None:
+    """Return a hint if the log shows that the script has asked for input, which nobody can give; otherwise None."""
+    asked = log.rstrip().endswith(("\nEOFError: EOF when reading a line", "\nbdb.BdbQuit"))
+    return f"a job has no terminal for input() and breakpoint(): {_TERMINAL_HINT}" if asked else None
+
+
 def _users_problem(message: str, details: str | None, hint: str | None = None) -> Problem:
     return Problem(message=message, hint=hint, details=details, exit_code=ExitCode.USER_CODE)
 
@@ -78,27 +84,14 @@ def _find_user_lines(error: BaseException, source: Path) -> str | None:
             lines.append(f"{path.relative_to(source)}:{frame.lineno} in {frame.name}: {frame.line}")
     if isinstance(error, SyntaxError) and error.filename:
         lines.append(f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').rstrip()}")
-    return "\n".join(lines[-TRACEBACK_LINES:]) or None
+    return "\n".join(list(dict.fromkeys(lines))[-TRACEBACK_LINES:]) or None
 
 
-def _find_missing_tex(error: BaseException) -> str | None:
-    if isinstance(error, FileNotFoundError) and error.filename in _TEX_PROGRAMS:
-        return str(error.filename)
-    return None
-
-
-def _read_tex_complaint(error: BaseException, scratch: Path) -> str | None:
-    """Return TeX's message ("! Undefined control sequence.") and its line, from the log file that Manim names."""
-    named = re.search(r"the log file: (.+)$", str(error))
-    if not named:
-        return None
-    path = Path(named[1]) if Path(named[1]).is_absolute() else scratch / named[1]
-    try:
-        log = path.read_text("utf-8", "replace")
-    except OSError:
-        return None
-    complaint = re.search(r"(?m)^! (.+)\n(?:<.*?> |l\.\d+ )?(.*)$", log)
-    if not complaint:
-        return None
-    formula = complaint[2].rpartition("'>}")[2].strip()  # Manim wraps each term of a formula in an SVG group
-    return complaint[1].rstrip(".") + (f" at “{formula[-FORMULA_CHARACTERS:]}”" if formula else "")
+def _find_terminal_call(error: BaseException) -> str | None:
+    """Return what the user's code calls that needs a terminal, if the error comes from that."""
+    calls = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    if isinstance(error, bdb.BdbQuit):
+        return "breakpoint()"
+    if isinstance(error, EOFError) and str(error) == "EOF when reading a line":
+        return "input()"
+    return "interactive_embed()" if isinstance(error, AssertionError) and "interactive_embed" in calls else None

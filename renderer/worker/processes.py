@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bdb
 import os
 import signal
+import sys
+from typing import NoReturn
 
 from backends.processes import die_with_parent, set_dumpable
 
@@ -17,3 +20,13 @@ def become_child(parent: int, output: int) -> None:
     os.dup2(output, 2)
     set_dumpable(True)  # unlike the worker: otherwise this process could not read its own files in /proc
     die_with_parent(parent)
+
+
+def refuse_debugger() -> None:
+    """Make ``breakpoint()`` raise where it is called, because there is no terminal; PYTHONBREAKPOINT has priority."""
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _quit_debugger
+
+
+def _quit_debugger(*_: object, **__: object) -> NoReturn:
+    raise bdb.BdbQuit

@@ -22,7 +22,7 @@ from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_usable_cores
 from renderer.video.selection import Decision, choose_encoder
 from renderer.worker import diagnosis
-from renderer.worker.processes import become_child
+from renderer.worker.processes import become_child, refuse_debugger
 from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_KEY, CACHE_MIB, Runner, UnitReport, UnpackedJob
 
 STATUS_INTERVAL_S = 0.5
@@ -58,6 +58,7 @@ class SceneRunner(Runner):
             return process
         become_child(parent, output)
         prepare_exit()
+        refuse_debugger()
         return self._run_in_child(unit)
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:  # noqa: ARG002  # the report knows more

@@ -49,7 +49,7 @@ class ScriptRunner(Runner):
         log = self._read_log(unit)
         error = Problem(
             message=f"{self.job.payload.units[unit]} ended with exit code {exit_code}",
-            hint=diagnosis.find_missing_cuda(log),
+            hint=diagnosis.find_missing_cuda(log) or diagnosis.find_terminal_hint(log),
             details=diagnosis.find_traceback(log, self.job.source),
             exit_code=ExitCode.USER_CODE,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from renderer.engine.adapter.encoder_presets import choose_encoder, make_deterministic, uses_x264
+from renderer.engine.errors import SceneError
 from renderer.engine.guards.tex import restrict_tex
 from renderer.engine.request import SceneRequest
 from renderer.mirrors import mirrors
@@ -43,7 +45,8 @@ def configured(request: SceneRequest) -> Iterator[None]:
     restrict_tex()
     with tempconfig({}):
         before = (config.frame_width, config.frame_height)
-        config.digest_parser(make_config_parser())
+        with _explained_errors():
+            config.digest_parser(make_config_parser())
         if (config.frame_width, config.frame_height) != before:
             _refresh_defaults()
         config.input_file = ""
@@ -54,6 +57,18 @@ def configured(request: SceneRequest) -> Iterator[None]:
             config.output_file = Path(config.output_file).name
         config.preview = config.show_in_file_browser = False
         yield
+
+
+@contextmanager
+def _explained_errors() -> Iterator[None]:
+    """Raise SceneError for what is wrong in the folder's manim.cfg, if there is one."""
+    try:
+        yield
+    except Exception as error:
+        if not Path("manim.cfg").is_file():
+            raise
+        text = str(error).partition("\n")[0]
+        raise SceneError(f"manim.cfg cannot be used: {text}", lines=traceback.format_exc()) from error
 
 
 def _keep_mobject_classes() -> None:

@@ -21,6 +21,25 @@ def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, .
     return tuple(sorted({path for found in moved for path in _list_files(found, folder)}))
 
 
+def count_output_frames(plan: OutputPlan, folder: Path) -> int:
+    """Return how many frames the video in ``folder`` has, or how many images were made instead."""
+    made = [folder / path.name for path in (plan.primary_artifact, plan.fallback_image) if path]
+    path = next((path for path in made if path.exists()), None)
+    if path is None:
+        return 0
+    if path.is_dir():
+        return sum(1 for _ in path.glob("*.png"))
+    return 1 if path.suffix == ".png" else _count_video_frames(path)
+
+
+def _count_video_frames(path: Path) -> int:
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.frames or sum(bool(packet.size) for packet in container.demux(stream))
+
+
 def clear_folder(folder: Path) -> None:
     """Remove all that is in the folder, if there is one."""
     for path in folder.iterdir() if folder.is_dir() else ():
