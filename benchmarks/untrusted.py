@@ -50,6 +50,7 @@ def render(scene: str, quality: str, output: Path, *more: str) -> float:
     program = Path(sys.executable).parent / "renderer"
     command = [program, "submit", HERE / "scenes" / "reference.py", scene, "-q", quality, "-o", output, "--overwrite"]
     home = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(output.parent), "RENDERER_LOCAL_CACHE_MIB": "0"}
+    home["XDG_STATE_HOME"] = str(output.parent / "state")
     started = time.monotonic()
     subprocess.run([*command, *more], env=home, cwd=output.parent, capture_output=True, check=True)
     return time.monotonic() - started

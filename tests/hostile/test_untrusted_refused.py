@@ -11,13 +11,15 @@ from support.commands import environment, renderer
 SCRIPT = "print('it ran')\n"
 
 
-def run(folder: Path, *words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *words: str, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     project = folder / "project"
     project.mkdir(exist_ok=True)
     if not (project / "job.py").exists():
         (project / "job.py").write_text(SCRIPT)
     return renderer(
-        "submit", str(project / "job.py"), *words, cwd=cwd or project, env=environment(folder / "home", **env)
+        "submit", str(project / "job.py"), *words, cwd=cwd or project, env=environment(folder / "home", **(env or {}))
     )
 
 
@@ -56,7 +58,7 @@ def test_what_gives_a_job_more_is_refused(words: tuple[str, ...], reason: str, w
 )
 def test_settings_without_a_flag_are_refused_too(variable: str, value: str, key: str, tmp_path: Path) -> None:
     backend = key.partition(".")[0]
-    done = run(tmp_path, "--untrusted", "--backend", backend, "--image", "x", **{variable: value})
+    done = run(tmp_path, "--untrusted", "--backend", backend, "--image", "x", env={variable: value})
     assert done.returncode == 2, done.stderr
     assert f"an untrusted job cannot have {key}" in done.stderr
 
@@ -89,6 +91,6 @@ def test_packages_from_the_network_are_refused(tmp_path: Path) -> None:
 
 def test_the_flag_has_an_environment_variable_and_variables_can_be_allowed(tmp_path: Path) -> None:
     own = {"RENDERER_UNTRUSTED": "true", "RENDERER_UNTRUSTED_ENV": "COLOR"}
-    assert run(tmp_path, "--env", "SHAPE=1", "--dry-run", **own).returncode == 2
-    done = run(tmp_path, "--env", "COLOR=red", "--dry-run", **own)
+    assert run(tmp_path, "--env", "SHAPE=1", "--dry-run", env=own).returncode == 2
+    done = run(tmp_path, "--env", "COLOR=red", "--dry-run", env=own)
     assert done.returncode == 0, done.stderr
