@@ -137,3 +137,18 @@ def test_a_job_says_which_files_tex_opens(project: Project, tmp_path: Path) -> N
     log = next((tmp_path / "home").rglob("log.txt")).read_text()
     assert "Not reading from" in log
     assert "/dev/null" not in log
+
+
+@pytest.mark.parametrize(
+    ("formula", "exit_code"), [("a", ExitCode.OK), (r"\input{SECRET}", ExitCode.USER_CODE)], ids=["plain", "attack"]
+)
+def test_the_default_state_folder_is_hidden_and_does_not_matter(
+    formula: str, exit_code: ExitCode, project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "formula.py").write_bytes(FILE.read_bytes())
+    env = environment(tmp_path / "home", FORMULA=formula.replace("SECRET", str(project.secret)))
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        del env[name]
+    done = renderer("submit", "formula.py", "Formula", *SMALL, cwd=tmp_path, env=env)
+    assert done.returncode == exit_code, done.stderr
+    assert next((tmp_path / "home" / ".local" / "state").rglob("log.txt"))
