@@ -1,4 +1,4 @@
-"""Gives Manim a path to its scratch folder that TeX, dvisvgm and ffmpeg take as it is."""
+"""Paths of the scratch folder that TeX, dvisvgm and ffmpeg take as they are."""
 
 from __future__ import annotations
 
