@@ -59,37 +59,8 @@ def _run_within(
 def _limit_tex() -> Iterator[None]:
     """Limit TeX to relative paths, and to the folder where Manim has it work, which has an absolute path."""
     own = {name: os.environ.get(name, value) for name, value in _PARANOID.items()}
-    with (
-        _without_hidden_parts(_tex_folder()) as folder,
-        _environment({**own, "TEXMFOUTPUT": folder}),
-        _without_expected_refusals(),
-    ):
+    with _environment({**own, "TEXMFOUTPUT": _tex_folder()}), _without_expected_refusals():
         yield
-
-
-@contextmanager
-def _without_hidden_parts(folder: str) -> Iterator[str]:
-    """Have Manim name its folder to TeX by a path without hidden folders, and yield that path.
-
-    TeX with these limits opens no file below a folder such as ``.local``, where jobs are by default.
-    """
-    if "/." not in folder:
-        yield folder
-        return
-    from manim.utils import tex_file_writing
-
-    make_command = tex_file_writing.make_tex_compilation_command
-    parent = next((path for path in (tempfile.gettempdir(), "/tmp") if "/." not in path), None)  # noqa: S108
-    with tempfile.TemporaryDirectory(prefix="tex-", dir=parent) as place:
-        link = Path(place, "tex")
-        link.symlink_to(folder)
-        tex_file_writing.make_tex_compilation_command = lambda compiler, output_format, tex_file, _: make_command(
-            compiler, output_format, link / tex_file.name, link
-        )
-        try:
-            yield str(link)
-        finally:
-            tex_file_writing.make_tex_compilation_command = make_command
 
 
 @contextmanager
