@@ -122,15 +122,19 @@ class Relay:
 
     def _print(self, unit: int, data: bytes) -> None:
         if unit in self._logs:
-            self._logs[unit].write(data)
+            self._logs[unit].write(self._limit(data))
 
     def _store(self, unit: int, data: bytes) -> None:
         """Keep a piece of the stream of a unit's outputs; what is more than the limits of the job is dropped."""
         if unit not in self._stores:
             self._stores[unit] = TemporaryFile(dir=self.folder.scratch)  # noqa: SIM115  # closed at the unit's end
+        self._stores[unit].write(self._limit(data))
+
+    def _limit(self, data: bytes) -> bytes:
+        """Return what of the data is within the limits of the whole job: outputs and logs count together."""
         kept = data[: self._left]
         self._left -= len(kept)
-        self._stores[unit].write(kept)
+        return kept
 
     def _end(self, unit: int, content: bytes) -> None:
         """Write the unit's outputs, and report its result after that."""

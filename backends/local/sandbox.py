@@ -199,6 +199,9 @@ def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
     for path in (*map(Path, _SYSTEM), *_python_folders()):
         if path.exists():
             yield path, path
+    for prefix in {sys.prefix, sys.base_prefix}:
+        if (settings := Path(prefix) / "pip.conf").exists():  # it may hold the password of a package index
+            yield Path(os.devnull), settings
     for file in (folder.task, folder.bundle):
         yield file, Path(JOB) / file.relative_to(folder.path)
     for name in _ACCOUNTS:
