@@ -32,7 +32,7 @@ test-unit: setup  ## Run the tests that need no service and render little
 	$(PYTEST) -q -m "$(OTHER_SERVICES) and not slow" tests/unit tests/docs tests/doctor tests/backends
 
 test-engine: setup  ## Run the tests of the parallel engine and of the encoders
-	$(PYTEST) -n 2 tests/engine tests/video
+	$(PYTEST) -n 2 tests/engine tests/video tests/like_manim
 
 test-cluster: setup  ## Run the tests that need Kubernetes, on a cluster that is started for them (as root)
 	@scripts/setup-image
