@@ -12,6 +12,7 @@ from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error, translating_errors
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
+from backends.kubernetes.isolation import Evidence, collect_evidence
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.store_uri import parse_store_uri
 from backends.kubernetes.observe import diagnosis
@@ -47,10 +48,11 @@ def run_checks(
         yield _check_namespace(api, namespace)
         yield _check_gpus(api)
         yield _check_runtime_class(api, options)
+        yield Check("processes", "ok", "a pod cannot limit their number; the kubelet's podPidsLimit does, if it is set")
         if store:
             yield _check_store(store)
         if image:
-            yield _check_image(api, namespace, options, image)
+            yield from _check_pod(api, namespace, options, image)
 
 
 def _check_version(api: Api) -> Check:
@@ -137,7 +139,8 @@ def _check_store(store: str) -> Check:
     return Check("store", "ok", f"{store} answers")
 
 
-def _check_image(api: Api, namespace: str, options: KubernetesOptions, image: str) -> Check:
+def _check_pod(api: Api, namespace: str, options: KubernetesOptions, image: str) -> Iterator[Check]:
+    """Yield whether a pod of the image starts, what it reaches, and whether its RuntimeClass is a sandbox."""
     values = {
         "image": image,
         "image_pull_policy": options.image_pull_policy,
@@ -151,10 +154,32 @@ def _check_image(api: Api, namespace: str, options: KubernetesOptions, image: st
         "owners": [],
     }
     try:
-        with run_idle_pod(api, namespace, names.APP, values, IMAGE_TIMEOUT_S):
-            return Check("image", "ok", f"{image} can be pulled, and starts in the namespace")
+        with run_idle_pod(api, namespace, names.APP, values, IMAGE_TIMEOUT_S) as pod:
+            yield Check("image", "ok", f"{image} can be pulled, and starts in the namespace")
+            evidence = collect_evidence(api, namespace, pod)
     except ApiError as error:
         translated = translate_error(error, "run a pod")
-        return Check("image", "failure", str(translated), translated.hint)
+        yield Check("image", "failure", str(translated), translated.hint)
     except RendererError as error:
-        return Check("image", "failure", str(error), error.hint)
+        yield Check("image", "failure", str(error), error.hint)
+    else:
+        yield _check_network(evidence)
+        if values["runtime_class"]:
+            yield _check_sandbox(options.runtime_class, evidence)
+
+
+def _check_network(evidence: Evidence) -> Check:
+    if evidence.reached:
+        todo = "`renderer setup k8s` makes the NetworkPolicies, and the cluster's network plugin has to enforce them"
+        return Check("network", "warning", f"a pod reached {evidence.reached}: jobs are not kept off the network", todo)
+    return Check("network", "ok", "a pod reached neither the API server nor its node")
+
+
+def _check_sandbox(runtime_class: str, evidence: Evidence) -> Check:
+    if evidence.node_kernel is None:
+        found = f"you may not list the nodes, so {runtime_class} could not be proven to be a sandbox"
+        return Check("sandbox", "warning", found, "an administrator runs `renderer setup k8s --cluster --apply`")
+    if evidence.kernel == evidence.node_kernel:
+        found = f"a pod of {runtime_class} has the kernel of its node: it is not a sandbox"
+        return Check("sandbox", "warning", found, "for untrusted code use a RuntimeClass of gVisor or Kata")
+    return Check("sandbox", "ok", f"a pod of {runtime_class} has a kernel of its own: {evidence.kernel}")

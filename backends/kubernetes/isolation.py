@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from backends.errors import BackendError, RendererError, SpecError
 from backends.kubernetes import names
@@ -24,7 +25,7 @@ from backends.untrusted import show_line
 SANDBOX_HANDLERS = ("runsc", "gvisor", "kata")  # how the names of sandboxed runtimes begin
 PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 PROBE_BYTES = 4096  # of the probe's answer
-CONNECT_TIMEOUT_S = 3
+CONNECT_TIMEOUT_S = 2
 # Prints the kernel's release, and the targets that answered: also a refusal is an answer from the network.
 PROBE = """\
 import json, os, socket, sys
@@ -140,32 +141,53 @@ def _find_faults_of_probe(
         "volumes": [],
         "owners": [],
     }
-    owner = labels[names.LABEL_JOB]
     try:
-        with run_idle_pod(api, namespace, owner, values, PROBE_TIMEOUT_S) as name:
-            shown = api.get(core_path(namespace, "pods", name))
-            node = _read_node(api, shown["spec"]["nodeName"])
-            answer = _run_probe(api, namespace, name, _list_targets(shown, node))
-    except ForbiddenError as error:
-        yield f"you may not see the node of a pod: {error}", "an administrator runs `renderer setup k8s --cluster`"
-        return
+        with run_idle_pod(api, namespace, labels[names.LABEL_JOB], values, PROBE_TIMEOUT_S) as name:
+            evidence = collect_evidence(api, namespace, name)
     except RendererError as error:
         yield f"no pod could show that the sandbox works: {error}", error.hint or "look at the pod's events"
         return
-    release = node["nodeInfo"]["kernelVersion"]
-    if answer.get("kernel") == release:
-        yield f"a pod of {pod['runtimeClassName']!r} has the node's own kernel {release}", "install the sandbox there"
-    if answer.get("reached"):
-        reached = show_line(", ".join(map(str, answer["reached"])))
+    if evidence.node_kernel is None:
+        yield "you may not see the kernels of the nodes", "an administrator runs `renderer setup k8s --cluster --apply`"
+    elif evidence.kernel == evidence.node_kernel:
         yield (
-            f"a pod in {namespace!r} reached {reached} over the network: no network plugin enforces the policies",
+            f"a pod of {pod['runtimeClassName']!r} has the kernel of its node, {evidence.kernel}",
+            "install the sandbox on the nodes",
+        )
+    if evidence.reached:
+        yield (
+            f"a pod in {namespace!r} reached {evidence.reached}: no network plugin enforces the policies",
             "use a cluster whose network enforces NetworkPolicies, as Calico or Cilium do",
         )
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What a pod showed: its kernel, that of its node if it may be seen, and what it reached over the network."""
+
+    kernel: str
+    node_kernel: str | None
+    reached: str
+
+
+def collect_evidence(api: Api, namespace: str, pod: str) -> Evidence:
+    """Return what a running pod shows. Raises ApiError, BackendError."""
+    shown = api.get(core_path(namespace, "pods", pod))
+    node = _read_node(api, shown["spec"]["nodeName"])
+    answer = _run_probe(api, namespace, pod, _list_targets(shown, node))
+    return Evidence(
+        kernel=show_line(str(answer["kernel"])),
+        node_kernel=node["nodeInfo"]["kernelVersion"] if node else None,
+        reached=show_line(", ".join(map(str, answer.get("reached") or []))),
+    )
+
+
 def _read_node(api: Api, name: str) -> JsonObject:
-    """Return the status of a node. The ClusterRole of the set-up allows to list nodes, not to get one."""
-    found: JsonObject = next(api.list_items(NODES, fieldSelector=f"metadata.name={name}"))["status"]
+    """Return the status of a node; an empty one where nodes may not be listed, which the set-up allows."""
+    try:
+        found: JsonObject = next(api.list_items(NODES, fieldSelector=f"metadata.name={name}"))["status"]
+    except ForbiddenError:
+        return {}
     return found
 
 
