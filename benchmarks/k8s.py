@@ -27,6 +27,7 @@ import psutil
 from backends import JobState
 from backends.kubernetes.backend import KubernetesBackend
 from backends.kubernetes.transfer.download import download_stream
+from backends.untrusted import Limits
 from renderer import api, config
 from renderer.api import Job
 from renderer.spec import RenderSpec
@@ -167,7 +168,7 @@ def collecting(folder: Path, runs: int) -> None:
             tar = [*kubectl, "exec", pod, "--", "tar", "-C", "/work/units", "-cf", "-", "."]
             peer = timed(lambda tar=tar, file=file: subprocess.run(tar, check=True, stdout=file))
         target = folder / f"ours-{run}"
-        ours = timed(lambda target=target: download_stream(backend.api(context), namespace, pod, target))
+        ours = timed(lambda target=target: download_stream(backend.api(context), namespace, pod, target, Limits()))
         target.unlink()
         ratios.append(peer / ours)
     report(
