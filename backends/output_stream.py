@@ -27,11 +27,11 @@ MAX_LINE = 4096  # bytes of one line of the header: a path has 1,024 bytes at mo
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def list_files(folder: Path, limits: Limits | None = None) -> list[tuple[str, int]]:
+def list_files(folder: Path | int, limits: Limits | None = None) -> list[tuple[str, int]]:
     """Return the names, sorted, and the apparent sizes of all regular files below ``folder``. No link is followed.
 
-    Raises OutputError for more files, folders or bytes than the limits, before any content is read. Names are not
-    checked.
+    ``folder`` is a path, or the descriptor of an open folder. Raises OutputError for more files, folders or bytes than
+    the limits, before any content is read. Names are not checked.
     """
     limits = limits or Limits()
     counter, found, folders = OutputCounter(limits), [], [""]
@@ -134,11 +134,12 @@ def make_empty(folder: Path) -> None:
 
 
 @contextmanager
-def _scan(folder: Path, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+def _scan(folder: Path | int, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Yield the entries of a folder below ``folder``, each part of whose name is opened without following links."""
     descriptor = -1
     try:
-        descriptor = os.open(folder, _FOLDER_FLAGS)
+        top, within = (".", folder) if isinstance(folder, int) else (folder, None)
+        descriptor = os.open(top, _FOLDER_FLAGS, dir_fd=within)
         for part in filter(None, name.split("/")):
             inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
             os.close(descriptor)

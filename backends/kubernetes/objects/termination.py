@@ -34,7 +34,8 @@ def parse_report(text: str) -> Problem | None:
     match content:
         case {"message": str(message)} if message.strip():
             hint, details = _read_text(content.get("hint")), _read_text(content.get("details"))
-            return Problem(message=_clean(message)[:MESSAGE_LIMIT], hint=hint and hint[:MESSAGE_LIMIT], details=details)
+            message = _clean(message)[:MESSAGE_LIMIT]
+            return Problem(message=message, hint=hint and hint[:MESSAGE_LIMIT], details=details, from_job=True)
     return None
 
 
@@ -51,4 +52,4 @@ def _parse_log(text: str) -> Problem | None:
     lines = [line for line in text.splitlines() if line.strip()]
     failures = [found[1] for line in lines if (found := directive(line)) and found[0] == "fail"]
     message = (failures or lines or [""])[-1]
-    return Problem(message=message[:MESSAGE_LIMIT], details="\n".join(lines)) if message else None
+    return Problem(message=message[:MESSAGE_LIMIT], details="\n".join(lines), from_job=True) if message else None

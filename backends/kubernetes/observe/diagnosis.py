@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.kubernetes import names
@@ -82,9 +83,7 @@ def _explain_termination(ended: Termination, memory_limit: str | None) -> Proble
         return Problem(message=message, details=report.details if report else None, exit_code=ExitCode.LOST)
     code = ExitCode(ended.exit_code) if ended.exit_code in set(ExitCode) else None
     if report:
-        return Problem(
-            message=report.message, hint=report.hint, details=report.details, exit_code=code or ExitCode.LOST
-        )
+        return replace(report, exit_code=code or ExitCode.LOST)
     message = MEANINGS[code] if code else f"the container ended with exit code {ended.exit_code}"
     return Problem(message=message, exit_code=code or ExitCode.LOST)
 

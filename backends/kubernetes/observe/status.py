@@ -129,6 +129,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
         message=f"{first.name}: {first.message}{count}",
         hint=first.hint,
         exit_code=first.exit_code,
+        from_job=first.problem is not None and first.problem.from_job,
     )
 
 

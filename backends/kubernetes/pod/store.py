@@ -82,7 +82,7 @@ def _get_bundle(store: Storage) -> None:
 def _store_outputs(store: Storage, target: str, unit: int, limits: Limits) -> None:
     """Store the unit's files; result.json comes last, as the sign that everything else is there."""
     with suppress(FileNotFoundError), _open_outputs(unit) as folder:  # none where the worker was killed
-        names_found = [name for name, _ in stream.list_files(Path(f"/proc/self/fd/{folder}"), limits)]
+        names_found = [name for name, _ in stream.list_files(folder, limits)]
         for name in sorted(names_found, key=lambda name: (name == RESULT, name)):
             with open_beneath(folder, name) as file:  # put() gets the file that was opened, whatever has its name now
                 store.put(f"{target}/{check_relative_name(name)}", Path(f"/proc/self/fd/{file.fileno()}"))
