@@ -221,6 +221,9 @@ def test_a_job_sees_no_other_job_in_a_claim_and_takes_no_planted_results(
     planted = folder / "jobs" / job.handle.parts[2] / "units" / "0"
     planted.mkdir(parents=True)
     (planted / "result.json").write_text("{}")
+    for made in list(planted.parents)[:3]:  # the job's folder is removed in the end, by another user
+        made.chmod(0o777)
+    planted.chmod(0o777)
     status = job.wait(120)
     assert status.state is JobState.SUCCEEDED, status.units[0].problem
     (file,) = job.fetch(tmp_path / "out")
