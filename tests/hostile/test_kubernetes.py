@@ -35,6 +35,7 @@ from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.objects.termination import SIZE_LIMIT, parse_report
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.transfer.download import _BoundedStream
+from backends.output_stream import list_files
 from backends.untrusted import Limits
 from renderer.api import Job
 
@@ -89,6 +90,20 @@ def test_damaged_annotations_of_a_pod_do_not_hide_the_others(index: str) -> None
         "annotations": {"batch.kubernetes.io/job-completion-index": index},
     }
     assert parse_pod({"metadata": metadata}).unit == 0
+
+
+def test_outputs_are_listed_by_the_descriptor_of_their_folder_and_without_links(tmp_path: Path) -> None:
+    (tmp_path / "units" / "sub").mkdir(parents=True)
+    (tmp_path / "units" / "sub" / "made").write_text("made")
+    (tmp_path / "units" / "environment").symlink_to("/proc/self/environ")
+    (tmp_path / "units" / "root").symlink_to("/")
+    os.mkfifo(tmp_path / "units" / "pipe")
+    folder = os.open(tmp_path / "units", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert list_files(folder) == [("sub/made", 4)]
+        assert list_files(folder) == [("sub/made", 4)]  # the descriptor is as it was
+    finally:
+        os.close(folder)
 
 
 def write_often(stream: _BoundedStream, content: bytes) -> None:
