@@ -32,7 +32,16 @@ POWERFUL = frozenset({
     "output_limit", "overwrite", "untrusted_env",
 })  # fmt: skip
 # Where jobs run and what they run: `submit --dry-run` shows where these come from as well.
-SHOWN = POWERFUL | {"backend", "image", "k8s.context", "k8s.namespace", "modal.environment", "output", "store"}
+SHOWN = POWERFUL | {
+    "backend",
+    "image",
+    "k8s.context",
+    "k8s.namespace",
+    "modal.environment",
+    "modal.packages",
+    "output",
+    "store",
+}
 
 _log = logging.getLogger(__name__)
 
