@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from backends.debug_log import VARIABLE
 from backends.errors import SpecError
 from renderer.config_files import POWERFUL, find_project_file, read_own_file
+from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
@@ -140,7 +141,13 @@ def _needs_trust(path: Path, key: str, value: object, own: Mapping[str, _Given])
         return True
     if key == "untrusted":  # a project may ask for more care, not for less
         return value is not True
-    return isinstance(value, Path) and not value.resolve().is_relative_to(path.parent.resolve())
+    if not isinstance(value, Path):
+        return False
+    folder, real = path.parent.resolve(), value.resolve()
+    if not real.is_relative_to(folder):
+        return True
+    # in .git, or between the project's own files, outputs could be programs or their settings
+    return key == "output" and (real == folder or has_hidden_part(real.relative_to(folder)))
 
 
 def _flatten(table: dict[str, object], path: Path) -> Iterator[tuple[str, _Given]]:

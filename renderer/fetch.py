@@ -23,7 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OutputError if the folder cannot be created or written to. Call it before a job starts."""
+    """Raise OutputError if the folder cannot be created or written to, or is where no output may go.
+
+    Call it before a job starts.
+    """
+    output_folder.check_place(folder)
     try:
         with tempfile.TemporaryFile(dir=_existing_parent(folder)):
             pass

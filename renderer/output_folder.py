@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import re
 import stat
 import unicodedata
@@ -65,6 +66,32 @@ class Kept:
 
     wanted: Path
     written: Path
+
+
+def check_place(folder: Path) -> None:
+    """Raise OutputError if the project decides where the folder really is, and not the user.
+
+    A checked-out project may contain a link, such as ``renders`` to ``.git`` or to ``~/.ssh``. So a relative path must
+    not lead through a link, nor into a hidden folder. What an absolute path leads to is the user's own choice.
+    """
+    if folder.is_absolute():
+        return
+    real = folder.resolve()
+    if real != Path(os.path.normpath(Path.cwd().resolve() / folder)):
+        raise OutputError(
+            f"the output folder {folder} leads through a link, to {real}",
+            hint="if you want it there, name it by its absolute path: --output /…",
+        )
+    if has_hidden_part(folder):
+        raise OutputError(
+            f"the output folder {folder} is in a hidden folder",
+            hint="choose another --output, or name it by its absolute path",
+        )
+
+
+def has_hidden_part(path: Path) -> bool:
+    """Return whether the path leads into a folder whose name begins with a dot, such as ``.git``."""
+    return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
 def remember_source(handle: str, path: Path) -> None:

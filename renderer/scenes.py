@@ -95,7 +95,7 @@ def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, ev
                 f"{path.name} has no scene {name!r}",
                 hint=f"did you mean {' or '.join(near)}?" if near else "it has none; a script's arguments go after --",
             )
-    if wanted:
+    if wanted and not every:
         return tuple(dict.fromkeys(wanted))
     if not names:
         raise SpecError(

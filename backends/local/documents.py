@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from backends.exit_codes import ExitCode
 from backends.models import JobState
 from backends.problem import Problem
+
+MOST_UNITS = 100_000
+_MOST_SECONDS = 365 * 86400
+_YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +42,9 @@ class Record:
                 "boot": str(boot),
                 "retries": int(retries),
                 "timeout": (int() | float()) as timeout,
-            }:
+            } if len(units) <= MOST_UNITS and 0 <= timeout <= _MOST_SECONDS:
                 _check_time(created)
+                _check_texts(name, boot)
                 return cls(
                     name=name, units=_texts(units), created=created, boot=boot, retries=retries, timeout=float(timeout)
                 )
@@ -74,8 +80,9 @@ class Ended:
                 "attempts": int(attempts),
                 "exit_code": (int() | None) as code,
                 "reason": (str() | None) as reason,
-            } if JobState(state).terminal:
+            } if JobState(state).terminal and (code is None or (code and code in set(ExitCode))):
                 _check_time(finished)
+                _check_texts(reason or "")
                 problem = Problem(message=reason, exit_code=code) if reason else None
                 return cls(state=JobState(state), finished=finished, attempts=attempts, problem=problem)
         raise ValueError("state.json has another form")
@@ -127,9 +134,16 @@ def _texts(items: Sequence[object]) -> tuple[str, ...]:
     texts = tuple(item for item in items if isinstance(item, str))
     if texts != tuple(items):
         raise ValueError("a list holds something else than texts")
+    _check_texts(*texts)
     return texts
 
 
+def _check_texts(*texts: str) -> None:
+    for text in texts:
+        text.encode()  # raises UnicodeEncodeError, a ValueError, for what no terminal and no file can take
+
+
 def _check_time(text: str) -> None:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time has no zone")
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None or time.year not in _YEARS:
+        raise ValueError("a time has no zone, or another year than any job")

@@ -69,7 +69,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         return _print_error(what, None, ExitCode.OUTPUT, as_json=as_json)
-    message = error.format_message() if isinstance(error, TyperException) else str(error)
+    message = (error.format_message() if isinstance(error, TyperException) else str(error)).expandtabs(2)
     return _print_error(message, "--help shows the arguments and options", ExitCode.USAGE, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from renderer.scenes import find_scenes
+from renderer.scenes import choose_scenes, find_scenes
 
 CASES = {
     "a star import": ("from manim import *\nclass A(Scene): pass\nclass B(ThreeDScene): pass\n", ["A", "B"]),
@@ -57,3 +57,11 @@ def test_reading_imports_no_manim(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_all_scenes_are_chosen_also_beside_a_named_one(tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    path.write_text("from manim import *\nclass A(Scene): ...\nclass B(Scene): ...\n")
+    found = find_scenes(path)
+    assert choose_scenes(path, found, ("B",), every=True) == ("A", "B")
+    assert choose_scenes(path, found, ("B",), every=False) == ("B",)

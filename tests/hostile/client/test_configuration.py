@@ -172,6 +172,13 @@ def test_an_output_that_leaves_the_project_by_a_link_needs_trust(project: Path) 
         quality(project)
 
 
+@pytest.mark.parametrize("folder", [".", ".git", ".git/hooks", "films/.cache"])
+def test_an_output_between_the_projects_files_or_in_a_hidden_folder_needs_trust(folder: str, project: Path) -> None:
+    write(project, f'output = "{folder}"\n')
+    with pytest.raises(SpecError, match="sets output"):
+        quality(project)
+
+
 def test_usual_settings_of_a_project_need_no_trust(project: Path) -> None:
     write(
         project,

@@ -315,3 +315,26 @@ def test_the_limits_are_settings(project: Path, run: Run) -> None:
         "raise --output-files if you expect so many",
     )
     assert not (project / "renders").exists()
+
+
+@pytest.mark.parametrize("target", [".git", "../home/.ssh", "/etc"])
+def test_a_link_that_a_project_brings_as_output_folder_is_not_followed(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    for folder in (project / ".git", tmp_path / "home" / ".ssh"):
+        folder.mkdir(parents=True)
+    (project / "renders").symlink_to(target)
+    monkeypatch.chdir(project)
+    for folder in (Path("renders"), Path("renders/deeper")):
+        with pytest.raises(OutputError, match="leads through a link"):
+            bring(folder, {"A": {"config": b"1"}})
+    assert tree(project / ".git") == tree(tmp_path / "home" / ".ssh") == {}
+
+
+def test_a_hidden_folder_of_the_project_gets_no_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is in a hidden folder"):
+        bring(Path(".git"), {"A": {"config": b"1"}})
+    assert bring(tmp_path / ".git", {"A": {"film.mp4": b"1"}}) == ["film.mp4"]  # the user's own words

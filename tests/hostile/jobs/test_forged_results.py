@@ -173,5 +173,31 @@ def test_no_document_raises_anything_but_a_value_error(
             continue
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("timeout", 10**400),
+        ("timeout", float("inf")),
+        ("timeout", -1),
+        ("created", "0001-01-01T00:00:00+23:59"),
+        ("created", "9999-12-31T23:59:59-23:59"),
+        ("units", ["u"] * 200_000),
+        ("units", ["\ud800"]),
+        ("name", "\ud800"),
+    ],
+    ids=["huge", "endless", "negative", "first day", "last day", "many units", "unit not text", "name not text"],
+)
+def test_a_record_that_no_submit_writes_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"another form|another year|surrogates"):
+        Record.from_json(json.dumps({**_RECORD.to_json(), key: value}).encode())
+
+
+@pytest.mark.parametrize("code", [0, -1, 255, 10**30])
+def test_an_end_with_an_exit_code_that_does_not_exist_is_refused(code: int) -> None:
+    content = {**Ended(state=JobState.FAILED, finished=_RECORD.created).to_json(), "exit_code": code, "reason": "x"}
+    with pytest.raises(ValueError, match="another form"):
+        Ended.from_json(json.dumps(content).encode())
+
+
 def _tuples(content: dict[str, object]) -> dict[str, object]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
