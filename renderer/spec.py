@@ -22,6 +22,7 @@ from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
+from renderer.bundle.credentials import keeps_credentials
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.settings import Settings
 from renderer.video import catalog as encoders
@@ -155,12 +156,16 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
 def is_private(root: Path) -> bool:
     """Return whether a folder contains more than a project: the home folder or one above it, a system or shared folder.
 
-    From such a folder, a job gets only the file itself and the modules that it imports.
+    So does a folder such as ``~/.ssh``, in which programs keep credentials. From such a folder, a job gets only the
+    file itself and the modules that it imports.
     """
     root = root.resolve()
     private = [Path("/root")]
     with suppress(RuntimeError):  # there is no home
-        private += [Path.home().resolve(), state_folder("").resolve()]
+        home = Path.home().resolve()
+        private += [home, state_folder("").resolve()]
+        if root.is_relative_to(home) and keeps_credentials(root.relative_to(home)):
+            return True
     holds_one = any(folder.is_relative_to(root) for folder in private)
     shared = {Path(folder).resolve() for folder in (*_SHARED, tempfile.gettempdir())}
     return holds_one or (root / ".ssh").is_dir() or root in shared

@@ -74,6 +74,13 @@ _FORMS = tuple(
 )
 
 
+def keeps_credentials(folder: Path) -> bool:
+    """Return whether programs keep credentials in a folder or below it. ``folder`` is relative to the home folder."""
+    name = f"{folder.as_posix().lower()}/"
+    known = (f"{path}/" for path in _FOLDERS if path.startswith("."))
+    return any(name.startswith(path) or path.startswith(name) for path in known)
+
+
 def looks_like_credential(path: Path) -> bool:
     """Return whether the path, relative to the bundle's root, has a typical name of credentials, in any case."""
     name, whole = path.name.lower(), f"/{path.as_posix().lower()}"

@@ -316,6 +316,12 @@ def test_the_home_folder_is_refused_as_root(home: Path, root: str) -> None:
     assert "holds private files" in output(done)["error"]
 
 
+@pytest.mark.parametrize("folder", [".ssh", ".config", ".config/gh", ".local/share", ".aws/more"])
+def test_of_a_folder_with_credentials_only_the_file_is_uploaded(folder: str, home: Path) -> None:
+    make(home / folder, {"job.py": "", "login.keyring": "", "my_own_deploykey": ""})
+    assert output(dry_run("job.py", cwd=home / folder, home=home))["files"] == ["job.py"]
+
+
 def test_a_folder_in_the_home_folder_is_a_project(home: Path) -> None:
     make(home / "project", {"job.py": "", "data.txt": ""})
     assert output(dry_run("job.py", cwd=home / "project", home=home))["files"] == ["data.txt", "job.py"]
