@@ -69,8 +69,8 @@ def _parse(line: str) -> Pattern | None:
     includes, text = text.startswith("!"), text.removeprefix("!")
     folders_only, text = text.endswith("/"), text.removesuffix("/")
     anywhere, text = "/" not in text, text.removeprefix("/")
-    parts = ["**", text] if anywhere and text else text.split("/")
     try:
+        parts = ["**", text] if anywhere and text else _split(text)
         regex = re.compile(_translate(parts), re.DOTALL)
     except (ValueError, re.error, IndexError, OverflowError, RecursionError):
         return None
@@ -83,6 +83,22 @@ def _strip_spaces(line: str) -> str:
     text = line.rstrip(" ")
     backslashes = len(text) - len(text.rstrip("\\"))
     return text + " " if backslashes % 2 and len(text) < len(line) else text
+
+
+def _split(text: str) -> list[str]:
+    """Return the parts of a pattern between slashes. A slash within brackets does not divide, as in git."""
+    parts, start, position = [], 0, 0
+    while position < len(text):
+        char = text[position]
+        position += 1
+        if char == "/":
+            parts.append(text[start : position - 1])
+            start = position
+        elif char == "[":
+            _, position = _bracket(text, position)
+        elif char == "\\":
+            position += 1
+    return [*parts, text[start:]]
 
 
 def _translate(parts: list[str]) -> str:

@@ -65,6 +65,7 @@ NAMES = ("a", "b", "ab", "a.b", "b.log", ".a", "a a", "-")
 @example(["\\!a", "\\#", "[!a]", "[^a]", "[]a]", "[a-]", "[a-b]b"])
 @example(["**", "!a/", "!**/b"])
 @example(["a**b", "**a", "a/**/**/b", "/**/b", "//a", "/", "a//b"])
+@example(["[^/]", "a[/]b", "d[^a]b", "[a/b]", "d\\/a", "/[/"])
 @example(["[[:alpha:]]", "[[:nonsense:]]", "[z-a]", "[", "a\\"])
 def test_patterns_mean_what_they_mean_in_git(lines: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
