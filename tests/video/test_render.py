@@ -99,8 +99,10 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(options: list[str], m
 
 
 def test_nvenc_in_manims_own_configuration_fails_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "turn.py").write_text(SCENE)
-    (tmp_path / "manim.cfg").write_text("[video_encoder]\ncodec = h264_nvenc\n")
-    done = renderer("submit", "turn.py", "-q", "l", cwd=tmp_path, env=environment(tmp_path / "home"))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "turn.py").write_text(SCENE)
+    (project / "manim.cfg").write_text("[video_encoder]\ncodec = h264_nvenc\n")
+    done = renderer("submit", "turn.py", "-q", "l", cwd=project, env=environment(tmp_path / "home"))
     assert done.returncode == 12
     assert "the video encoder h264_nvenc cannot be used here: there is no NVIDIA driver here" in done.stderr
