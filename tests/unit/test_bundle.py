@@ -6,20 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from support.files import make
 
 from backends.errors import InputError, SpecError
 from renderer.bundle.archive import unpack
 from renderer.bundle.pack import pack
 
 LIMIT = 1 << 20
-
-
-def make(root: Path, names: dict[str, str]) -> Path:
-    for name, text in names.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root / "main.py"
 
 
 def test_the_same_content_gives_the_same_digest(tmp_path: Path) -> None:

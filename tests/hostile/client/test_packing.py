@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.commands import environment, output, renderer
+from support.files import make
 
 from backends.errors import SpecError
 from renderer.bundle.archive import Entry, make_bundle
@@ -24,14 +25,6 @@ from renderer.scenes import find_scenes
 
 LIMIT = 1 << 24
 KEY = "-----BEGIN OPENSSH PRIVATE " + "KEY-----\n"  # not in one piece: scanners of this repository would find it
-
-
-def make(root: Path, names: dict[str, str]) -> Path:
-    for name, text in names.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root / "main.py"
 
 
 def pack_all(root: Path) -> Packed:
