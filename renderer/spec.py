@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import re
 import tempfile
@@ -11,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 from backends import JobSpec, Resources
 from backends.debug_log import active_level
@@ -23,11 +21,10 @@ from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
 from renderer.bundle.credentials import keeps_credentials
-from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
+from renderer.model import EncoderSettings, RenderSettings, WorkerPayload
 from renderer.settings import Settings
+from renderer.units import KindChoice, choose_units
 from renderer.video import catalog as encoders
-
-KindChoice = Literal["auto", "manim", "script"]  # auto: a file with scenes is a Manim job, any other a script
 
 # folders with files of all users or of the system
 _SHARED = ["/dev/shm", "/etc", "/home", "/opt", "/srv", "/tmp", "/usr", "/var", "/var/tmp", "/Users"]  # noqa: S108  # nothing is written
@@ -64,7 +61,9 @@ class PreparedJob:
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     """Check the request, pack the folder and describe the job. Only reads files. Raises SpecError."""
     path, root = _checked_path(spec)
-    kind, units = _kind_and_units(spec, path, root)
+    kind, units = choose_units(
+        path, root, kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments
+    )
     render = settings.render_settings()
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
@@ -169,31 +168,3 @@ def is_private(root: Path) -> bool:
     holds_one = any(folder.is_relative_to(root) for folder in private)
     shared = {Path(folder).resolve() for folder in (*_SHARED, tempfile.gettempdir())}
     return holds_one or (root / ".ssh").is_dir() or root in shared
-
-
-def _kind_and_units(spec: RenderSpec, path: Path, root: Path) -> tuple[Kind, tuple[str, ...]]:
-    tree = scenes.parse(path, root)
-    if spec.kind == "script":
-        return _script(spec, path)
-    found = scenes.find_scenes(path, root)
-    if spec.kind == "auto" and not found and not spec.scenes and not spec.every and not _is_bare_manim(tree):
-        return _script(spec, path)
-    if spec.arguments:
-        raise SpecError("a Manim job takes no arguments after --", hint="for a script use --kind script")
-    if spec.kind == "manim" and spec.scenes:
-        return "manim", spec.scenes  # not checked: the file may create its classes when it runs
-    return "manim", scenes.choose_scenes(path, found, spec.scenes, every=spec.every)
-
-
-def _script(spec: RenderSpec, path: Path) -> tuple[Kind, tuple[str, ...]]:
-    if spec.scenes or spec.every:
-        raise SpecError(f"{path.name} runs as a script, which has no scenes", hint="arguments go after --")
-    return "script", (path.name,)
-
-
-def _is_bare_manim(tree: ast.Module) -> bool:
-    """Return whether the file imports Manim but would do nothing as a script: probably its scene is missing."""
-    modules = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-    modules |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
-    acts = any(isinstance(node, (ast.Expr, ast.If, ast.For, ast.While, ast.With, ast.Try)) for node in tree.body[1:])
-    return "manim" in {name.partition(".")[0] for name in modules} and not acts

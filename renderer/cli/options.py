@@ -12,7 +12,8 @@ import typer
 from backends import BACKENDS
 from backends.errors import RendererError
 from renderer.cli.signature import Command, add_parameters
-from renderer.spec import KindChoice, RenderSpec
+from renderer.spec import RenderSpec
+from renderer.units import KindChoice
 
 
 def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:
