@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError, SpecError
 from backends.files import config_folder, state_folder
+from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.files import open_regular
 
 OWN_FILE = "config.toml"
@@ -97,9 +98,7 @@ def trust(folder: Path) -> Path:
             path = parent / name
             found = _read(parent, name, path)
             if found and _parse(path, found.data) is not None:
-                mark = _trust_mark(path)
-                mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                mark.write_text(_digest(found.data))
+                write_state(_trust_mark(path), _digest(found.data).encode())
                 return path
     raise SpecError(f"there is no configuration file in {folder} or above it", hint="make a renderer.toml")
 
@@ -190,7 +189,7 @@ def _is_about_renderer(path: Path, data: bytes) -> bool:
 
 def _is_trusted(path: Path, data: bytes) -> bool:
     try:
-        return _trust_mark(path).read_text() == _digest(data)
+        return read_state(_trust_mark(path), MAX_FILE).decode() == _digest(data)
     except (OSError, RuntimeError, ValueError):
         return False
 

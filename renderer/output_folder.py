@@ -6,31 +6,27 @@ scene of the same project file wrote it, and if nobody has changed it since.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import logging
 import os
 import re
 import stat
-import unicodedata
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
 from backends.files import state_folder
+from backends.untrusted.state_files import lock_state, read_state, write_state
 from backends.untrusted import create_beneath, move_beneath, open_beneath, stat_beneath
-from renderer.bundle.ignore import OWN_IGNORE_FILE
+from renderer.bundle.ignore import OWN_IGNORE_FILE, STAGING
+from renderer.output_names import fold_name, is_acted_on, is_data
 
-# Programs act on files with these names in any folder. So such outputs go to a separate folder.
-_ACTED_ON = frozenset({
-    "gnumakefile", "makefile", "manim.cfg", "package.json", "pyproject.toml", "pytest.ini",
-    "renderer.toml", "setup.cfg", "tox.ini",
-})  # fmt: skip
-_ACTED_ON_ENDINGS = frozenset({".pth", ".py", ".pyc", ".pyd", ".so"})
 _MOST_TRIES = 100
+_PATH_BYTES = 2**16
 
 _log = logging.getLogger(__name__)
 
@@ -97,9 +93,7 @@ def has_hidden_part(path: Path) -> bool:
 def remember_source(handle: str, path: Path) -> None:
     """Store which project file the job was made from, so that a later fetch knows what it may replace."""
     with suppress(OSError):
-        file = _source_file(handle)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(path.resolve()), "utf-8", "surrogateescape")
+        write_state(_source_file(handle), os.fsencode(path.resolve()))
 
 
 def forget_source(handle: str) -> None:
@@ -111,7 +105,7 @@ def forget_source(handle: str) -> None:
 def find_source(handle: str) -> str:
     """Return the job's project file; its handle if it was submitted on another machine."""
     try:
-        return _source_file(handle).read_text("utf-8", "surrogateescape")
+        return os.fsdecode(read_state(_source_file(handle), _PATH_BYTES))
     except OSError:
         return handle
 
@@ -124,35 +118,56 @@ def write(downloads: list[Download], into: Path, *, overwrite: bool) -> tuple[li
     """Move the files to the folder. Return their paths, and which files of the user were not replaced.
 
     The folder is created with its first file. Links in it are not followed. A file goes to the folder of its unit,
-    instead of directly to ``into``, if its name belongs to another unit or to the user, or if programs act on it.
+    instead of directly to ``into``, if its name belongs to another unit or to the user, or if programs might act on it.
+    Raises OutputError.
     """
     if not downloads:
         return [], []
-    _make_folder(into)
-    with _record(into) as record:
+    is_new = _make_folder(into)
+    with _open_record(into) as record:
+        if is_new:
+            record.made = _identify(into)
         placing = _Placing(into, record, overwrite=overwrite)
         targets = [placing.choose(item) for item in downloads]
         for item, target in zip(downloads, targets, strict=True):
             move_beneath(item.path, into, target)
-            record[target] = {"origin": item.origin, "sha256": item.sha256}
+            record.files[target] = {"origin": item.origin, "sha256": item.sha256}
     return [into / target for target in targets], placing.kept
 
 
-def _make_folder(into: Path) -> None:
+def _make_folder(into: Path) -> bool:
+    """Create the folder if it does not exist. Return whether it holds nothing of the user: it is new or was empty."""
     if into.is_dir():
-        return
+        return all(path.name.startswith(STAGING) for path in into.iterdir())
     into.mkdir(parents=True, exist_ok=True)  # another fetch may make it at the same time
     with suppress(FileExistsError), create_beneath(into, OWN_IGNORE_FILE) as file:
         file.write(b"*\n")  # so that the next job's bundle does not include these outputs
+    return True
+
+
+def _identify(folder: Path) -> list[int]:
+    """Return what tells this folder from another one that is made later at the same path."""
+    state = folder.stat()
+    return [state.st_dev, state.st_ino]
+
+
+@dataclass
+class _Record:
+    """What earlier jobs wrote to a folder, by file name. ``made`` identifies a folder that held nothing of the user."""
+
+    files: dict[str, object] = field(default_factory=dict)
+    made: object = None
 
 
 class _Placing:
     """Chooses the names of the files of one job."""
 
-    def __init__(self, into: Path, record: Mapping[str, object], *, overwrite: bool) -> None:
+    def __init__(self, into: Path, record: _Record, *, overwrite: bool) -> None:
         self.kept: list[Kept] = []
         self._into = into
-        self._record = record
+        self._record = record.files
+        self._is_ours = record.made == _identify(into)
+        self._unit_folders = {PurePosixPath(name).parts[0] for name in record.files}
         self._overwrite = overwrite
         self._files: set[str] = set()
         self._folders: set[str] = set()
@@ -160,7 +175,7 @@ class _Placing:
     def choose(self, item: Download) -> str:
         """Return the file's name in the folder."""
         kept = None
-        for name in _candidates(item):
+        for name in self._candidates(item):
             if self._is_taken(name):
                 continue
             if self._may_write(name, item):
@@ -170,14 +185,14 @@ class _Placing:
             raise OutputError(f"{self._into} has no free name for {item.name}", hint="choose another --output")
         if kept:
             self.kept.append(Kept(self._into / kept, self._into / name))
-        path = PurePosixPath(_fold(name))
+        path = PurePosixPath(fold_name(name))
         self._files.add(str(path))
         self._folders |= {str(parent) for parent in path.parents}
         return name
 
     def _is_taken(self, name: str) -> bool:
         """Return whether another file of this job has the name, or needs a folder or file that excludes it."""
-        path = PurePosixPath(_fold(name))
+        path = PurePosixPath(fold_name(name))
         return not self._files.isdisjoint([str(path), *map(str, path.parents)]) or str(path) in self._folders
 
     def _may_write(self, name: str, item: Download) -> bool:
@@ -200,50 +215,44 @@ class _Placing:
             return False
         return digest == item.sha256 or self._record.get(name) == {"origin": item.origin, "sha256": digest}
 
-
-def _candidates(item: Download) -> Iterator[str]:
-    if not _is_acted_on(PurePosixPath(item.name)):
-        yield item.name
-    for number in range(1, _MOST_TRIES):
-        yield f"{item.folder}-{number}/{item.name}" if number > 1 else f"{item.folder}/{item.name}"
-
-
-def _is_acted_on(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return hidden or path.name.lower() in _ACTED_ON or path.suffix.lower() in _ACTED_ON_ENDINGS
-
-
-def _fold(name: str) -> str:
-    """Return a form of the name that is the same for names which a disk that ignores case cannot tell apart."""
-    return unicodedata.normalize("NFC", name).casefold()
+    def _candidates(self, item: Download) -> Iterator[str]:
+        """Yield the names that the file may get: its own, and then names in a folder that only downloads write to."""
+        path = PurePosixPath(item.name)
+        if not is_acted_on(path) if self._is_ours else is_data(path):
+            yield item.name
+        for number in range(1, _MOST_TRIES):
+            folder = f"{item.folder}-{number}" if number > 1 else item.folder
+            if folder in self._unit_folders or not os.path.lexists(self._into / folder):
+                yield f"{folder}/{item.name}"
 
 
 @contextmanager
-def _record(into: Path) -> Iterator[dict[str, object]]:
-    """Yield the record of the folder (by file name), and save it after the block. Only one process can have it."""
+def _open_record(into: Path) -> Iterator[_Record]:
+    """Yield the record of the folder, and save it after the block. Only one process can have it."""
     into = into.resolve()
-    file = state_folder("downloads") / f"{hashlib.sha256(str(into).encode(errors='surrogateescape')).hexdigest()}.json"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = file.with_suffix(".lock").open("w")
-    except OSError as error:
-        _log.info("cannot remember what is written to %s: %s", into, error)
-        yield {}
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        files = _read_record(file)
+    file = state_folder("downloads") / f"{hashlib.sha256(os.fsencode(into)).hexdigest()}.json"
+    with ExitStack() as stack:
         try:
-            yield files
+            stack.enter_context(lock_state(file.with_suffix(".lock")))
+            record = _read_record(file)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise OutputError(
+                    f"another process holds the lock of {into}", hint=f"wait until it has ended: lsof {error.filename}"
+                ) from error
+            _log.info("cannot remember what is written to %s: %s", into, error)
+            yield _Record()
+            return
+        try:
+            yield record
         finally:
-            temporary = file.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"folder": str(into), "files": files}), "utf-8", "surrogateescape")
-            temporary.replace(file)
+            content = {"folder": str(into), "made": record.made, "files": record.files}
+            write_state(file, json.dumps(content).encode("utf-8", "surrogateescape"))
 
 
-def _read_record(file: Path) -> dict[str, object]:
+def _read_record(file: Path) -> _Record:
     try:
-        content = json.loads(file.read_bytes())
-        return dict(content["files"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+        content = json.loads(read_state(file))
+        return _Record(dict(content["files"]), content.get("made"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _Record()

@@ -155,13 +155,50 @@ def test_names_that_clash_get_folders_that_the_job_does_not_choose(out: Path) ->
     assert bring(out, units) == ["x", "y/z", "B-1/X", "B-1-2/x/deep", "B-1/y", "_C-2/x"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["renderer.toml", "PYPROJECT.toml", "manim.cfg", ".gitignore", ".rendererignore", ".git/hooks/pre-commit",
-     "manim.py", "sub/renderer.toml", "sub/.envrc", "sitecustomize.py", "Makefile", "x.pth", "_x.so"],
-)  # fmt: skip
+# Files that programs run or take their settings from. No list of them is complete.
+ACTED_ON = [
+    "renderer.toml", "PYPROJECT.toml", "manim.cfg", ".gitignore", ".rendererignore", ".git/hooks/pre-commit",
+    "manim.py", "sub/renderer.toml", "sub/.envrc", "sitecustomize.py", "Makefile", "x.pth", "_x.so", "Justfile",
+    "conftest.py", "\uff2dakefile", "makefile.", "x.p\uff59", "CLAUDE.md", "CMakeLists.txt", "x.PY ",
+]  # fmt: skip
+ONLY_IN_PROJECTS = [
+    "x.sh", "index.js", "index.html", "requirements.txt", "tsconfig.json", "README", "a.mp4/b", "x.mp4.", "x",
+    "main.go", "compose.yaml", "x.ba\u017fh", "deno.lock", "test.rb", "x.ipynb", "x.pkl", "bin/tool",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTED_ON)
 def test_files_that_programs_act_on_get_a_folder_of_their_own(name: str, out: Path) -> None:
     assert bring(out, {"A": {name: b"evil", "film.mp4": b"1"}}) == [f"A-0/{name}", "film.mp4"]
+
+
+@pytest.mark.parametrize("name", [*ACTED_ON, *ONLY_IN_PROJECTS])
+def test_only_films_images_and_numbers_go_among_the_files_of_a_project(name: str, out: Path) -> None:
+    out.mkdir()
+    (out / "scene.py").write_bytes(b"mine")
+    files = {name: b"evil", "film.mp4": b"1", "sub/a.PNG": b"2", "\uff41.\uff43\uff53\uff56": b"3"}
+    assert bring(out, {"A": files}) == [f"A-0/{name}", *list(files)[1:]]
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_new_or_empty_folder_gets_all_other_files_also_later(make: bool, out: Path) -> None:
+    if make:
+        out.mkdir()
+    for text in (b"1", b"2"):
+        assert bring(out, {"A": {name: text for name in ONLY_IN_PROJECTS if name != "x"}}) == [
+            name for name in ONLY_IN_PROJECTS if name != "x"
+        ]
+    out.rename(out.with_name("old"))
+    out.mkdir()
+    (out / "scene.py").write_bytes(b"mine")
+    assert bring(out, {"A": {"x.sh": b"1"}}) == ["A-0/x.sh"]  # another folder of the same name
+
+
+def test_a_folder_of_the_project_is_not_taken_for_a_units_folder(out: Path) -> None:
+    (out / "A-0").mkdir(parents=True)
+    for text in (b"1", b"2"):
+        assert bring(out, {"A": {"conftest.py": text}}) == ["A-0-2/conftest.py"]
+    assert tree(out) == {"A-0-2/conftest.py": b"2"}
 
 
 @pytest.fixture
@@ -170,8 +207,9 @@ def own(out: Path) -> Path:
     out.mkdir()
     (out / "film.mp4").write_bytes(b"mine")
     (out / "secret").symlink_to(out.parent / "elsewhere")
+    (out / "secret.mp4").symlink_to(out.parent / "elsewhere")
     (out / "up").symlink_to("..")
-    (out / "folder").mkdir()
+    (out / "folder.mp4").mkdir()
     return out
 
 
@@ -186,7 +224,7 @@ def test_the_users_own_file_stays_and_the_new_one_is_beside_it(own: Path) -> Non
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("name", ["up/new", "folder", "film.mp4/x", "secret/x"])
+@pytest.mark.parametrize("name", ["up/new.mp4", "folder.mp4", "film.mp4/x.mp4", "secret/x.mp4"])
 def test_nothing_is_written_through_a_link_or_over_a_folder(name: str, overwrite: bool, own: Path) -> None:
     with pytest.raises(OutputError, match=r"was not replaced.*A-0/"):
         bring(own, {"A": {name: b"new"}}, overwrite=overwrite)
@@ -196,10 +234,10 @@ def test_nothing_is_written_through_a_link_or_over_a_folder(name: str, overwrite
 
 def test_a_link_is_replaced_itself_and_only_with_overwrite(own: Path) -> None:
     with pytest.raises(OutputError, match="was not replaced"):
-        bring(own, {"A": {"secret": b"new"}})
-    assert (own / "secret").is_symlink()
-    bring(own, {"A": {"secret": b"new"}}, overwrite=True)
-    assert (own / "secret").read_bytes() == b"new"
+        bring(own, {"A": {"secret.mp4": b"new"}})
+    assert (own / "secret.mp4").is_symlink()
+    bring(own, {"A": {"secret.mp4": b"new"}}, overwrite=True)
+    assert (own / "secret.mp4").read_bytes() == b"new"
     assert not (own.parent / "elsewhere").exists()
 
 
@@ -212,8 +250,9 @@ def test_a_link_in_place_of_the_units_folder_is_not_followed(own: Path) -> None:
 def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to("disk")
-    assert bring(tmp_path / "out", {"A": {"a": b"1"}}) == ["a"]
-    assert tree(tmp_path / "disk") == {"a": b"1"}
+    for text in (b"1", b"2"):
+        assert bring(tmp_path / "out", {"A": {"a": text}}) == ["a"]
+    assert tree(tmp_path / "disk") == {"a": b"2"}
 
 
 def job(number: int, file: str) -> JobHandle:
@@ -244,14 +283,14 @@ def test_a_file_that_the_user_changed_is_not_replaced(out: Path) -> None:
     assert (out / "a").read_bytes() == b"cut"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"files": 3}', b'{"files": {"a": null}}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"files": 3}', b'{"files": {"a.mp4": null}}'])
 def test_a_damaged_record_replaces_nothing(content: bytes, out: Path, state: Path) -> None:
-    bring(out, {"A": {"a": b"1"}})
+    bring(out, {"A": {"a.mp4": b"1"}})
     for file in (state / "manim-renderer" / "downloads").glob("*.json"):
         file.write_bytes(content)
     with pytest.raises(OutputError, match="was not replaced"):
-        bring(out, {"A": {"a": b"2"}})
-    assert (out / "a").read_bytes() == b"1"
+        bring(out, {"A": {"a.mp4": b"2"}})
+    assert (out / "a.mp4").read_bytes() == b"1"
 
 
 def test_more_files_or_bytes_than_the_limits_are_refused_and_nothing_is_written(out: Path) -> None:
@@ -285,20 +324,20 @@ def run(project: Path, tmp_path: Path) -> Run:
 
 def test_a_job_that_is_downloaded_into_the_project_changes_nothing_there(project: Path, run: Run) -> None:
     (project / "renderer.toml").write_text('quality = "l"\n')
-    (project / "notes.txt").write_text("mine")
+    (project / "notes.csv").write_text("mine")
     (project / "evil.py").write_text(
         "import os, pathlib\n"
         "out = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
-        "for name in ('evil.py', 'renderer.toml', '.rendererignore', 'notes.txt', 'film.txt'):\n"
+        "for name in ('evil.py', 'renderer.toml', '.rendererignore', 'notes.csv', 'film.mp4'):\n"
         "    (out / name).write_text('evil')\n"
     )
     before = tree(project)
     done = run("submit", "evil.py", "-o", ".")
     assert done.returncode == ExitCode.OUTPUT
-    assert "notes.txt was not replaced" in done.stderr
+    assert "notes.csv was not replaced" in done.stderr
     after = tree(project)
     assert before.items() <= after.items()
-    new = {"film.txt", *(f"evil.py-0/{name}" for name in ("evil.py", "renderer.toml", ".rendererignore", "notes.txt"))}
+    new = {"film.mp4", *(f"evil.py-0/{name}" for name in ("evil.py", "renderer.toml", ".rendererignore", "notes.csv"))}
     assert set(after) - set(before) == new
     assert not (project / ".rendererignore").exists()
 
