@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError, SpecError
 from backends.files import config_folder, state_folder
-from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.files import open_regular
+from backends.untrusted.state_files import read_state, write_state
 
 OWN_FILE = "config.toml"
 PROJECT_FILES = ("renderer.toml", "pyproject.toml")

@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
 from backends.files import state_folder
-from backends.untrusted.state_files import lock_state, read_state, write_state
 from backends.untrusted import create_beneath, move_beneath, open_beneath, stat_beneath
+from backends.untrusted.state_files import lock_state, read_state, write_state
 from renderer.bundle.ignore import OWN_IGNORE_FILE, STAGING
 from renderer.output_names import fold_name, is_acted_on, is_data
 
