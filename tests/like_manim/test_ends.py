@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from like_manim.conftest import OpenProject, Run
+from like_manim.conftest import OpenProject
+from like_manim.harness import Run
 
 pytestmark = pytest.mark.slow
 SLOWER_S = 30.0  # than plain Manim, at most: a scene that hangs takes 60 s

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from like_manim.conftest import OpenProject, Project
+from like_manim.conftest import OpenProject
+from like_manim.harness import Project
 
 pytestmark = pytest.mark.slow
 
