@@ -172,7 +172,7 @@ def _read_video(path: Path) -> list[tuple[str, list[tuple[float, str]]]]:
             container.seek(0)
             stream = container.streams[index]
             if stream.type in {"video", "audio"}:
-                                hashes = [
+                hashes = [
                     (float(frame.time), hashlib.md5(frame.to_ndarray().tobytes(), usedforsecurity=False).hexdigest())
                     for frame in container.decode(stream)
                 ]
