@@ -5,17 +5,21 @@ from __future__ import annotations
 import ast
 import difflib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from backends.errors import OutputError, SpecError
 from backends.untrusted.files import open_regular
+from renderer.project.imports import Module, ModuleFinder
+from renderer.project.path_expressions import PathChanges, find_path_changes
 
 # Base classes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are known by name.
 SCENE_ENDINGS = ("Scene", "Slide")
-MAX_DEPTH = 10  # how far imports are followed from file to file
+MAX_STEPS = 200_000  # classes and imports that are looked at
 MAX_SOURCE = 4 * 2**20  # bytes of a Python file
+MAX_SOURCES = 4 * 2**20  # bytes of all modules that are read, about 100,000 lines
 MAX_MODULES = 2000  # files that are read
 MAX_SHOWN = 200  # characters of a line with a syntax error
 
@@ -29,27 +33,39 @@ class Scene:
     doc: str | None
 
 
+@dataclass(frozen=True)
+class _Import:
+    """``from SOURCE import NAME``, with ``level`` dots before the source; the name is None for the module itself."""
+
+    source: str
+    name: str | None = None
+    level: int = 0
+
+
 @dataclass
 class _Module:
+    """What a file defines and imports, by the names that it uses for it."""
+
+    file: Path
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
-    # local name: module and name there; the name is None for a module itself
-    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    stars: list[str] = field(default_factory=list)
+    imports: dict[str, _Import] = field(default_factory=dict)
+    stars: list[_Import] = field(default_factory=list)
 
 
-def find_scenes(path: Path, root: Path | None = None) -> list[Scene]:
-    """Return the scenes that the file defines, in its order. Only files in ``root`` are read, by default its folder.
+def find_scenes(path: Path, root: Path | None = None, python_path: Sequence[Path] = ()) -> list[Scene]:
+    """Return the scenes that the file defines, in its order.
 
+    Only files in ``root`` are read, by default the file's folder. ``python_path`` are the folders of PYTHONPATH in it.
     Raises SpecError for a file that is not valid Python.
     """
-    tree = parse(path, root)
-    finder = _Finder(root or path.parent)
+    reader = _Reader(path, root or path.parent, python_path)
     try:
-        module = _read(tree)
+        module = reader.main
+        finder = _Finder(reader)
         return [
             Scene(name=name, line=node.lineno, doc=(ast.get_docstring(node) or "").partition("\n")[0] or None)
             for name, node in module.classes.items()
-            if finder.is_scene(module, name, path.parent, MAX_DEPTH)
+            if finder.is_scene(module, name)
         ]
     except RecursionError as error:
         raise SpecError(f"{path.name} is nested too deeply to be read") from error
@@ -57,29 +73,26 @@ def find_scenes(path: Path, root: Path | None = None) -> list[Scene]:
 
 def find_imported_files(path: Path) -> set[Path]:
     """Return the file and all modules of its folder that it imports, directly or indirectly. Only regular files."""
-    folder = path.parent.resolve()
-    found: set[Path] = set()
-    left = [path.resolve()]
-    while left and len(found) < MAX_MODULES:
-        file = left.pop()
-        if file not in found:
-            found.add(file)
-            left += _imported_by(parse(file), folder)
+    reader = _Reader(path, path.parent)
+    found = {path.resolve()}
+    left = [reader.main]
+    while left:
+        for file in reader.find_imported_files(left.pop()):
+            if file not in found and len(found) < MAX_MODULES:
+                found.add(file)
+                left += filter(None, [reader.read(file)])
     return found
 
 
-def _imported_by(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-        if isinstance(node, ast.ImportFrom):
-            source = node.module or ""
-            names = [source, *(f"{source}.{name}".lstrip(".") for name in names)]
-        for name in names:
-            parts = name.split(".")
-            for count in range(1, len(parts) + 1):
-                stem = folder.joinpath(*parts[:count])
-                candidates = (stem.with_suffix(".py"), stem / "__init__.py")
-                yield from (candidate for candidate in candidates if is_within(candidate, folder))
+def find_modules_outside(path: Path, root: Path, python_path: Sequence[Path] = ()) -> dict[str, Path]:
+    """Return the modules that a file imports from folders outside of the root, by name, and where they are.
+
+    The file names such folders by adding them to sys.path, or by dots in an import. Modules of installed packages are
+    not among them.
+    """
+    reader = _Reader(path, root, python_path)
+    reader.find_imported_files(reader.main)
+    return reader.finder.outside
 
 
 def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, every: bool) -> tuple[str, ...]:
@@ -145,79 +158,141 @@ def _read_source(path: Path, root: Path) -> bytes:
     return source
 
 
-def is_within(path: Path, root: Path) -> bool:
-    """Return whether the path is a regular file in ``root``, or a link to one in it."""
-    try:
-        return path.is_file() and path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError):
-        return False
+class _Reader:
+    """Reads the file that runs and the modules that it imports, each once."""
+
+    def __init__(self, path: Path, root: Path, python_path: Sequence[Path] = ()) -> None:
+        self._root = root
+        self._modules: dict[Path, _Module | None] = {}
+        self._trees: dict[Path, ast.Module] = {}
+        self._bytes_left = MAX_SOURCES
+        path = path.parent.resolve() / path.name
+        self.finder = ModuleFinder(path, root, python_path, self._read_path_changes)
+        self.main = self._read(path)
+        self.finder.add_changes([self._find_path_changes(self.main)])
+
+    def read(self, file: Path) -> _Module | None:
+        """Return what a module of the project defines and imports; None if too much was read already."""
+        if file not in self._modules:
+            self._bytes_left -= file.stat().st_size
+            is_read = self._bytes_left >= 0 and len(self._modules) < MAX_MODULES
+            self._modules[file] = self._read(file) if is_read else None
+        return self._modules[file]
+
+    def find(self, wanted: _Import, importer: _Module) -> Module | None:
+        """Return the module of the project that is imported from; None for one from somewhere else."""
+        return self.finder.find(wanted.source, importer.file, wanted.level)
+
+    def find_imported_files(self, importer: _Module) -> list[Path]:
+        """Return the files of the modules that a module imports, also inside of functions, with those of packages."""
+        found: dict[Path, None] = {}
+        for node in ast.walk(self._trees[importer.file]):
+            for name, level in _imported_names(node):
+                parts = name.split(".") if name else []
+                for count in range(1 - bool(level), len(parts) + 1):
+                    module = self.finder.find(".".join(parts[:count]), importer.file, level)
+                    if module and module.file:
+                        found[module.file] = None
+        return list(found)
+
+    def _read(self, file: Path) -> _Module:
+        tree = self._trees[file] = parse(file, self._root)
+        self._modules[file] = _collect(tree, file)
+        return self._modules[file] or _Module(file)
+
+    def _read_path_changes(self) -> Iterator[PathChanges]:
+        """Yield what the modules that the file imports directly add to sys.path."""
+        for module in filter(None, map(self.read, self.find_imported_files(self.main))):
+            yield self._find_path_changes(module)
+
+    def _find_path_changes(self, module: _Module) -> PathChanges:
+        return find_path_changes(_statements(self._trees[module.file].body), module.file, self.finder.root)
 
 
 class _Finder:
     """Finds out whether a class is a scene: follows its base classes, also into files that the file imports."""
 
-    def __init__(self, root: Path) -> None:
-        self._modules: dict[Path, _Module | None] = {}
-        self._known: dict[tuple[int, str], bool] = {}
-        self._root = root
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+        self._known: dict[tuple[Path, str], bool] = {}
+        self._steps_left = MAX_STEPS
 
-    def is_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
+    def is_scene(self, module: _Module, name: str) -> bool:
         """Return whether the dotted ``name``, used in ``module``, is a scene class."""
-        if depth == 0:
-            return False
-        key = id(module), name
-        if key not in self._known:  # counts as no scene during the search, so that circular imports end
-            self._known[key] = False
-            self._known[key] = self._find_scene(module, name, folder, depth)
-        return self._known[key]
+        seen: set[tuple[Path, str]] = set()
+        left = [(module, name)]
+        while left and self._steps_left > 0:
+            module, name = left.pop()
+            key = module.file, name
+            if key in seen:
+                continue
+            seen.add(key)
+            found = self._known[key] if key in self._known else self._look_up(module, name)
+            if found is True:
+                return self._known.setdefault(key, True)
+            left += reversed(found or [])
+            self._steps_left -= 1 + len(found or [])
+        self._known |= dict.fromkeys(seen, False)  # all that a name leads to was looked at
+        return False
 
-    def _find_scene(self, module: _Module, name: str, folder: Path, depth: int) -> bool:
+    def _look_up(self, module: _Module, name: str) -> Literal[True] | list[tuple[_Module, str]]:
+        """Return True for a scene class, else the names on which it depends whether this is one."""
         head, _, rest = name.partition(".")
         if not rest and head in module.classes:
             bases = [_dotted(base) for base in module.classes[head].bases]
-            return any(base and base != name and self.is_scene(module, base, folder, depth - 1) for base in bases)
+            return [(module, base) for base in bases if base and base != name]
         if head in module.imports:
-            source, original = module.imports[head]
-            return self._is_scene_of(source, ".".join(filter(None, [original, rest])), folder, depth)
-        return any(self._is_scene_of(source, name, folder, depth) for source in module.stars)
+            wanted = module.imports[head]
+            return self._follow(wanted, ".".join(filter(None, [wanted.name, rest])), module)
+        found = []
+        for star in module.stars:
+            followed = self._follow(star, name, module)
+            if followed is True:
+                return True
+            found += followed
+        return found
 
-    def _is_scene_of(self, source: str, name: str, folder: Path, depth: int) -> bool:
-        local = self._local(source, folder)
-        if local is None and "." in name:  # `import package.module` and then package.module.Base
-            inner, _, name = name.rpartition(".")
-            local = self._local(f"{source}.{inner}", folder)
-        if local is None:
-            return name.endswith(SCENE_ENDINGS)
-        return self.is_scene(local, name, folder, depth - 1)
-
-    def _local(self, source: str, folder: Path) -> _Module | None:
-        stem = folder.joinpath(*source.lstrip(".").split("."))
-        for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if candidate not in self._modules:
-                is_read = len(self._modules) < MAX_MODULES and is_within(candidate, self._root)
-                self._modules[candidate] = _read(parse(candidate, self._root)) if is_read else None
-            if found := self._modules[candidate]:
-                return found
-        return None
+    def _follow(self, wanted: _Import, name: str, importer: _Module) -> Literal[True] | list[tuple[_Module, str]]:
+        """Return the same as ``_look_up`` for a name in an imported module, or in a submodule of it."""
+        module = self._reader.find(wanted, importer)
+        if module is None:
+            return True if name.endswith(SCENE_ENDINGS) else []
+        found = []
+        while module:
+            if module.file and (content := self._reader.read(module.file)):
+                found.append((content, name))
+            head, _, name = name.partition(".")
+            module = self._reader.finder.find_inside(module, head) if name else None
+        return found
 
 
-def _read(tree: ast.Module) -> _Module:
-    module = _Module()
+def _collect(tree: ast.Module, file: Path) -> _Module:
+    module = _Module(file)
     for node in _statements(tree.body):
         if isinstance(node, ast.ClassDef):
             module.classes[node.name] = node
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
-                module.imports[alias.asname or name] = (name, None)
+                module.imports[alias.asname or name] = _Import(name)
         elif isinstance(node, ast.ImportFrom):
-            source = "." * node.level + (node.module or "")
+            source = node.module or ""
             for alias in node.names:
                 if alias.name == "*":
-                    module.stars.append(source)
+                    module.stars.append(_Import(source, level=node.level))
                 else:
-                    module.imports[alias.asname or alias.name] = (source, alias.name)
+                    module.imports[alias.asname or alias.name] = _Import(source, alias.name, node.level)
     return module
+
+
+def _imported_names(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the modules that an import statement may name, each with the number of dots before it."""
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, 0) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        source = node.module or ""
+        yield source, node.level
+        yield from ((f"{source}.{alias.name}".lstrip("."), node.level) for alias in node.names if alias.name != "*")
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,20 +12,16 @@ from pathlib import Path
 from backends import JobSpec, Resources
 from backends.debug_log import active_level
 from backends.errors import SpecError
-from backends.files import state_folder
 from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
-from renderer.bundle.credentials import keeps_credentials
 from renderer.model import EncoderSettings, RenderSettings, WorkerPayload
+from renderer.project.root import check_root, choose_root, is_private, locate
 from renderer.settings import Settings
 from renderer.units import KindChoice, choose_units
 from renderer.video import catalog as encoders
-
-# folders with files of all users or of the system
-_SHARED = ["/dev/shm", "/etc", "/home", "/opt", "/srv", "/tmp", "/usr", "/var", "/var/tmp", "/Users"]  # noqa: S108  # nothing is written
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +30,8 @@ _log = logging.getLogger(__name__)
 class RenderSpec:
     """What to run: the Python file ``path`` with some ``scenes`` of it or ``every`` one, or with script ``arguments``.
 
-    ``root`` is the folder to upload, the file's own by default. ``foreground`` says that a client waits for the job and
-    downloads its outputs.
+    ``root`` is the folder to upload; renderer.project.root chooses one if it is None. ``foreground`` says that a client
+    waits for the job and downloads its outputs.
     """
 
     path: Path
@@ -60,7 +54,7 @@ class PreparedJob:
 
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     """Check the request, pack the folder and describe the job. Only reads files. Raises SpecError."""
-    path, root = _checked_path(spec)
+    path, root = _checked_path(spec, untrusted=settings.untrusted)
     kind, units = choose_units(
         path, root, kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments
     )
@@ -72,7 +66,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     usual = Limits()
     payload = WorkerPayload(
         kind=kind,
-        file=path.resolve().relative_to(root.resolve()).as_posix(),
+        file=locate(path).relative_to(root.resolve()).as_posix(),
         units=units,
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
@@ -127,7 +121,7 @@ def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) ->
             gpu_request.require_encoder(request, settings.encoder)
 
 
-def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
+def _checked_path(spec: RenderSpec, *, untrusted: bool) -> tuple[Path, Path]:
     path = spec.path
     if path.is_dir():
         raise SpecError(f"{path} is a folder", hint="name the Python file in it")
@@ -137,34 +131,6 @@ def _checked_path(spec: RenderSpec) -> tuple[Path, Path]:
         raise SpecError(f"{path} is not a regular file")
     if path.suffix != ".py":
         raise SpecError(f"{path.name} is not a Python file", hint="a Python file's name ends in .py")
-    root = spec.root or path.parent
-    if not root.is_dir():
-        raise SpecError(f"--root {root} is not a folder")
-    if spec.root and is_private(spec.root):
-        raise SpecError(
-            f"--root {root} is not the folder of a project: it holds private files or those of others",
-            hint="move the project to a folder of its own, and choose that",
-        )
-    if path.is_symlink() and spec.root is None and not path.resolve().is_relative_to(root.resolve()):
-        raise SpecError(f"{path} is a link to {path.readlink()}, outside its folder", hint="name the file itself")
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise SpecError(f"{path} is not inside --root {root}", hint="choose a folder that holds the file")
+    root = choose_root(path, spec.root, untrusted=untrusted)
+    check_root(path, root, is_chosen=spec.root is not None)
     return path, root
-
-
-def is_private(root: Path) -> bool:
-    """Return whether a folder contains more than a project: the home folder or one above it, a system or shared folder.
-
-    So does a folder such as ``~/.ssh``, in which programs keep credentials. From such a folder, a job gets only the
-    file itself and the modules that it imports.
-    """
-    root = root.resolve()
-    private = [Path("/root")]
-    with suppress(RuntimeError):  # there is no home
-        home = Path.home().resolve()
-        private += [home, state_folder("").resolve()]
-        if root.is_relative_to(home) and keeps_credentials(root.relative_to(home)):
-            return True
-    holds_one = any(folder.is_relative_to(root) for folder in private)
-    shared = {Path(folder).resolve() for folder in (*_SHARED, tempfile.gettempdir())}
-    return holds_one or (root / ".ssh").is_dir() or root in shared

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backends.errors import SpecError
 from renderer.config import Config
+from renderer.project.root import choose_root
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
@@ -35,7 +36,7 @@ def check_untrusted(wanted: RenderSpec, config: Config) -> None:
 def _find_faults(wanted: RenderSpec, config: Config) -> Iterator[tuple[str, str]]:
     """Yield a message for each option that is refused, with a hint what to do instead."""
     settings = config.settings
-    root = (wanted.root or wanted.path.parent).resolve()
+    root = choose_root(wanted.path, wanted.root, untrusted=True).resolve()
     for file in _files_near(wanted.path.resolve(), root, config.origins):
         yield (
             f"cannot use the settings of {file}, which lies beside its code",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from support.files import make
 
-from renderer.scenes import choose_scenes, find_scenes
+from renderer.scenes import choose_scenes, find_modules_outside, find_scenes
 
 CASES = {
     "a star import": ("from manim import *\nclass A(Scene): pass\nclass B(ThreeDScene): pass\n", ["A", "B"]),
@@ -65,3 +67,55 @@ def test_all_scenes_are_chosen_also_beside_a_named_one(tmp_path: Path) -> None:
     found = find_scenes(path)
     assert choose_scenes(path, found, ("B",), every=True) == ("A", "B")
     assert choose_scenes(path, found, ("B",), every=False) == ("B",)
+
+
+PROJECT = {
+    "shapes/__init__.py": "from manim import *\n",
+    "shapes/base.py": "from manim import *\nclass Own(Scene): ...\n",
+    "spaces/inner/deep.py": "from ..sibling import Own\nclass Deep(Own): ...\n",
+    "spaces/sibling.py": "from shapes.base import Own\n",
+    "lib/house.py": "from shapes import Scene\nclass House(Scene): ...\n",
+    "sub/setup_path.py": "import os, sys\nsys.path[:0] = [os.path.join(os.path.dirname(__file__), '..', 'lib')]\n",
+    "sub/__init__.py": "from .near import Near as Known\n",
+    "sub/near.py": "from manim import *\nclass Near(Scene): ...\n",
+}
+IMPORTS = {
+    "absolute, from the root": "from shapes.base import Own\nclass A(Own): ...\n",
+    "relative": "from ..shapes.base import Own\nclass A(Own): ...\n",
+    "a module by a relative import": "from ..shapes import base as b\nclass A(b.Own): ...\n",
+    "beside the file": "from .near import Near\nclass A(Near): ...\n",
+    "of the file's own package": "from . import Known\nclass A(Known): ...\n",
+    "a namespace package": "import spaces.inner.deep\nclass A(spaces.inner.deep.Deep): ...\n",
+    "PYTHONPATH": "from house import *\nclass A(House): ...\n",
+    "sys.path, in a module that is imported": "import setup_path\nimport house\nclass A(house.House): ...\n",
+    "sys.path.append": "import os, sys\nsys.path.append(os.path.dirname(__file__) + '/../lib')\n"
+    "from house import House\nclass A(House): ...\n",
+    "sys.path.insert": "import sys\nfrom pathlib import Path\nROOT: Path = Path(__file__).resolve().parents[1]\n"
+    "if True:\n    sys.path.insert(0, str(ROOT / 'lib'))\nfrom house import House\nclass A(House): ...\n",
+    "sys.path from the working folder": "import os, sys\nsys.path += [f'{os.getcwd()}/lib']\n"
+    "from house import House\nclass A(House): ...\n",
+}
+
+
+@pytest.mark.parametrize("case", IMPORTS)
+def test_modules_are_found_as_python_finds_them(case: str, tmp_path: Path) -> None:
+    make(tmp_path, {**PROJECT, "sub/film.py": IMPORTS[case]})
+    python_path = [tmp_path / "lib"] if case == "PYTHONPATH" else []
+    assert [scene.name for scene in find_scenes(tmp_path / "sub" / "film.py", tmp_path, python_path)] == ["A"]
+
+
+def test_modules_outside_of_the_root_are_named(tmp_path: Path) -> None:
+    make(tmp_path, {**PROJECT, "sub/film.py": IMPORTS["sys.path.append"], "sub/up.py": IMPORTS["relative"]})
+    root = tmp_path / "sub"
+    assert find_modules_outside(root / "film.py", root) == {"house": tmp_path / "lib" / "house.py"}
+    assert find_modules_outside(root / "up.py", root) == {"shapes": tmp_path / "shapes"}
+    assert find_modules_outside(root / "film.py", tmp_path) == {}
+
+
+def test_modules_that_import_all_of_each_other_are_read_once(tmp_path: Path) -> None:
+    stars = "".join(f"from m{number} import *\n" for number in range(30))
+    classes = "".join(f"class A{number}(Missing): ...\n" for number in range(100))
+    make(tmp_path, {f"m{number}.py": stars for number in range(30)} | {"main.py": stars + classes})
+    started = time.process_time()
+    assert find_scenes(tmp_path / "main.py") == []
+    assert time.process_time() - started < 5
