@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from backends.errors import OutputError
 from backends.untrusted.files import create_beneath, move_beneath, open_regular, read_bounded
 
-LOCK_TIMEOUT_S = 10.0
+LOCK_TIMEOUT_S = 5.0
 _POLL_INTERVAL_S = 0.02
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -50,7 +50,11 @@ def write_state(path: Path, data: bytes) -> None:
 def lock_state(path: Path) -> Iterator[None]:
     """Hold the lock of a file during the block. Raises OSError, also if somebody else holds it for too long."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, _FLAGS, 0o600)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path.name, _FLAGS, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
