@@ -76,8 +76,9 @@ def test_debug_lines_are_whole_and_name_what_happens(tmp_path: Path, preset: str
 
 def test_debug_lines_name_the_first_mobject_that_differs(tmp_path: Path) -> None:
     log = render(tmp_path, "differs", "PaintingMoves", file="odd", log="debug").log
-    assert re.search(r"play 0: the first difference .* is in mobject 1, a PaintChanges", log)
-    assert "rendering serially: play 0 leads to another state when it is drawn" in log
+    # either play's process can be the first to end
+    assert re.search(r"play [01]: the first difference .* is in mobject 1, a PaintChanges", log)
+    assert re.search(r"rendering serially: play [01] leads to another state when it is drawn", log)
 
 
 def test_debug_lines_are_not_taken_for_the_output_of_the_scene(tmp_path: Path) -> None:
