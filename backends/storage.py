@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.errors import BackendError, OutputError, RendererError, StoreMissingError, TransientError
+from backends.untrusted import show_line
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+_log = logging.getLogger(__name__)
+
 TRANSFER_BYTES = 8 * 2**20  # how much of a file is in memory at a time
-ATTEMPTS = 5
+DEFAULT_ATTEMPTS = 5
 FIRST_RETRY_INTERVAL_S = 0.25  # doubled with each attempt
+REASON_CHARACTERS = 200  # of what an error says
 ResultT = TypeVar("ResultT")
 
 
@@ -26,9 +32,15 @@ class Storage:
     Methods raise BackendError if the store refuses, and TransientError if it does not answer.
     """
 
-    def __init__(self, uri: str, environment: Mapping[str, str] | None = None) -> None:
-        """Use the credentials in ``environment`` (AWS_*, GOOGLE_*), by default the process's own. Does not connect."""
+    def __init__(
+        self, uri: str, environment: Mapping[str, str] | None = None, *, attempts: int = DEFAULT_ATTEMPTS
+    ) -> None:
+        """Use the credentials in ``environment`` (AWS_*, GOOGLE_*), by default the process's own. Does not connect.
+
+        ``attempts`` is how often a request is sent that gets no answer, with longer and longer pauses.
+        """
         self.uri = uri
+        self._attempts = attempts
         self._store = _open(uri, os.environ if environment is None else environment)
 
     def put(self, path: str, source: Path) -> None:
@@ -97,7 +109,7 @@ class Storage:
 
     def _retry(self, action: Callable[[], ResultT]) -> ResultT:
         """Call ``action`` and return its result; repeat it after temporary errors (HTTP 500, broken connections)."""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self._attempts):
             try:
                 return action()
             except RendererError:
@@ -106,7 +118,8 @@ class Storage:
                 if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
                     raise
                 known = translate_error(error, self.uri)
-                if not isinstance(known, TransientError) or attempt == ATTEMPTS - 1:
+                _log.debug("attempt %d of %d: %s", attempt + 1, self._attempts, known)
+                if not isinstance(known, TransientError) or attempt == self._attempts - 1:
                     raise known from error
             time.sleep(FIRST_RETRY_INTERVAL_S * 2**attempt)
         raise AssertionError
@@ -141,15 +154,32 @@ _KEYS = frozenset({
 
 
 def translate_error(error: Exception, uri: str) -> RendererError:
-    """Return the RendererError for an error of obstore. It never contains the store's text, which may contain keys."""
+    """Return the RendererError for an error of obstore. Of the store's text, which may have keys, it has the code."""
     kind = type(error).__name__
     text = str(error)
     with contextlib.suppress(StopIteration):
         return next(make(uri) for words, make in _TRANSLATIONS if kind in words or any(word in text for word in words))
     hint = f"try again; `renderer doctor --backend k8s --store {uri}` checks it"
-    return TransientError(f"the store {uri} did not answer", hint=hint)
+    verb = "failed" if "Server returned" in text else "did not answer"
+    return TransientError(f"the store {uri} {verb}: {_describe_error(error)}", hint=hint)
 
 
+def _describe_error(error: Exception) -> str:
+    """Return the class of an error of obstore, and the part of its text that has no keys.
+
+    The text is "Generic S3 error: Error performing PUT URL in 2 ms - REASON: <the answer's XML>", and after an empty
+    line "Debug source:" with the error's sources, as Rust shows them.
+    """
+    text, _, sources = str(error).partition("\n\nDebug source:")
+    reason = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0]
+    found = (re.search(pattern, whole) for pattern, whole in zip(_CAUSES, (text, sources, sources), strict=True))
+    cause = next((match[1] for match in found if match), None)
+    words = f"{reason} ({cause})" if cause else reason
+    return show_line(f"{type(error).__name__}: {words}"[:REASON_CHARACTERS])
+
+
+# A code in the answer's XML; what the operating system says; the kind of an HTTP error, such as Timeout.
+_CAUSES = (r"<Code>(\w+)</Code>", r'(?:message|error): "([^"\n]*)"', r"HttpError \{\s+kind: (Connect|Timeout)")
 _TRANSLATIONS = (
     (
         ("PermissionDeniedError", "UnauthenticatedError", "403 Forbidden", "401 Unauthorized", "InvalidAccessKeyId"),

@@ -27,6 +27,7 @@ from backends.worker_protocol import RESULT
 _log = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.05
+STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 
 def keep_store(uri: str, limit_mib: int) -> int:
@@ -35,7 +36,7 @@ def keep_store(uri: str, limit_mib: int) -> int:
     ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk.
     """
     if read_outcome() is None:  # otherwise this container has been restarted after its work
-        write_outcome(_move_files(Storage(uri), scratch_limits(limit_mib)))
+        write_outcome(_move_files(Storage(uri, attempts=STORE_ATTEMPTS), scratch_limits(limit_mib)))
     while True:
         signal.pause()
 
