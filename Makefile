@@ -1,5 +1,5 @@
 # `make help` lists the targets. Each installs what it needs first, and may be run again at any time.
-.PHONY: help setup demo check lint test test-unit test-engine test-cluster test-newest test-modal-live bench golden dist \
+.PHONY: help setup demo check lint test test-unit test-engine test-cluster fuzz test-newest test-modal-live bench golden dist \
 	lock hooks cluster-up cluster-down clean
 .DEFAULT_GOAL := help
 
@@ -37,6 +37,9 @@ test-engine: setup  ## Run the tests of the parallel engine and of the encoders
 test-cluster: setup  ## Run the tests that need Kubernetes, on a cluster that is started for them (as root)
 	@scripts/setup-image
 	$(WITH_CLUSTER) $(PYTEST) -m cluster
+
+fuzz: setup  ## Try damaged texts on each format that comes from a job, SECONDS=600 for each
+	cd tests && ../$(BIN)/python -m support.fuzz $(or $(SECONDS),600) $(TARGETS)
 
 test-newest: setup  ## Run the tests that depend on Python's version on the newest Python that Manim supports
 	@python=$$(scripts/newest-python) || { echo "SKIPPED: tests on the newest Python"; exit 0; }; \

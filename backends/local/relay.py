@@ -92,6 +92,10 @@ class Relay:
                         selector.unregister(key.fd)
         if rest := lines.finish():
             _pass_on(rest)
+        for log in self._logs.values():  # of units that did not end
+            log.close()
+        for store in self._stores.values():
+            store.close()
         return process.wait()
 
     def _take_line(self, line: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import NoReturn
@@ -129,6 +130,8 @@ def _json(value: object, depth: int = MAX_DEPTH) -> object:
         return {_text(key): _json(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_json(item, depth - 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse("a number is too large")
     return _text(value) if isinstance(value, str) else value
 
 
