@@ -15,7 +15,7 @@ from backends.errors import TransientError
 from backends.untrusted import Limits
 from renderer import config, fetch, output_folder, spec
 from renderer.settings import Settings
-from renderer.units import KindChoice
+from renderer.units.choice import KindChoice
 from renderer.untrusted import check_untrusted
 
 ANSWER_TIMEOUT_S = 60.0  # how long a backend may fail to answer before `wait` gives up

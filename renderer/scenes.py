@@ -21,15 +21,19 @@ MAX_STEPS = 200_000  # classes and imports that are looked at
 MAX_SOURCE = 4 * 2**20  # bytes of a Python file
 MAX_SOURCES = 4 * 2**20  # bytes of all modules that are read, about 100,000 lines
 MAX_MODULES = 2000  # files that are read
+MAX_NAMED = 10  # scenes in a message
 MAX_SHOWN = 200  # characters of a line with a syntax error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A class that Manim would offer to render, with its line number and the first line of its docstring."""
+    """A class that Manim would offer to render, with the first line of its docstring.
+
+    ``line`` is the number of its class statement; None if the file makes the class in another way.
+    """
 
     name: str
-    line: int
+    line: int | None
     doc: str | None
 
 
@@ -71,9 +75,27 @@ def find_scenes(path: Path, root: Path | None = None, python_path: Sequence[Path
         raise SpecError(f"{path.name} is nested too deeply to be read") from error
 
 
-def find_imported_files(path: Path) -> set[Path]:
-    """Return the file and all modules of its folder that it imports, directly or indirectly. Only regular files."""
-    reader = _Reader(path, path.parent)
+def find_imported_scenes(path: Path, root: Path, python_path: Sequence[Path] = ()) -> dict[str, Path]:
+    """Return the scenes that the file imports from other files of ``root``, each with the file that defines it."""
+    reader = _Reader(path, root, python_path)
+    finder, main = _Finder(reader), reader.main
+    for name in (*main.imports, "Scene"):  # any name makes it read the modules of `from module import *`
+        finder.is_scene(main, name)
+    originals = {wanted.name for wanted in main.imports.values()}
+    return {
+        name: module.file
+        for module in reader.modules
+        for name in module.classes
+        if module is not main and (name in originals or main.stars) and finder.is_scene(module, name)
+    }
+
+
+def find_imported_files(path: Path, root: Path | None = None) -> set[Path]:
+    """Return the file and all modules that it imports, directly or indirectly. Only regular files.
+
+    They are looked for in ``root``, by default the file's folder.
+    """
+    reader = _Reader(path, root or path.parent)
     found = {path.resolve()}
     left = [reader.main]
     while left:
@@ -103,11 +125,7 @@ def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, ev
     names = [scene.name for scene in found]
     for name in wanted:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 3, 0.4) or names
-            raise SpecError(
-                f"{path.name} has no scene {name!r}",
-                hint=f"did you mean {' or '.join(near)}?" if near else "it has none; a script's arguments go after --",
-            )
+            raise SpecError(f"{path.name} has no scene {name!r}", hint=_suggest(name, names))
     if wanted and not every:
         return tuple(dict.fromkeys(wanted))
     if not names:
@@ -120,6 +138,16 @@ def choose_scenes(path: Path, found: list[Scene], wanted: tuple[str, ...], *, ev
             f"{path.name} has {len(names)} scenes: {', '.join(names)}", hint="name the ones to render, or pass --all"
         )
     return tuple(names)
+
+
+def _suggest(name: str, names: list[str]) -> str:
+    """Return a hint for a scene that the file does not have: names like it, or those that there are."""
+    if near := difflib.get_close_matches(name, names, 3):
+        return f"did you mean {' or '.join(near)}?"
+    if not names:
+        return "it has none; a script's arguments go after --"
+    more = f" and {len(names) - MAX_NAMED} more: renderer scenes shows them" if len(names) > MAX_NAMED else ""
+    return f"its scenes are {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def parse(path: Path, root: Path | None = None) -> ast.Module:
@@ -171,6 +199,11 @@ class _Reader:
         self.main = self._read(path)
         self.finder.add_changes([self._find_path_changes(self.main)])
 
+    @property
+    def modules(self) -> list[_Module]:
+        """The modules that were read until now."""
+        return [module for module in self._modules.values() if module]
+
     def read(self, file: Path) -> _Module | None:
         """Return what a module of the project defines and imports; None if too much was read already."""
         if file not in self._modules:
@@ -206,7 +239,7 @@ class _Reader:
             yield self._find_path_changes(module)
 
     def _find_path_changes(self, module: _Module) -> PathChanges:
-        return find_path_changes(_statements(self._trees[module.file].body), module.file, self.finder.root)
+        return find_path_changes(statements(self._trees[module.file].body), module.file, self.finder.root)
 
 
 class _Finder:
@@ -239,7 +272,7 @@ class _Finder:
         """Return True for a scene class, else the names on which it depends whether this is one."""
         head, _, rest = name.partition(".")
         if not rest and head in module.classes:
-            bases = [_dotted(base) for base in module.classes[head].bases]
+            bases = [dotted(base) for base in module.classes[head].bases]
             return [(module, base) for base in bases if base and base != name]
         if head in module.imports:
             wanted = module.imports[head]
@@ -268,7 +301,7 @@ class _Finder:
 
 def _collect(tree: ast.Module, file: Path) -> _Module:
     module = _Module(file)
-    for node in _statements(tree.body):
+    for node in statements(tree.body):
         if isinstance(node, ast.ClassDef):
             module.classes[node.name] = node
         elif isinstance(node, ast.Import):
@@ -295,22 +328,23 @@ def _imported_names(node: ast.AST) -> Iterator[tuple[str, int]]:
         yield from ((f"{source}.{alias.name}".lstrip("."), node.level) for alias in node.names if alias.name != "*")
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements that run on import, including those inside ``if``, ``try`` and ``with``."""
     for node in body:
         yield node
         for inner in ("body", "orelse", "finalbody"):
             if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield from _statements(getattr(node, inner, []))
+                yield from statements(getattr(node, inner, []))
         for handler in getattr(node, "handlers", []):
-            yield from _statements(handler.body)
+            yield from statements(handler.body)
 
 
-def _dotted(node: ast.expr) -> str | None:
+def dotted(node: ast.expr) -> str | None:
+    """Return the name that an expression is, such as ``m.Scene``; None for any other expression."""
     if isinstance(node, ast.Name):
         return node.id
-    if isinstance(node, ast.Attribute) and (owner := _dotted(node.value)):
+    if isinstance(node, ast.Attribute) and (owner := dotted(node.value)):
         return f"{owner}.{node.attr}"
     if isinstance(node, ast.Subscript):  # Base[Parameter]
-        return _dotted(node.value)
+        return dotted(node.value)
     return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from backends import JobSpec, Resources
 from backends.debug_log import active_level
@@ -17,10 +18,11 @@ from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
-from renderer.model import EncoderSettings, RenderSettings, WorkerPayload
+from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.project.root import check_root, choose_root, is_private, locate
 from renderer.settings import Settings
-from renderer.units import KindChoice, choose_units
+from renderer.units.asking import Answer, Question, ask_scenes
+from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
 from renderer.video import catalog as encoders
 
 _log = logging.getLogger(__name__)
@@ -46,27 +48,29 @@ class RenderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedJob:
-    """A job that a backend can plan, and the files that were packed for it."""
+    """A job that a backend can plan, and the files that were packed for it. ``notes`` are sentences for the user."""
 
     job: JobSpec
     packed: pack.Packed
+    kind: Kind
+    notes: tuple[str, ...] = ()
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     """Check the request, pack the folder and describe the job. Only reads files. Raises SpecError."""
     path, root = _checked_path(spec, untrusted=settings.untrusted)
-    kind, units = choose_units(
-        path, root, kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments
-    )
+    packing = functools.cache(lambda: _pack(path, root, settings))
+    wanted = Wanted(kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments)
+    chosen = choose_units(path, root, wanted, lambda: _ask(path, root, packing(), settings))
+    kind, units = chosen.kind, chosen.names
     render = settings.render_settings()
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
-    only = scenes.find_imported_files(path) if is_private(root) else None
-    packed = pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20, only=only)
+    packed = packing()
     usual = Limits()
     payload = WorkerPayload(
         kind=kind,
-        file=locate(path).relative_to(root.resolve()).as_posix(),
+        file=_file_in(root, path).as_posix(),
         units=units,
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
@@ -92,7 +96,27 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         untrusted=settings.untrusted,
     )
     _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
-    return PreparedJob(job=job, packed=packed)
+    return PreparedJob(job=job, packed=packed, kind=kind, notes=chosen.notes)
+
+
+def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
+    """Return the scenes of the file; it is run only if it may make scenes that cannot be read. Raises SpecError."""
+    path, root = _checked_path(spec, untrusted=settings.untrusted)
+    return find_all_scenes(path, root, lambda: _ask(path, root, _pack(path, root, settings), settings))
+
+
+def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
+    only = scenes.find_imported_files(path) if is_private(root) else None
+    return pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20, only=only)
+
+
+def _file_in(root: Path, path: Path) -> PurePosixPath:
+    return PurePosixPath(locate(path).relative_to(root.resolve()).as_posix())
+
+
+def _ask(path: Path, root: Path, packed: pack.Packed, settings: Settings) -> Answer:
+    file = _file_in(root, path)
+    return ask_scenes(Question(bundle=packed.bundle, file=file, environment=settings.env, untrusted=settings.untrusted))
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:

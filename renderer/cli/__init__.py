@@ -18,7 +18,7 @@ FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "adm
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Render": {
         "submit": "Render scenes of a Manim file, or run a Python script",
-        "scenes": "List the scenes of a file without running it",
+        "scenes": "List the scenes of a file",
         "manifest": "Print what submit would send to Kubernetes",
     },
     "Jobs": {

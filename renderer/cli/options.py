@@ -13,7 +13,7 @@ from backends import BACKENDS
 from backends.errors import RendererError
 from renderer.cli.signature import Command, add_parameters
 from renderer.spec import RenderSpec
-from renderer.units import KindChoice
+from renderer.units.choice import KindChoice
 
 
 def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:

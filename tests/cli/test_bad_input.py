@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "not a Python file": (["notes.txt"], "notes.txt is not a Python file", "ends in .py"),
     "a syntax error": (["broken.py"], "broken.py, line 2: invalid syntax\n  x = = 1\n      ^", ""),
     "not text": (["binary.py"], "binary.py is not Python source", ""),
-    "no scene": (["empty.py"], "empty.py has no scene", "a scene is a class derived from Scene"),
+    "no scene": (["empty.py"], "empty.py uses Manim, but has no scene", "a scene is a class derived from Scene"),
     "an unknown scene": (["scenes.py", "Circle"], "scenes.py has no scene 'Circle'", "did you mean Circles"),
     "a choice of scenes": (["scenes.py"], "scenes.py has 2 scenes: Circles, Squares", "--all"),
     "arguments for a scene": (["scenes.py", "Circles", "--", "x"], "a Manim job takes no arguments", "--kind script"),

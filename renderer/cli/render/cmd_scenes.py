@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,41 @@ from typing import Annotated
 import typer
 
 from backends.untrusted import show_line
+from renderer import config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
-from renderer.scenes import find_scenes
+from renderer.spec import RenderSpec, find_scenes
+from renderer.units.choice import FoundScenes
 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Python file with Manim scenes.")],
+    untrusted: Annotated[bool | None, typer.Option("--untrusted", help="Never run the file.")] = None,
     json: Json = False,
 ) -> None:
-    """List the scenes of a file, in its order. The file is parsed, never imported or run."""
-    found = find_scenes(path)
+    """List the scenes of a file, in its order.
+
+    The file is read. Only if it may make scenes as it runs, it is run as well, in a process of its own on a copy of the
+    project; with --untrusted it never is.
+    """
+    found = find_scenes(RenderSpec(path=path), config.load({"untrusted": untrusted}).settings)
+    if found.why_partial:
+        note = f"note: only scenes that can be read are listed, because {found.why_partial}"
+        print(show_line(note), file=sys.stderr)
     if json:
-        print_json([asdict(scene) for scene in found])
+        print_json([asdict(scene) for scene in found.scenes])
         return
-    for scene in found:
+    for scene in found.scenes:
         print(show_line(f"{scene.name}  {scene.doc}" if scene.doc else scene.name))
+    if not found.scenes:
+        print(show_line(f"{path.name} has no scenes{_describe(path, found)}"), file=sys.stderr)
+
+
+def _describe(path: Path, found: FoundScenes) -> str:
+    """Return the end of a sentence that says what a file without scenes is."""
+    if not path.read_bytes().strip():
+        return ": it is empty"
+    if found.imported:
+        files = sorted(set(found.imported.values()))
+        return f" of its own: it imports {', '.join(found.imported)} from {', '.join(files)}"
+    return "" if found.uses_manim else ": it is a script, and does not use Manim"

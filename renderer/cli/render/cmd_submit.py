@@ -58,7 +58,7 @@ def command(
 
 
 def _print_notes(planned: api.PlannedJob) -> None:
-    for note in planned.plan.notes:
+    for note in (*planned.prepared.notes, *planned.plan.notes):
         print(f"note: {show_line(note)}", file=sys.stderr)
     packed = planned.prepared.packed
     if not packed.is_whole:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from backends.errors import SpecError
 from renderer.engine.manim_types import Scene
+
+MAX_NAMED = 10  # scenes in a message
 
 
 def load_scene_class(scene: str) -> Callable[[], Scene]:
@@ -22,8 +28,40 @@ def load_scene_class(scene: str) -> Callable[[], Scene]:
         raise SpecError(f"there is no file {file.name}", hint="check the path")
     if file.suffix != ".py":
         raise SpecError(f"{file.name} is not a Python file", hint="put Manim scenes into a file that ends in .py")
-    classes = {found.__name__: found for found in reversed(get_scene_classes_from_module(get_module(file)))}
+    module = get_module(file)
+    classes = {found.__name__: found for found in reversed(get_scene_classes_from_module(module))}
     if scene not in classes:
-        names = ", ".join(sorted(classes)) or "none"
-        raise SpecError(f"{file.name} has no scene {scene!r}", hint=f"scenes in it: {names}")
+        raise _unknown_scene(file, scene, sorted(classes), find_imported_scenes(module))
     return classes[scene]  # type: ignore[no-any-return]
+
+
+def find_imported_scenes(module: ModuleType) -> dict[str, str]:
+    """Return the scenes of the project that the module only imports, with the file of each, relative to this folder.
+
+    Manim does not list them: it lists classes that are defined in the module.
+    """
+    from manim.scene.scene import Scene as SceneClass
+    from manim.utils.module_ops import get_scene_classes_from_module
+
+    listed = get_scene_classes_from_module(module)
+    here, files = Path.cwd(), {}
+    for item in vars(module).values():
+        if inspect.isclass(item) and issubclass(item, SceneClass) and item not in listed:
+            file = Path(getattr(sys.modules.get(item.__module__), "__file__", None) or "/")
+            if file.is_relative_to(here):
+                files[item.__name__] = str(file.relative_to(here))
+    return files
+
+
+def _unknown_scene(file: Path, scene: str, names: list[str], imported: dict[str, str]) -> SpecError:
+    if scene in imported:
+        return SpecError(
+            f"{file.name} has no scene of its own called {scene}: it imports it from {imported[scene]}",
+            hint=f"Manim renders a scene from the file that defines it: {imported[scene]}",
+        )
+    if near := difflib.get_close_matches(scene, names, 3):
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        hint = f"scenes in it: {', '.join(names[:MAX_NAMED]) or 'none'}{more}"
+    return SpecError(f"{file.name} has no scene {scene!r}", hint=hint)

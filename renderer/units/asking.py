@@ -1,0 +1,98 @@
+"""Asks a file for its scenes: runs it in a process of its own, on a copy of the project."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backends.models import Bundle
+from backends.processes import end_trees
+from renderer.bundle.archive import unpack
+from renderer.scenes import Scene
+from renderer.system.isolated import isolated_command
+
+ASK_TIMEOUT_S = 60.0
+MAX_ANSWER = 4 * 2**20  # bytes
+PROGRAM = "renderer.engine.adapter.scene_list"
+
+
+class NotAskedError(Exception):
+    """The file could not be asked; the text is why, as a part of a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked: the ``file`` of a ``bundle``, with the job's variables. ``untrusted`` code is not run here."""
+
+    bundle: Bundle
+    file: PurePosixPath
+    environment: Mapping[str, str]
+    untrusted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The scenes that Manim lists for the file, and the ones that it only imports, each with its file."""
+
+    scenes: list[Scene]
+    imported: Mapping[str, str]
+
+
+def why_not_asked(*, untrusted: bool) -> str | None:
+    """Return why no file can be asked on this machine; None if it can."""
+    if untrusted:
+        return "untrusted code runs in its sandbox only"
+    return None if importlib.util.find_spec("manim") else "Manim is not installed here"
+
+
+def ask_scenes(question: Question) -> Answer:
+    """Return the scenes of the file, in the order in which it makes them.
+
+    Raises NotAskedError if it cannot be asked, does not end, or fails.
+    """
+    if refusal := why_not_asked(untrusted=question.untrusted):
+        raise NotAskedError(refusal)
+    with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as folder:
+        project, answer = Path(folder).resolve() / "project", Path(folder).resolve() / "answer.json"
+        unpack(question.bundle.data, question.bundle.digest, project)
+        _run(question, project, answer)
+        return _read_answer(answer)
+
+
+def _run(question: Question, project: Path, answer: Path) -> None:
+    command = isolated_command(PROGRAM, str(answer), str(question.file))
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **question.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(ASK_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise NotAskedError(f"it did not end within {ASK_TIMEOUT_S:.0f} s") from error
+    finally:
+        end_trees([process.pid])
+        process.wait()
+
+
+def _read_answer(answer: Path) -> Answer:
+    try:
+        with answer.open("rb") as file:
+            content: Any = json.loads(file.read(MAX_ANSWER))
+    except (OSError, ValueError) as error:
+        raise NotAskedError("it ended its own process") from error
+    if "error" in content:
+        raise NotAskedError(str(content["error"]))
+    scenes = [Scene(name=str(item["name"]), line=None, doc=item["doc"]) for item in content["scenes"]]
+    return Answer(scenes=scenes, imported=content["imported"])
