@@ -61,8 +61,8 @@ class WorkerPayload:
     ``file`` is relative to the bundle's root. ``units`` are names of scenes, or the script's name. ``bundle`` is the
     bundle's digest. ``timeout`` is in seconds, for each attempt of a unit. ``log`` is the level of the worker's log
     lines. ``output_limit`` (bytes) and ``output_files`` bound the outputs of a unit, by default as
-    backends.untrusted.Limits does. The JSON has these three only where they are set, so that they do not change the
-    names of other jobs.
+    backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. The JSON
+    has these four only where they are set, so that they do not change the names of other jobs.
     """
 
     kind: Kind
@@ -77,12 +77,13 @@ class WorkerPayload:
     log: LogLevel | None = None
     output_limit: int | None = None
     output_files: int | None = None
+    python_path: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
-        for key in ("log", "output_limit", "output_files"):
-            if content[key] is None:
+        for key in ("log", "output_limit", "output_files", "python_path"):
+            if content[key] in {None, ()}:
                 del content[key]
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
@@ -91,8 +92,8 @@ class WorkerPayload:
         """Read the JSON document. Raises InputError if another version of renderer wrote it."""
         try:
             content: dict[str, Any] = json.loads(text)
-            for key in ("units", "arguments"):
-                content[key] = tuple(content[key])
+            for key in ("units", "arguments", "python_path"):
+                content[key] = tuple(content.get(key, ()))
             settings = content["settings"]
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])
             content |= {"settings": RenderSettings(**settings), "encoder": EncoderSettings(**content["encoder"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -14,6 +14,8 @@ from backends.errors import OutputError, SpecError
 from backends.untrusted.files import open_regular
 from renderer.project.imports import Module, ModuleFinder
 from renderer.project.path_expressions import PathChanges, find_path_changes
+from renderer.project.python_path import read_python_path
+from renderer.project.root import locate
 
 # Base classes of packages built on Manim (manim_slides.Slide, manim_voiceover.VoiceoverScene …) are known by name.
 SCENE_ENDINGS = ("Scene", "Slide")
@@ -56,13 +58,12 @@ class _Module:
     stars: list[_Import] = field(default_factory=list)
 
 
-def find_scenes(path: Path, root: Path | None = None, python_path: Sequence[Path] = ()) -> list[Scene]:
+def find_scenes(path: Path, root: Path | None = None) -> list[Scene]:
     """Return the scenes that the file defines, in its order.
 
-    Only files in ``root`` are read, by default the file's folder. ``python_path`` are the folders of PYTHONPATH in it.
-    Raises SpecError for a file that is not valid Python.
+    Only files in ``root`` are read, by default the file's folder. Raises SpecError for a file that is not valid Python.
     """
-    reader = _Reader(path, root or path.parent, python_path)
+    reader = _Reader(path, root or path.parent)
     try:
         module = reader.main
         finder = _Finder(reader)
@@ -75,9 +76,9 @@ def find_scenes(path: Path, root: Path | None = None, python_path: Sequence[Path
         raise SpecError(f"{path.name} is nested too deeply to be read") from error
 
 
-def find_imported_scenes(path: Path, root: Path, python_path: Sequence[Path] = ()) -> dict[str, Path]:
+def find_imported_scenes(path: Path, root: Path) -> dict[str, Path]:
     """Return the scenes that the file imports from other files of ``root``, each with the file that defines it."""
-    reader = _Reader(path, root, python_path)
+    reader = _Reader(path, root)
     finder, main = _Finder(reader), reader.main
     for name in (*main.imports, "Scene"):  # any name makes it read the modules of `from module import *`
         finder.is_scene(main, name)
@@ -106,13 +107,13 @@ def find_imported_files(path: Path, root: Path | None = None) -> set[Path]:
     return found
 
 
-def find_modules_outside(path: Path, root: Path, python_path: Sequence[Path] = ()) -> dict[str, Path]:
+def find_modules_outside(path: Path, root: Path) -> dict[str, Path]:
     """Return the modules that a file imports from folders outside of the root, by name, and where they are.
 
     The file names such folders by adding them to sys.path, or by dots in an import. Modules of installed packages are
     not among them.
     """
-    reader = _Reader(path, root, python_path)
+    reader = _Reader(path, root)
     reader.find_imported_files(reader.main)
     return reader.finder.outside
 
@@ -189,12 +190,13 @@ def _read_source(path: Path, root: Path) -> bytes:
 class _Reader:
     """Reads the file that runs and the modules that it imports, each once."""
 
-    def __init__(self, path: Path, root: Path, python_path: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, root: Path) -> None:
         self._root = root
         self._modules: dict[Path, _Module | None] = {}
         self._trees: dict[Path, ast.Module] = {}
         self._bytes_left = MAX_SOURCES
-        path = path.parent.resolve() / path.name
+        path = locate(path)
+        python_path = [root.resolve() / folder for folder in read_python_path(root).inside]
         self.finder = ModuleFinder(path, root, python_path, self._read_path_changes)
         self.main = self._read(path)
         self.finder.add_changes([self._find_path_changes(self.main)])

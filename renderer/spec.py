@@ -6,6 +6,7 @@ import functools
 import logging
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,8 @@ from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
-from renderer.project.root import check_root, choose_root, is_private, locate
+from renderer.project.python_path import PythonPath, read_python_path
+from renderer.project.root import check_root, choose_root, is_private, locate, show_folder
 from renderer.settings import Settings
 from renderer.units.asking import Answer, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
@@ -48,9 +50,13 @@ class RenderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedJob:
-    """A job that a backend can plan, and the files that were packed for it. ``notes`` are sentences for the user."""
+    """A job that a backend can plan, and the files of ``root`` that were packed for it.
+
+    ``notes`` are sentences for the user.
+    """
 
     job: JobSpec
+    root: Path
     packed: pack.Packed
     kind: Kind
     notes: tuple[str, ...] = ()
@@ -67,6 +73,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
     packed = packing()
+    python_path = read_python_path(root)
     usual = Limits()
     payload = WorkerPayload(
         kind=kind,
@@ -80,6 +87,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         log=active_level(),
         output_limit=None if (limit := settings.output_limit * 2**20) == usual.total else limit,
         output_files=None if settings.output_files == usual.files else settings.output_files,
+        python_path=python_path.inside,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
@@ -96,7 +104,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         untrusted=settings.untrusted,
     )
     _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
-    return PreparedJob(job=job, packed=packed, kind=kind, notes=chosen.notes)
+    notes = (*chosen.notes, *_find_notes(path, root, python_path, settings))
+    return PreparedJob(job=job, root=root, packed=packed, kind=kind, notes=notes)
 
 
 def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
@@ -107,16 +116,37 @@ def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
 
 def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
     only = scenes.find_imported_files(path) if is_private(root) else None
-    return pack.pack(root, main=path, limit=settings.bundle_limit_mib * 2**20, only=only)
+    return pack.pack(root, main=root.resolve() / _file_in(root, path), limit=settings.bundle_limit_mib * 2**20, only=only)
 
 
 def _file_in(root: Path, path: Path) -> PurePosixPath:
-    return PurePosixPath(locate(path).relative_to(root.resolve()).as_posix())
+    """Return the file's path relative to the root. If the link that names it is outside, it is that of the file itself."""
+    top = root.resolve()
+    file = next(place for place in (locate(path), path.resolve()) if place.is_relative_to(top))
+    return PurePosixPath(file.relative_to(top).as_posix())
 
 
 def _ask(path: Path, root: Path, packed: pack.Packed, settings: Settings) -> Answer:
     file = _file_in(root, path)
-    return ask_scenes(Question(bundle=packed.bundle, file=file, environment=settings.env, untrusted=settings.untrusted))
+    return ask_scenes(
+        Question(
+            bundle=packed.bundle,
+            file=file,
+            python_path=read_python_path(root).inside,
+            environment=settings.env,
+            untrusted=settings.untrusted,
+        )
+    )
+
+
+def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Settings) -> Iterator[str]:
+    """Yield sentences about modules that the file may need and that are not uploaded."""
+    uploaded = show_folder(root)
+    if python_path.outside and (settings.backend != "local" or settings.untrusted):
+        named = ", ".join(python_path.outside)
+        yield f"{named}, of PYTHONPATH, is not uploaded: it lies outside of {uploaded}; --root chooses a wider folder"
+    for name, place in scenes.find_modules_outside(path, root).items():
+        yield f"{path.name} imports {name} from {place}, outside of {uploaded}; --root chooses a wider folder"
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:

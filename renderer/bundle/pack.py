@@ -40,23 +40,24 @@ class Packed:
 def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = None) -> Packed:
     """Pack the folder ``root``, or ``only`` these files in it.
 
-    ``main``, a file in the folder, is always included, even if an ignore file names it. Raises SpecError for a link
-    that leaves the root, for a file that cannot be read, and for files of more than ``limit`` bytes in all.
+    ``main``, a file in the folder, is always included, even if an ignore file names it; if it is a link, so is the file
+    that it leads to. Raises SpecError for a link that leaves the root, for a file that cannot be read, and for files of
+    more than ``limit`` bytes in all.
     """
     root = root.resolve()
     walk = _Walk(root)
     found = walk.entries() if only is None else walk.entries_of(only)
     entries = {entry.name: entry for entry in found}
-    main_name = main.resolve().relative_to(root).as_posix()
-    if main_name not in entries:
-        entries[main_name] = Entry(main_name, root, main.stat())
+    needed = {path.relative_to(root).as_posix() for path in (main.parent.resolve() / main.name, main.resolve())}
+    for name in needed - set(entries):
+        entries[name] = Entry(name, root, (root / name).lstat())
     size = _checked_size(list(entries.values()), limit)
     bundle = archive.make_bundle(entries.values())
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
         bundle=bundle,
         files=tuple(sorted(entries)),
-        credentials=tuple(sorted(set(walk.credentials) - {main_name})),
+        credentials=tuple(sorted(set(walk.credentials) - needed)),
         ignored=tuple(sorted(walk.ignored)),
         size=size,
         is_whole=only is None,

@@ -75,7 +75,11 @@ def _read_render(
     ] = "auto",
     root: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder to upload; default: the file's own.", show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Folder to upload; default: the current one if the file is below it, else the file's own.",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
         str | None,

@@ -55,6 +55,12 @@ def locate(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
+def show_folder(folder: Path) -> str:
+    """Return a short name of a folder, relative to the current one if it is below it, with a slash at its end."""
+    here, real = Path.cwd().resolve(), folder.resolve()
+    return f"./{real.relative_to(here).as_posix()}/".replace("/./", "/") if real.is_relative_to(here) else f"{real}/"
+
+
 def is_private(folder: Path) -> bool:
     """Return whether a folder contains more than a project: the home folder or one above it, a system or shared folder.
 

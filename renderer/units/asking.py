@@ -29,10 +29,14 @@ class NotAskedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked: the ``file`` of a ``bundle``, with the job's variables. ``untrusted`` code is not run here."""
+    """What is asked: the ``file`` of a ``bundle``, with the job's variables. ``untrusted`` code is not run here.
+
+    ``python_path`` are folders of PYTHONPATH, relative to the bundle's root.
+    """
 
     bundle: Bundle
     file: PurePosixPath
+    python_path: tuple[str, ...]
     environment: Mapping[str, str]
     untrusted: bool
 
@@ -67,7 +71,8 @@ def ask_scenes(question: Question) -> Answer:
 
 
 def _run(question: Question, project: Path, answer: Path) -> None:
-    command = isolated_command(PROGRAM, str(answer), str(question.file))
+    folders = [str(project / folder) for folder in question.python_path]
+    command = isolated_command(PROGRAM, str(answer), str(question.file), *folders)
     process = subprocess.Popen(
         command,
         cwd=project,

@@ -91,6 +91,7 @@ class SceneRunner(Runner):
 
     def _render(self, unit: int) -> UnitReport:
         os.chdir(self.job.source)
+        self._extend_python_path()
         os.environ["RENDERER_OUTPUT_DIR"] = str(self.job.folder(unit) / FILES)
         scratch = self.job.scratch / f"unit-{unit}"
         scratch.mkdir()
@@ -106,6 +107,13 @@ class SceneRunner(Runner):
         render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
         encoder = {**report.encoder, **self.encoder.report()}
         return UnitReport(render=render, encoder=encoder, seconds=dict(report.seconds))
+
+    def _extend_python_path(self) -> None:
+        """Make Python look for modules where it would for `manim render`, and last in the root of the job."""
+        path = self.job.python_path
+        sys.path[:] = [*path, *sys.path, str(self.job.source)]
+        if path:
+            os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for programs that the scene starts
 
     def _make_request(self, unit: int, scratch: Path) -> SceneRequest:
         return SceneRequest(

@@ -16,24 +16,24 @@ from backends.untrusted import open_beneath
 from backends.worker_protocol import FILES, LOG
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
-from renderer.worker.unpacked_job import OWN_VARIABLES, PYTHON_PATH, Runner, UnitReport
+from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport
 
 LOG_BYTES = 2**20  # the end of the log that is searched for a traceback
 
 
 class ScriptRunner(Runner):
-    """Runs the file as ``__main__`` in its own folder, as `python FILE ARGUMENTS` would."""
+    """Runs the file as ``__main__`` in the job's root, as `python FILE ARGUMENTS` would."""
 
     def start(self, unit: int, output: int) -> int:
         """Start Python, or uv for a script that declares its dependencies."""
         environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         environment |= {"RENDERER_OUTPUT_DIR": str(self.job.folder(unit) / FILES), "PYTHONUNBUFFERED": "1"}
-        if path := os.environ.get(PYTHON_PATH):
-            environment["PYTHONPATH"] = path
+        if path := self.job.python_path:
+            environment["PYTHONPATH"] = os.pathsep.join(path)
         parent = os.getpid()
         child = subprocess.Popen(
-            [*self._interpreter(), self.job.file.name, *self.job.payload.arguments],
-            cwd=self.job.file.parent,
+            [*self._interpreter(), self.job.payload.file, *self.job.payload.arguments],
+            cwd=self.job.source,
             env=environment,
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: become_child(parent, output),  # noqa: PLW1509  # no other thread runs here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ class UnpackedJob:
         usual = Limits()
         total, files = self.payload.output_limit, self.payload.output_files
         return Limits(total=usual.total if total is None else total, files=usual.files if files is None else files)
+
+    @property
+    def python_path(self) -> list[str]:
+        """The folders of PYTHONPATH: those of the project, then those of the worker's own environment."""
+        own = os.environ.get(PYTHON_PATH, "").split(os.pathsep)
+        return [*(str(self.source / path) for path in self.payload.python_path), *filter(os.path.isabs, own)]
 
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""

@@ -13,11 +13,13 @@ from backends import JobState
 from backends.exit_codes import ExitCode
 from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
+from renderer.bundle.pack import Packed
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.config_files import SHOWN
+from renderer.project.root import show_folder
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
@@ -58,9 +60,10 @@ def command(
 
 
 def _print_notes(planned: api.PlannedJob) -> None:
+    packed = planned.prepared.packed
+    print(f"{_describe_size(packed)} of {show_line(show_folder(planned.prepared.root))}", file=sys.stderr)
     for note in (*planned.prepared.notes, *planned.plan.notes):
         print(f"note: {show_line(note)}", file=sys.stderr)
-    packed = planned.prepared.packed
     if not packed.is_whole:
         names = show_line(", ".join(packed.files))
         print(
@@ -70,6 +73,12 @@ def _print_notes(planned: api.PlannedJob) -> None:
         )
     if packed.credentials:
         print(_describe_credentials(packed.credentials), file=sys.stderr)
+
+
+def _describe_size(packed: Packed) -> str:
+    units = ((2**20, "MiB"), (2**10, "KiB"))
+    size = next((f"{packed.size / unit:.1f} {name}" for unit, name in units if packed.size >= unit), None)
+    return f"{len(packed.files)} file{'' if len(packed.files) == 1 else 's'}, {size or f'{packed.size} bytes'}"
 
 
 def _describe_credentials(names: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
-"""A program that runs a file and writes which scenes Manim lists for it: ``ANSWER FILE``, in the project's folder.
+"""A program that runs a file and writes which scenes Manim lists for it: ``ANSWER FILE [FOLDER …]``, in the project's folder.
 
-It is run in a process of its own, whose memory it limits. What the file prints is not of interest.
+The folders are those of PYTHONPATH. It is run in a process of its own, whose memory it limits. What the file prints is not of interest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from renderer.engine.adapter.loader import find_imported_scenes
+from renderer.engine.adapter.loader import find_imported_scenes, load_module
 
 ERROR_CHARACTERS = 300
 
@@ -21,6 +21,7 @@ def main() -> None:
     """Write the answer as JSON: ``scenes`` and ``imported``, or ``error``. End whatever the file has left running."""
     answer, file = Path(sys.argv[1]), Path(sys.argv[2])
     _limit_memory()
+    sys.path[:] = [*sys.argv[3:], *sys.path, str(Path.cwd())]
     sys.argv = [str(file)]
     try:
         content = _list_scenes(file)
@@ -33,9 +34,9 @@ def main() -> None:
 
 def _list_scenes(file: Path) -> dict[str, object]:
     """Return the scenes in the order in which the file binds them to their names, and those that it only imports."""
-    from manim.utils.module_ops import get_module, get_scene_classes_from_module
+    from manim.utils.module_ops import get_scene_classes_from_module
 
-    module = get_module(file)
+    module = load_module(file)
     listed = set(get_scene_classes_from_module(module))
     bound = [(key, item) for key, item in vars(module).items() if inspect.isclass(item) and item in listed]
     ordered = sorted(bound, key=lambda pair: pair[0] != pair[1].__name__)  # a loop's variable also has one of them
