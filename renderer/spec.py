@@ -116,11 +116,13 @@ def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
 
 def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
     only = scenes.find_imported_files(path) if is_private(root) else None
-    return pack.pack(root, main=root.resolve() / _file_in(root, path), limit=settings.bundle_limit_mib * 2**20, only=only)
+    return pack.pack(
+        root, main=root.resolve() / _file_in(root, path), limit=settings.bundle_limit_mib * 2**20, only=only
+    )
 
 
 def _file_in(root: Path, path: Path) -> PurePosixPath:
-    """Return the file's path relative to the root. If the link that names it is outside, it is that of the file itself."""
+    """Return the path of the file in the bundle. If ``path`` is a link from outside the root, it is that of its target."""
     top = root.resolve()
     file = next(place for place in (locate(path), path.resolve()) if place.is_relative_to(top))
     return PurePosixPath(file.relative_to(top).as_posix())

@@ -98,10 +98,10 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("case", IMPORTS)
-def test_modules_are_found_as_python_finds_them(case: str, tmp_path: Path) -> None:
+def test_modules_are_found_as_python_finds_them(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, {**PROJECT, "sub/film.py": IMPORTS[case]})
-    python_path = [tmp_path / "lib"] if case == "PYTHONPATH" else []
-    assert [scene.name for scene in find_scenes(tmp_path / "sub" / "film.py", tmp_path, python_path)] == ["A"]
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib") if case == "PYTHONPATH" else "")
+    assert [scene.name for scene in find_scenes(tmp_path / "sub" / "film.py", tmp_path)] == ["A"]
 
 
 def test_modules_outside_of_the_root_are_named(tmp_path: Path) -> None:

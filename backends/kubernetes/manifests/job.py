@@ -108,7 +108,8 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
             f"{subject} {size / 2**20:.1f} MiB, and a ConfigMap holds at most 1 MiB",
             hint="submit fewer units at a time"
             if store
-            else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, or exclude files in .rendererignore",
+            else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, choose a smaller folder with --root, "
+            "or exclude files in .rendererignore",
         )
     memory = spec.resources.memory_mib or pod_template.DEFAULT_MEMORY_MIB
     if options.shm >= memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import sys
@@ -21,18 +22,41 @@ def load_scene_class(scene: str) -> Callable[[], Scene]:
     Raises SpecError if there is no such file or scene, and every exception that the file raises.
     """
     from manim import config
-    from manim.utils.module_ops import get_module, get_scene_classes_from_module
+    from manim.utils.module_ops import get_scene_classes_from_module
 
     file = Path(config.input_file)
     if not file.is_file():
         raise SpecError(f"there is no file {file.name}", hint="check the path")
     if file.suffix != ".py":
         raise SpecError(f"{file.name} is not a Python file", hint="put Manim scenes into a file that ends in .py")
-    module = get_module(file)
+    module = load_module(file)
     classes = {found.__name__: found for found in reversed(get_scene_classes_from_module(module))}
     if scene not in classes:
         raise _unknown_scene(file, scene, sorted(classes), find_imported_scenes(module))
     return classes[scene]  # type: ignore[no-any-return]
+
+
+def load_module(file: Path) -> ModuleType:
+    """Run a file as `manim render` does, and return its module.
+
+    Manim makes the module's name from the absolute path, so that a relative import in the file fails. A file that has
+    one gets the name that Python itself would give to it in the current folder.
+    """
+    from manim.utils.module_ops import get_module
+
+    folder, file = Path.cwd().resolve(), file.absolute()
+    if file.is_relative_to(folder) and _has_relative_import(file):
+        sys.path.insert(0, str(folder))  # where the packages above the file are
+        file = file.relative_to(folder)
+    return get_module(file)  # type: ignore[no-any-return]
+
+
+def _has_relative_import(file: Path) -> bool:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):  # running the file says it better
+        return False
+    return any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
 
 
 def find_imported_scenes(module: ModuleType) -> dict[str, str]:

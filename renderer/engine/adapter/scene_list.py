@@ -1,6 +1,7 @@
-"""A program that runs a file and writes which scenes Manim lists for it: ``ANSWER FILE [FOLDER …]``, in the project's folder.
+"""A program that writes which scenes Manim lists for a file: ``ANSWER FILE [FOLDER …]``, in the project's folder.
 
-The folders are those of PYTHONPATH. It is run in a process of its own, whose memory it limits. What the file prints is not of interest.
+The folders are those of PYTHONPATH. It runs the file, in a process of its own, whose memory it limits. What the file
+prints is not of interest.
 """
 
 from __future__ import annotations

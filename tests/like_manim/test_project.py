@@ -1,0 +1,97 @@
+"""A job runs in the folder where the command is typed, and finds what plain Manim and Python find there."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from like_manim.conftest import MakeProject
+
+pytestmark = pytest.mark.slow
+
+CONFIG = "[CLI]\nbackground_color = #224466\npixel_width = 160\npixel_height = 160\nframe_width = 8\nframe_rate = 10\n"
+LOGO = """from manim import *
+
+class Logo(Scene):
+    def construct(self):
+        self.play(FadeIn(ImageMobject("assets/logo.png").scale(20)), run_time=0.3)
+"""
+MODULES: dict[str, str | bytes] = {
+    "project/__init__.py": "",
+    "project/shapes.py": "from manim import *\n\ndef shape():\n    return Square(color=RED)\n",
+    "project/scenarios/base.py": "from manim import *\nfrom project.shapes import shape\n\nclass Base(Scene):\n"
+    "    def setup(self):\n        self.camera.background_color = '#202830'\n",
+    "my lib/house_style/__init__.py": "from .parts import HouseScene\n",
+    "my lib/house_style/parts.py": "from manim import *\n\nclass HouseScene(Scene):\n"
+    "    def setup(self):\n        self.add(Dot().to_corner(UL))\n",
+    "project/scenarios/film.py": "import os, subprocess, sys\nfrom house_style import *\nfrom manim import *\n"
+    "from project.scenarios.base import Base, shape\nimport base\n\n"
+    "print('said', os.path.relpath(__file__), base.Base is Base, os.environ['PYTHONPATH'].count(os.pathsep))\n"
+    "class Film(Base, HouseScene):\n    def construct(self):\n"
+    "        subprocess.run([sys.executable, '-c', 'import house_style'], check=True)\n"
+    "        self.play(Create(shape()), run_time=0.3)\n",
+    "project/scenarios/relative.py": "from ..shapes import shape\nfrom manim import *\nfrom .base import Base\n\n"
+    "class Film(Base):\n    def construct(self):\n        self.play(Create(shape()), run_time=0.3)\n",
+    "hacked/film.py": "import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), '..', 'my lib'))\n"
+    "from house_style.parts import HouseScene\nfrom manim import *\n\n"
+    "class Hacked(HouseScene):\n    def construct(self):\n        self.play(Create(Circle()), run_time=0.3)\n",
+}
+SCRIPT = """import os, sys
+from pathlib import Path
+import beside, house_style
+print("said", sys.argv, __file__ == str(Path("tools/run.py").absolute()), os.listdir("assets"), beside.NAME)
+Path(os.environ["RENDERER_OUTPUT_DIR"], "sum.txt").write_text(str(len(Path("assets/logo.png").read_bytes())))
+"""
+
+
+def make_png(size: int = 8) -> bytes:
+    """Return a picture of one colour."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + b"\xd0\x60\x20" * size) * size
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_the_configuration_and_the_assets_of_the_current_folder_count(make_project: MakeProject) -> None:
+    project = make_project(
+        {
+            "manim.cfg": CONFIG,
+            "scenes/manim.cfg": CONFIG.replace("#224466", "#ff0000"),
+            "assets/logo.png": make_png(),
+            "scenes/one.py": LOGO,
+        }
+    )
+    want, found = project.compare("scenes/one.py", "Logo", small=False)
+    assert found.exit_code == 0, found.log
+    assert set(found.files) == {"Logo.mp4"}
+    outside = project.submit("one.py", "Logo", cwd="scenes")  # there is no assets/logo.png, as for plain Manim
+    assert outside.exit_code == 10
+    assert project.run_plain("one.py", "Logo", cwd="scenes").exit_code == 1
+    assert project.submit("../scenes/one.py", "Logo", "--root", "..", cwd="assets").exit_code == 0
+    assert want.exit_code == 0
+
+
+def test_modules_of_the_project_are_found(make_project: MakeProject) -> None:
+    project = make_project(MODULES)
+    project.env["PYTHONPATH"] = ".:my lib"
+    _, found = project.compare("project/scenarios/film.py", "Film")
+    assert found.exit_code == 0, found.log
+    del project.env["PYTHONPATH"]
+    assert project.submit("project/scenarios/relative.py", "Film").exit_code == 0  # plain Manim cannot do this
+    _, found = project.compare("hacked/film.py", "Hacked")
+    assert found.exit_code == 0, found.log
+
+
+def test_a_script_runs_in_the_current_folder(make_project: MakeProject) -> None:
+    project = make_project({
+        **MODULES, "tools/run.py": SCRIPT, "tools/beside.py": "NAME = 'x'\n", "assets/logo.png": make_png(),
+        "my lib/house_style/__init__.py": "",
+    })  # fmt: skip
+    project.env["PYTHONPATH"] = "my lib"
+    _, found = project.compare("tools/run.py", None)
+    assert found.exit_code == 0, found.log
+    assert found.said
