@@ -122,7 +122,7 @@ def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
 
 
 def _file_in(root: Path, path: Path) -> PurePosixPath:
-    """Return the path of the file in the bundle. If ``path`` is a link from outside the root, it is that of its target."""
+    """Return the path of the file in the bundle. For a link from outside the root, it is that of its target."""
     top = root.resolve()
     file = next(place for place in (locate(path), path.resolve()) if place.is_relative_to(top))
     return PurePosixPath(file.relative_to(top).as_posix())
