@@ -17,7 +17,14 @@ from backends.exit_codes import ExitCode
 from backends.local.control_group import GroupLimits, create_groups
 from backends.local.folder import JobFolder
 from backends.local.relay import Relay
-from backends.local.sandbox import SandboxLimits, make_command, make_environment, make_options, write_accounts
+from backends.local.sandbox import (
+    SandboxLimits,
+    choose_user,
+    make_command,
+    make_environment,
+    make_options,
+    write_accounts,
+)
 from backends.local.seccomp import build_filter
 from backends.processes import die_with_parent
 from backends.worker_protocol import SEND
@@ -50,12 +57,13 @@ def start_worker(folder: JobFolder, limits: SandboxLimits, worker: list[str]) ->
         for file in files:
             file.write_text(str(os.getpid()))
 
-    write_accounts(folder.scratch)
+    user = choose_user()
+    write_accounts(folder.scratch, user)
     seccomp = _open_pipe(build_filter() or b"")
     options = _open_pipe("\0".join(make_options(folder, limits, seccomp)).encode())
     try:
         return subprocess.Popen(
-            make_command(limits, options, worker),
+            make_command(limits, options, user, worker),
             env=make_environment(json.loads(folder.environment.read_bytes())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -91,7 +91,7 @@ class Relay:
                     if not data:
                         selector.unregister(key.fd)
         if rest := lines.finish():
-            _pass_on(rest)
+            self._take_line(rest)
         for log in self._logs.values():  # of units that did not end
             log.close()
         for store in self._stores.values():

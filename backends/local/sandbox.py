@@ -25,6 +25,9 @@ MIB = 2**20
 PROGRAM = "bwrap"
 JOB = "/job"  # the job's inputs and outputs, as the worker sees them
 USER = 65532  # the worker's user and group: no person or service has this number
+# The kernel limits keys, pipes and inotify for each user, so root's jobs get a user each: this number and the guard's
+# process id. systemd's documentation of user ids leaves the range unused.
+_FIRST_USER = 1_880_000_000
 OPEN_FILES = 4096
 PROBE_TIMEOUT_S = 10
 
@@ -37,8 +40,8 @@ _SYSTEM = (
 )
 _WRITABLE = (f"{JOB}/work", "/tmp", "/dev/shm")  # noqa: S108  # in the sandbox
 _ACCOUNTS: Mapping[str, str] = {
-    "passwd": f"user:x:{USER}:{USER}::/tmp:/usr/sbin/nologin\n",
-    "group": f"user:x:{USER}:\n",
+    "passwd": "user:x:{user}:{user}::/tmp:/usr/sbin/nologin\n",
+    "group": "user:x:{user}:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
 # Switches that forbid namespaces to ordinary users: file, value that allows them, command.
@@ -152,15 +155,29 @@ def make_options(folder: JobFolder, limits: SandboxLimits, seccomp: int) -> list
     return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108  # in the sandbox
 
 
-def make_command(limits: SandboxLimits, options: int, worker: list[str]) -> list[str]:
+def choose_user() -> int:
+    """Return the worker's user and group. For root it is one that no other job has while this process runs."""
+    user = _FIRST_USER + os.getpid()
+    if os.getuid():
+        return USER
+    return user if all(_is_mapped(user, Path(f"/proc/self/{kind}_map")) for kind in ("uid", "gid")) else USER
+
+
+def _is_mapped(number: int, file: Path) -> bool:
+    """Return whether the number exists in this user namespace: containers often have 65,536 of them."""
+    ranges = [[int(word) for word in line.split()] for line in file.read_text().splitlines()]
+    return any(first <= number < first + count for first, _, count in ranges)
+
+
+def make_command(limits: SandboxLimits, options: int, user: int, worker: list[str]) -> list[str]:
     """Return the command that runs the worker in the sandbox whose ``options`` come from a descriptor.
 
-    Inside, the worker becomes another user without rights, and gets its limits. It is process 1, which no process of
-    the sandbox can end or stop.
+    Inside, the worker becomes another ``user`` without rights, and gets its limits. It is process 1, which no process
+    of the sandbox can end or stop.
     """
     command = [PROGRAM, "--args", str(options), "--"]
     if not os.getuid():
-        command += ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--inh-caps=-all"]
+        command += ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--inh-caps=-all"]
         command += ["--pdeathsig", "KILL"]  # becoming another user has reset it
     return [*command, *_limit(limits), *worker]
 
@@ -173,10 +190,10 @@ def make_environment(job: Mapping[str, str]) -> dict[str, str]:
     return {"LANG": "C.UTF-8", **kept, **own, **job}
 
 
-def write_accounts(folder: Path) -> None:
+def write_accounts(folder: Path, user: int) -> None:
     """Write the files of /etc that name the worker's user, and no other."""
     for name, text in _ACCOUNTS.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text.format(user=user))
         (folder / name).chmod(0o444)
 
 

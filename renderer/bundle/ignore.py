@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
 from backends.untrusted.files import open_regular
-from renderer.bundle.patterns import Pattern, Patterns
+from renderer.bundle.patterns import Budget, Pattern, Patterns
 
 OWN_IGNORE_FILE = ".rendererignore"
 IGNORE_FILES = (".gitignore", OWN_IGNORE_FILE)  # the later one wins, in whichever folder it is
@@ -27,7 +27,8 @@ class _Level:
     patterns: Patterns
 
     def find(self, path: Path, *, is_folder: bool) -> Pattern | None:
-        return self.patterns.find(path.relative_to(self.folder).as_posix(), is_folder=is_folder)
+        name = str(path)[len(str(self.folder)) :].lstrip("/")  # quicker than relative_to, for deep folders
+        return self.patterns.find(name, is_folder=is_folder)
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ class IgnoreRules:
 
     root: Path
     levels: tuple[_Level, ...] = ()
+    budget: Budget = field(default_factory=Budget)
 
     def enter(self, folder: Path) -> IgnoreRules:
         """Return the rules inside ``folder``, which is directly in this folder or is the root itself."""
         folders = _down_from_checkout(folder) if folder == self.root else [folder]
-        found = [level for inner in folders for level in _levels(inner)]
+        found = [level for inner in folders for level in self._levels(inner)]
         ordered = sorted([*self.levels, *found], key=lambda level: IGNORE_FILES.index(level.file))
         return replace(self, levels=tuple(ordered))
 
@@ -59,19 +61,17 @@ class IgnoreRules:
         found = next(filter(None, own), None)
         return found is not None and found.includes and found.is_plain and not found.folders_only
 
+    def _levels(self, folder: Path) -> list[_Level]:
+        return [level for name in IGNORE_FILES if (level := self._read(folder, name))]
 
-def _levels(folder: Path) -> list[_Level]:
-    return [level for name in IGNORE_FILES if (level := _read(folder, name))]
-
-
-def _read(folder: Path, name: str) -> _Level | None:
-    """Return the rules of an ignore file; None if it does not exist or, as in git, if it is a link."""
-    try:
-        with open_regular(folder, PurePosixPath(name)) as file:
-            text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")
-    except (OSError, OutputError):
-        return None
-    return _Level(folder, name, Patterns(text.split("\n")))
+    def _read(self, folder: Path, name: str) -> _Level | None:
+        """Return the rules of an ignore file; None if it does not exist or, as in git, if it is a link."""
+        try:
+            with open_regular(folder, PurePosixPath(name)) as file:
+                text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")
+        except (OSError, OutputError):
+            return None
+        return _Level(folder, name, Patterns(text.split("\n"), self.budget))
 
 
 def _down_from_checkout(root: Path) -> list[Path]:

@@ -3,6 +3,9 @@
 ``*`` and ``**`` become atomic groups of a regular expression: each stops at the first place where the text after it
 matches, and the engine does not try another place. This finds every match, because the text after it, up to the next
 ``*``, has a fixed length.
+
+Names without wildcards are looked up in a table, however many they are. The number of other patterns of a project, and
+how often they are tried, is limited.
 """
 
 from __future__ import annotations
@@ -11,6 +14,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from backends.errors import SpecError
+
+MAX_WILDCARDS = 5000  # patterns of one project; each is compiled
+MAX_TRIES = 40_000_000  # of a pattern on a path; a million take less than half a second
+MAX_PATTERN = 4096  # characters, as in a path
+_LENGTHS = 250  # a path's length by that of a pattern, up to which one try is quick
+
 _CLASSES = {  # POSIX classes within brackets
     "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": "0-9",
     "graph": r"\x21-\x7e", "lower": "a-z", "print": r"\x20-\x7e", "punct": r"!-/:-@\[-`{-~",
@@ -18,24 +28,72 @@ _CLASSES = {  # POSIX classes within brackets
 }  # fmt: skip
 
 
+class Budget:
+    """Counts what the ignore files of one project cost. Raises SpecError for more than a project needs."""
+
+    def __init__(self, tries: int = MAX_TRIES) -> None:
+        self._wildcards = MAX_WILDCARDS
+        self._tries = tries
+
+    def add_wildcards(self, count: int) -> None:
+        """Count patterns with wildcards."""
+        self._wildcards -= count
+        if self._wildcards < 0:
+            raise SpecError(
+                f"the ignore files of the folder have more than {MAX_WILDCARDS} patterns with wildcards",
+                hint="remove patterns, or choose a smaller folder with --root",
+            )
+
+    def add_tries(self, count: int) -> None:
+        """Count patterns that are tried on a path."""
+        self._tries -= count
+        if self._tries < 0:
+            raise SpecError(
+                "the ignore files of the folder have too many patterns for so many files",
+                hint="remove patterns, or choose a smaller folder with --root",
+            )
+
+
 @dataclass(frozen=True)
 class Pattern:
-    """One line of an ignore file. ``regex`` matches whole paths, relative to the file's folder.
+    """One line of an ignore file.
 
-    ``is_plain`` is true if the line has no wildcards.
+    ``regex`` matches whole paths, relative to the file's folder. A pattern without wildcards, ``is_plain``, has none:
+    ``text`` is a path or, if ``anywhere``, a name.
     """
 
-    regex: re.Pattern[str]
+    text: str
+    regex: re.Pattern[str] | None
     includes: bool
     folders_only: bool
-    is_plain: bool
+    anywhere: bool
+    number: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has no wildcards."""
+        return self.regex is None
 
 
 class Patterns:
     """The patterns of one ignore file."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._patterns = [pattern for pattern in map(_parse, lines) if pattern][::-1]
+    def __init__(self, lines: Iterable[str], budget: Budget) -> None:
+        self._budget = budget
+        self._names: dict[tuple[str, bool], Pattern] = {}  # the last pattern of each text, by text and ``anywhere``
+        self._folder_names: dict[tuple[str, bool], Pattern] = {}  # those that are for folders only
+        self._wildcards: list[Pattern] = []
+        for number, line in enumerate(lines):
+            pattern = _parse(line, number)
+            if pattern is None:
+                continue
+            if pattern.regex:
+                budget.add_wildcards(1)
+                self._wildcards.append(pattern)
+            else:
+                names = self._folder_names if pattern.folders_only else self._names
+                names[pattern.text, pattern.anywhere] = pattern
+        self._wildcards.reverse()
         self._folders: dict[str, Pattern | None] = {}
 
     def find(self, path: str, *, is_folder: bool) -> Pattern | None:
@@ -54,28 +112,43 @@ class Patterns:
         return found
 
     def _find_exact(self, path: str, *, is_folder: bool) -> Pattern | None:
-        return next((each for each in self._patterns if _matches(each, path, is_folder=is_folder)), None)
+        """Return the last pattern that matches the path itself."""
+        found = self._find_plain(path, is_folder=is_folder)
+        tried = 1
+        for each in self._wildcards:
+            if found and found.number > each.number:
+                break
+            tried += 1 + len(path) * len(each.text) // _LENGTHS
+            if (is_folder or not each.folders_only) and each.regex and each.regex.fullmatch(path):
+                found = each
+                break
+        self._budget.add_tries(tried)
+        return found
+
+    def _find_plain(self, path: str, *, is_folder: bool) -> Pattern | None:
+        keys = ((path, False), (path.rpartition("/")[2], True))
+        tables = (self._names, self._folder_names) if is_folder else (self._names,)
+        found = [table[key] for table in tables for key in keys if key in table]
+        return max(found, key=lambda pattern: pattern.number, default=None)
 
 
-def _matches(pattern: Pattern, path: str, *, is_folder: bool) -> bool:
-    return (is_folder or not pattern.folders_only) and bool(pattern.regex.fullmatch(path))
-
-
-def _parse(line: str) -> Pattern | None:
+def _parse(line: str, number: int) -> Pattern | None:
     """Return the pattern of a line; None for an empty line, a comment, or a line that git does not understand."""
     text = _strip_spaces(line.removesuffix("\r"))
-    if text.startswith("#"):
+    if text.startswith("#") or len(text) > MAX_PATTERN:
         return None
     includes, text = text.startswith("!"), text.removeprefix("!")
     folders_only, text = text.endswith("/"), text.removesuffix("/")
     anywhere, text = "/" not in text, text.removeprefix("/")
-    try:
-        parts = ["**", text] if anywhere and text else _split(text)
-        regex = re.compile(_translate(parts), re.DOTALL)
-    except (ValueError, re.error, IndexError, OverflowError, RecursionError):
+    if not text:
         return None
-    plain = not any(char in text for char in "*?[\\")
-    return Pattern(regex, includes, folders_only, plain) if text else None
+    regex = None
+    if any(char in text for char in "*?[\\") or "//" in text:
+        try:
+            regex = re.compile(_translate(["**", text] if anywhere else _split(text)), re.DOTALL)
+        except (ValueError, re.error, IndexError, OverflowError, RecursionError):
+            return None
+    return Pattern(text, regex, includes, folders_only, anywhere, number)
 
 
 def _strip_spaces(line: str) -> str:

@@ -20,7 +20,7 @@ from backends.errors import SpecError
 from renderer.bundle.archive import Entry, make_bundle
 from renderer.bundle.credentials import holds_credential
 from renderer.bundle.pack import Packed, pack
-from renderer.bundle.patterns import Patterns
+from renderer.bundle.patterns import MAX_TRIES, Budget, Patterns
 from renderer.scenes import find_scenes
 
 LIMIT = 1 << 24
@@ -37,11 +37,39 @@ EVIL = ["*a" * 18, "a*" * 30 + "!", "**/a/" * 40 + "b", "*" * 5000 + "b", "[" * 
 
 @pytest.mark.parametrize("line", EVIL, ids=range(len(EVIL)))
 def test_no_pattern_takes_long(line: str) -> None:
-    patterns = Patterns([line])
+    patterns = Patterns([line], Budget())
     started = time.process_time()
     for path in ("a" * 255, "/".join("a" * 2000), "/".join(["aaaaaaa"] * 500) + "/c", "a" * 200 + "b/" + "a" * 255):
         patterns.find(path, is_folder=False)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "line", ["a%d", "/d/%d", "*.%d", "%d*", "**/%d/*.o", "[%d]x"], ids=["name", "path", "end", "start", "depth", "set"]
+)
+def test_ignore_files_of_any_size_end_in_time(line: str, tmp_path: Path) -> None:
+    lines = "\n".join(line % number for number in range(950_000 // len(line % 10**5)))
+    make(tmp_path, {"main.py": "", ".gitignore": lines, **{f"d/f{number}": "" for number in range(200)}})
+    started = time.process_time()
+    if "*" in line or "[" in line:
+        with pytest.raises(SpecError, match="more than 5000 patterns with wildcards"):
+            pack_all(tmp_path)
+    else:
+        assert len(pack_all(tmp_path).files) == 202
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [("*.o", "src/a.py"), ("*" + "a" * 200 + "b", "a" * 240), ("**/a/*b", "a/" * 900)],
+    ids=["usual", "long", "deep"],
+)
+def test_all_files_and_patterns_together_have_a_limit(line: str, path: str) -> None:
+    patterns = Patterns([line] * 150, Budget(MAX_TRIES // 20))
+    started = time.process_time()
+    with pytest.raises(SpecError, match="too many patterns for so many files"):
+        any(patterns.find(path, is_folder=False) for _ in range(10**6))
+    assert time.process_time() - started < 10
 
 
 GIT_PATTERN = st.text(alphabet="ab*?/[]!^\\- .#", min_size=1, max_size=9)
