@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -34,25 +35,37 @@ def list_files(folder: Path | int, limits: Limits | None = None) -> list[tuple[s
     the limits, before any content is read. Names are not checked.
     """
     limits = limits or Limits()
-    counter, found, folders = OutputCounter(limits), [], [""]
+    counter, found = OutputCounter(limits), []
+    for name, info in walk(folder, max_folders=limits.files):
+        is_file = stat.S_ISREG(info.st_mode)
+        counter.add(info.st_size if is_file else 0)
+        if is_file:
+            found.append((name, info.st_size))
+    return sorted(found)
+
+
+def walk(
+    folder: Path | int, *, max_folders: int, skips: Callable[[str], bool] = lambda _: False
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the name and state of everything below ``folder`` but folders. No link is followed.
+
+    Folders are left out if ``skips`` returns true for their name. Raises OutputError for more than ``max_folders``, for
+    too many in each other, and for one that cannot be read. Names are not checked.
+    """
+    folders = [""]
     for name in folders:  # the loop appends to the list
-        if len(folders) > limits.files or name.count("/") >= MAX_DEPTH:
+        if len(folders) > max_folders or name.count("/") >= MAX_DEPTH:
             raise OutputError(
-                f"the job made more than {limits.files} folders, or more than {MAX_DEPTH} in each other",
+                f"the job made more than {max_folders} folders, or more than {MAX_DEPTH} in each other",
                 hint="write the outputs into fewer folders",
             )
         with _scan(folder, name) as entries:
             for entry in entries:
                 path = f"{name}/{entry.name}" if name else entry.name
-                if entry.is_dir(follow_symlinks=False):
+                if not entry.is_dir(follow_symlinks=False):
+                    yield path, entry.stat(follow_symlinks=False)
+                elif not skips(path):
                     folders.append(path)
-                elif entry.is_file(follow_symlinks=False):
-                    size = entry.stat(follow_symlinks=False).st_size
-                    counter.add(size)
-                    found.append((path, size))
-                else:
-                    counter.add(0)
-    return sorted(found)
 
 
 def build_header(folder: Path, limits: Limits | None = None) -> bytes:

@@ -4,7 +4,14 @@ Everything here works on data alone. It raises OutputError (ResultError for a re
 control characters are visible.
 """
 
-from backends.untrusted.files import create_beneath, move_beneath, open_beneath, read_bounded, stat_beneath
+from backends.untrusted.files import (
+    create_beneath,
+    link_between,
+    move_beneath,
+    open_beneath,
+    read_bounded,
+    stat_beneath,
+)
 from backends.untrusted.limits import Limits, OutputCounter
 from backends.untrusted.logs import LineCutter, LogWriter
 from backends.untrusted.names import check_relative_name
@@ -18,6 +25,7 @@ __all__ = [
     "OutputCounter",
     "check_relative_name",
     "create_beneath",
+    "link_between",
     "move_beneath",
     "open_beneath",
     "parse_result",

@@ -23,6 +23,8 @@ from backends.untrusted.text import show_line
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # what the kernel answers for a link (ELOOP, ENOTDIR), and for a socket or a device without a driver (ENXIO, ENODEV)
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR})
+# what it answers where it makes no second name for a file: on another disk, on some disks, in a sandbox
+_NO_HARD_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 
 
 def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BufferedReader:
@@ -77,6 +79,23 @@ def move_beneath(source: Path, folder: Path | int, name: str | PurePosixPath) ->
     path = check_relative_name(str(name))
     with _refusing(path), _open_parent(folder, path, make=True) as parent:
         os.rename(source, path.name, dst_dir_fd=parent)
+
+
+def link_between(source: Path, target: Path, name: str | PurePosixPath) -> bool:
+    """Give a file beneath ``source`` the same name beneath ``target`` as well, with the folders above it.
+
+    Return False where that is not possible, as between two disks. Raises FileExistsError where anything has the name,
+    and OutputError where a folder above it is a link or a file.
+    """
+    path = check_relative_name(str(name))
+    with _refusing(path), _open_parent(source, path, make=False) as old, _open_parent(target, path, make=True) as new:
+        try:
+            os.link(path.name, path.name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINK:
+                raise
+            return False
+    return True
 
 
 def read_bounded(file: BinaryIO, limit: int) -> bytes:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import os
+import secrets
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit
-from renderer.engine.adapter.config import apply_encoder, configured
+from renderer.engine.adapter.config import apply_encoder, configured, move_folders
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
 from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, count_output_frames, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
+from renderer.engine.cache.key_file import KEY_BYTES
+from renderer.engine.cache.store import ChunkCache
 from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.errors import OutOfMemoryError, SceneError
 from renderer.engine.manim_types import Scene
+from renderer.engine.parallel.play import RenderedPlay
 from renderer.engine.process.exit import end_user_process
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.process.output_replay import OutputReplay
@@ -34,10 +40,10 @@ from renderer.engine.request import Progress, SceneReport, SceneRequest, select_
 from renderer.system.limits import count_chunk_renderers_that_fit
 
 if TYPE_CHECKING:
-    from renderer.engine.parallel.play import RenderedPlay
     from renderer.engine.parallel.scheduler import Scheduler
 
 _MANIM_CALLS = 10  # that are running when `manim render` renders a scene
+_OWN_CACHE_MIB = 256
 _CALLS_IN_PLAY = 3  # that the engine adds within a play
 
 _log = logging.getLogger(__name__)
@@ -55,6 +61,18 @@ class _Attempt:
     why_serial: str | None = None
     rendered: Mapping[int, RenderedPlay] | None = field(default=None, repr=False)
     printed: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> str:
+        """Return the attempt as JSON, for the fallback process."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> _Attempt:
+        """Return the attempt that ``to_json`` wrote."""
+        content = json.loads(text)
+        if (plays := content["rendered"]) is not None:
+            content["rendered"] = {int(number): RenderedPlay.from_json(play) for number, play in plays.items()}
+        return cls(**content)
 
 
 class _ShortOfMemoryError(Exception):
@@ -79,22 +97,22 @@ class _SceneRender:
         So this returns in the process that rendered the scene, which may be a fork of the one that called it.
         """
         while not attempt.why_serial:
-            fallback = FallbackProcess[_Attempt](self.request.scratch / "next-attempt")
+            fallback = FallbackProcess(self.request.scratch / "next-attempt.json")
             if (following := fallback.fork()) is None:
                 return self._try_in_parallel(attempt, fallback)
             self._discard_attempt()
-            attempt = following
+            attempt = _Attempt.from_json(following)
         with OutputReplay(attempt.printed):
             return _render_serially(self.request, attempt.why_serial)
 
-    def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess[_Attempt]) -> SceneReport:
+    def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess) -> SceneReport:
         replay = OutputReplay(attempt.printed)
         try:
             with replay:
                 return self._render_in_parallel(attempt, SceneProcess())
         except Unfit as unfit:
             _log.debug("rendering serially: %s", unfit)
-            fallback.start_again(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed))
+            fallback.start_again(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed).to_json())
         except ProcessFailed as failed:
             raise failed.error from failed
         except _ShortOfMemoryError as short:
@@ -102,14 +120,14 @@ class _SceneRender:
                 raise _memory_error(short.play) from short
             limit = max(1, attempt.limit // 2)
             _log.debug("a process of play %d was killed; rendering again with %d processes", short.play, limit)
-            fallback.start_again(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed))
+            fallback.start_again(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed).to_json())
 
     def _discard_attempt(self) -> None:
-        """Remove the outputs of the last attempt. Use a new media folder: the old one may have incomplete files."""
-        from manim import config
-
-        config.media_dir = tempfile.mkdtemp(prefix="media-", dir=self.request.scratch)
+        """Remove what the last attempt left. Use new folders for Manim: the old ones may have incomplete files."""
+        move_folders(Path(tempfile.mkdtemp(prefix="media-", dir=self.request.scratch)))
         clear_folder(self.request.output)
+        if self.request.restore:
+            self.request.restore()
 
     def _render_in_parallel(self, attempt: _Attempt, process: SceneProcess) -> SceneReport:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
@@ -146,14 +164,20 @@ def render(
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
-        if request.cache:
-            keep_tex_files(request.cache)
+        keep_tex_files(request.cache or _make_own_cache(scratch))
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
         report = _SceneRender(request, slots, progress).run(attempt)
         if request.cache:
             request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
+
+
+def _make_own_cache(scratch: Path) -> ChunkCache:
+    """Return a cache for one render, so that the next attempt has the formulas of the one before."""
+    folder = scratch / "formulas"
+    folder.mkdir(mode=0o700)
+    return ChunkCache(folder, _OWN_CACHE_MIB, secrets.token_bytes(KEY_BYTES))
 
 
 def _limit_processes(slots: ProcessSlots) -> int:

@@ -22,6 +22,7 @@ class SceneRequest:
     number of frames in a chunk; None leaves it to the preset. ``frame_hashes`` is an empty folder for hashes of all
     frames before they are encoded, to compare renders. It gets a file for each chunk, and the order of their
     names is that of the frames. ``cache`` keeps encoded chunks for later renders; it is not used with ``frame_hashes``.
+    ``restore`` makes the current folder as it was before the render, for another attempt.
     """
 
     file: Path
@@ -34,6 +35,7 @@ class SceneRequest:
     chunk_frames: int | None = None
     frame_hashes: Path | None = None
     cache: ChunkCache | None = None
+    restore: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

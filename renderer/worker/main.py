@@ -13,7 +13,6 @@ from backends import debug_log
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.processes import set_dumpable
-from renderer.bundle.archive import unpack
 from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.reports import Reports
@@ -48,7 +47,7 @@ def main(words: list[str] | None = None) -> ExitCode:
         debug_log.configure(debug_log.level_from_environment())
         with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
-            job = _unpack_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
+            job = _read_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
             return Pool(job, Reports(enabled=arguments.report, sending=arguments.send)).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
@@ -105,12 +104,11 @@ def _parse(words: list[str] | None) -> Arguments:
     )
 
 
-def _unpack_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
+def _read_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
     try:
         payload = WorkerPayload.from_json(arguments.task.read_bytes())
         debug_log.configure(payload.log)
-        source = scratch / "source"
-        unpack(arguments.bundle.read_bytes(), payload.bundle, source)
+        arguments.bundle.stat()
     except OSError as error:
         message = f"cannot read the inputs: {error}"
         raise InputError(message, hint="check --task and --bundle, or submit the job again") from error
@@ -118,4 +116,6 @@ def _unpack_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
     if unknown:
         names = ", ".join(f"{index} {name}" for index, name in enumerate(payload.units))
         raise InputError(f"the job has no unit {unknown[0]}", hint=f"its units are: {names}")
-    return UnpackedJob(payload=payload, source=source, scratch=scratch, output=arguments.output, python=sys.executable)
+    return UnpackedJob(
+        payload=payload, bundle=arguments.bundle, scratch=scratch, output=arguments.output, python=sys.executable
+    )

@@ -23,6 +23,7 @@ from renderer.worker.reports import Reports
 from renderer.worker.results import read_earlier_result, write_result
 from renderer.worker.scripts import ScriptRunner
 from renderer.worker.unpacked_job import Runner, UnitReport, UnpackedJob
+from renderer.worker.working_folder import WorkingFolder
 
 POLL_INTERVAL_S = 0.05
 READ_BYTES = 65536
@@ -42,6 +43,7 @@ class _RunningUnit:
     process: int
     pipe: int
     log: LogWriter
+    working: WorkingFolder
     deadline: float
     started: datetime
     oom_kills: int
@@ -92,6 +94,8 @@ class Pool:
         folder = self.job.folder(unit)
         shutil.rmtree(folder / FILES, ignore_errors=True)  # of an earlier attempt that failed
         (folder / FILES).mkdir(parents=True)
+        working = WorkingFolder(self.job, unit)
+        working.fill()
         read, write = os.pipe()
         os.set_blocking(read, False)
         file = (folder / LOG).open("ab")
@@ -108,6 +112,7 @@ class Pool:
             process=process,
             pipe=read,
             log=log,
+            working=working,
             deadline=time.monotonic() + self.job.payload.timeout,
             started=started,
             oom_kills=kills,
@@ -170,7 +175,8 @@ class Pool:
             self._copy_output(item)
         os.close(item.pipe)
         report = self._find_report(runner, item, exit_code)
-        result = write_result(self.job, item.unit, report, started=item.started, deadline=item.deadline)
+        result = write_result(self.job, item.unit, report, item.working, started=item.started, deadline=item.deadline)
+        item.working.remove()
         error = result.error
         _log.debug("unit %d ended with exit code %d: %s", item.unit, exit_code, error or "succeeded")
         line = f"openjd_fail: {error.message}\n".encode("utf-8", "replace") if error else b""

@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.output_stream import list_files
 from backends.problem import Problem
 from backends.untrusted import (
-    Limits,
-    OutputCounter,
-    check_relative_name,
     create_beneath,
     open_beneath,
     parse_result,
@@ -28,9 +23,9 @@ from backends.untrusted import (
 from backends.worker_protocol import FILES, RESULT, Output, UnitResult
 from renderer.worker.unpacked_job import UnitReport, UnpackedJob
 from renderer.worker.versions import find_versions
+from renderer.worker.working_folder import WorkingFolder, find_name_fault, read_chunks
 
 HASH_TIMEOUT_S = 5.0  # allowed even if the unit has used up its time limit
-CHUNK = 2**20
 
 
 def read_earlier_result(job: UnpackedJob, unit: int) -> UnitResult | None:
@@ -44,13 +39,15 @@ def read_earlier_result(job: UnpackedJob, unit: int) -> UnitResult | None:
     return None
 
 
-def write_result(job: UnpackedJob, unit: int, report: UnitReport, *, started: datetime, deadline: float) -> UnitResult:
-    """Write the unit's result.json, whole or not at all, and return what it says.
+def write_result(
+    job: UnpackedJob, unit: int, report: UnitReport, working: WorkingFolder, *, started: datetime, deadline: float
+) -> UnitResult:
+    """Collect the unit's outputs, write the unit's result.json, whole or not at all, and return what it says.
 
     A unit whose outputs have bad names, are too many or too large, or cannot be read by ``deadline`` (a time of
     time.monotonic()) has failed, and has no outputs.
     """
-    outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S))
+    outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S), working)
     report = replace(report, error=report.error or problem)
     finished = datetime.now(UTC)
     result = UnitResult(
@@ -72,19 +69,22 @@ def write_result(job: UnpackedJob, unit: int, report: UnitReport, *, started: da
     return result
 
 
-def _find_outputs(job: UnpackedJob, unit: int, deadline: float) -> tuple[tuple[Output, ...], Problem | None]:
-    """Return the outputs of a unit, and what is wrong with them."""
+def _find_outputs(
+    job: UnpackedJob, unit: int, deadline: float, working: WorkingFolder | None = None
+) -> tuple[tuple[Output, ...], Problem | None]:
+    """Return the outputs of a unit, with what it left in its working folder, and what is wrong with them."""
     folder = job.folder(unit) / FILES
     try:
-        _replace_links(folder, job.limits, deadline)
+        fault = working.move_outputs(folder, deadline) if working else None
         files = list_files(folder, job.limits)
-        bad = {name: error for name, _ in files if (error := _find_fault(name))}
+        bad = {name: error for name, _ in files if (error := find_name_fault(name))}
         outputs = tuple(
             Output(path=name, size=size, sha256=_hash(folder, name, size, deadline))
             for name, size in files
             if name not in bad
         )
-        return outputs, _describe(next(iter(bad.values()))) if bad else None
+        fault = fault or next(iter(bad.values()), None)
+        return outputs, _describe(fault) if fault else None
     except TimeoutError:
         message = f"{job.payload.units[unit]} took longer than the time limit of {job.payload.timeout:g} s"
         hint = "raise --timeout: reading the outputs is part of it"
@@ -99,45 +99,10 @@ def _describe(error: OutputError) -> Problem:
     return Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
 
 
-def _find_fault(name: str) -> OutputError | None:
-    try:
-        name.encode()
-        check_relative_name(name)
-    except UnicodeEncodeError:
-        message = f"the name of an output is not UTF-8: {name!a}"
-        return OutputError(message, hint="write it under another name")
-    except OutputError as error:
-        return error
-    return None
-
-
-def _replace_links(folder: Path, limits: Limits, deadline: float) -> None:
-    """Replace each link to another output with a copy of it, since links are not downloaded."""
-    list_files(folder, limits)  # raises OutputError if there is too much
-    counter, links = OutputCounter(limits), {}
-    for path in folder.rglob("*"):
-        if path.is_symlink() and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-            links[path] = path.resolve()
-            counter.add(links[path].stat().st_size)
-    for path, target in links.items():
-        path.unlink()
-        with target.open("rb") as source, path.open("xb") as copy:
-            for data in _read(source, target.stat().st_size, deadline):
-                copy.write(data)
-
-
 def _hash(folder: Path, name: str, size: int, deadline: float) -> str:
     """Return the SHA-256 of the first ``size`` bytes of an output."""
     digest = hashlib.sha256()
     with open_beneath(folder, name) as file:
-        for data in _read(file, size, deadline):
+        for data in read_chunks(file, size, deadline):
             digest.update(data)
     return digest.hexdigest()
-
-
-def _read(file: BinaryIO, size: int, deadline: float) -> Iterator[bytes]:
-    while size > 0 and (data := file.read(min(size, CHUNK))):
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        yield data
-        size -= len(data)

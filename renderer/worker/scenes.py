@@ -21,9 +21,11 @@ from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_usable_cores
 from renderer.video.selection import Decision, choose_encoder
+from renderer.voices import find_voices
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child, refuse_debugger
 from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_KEY, CACHE_MIB, Runner, UnitReport, UnpackedJob
+from renderer.worker.working_folder import WorkingFolder
 
 STATUS_INTERVAL_S = 0.5
 
@@ -90,16 +92,17 @@ class SceneRunner(Runner):
             end_process(exit_code)
 
     def _render(self, unit: int) -> UnitReport:
-        os.chdir(self.job.source)
-        self._extend_python_path()
-        os.environ["RENDERER_OUTPUT_DIR"] = str(self.job.folder(unit) / FILES)
+        source = self.job.source(unit)
+        os.chdir(source)
+        self._extend_python_path(unit)
+        os.environ["RENDERER_OUTPUT_DIR"] = str(source)
         scratch = self.job.scratch / f"unit-{unit}"
         scratch.mkdir()
         request = self._make_request(unit, scratch)
         try:
             report = self._render_scene(request)
         except BaseException as error:  # noqa: BLE001  # a scene may raise anything
-            return UnitReport(error=diagnosis.diagnose(error, request.scene, self.job.source, scratch))
+            return UnitReport(error=diagnosis.diagnose(error, request.scene, source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if report.why_serial:
@@ -108,10 +111,10 @@ class SceneRunner(Runner):
         encoder = {**report.encoder, **self.encoder.report()}
         return UnitReport(render=render, encoder=encoder, seconds=dict(report.seconds))
 
-    def _extend_python_path(self) -> None:
+    def _extend_python_path(self, unit: int) -> None:
         """Make Python look for modules where it would for `manim render`, and last in the root of the job."""
-        path = self.job.python_path
-        sys.path[:] = [*path, *sys.path, str(self.job.source)]
+        path = self.job.python_path(unit)
+        sys.path[:] = [*path, *sys.path, str(self.job.source(unit))]
         if path:
             os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for programs that the scene starts
 
@@ -125,7 +128,13 @@ class SceneRunner(Runner):
             encoder=self.job.payload.encoder,
             choice=self.encoder.choice,
             cache=self.cache,
+            restore=self._restore_folder(unit),
         )
+
+    def _restore_folder(self, unit: int) -> Callable[[], None]:
+        """Return a function that makes the working folder as it was sent, but for voices, which may cost money."""
+        folder = WorkingFolder(self.job, unit)
+        return lambda: folder.restore(keep=find_voices(folder.path))
 
     def _render_scene(self, request: SceneRequest) -> SceneReport:
         from renderer import engine

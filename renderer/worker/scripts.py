@@ -13,7 +13,7 @@ from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import open_beneath
-from backends.worker_protocol import FILES, LOG
+from backends.worker_protocol import LOG
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
 from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport
@@ -27,13 +27,13 @@ class ScriptRunner(Runner):
     def start(self, unit: int, output: int) -> int:
         """Start Python, or uv for a script that declares its dependencies."""
         environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
-        environment |= {"RENDERER_OUTPUT_DIR": str(self.job.folder(unit) / FILES), "PYTHONUNBUFFERED": "1"}
-        if path := self.job.python_path:
+        environment |= {"RENDERER_OUTPUT_DIR": str(self.job.source(unit)), "PYTHONUNBUFFERED": "1"}
+        if path := self.job.python_path(unit):
             environment["PYTHONPATH"] = os.pathsep.join(path)
         parent = os.getpid()
         child = subprocess.Popen(
-            [*self._interpreter(), self.job.payload.file, *self.job.payload.arguments],
-            cwd=self.job.source,
+            [*self._interpreter(self.job.file(unit)), self.job.payload.file, *self.job.payload.arguments],
+            cwd=self.job.source(unit),
             env=environment,
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: become_child(parent, output),  # noqa: PLW1509  # no other thread runs here
@@ -50,7 +50,7 @@ class ScriptRunner(Runner):
         error = Problem(
             message=f"{self.job.payload.units[unit]} ended with exit code {exit_code}",
             hint=diagnosis.find_missing_cuda(log) or diagnosis.find_terminal_hint(log),
-            details=diagnosis.find_traceback(log, self.job.source),
+            details=diagnosis.find_traceback(log, self.job.source(unit)),
             exit_code=ExitCode.USER_CODE,
         )
         return UnitReport(error=error, render={"script_exit_code": exit_code})
@@ -62,13 +62,13 @@ class ScriptRunner(Runner):
             return file.read(LOG_BYTES).decode("utf-8", "replace")
         return ""
 
-    def _interpreter(self) -> list[str]:
-        if not re.search(r"(?m)^# /// script$", self.job.file.read_text("utf-8", "replace")):
+    def _interpreter(self, file: Path) -> list[str]:
+        if not re.search(r"(?m)^# /// script$", file.read_text("utf-8", "replace")):
             return [self.job.python]
         uv = shutil.which("uv") or shutil.which("uv", path=str(Path(self.job.python).parent))
         if uv is None:
             raise RendererError(
-                f"{self.job.file.name} declares its dependencies (PEP 723), but uv, which installs them, is missing",
+                f"{file.name} declares its dependencies (PEP 723), but uv, which installs them, is missing",
                 hint="pip install uv, or use an image that has it",
             )
         return [uv, "run", "--quiet", "--script"]

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import Limits
+from renderer.bundle.archive import unpack
 from renderer.model import WorkerPayload
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
@@ -22,18 +24,29 @@ OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MI
 
 @dataclass(frozen=True, kw_only=True)
 class UnpackedJob:
-    """A job whose bundle is unpacked in ``source``. ``scratch`` is removed with the worker; ``python`` runs scripts."""
+    """What the worker runs. ``scratch`` is removed with the worker; ``python`` runs scripts."""
 
     payload: WorkerPayload
-    source: Path
+    bundle: Path
     scratch: Path
     output: Path
     python: str
 
-    @property
-    def file(self) -> Path:
-        """The user's file, unpacked."""
-        return self.source / self.payload.file
+    def source(self, unit: int) -> Path:
+        """Return the folder of the unit's copy of the project, its working folder."""
+        return self.scratch / f"source-{unit}"
+
+    def file(self, unit: int) -> Path:
+        """Return the unit's copy of the user's file."""
+        return self.source(unit) / self.payload.file
+
+    def unpack(self, folder: Path) -> None:
+        """Unpack the project into the folder. Raises InputError."""
+        try:
+            unpack(self.bundle.read_bytes(), self.payload.bundle, folder)
+        except OSError as error:
+            hint = "check --bundle, or submit the job again"
+            raise InputError(f"cannot unpack the project's files: {error}", hint=hint) from error
 
     @property
     def limits(self) -> Limits:
@@ -42,11 +55,10 @@ class UnpackedJob:
         total, files = self.payload.output_limit, self.payload.output_files
         return Limits(total=usual.total if total is None else total, files=usual.files if files is None else files)
 
-    @property
-    def python_path(self) -> list[str]:
-        """The folders of PYTHONPATH: those of the project, then those of the worker's own environment."""
+    def python_path(self, unit: int) -> list[str]:
+        """Return the folders of PYTHONPATH: those of the project, then those of the worker's own environment."""
         own = os.environ.get(PYTHON_PATH, "").split(os.pathsep)
-        return [*(str(self.source / path) for path in self.payload.python_path), *filter(os.path.isabs, own)]
+        return [*(str(self.source(unit) / path) for path in self.payload.python_path), *filter(os.path.isabs, own)]
 
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import textwrap
 import traceback
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ from renderer.engine.guards.tex import restrict_tex
 from renderer.engine.request import SceneRequest
 from renderer.mirrors import mirrors
 
+_MEDIA = "media"  # Manim's default
 _FOLDERS = {
-    "video_dir": "{media_dir}/videos",
-    "sections_dir": "{video_dir}/sections",
-    "images_dir": "{media_dir}/images",
-    "tex_dir": "{media_dir}/Tex",
-    "text_dir": "{media_dir}/texts",
-    "partial_movie_dir": "{media_dir}/segments/{scene_name}",
-    "log_dir": "{media_dir}/logs",
+    "video_dir": "videos",
+    "sections_dir": "videos/sections",
+    "images_dir": "images",
+    "tex_dir": "Tex",
+    "text_dir": "texts",
+    "partial_movie_dir": "segments/{scene_name}",
 }
 
 
@@ -34,7 +35,8 @@ _FOLDERS = {
 def configured(request: SceneRequest) -> Iterator[None]:
     """Configure Manim within the block, from the folder's manim.cfg and then the request.
 
-    Everything that Manim writes goes to the request's scratch folder.
+    What Manim itself writes goes to the request's scratch folder. Only ``media_dir`` is where plain Manim has it: there
+    are files of the project, and those that scenes and plugins keep.
     """
     from manim import config, tempconfig
     from manim._config.utils import make_config_parser
@@ -51,12 +53,27 @@ def configured(request: SceneRequest) -> Iterator[None]:
             _refresh_defaults()
         config.input_file = ""
         config.digest_args(ClickArgs(command.make_context("render", _list_arguments(request)).params))
-        for key, template in _FOLDERS.items():
-            config[key] = template
+        config.media_dir = _choose_media_folder(Path(config.media_dir))
+        move_folders(request.scratch / "media")
         if config.output_file:
             config.output_file = Path(config.output_file).name
         config.preview = config.show_in_file_browser = False
         yield
+
+
+def move_folders(folder: Path) -> None:
+    """Let Manim write its own files below the folder."""
+    from manim import config
+
+    for key, template in _FOLDERS.items():
+        config[key] = f"{folder}/{template}"
+
+
+def _choose_media_folder(chosen: Path) -> Path:
+    """Return Manim's media folder: the one that manim.cfg has chosen, if it is in the current folder."""
+    folder = Path.cwd()
+    path = Path(os.path.normpath(folder / chosen))
+    return path if path.is_relative_to(folder) else folder / _MEDIA
 
 
 @contextmanager
@@ -108,7 +125,7 @@ def apply_encoder(request: SceneRequest) -> None:
 def _list_arguments(request: SceneRequest) -> list[str]:
     """Return the arguments of `manim render` that mean the same as the request."""
     settings = request.settings
-    arguments = ["--media_dir", str(request.scratch / "media"), "--progress_bar", "none"]
+    arguments = ["--progress_bar", "none"]
     if settings.quality:
         arguments += ["--quality", settings.quality]
     if settings.resolution:

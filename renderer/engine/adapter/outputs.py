@@ -50,13 +50,11 @@ def clear_folder(folder: Path) -> None:
 
 
 def _find_others(scratch: Path) -> list[tuple[Path, Path]]:
-    """Return the other files in Manim's folders videos and images, each as the folder and the path of the file."""
+    """Return the other files in Manim's folders of videos and images, each as the folder and the path of the file."""
     from manim import config
 
-    media = Path(config.media_dir).resolve()
-    if not media.is_relative_to(scratch.resolve()):
-        return []  # the scene's file chose another folder, which may hold older files
-    roots = [media / "videos", media / "images"]
+    chosen = [Path(config.get_dir(key)) for key in ("video_dir", "images_dir")]  # the scene's file may change them
+    roots = [root for root in chosen if root.resolve().is_relative_to(scratch.resolve())]
     found = [(root, path) for root in roots for path in root.rglob("*") if path.is_file()]
     return [(root, path) for root, path in found if path.suffix != ".wav"]  # the video contains the sound
 

@@ -26,7 +26,7 @@ def count_frames(scene: Scene) -> int:
 
 def compute_fingerprint(scene: Scene) -> Fingerprint:
     """Return a fingerprint of the compiled play. Plays with different fingerprints have different Manim keys."""
-    run_times = sorted(animation.run_time for animation in scene.animations)
+    run_times = sorted(float(animation.run_time) for animation in scene.animations)
     return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects))
 
 

@@ -6,10 +6,11 @@ A play is one of three: chunks with a file each (``ChunkedPlay``), chunks that o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from renderer.engine.adapter.play_key import Fingerprint
 from renderer.engine.adapter.scene_state import SceneState
@@ -71,6 +72,17 @@ class RenderedPlay:
     manim_key: str | None
     clips: tuple[Clip, ...]
     state: SceneState
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RenderedPlay:
+        """Return the play that ``dataclasses.asdict`` has turned into JSON, with paths as text."""
+        state = content["state"]
+        return cls(
+            fingerprint=tuple(content["fingerprint"]),
+            manim_key=content["manim_key"],
+            clips=tuple(Clip(Path(clip["path"]), clip["frames"]) for clip in content["clips"]),
+            state=SceneState(state["digest"], tuple((label, digest) for label, digest in state["parts"])),
+        )
 
 
 @dataclass(kw_only=True)

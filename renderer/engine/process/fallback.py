@@ -6,29 +6,26 @@ The parallel render goes on in a fork; the process that was there before, with M
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Generic, NoReturn, TypeVar
+from typing import NoReturn
 
 from backends.processes import adopt_orphans, die_with_parent, end_children
 
-AttemptT = TypeVar("AttemptT")
 
-
-class FallbackProcess(Generic[AttemptT]):
+class FallbackProcess:
     """Lets an attempt go on in a fork of this process, which stays behind as its fallback process.
 
-    ``file`` is where the fork leaves what the fallback process shall do. A fork that is to be abandoned ends at once
-    with its threads, and the fallback process ends all processes that it started.
+    ``file`` is where the fork leaves what the fallback process shall do, as text. A fork that is to be abandoned ends
+    at once with its threads, and the fallback process ends all processes that it started.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def fork(self) -> AttemptT | None:
+    def fork(self) -> str | None:
         """Return None in the fork. In this process, wait for the fork to end, and end with the same exit code.
 
         If the fork has called ``start_again``, return its argument in this process instead.
@@ -45,16 +42,16 @@ class FallbackProcess(Generic[AttemptT]):
         if not self._file.exists():
             _end_like(os.waitstatus_to_exitcode(status))
         end_children()
-        attempt: AttemptT = pickle.loads(self._file.read_bytes())  # noqa: S301  # from our own fork
+        attempt = self._file.read_text()
         self._file.unlink()
         return attempt
 
-    def start_again(self, attempt: AttemptT) -> NoReturn:
+    def start_again(self, attempt: str) -> NoReturn:
         """End this fork without exit functions; ``fork`` returns the attempt in the fallback process."""
         sys.stdout.flush()
         sys.stderr.flush()
         temporary = self._file.with_suffix(".new")
-        temporary.write_bytes(pickle.dumps(attempt))
+        temporary.write_text(attempt)
         temporary.replace(self._file)
         os._exit(0)
 

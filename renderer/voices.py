@@ -1,0 +1,50 @@
+"""Finds the voices that manim-voiceover keeps, because they may have cost money: one is never paid for twice.
+
+manim-voiceover lists them in a file ``cache.json``, by default in ``media/voiceovers``. The sound lies beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from backends.errors import OutputError
+from backends.untrusted import check_relative_name, open_beneath, read_bounded
+
+INDEX = "cache.json"
+MAX_INDEX = 4 * 2**20  # bytes
+_SOUNDS = ("original_audio", "final_audio")
+
+
+def read_index(data: bytes) -> list[dict[str, object]]:
+    """Return the entries of a list of voices. It is empty for any other file of that name."""
+    try:
+        entries = json.loads(data)
+    except (ValueError, RecursionError):
+        return []
+    is_index = isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get(_SOUNDS[0]), str) for entry in entries
+    )
+    return entries if is_index else []
+
+
+def list_sounds(index: PurePosixPath, entries: list[dict[str, object]]) -> set[str]:
+    """Return the names of the files of sound that a list of voices names. ``index`` is the name of the list."""
+    found = set()
+    for sound in (entry.get(key) for entry in entries for key in _SOUNDS):
+        with suppress(OutputError):
+            if isinstance(sound, str):
+                found.add(str(index.parent / check_relative_name(sound)))
+    return found
+
+
+def find_voices(folder: Path) -> set[str]:
+    """Return the names of all files below the folder that belong to voices."""
+    found = set()
+    for path in folder.rglob(INDEX):
+        index = PurePosixPath(path.relative_to(folder).as_posix())
+        with suppress(OSError, OutputError), open_beneath(folder, index) as file:
+            if entries := read_index(read_bounded(file, MAX_INDEX)):
+                found |= {str(index), *list_sounds(index, entries)}
+    return {name for name in found if (folder / name).is_file() and not (folder / name).is_symlink()}
