@@ -36,7 +36,7 @@ def list_files(folder: Path | int, limits: Limits | None = None) -> list[tuple[s
     """
     limits = limits or Limits()
     counter, found = OutputCounter(limits), []
-    for name, info in walk(folder, max_folders=limits.files):
+    for name, info in walk(folder, limits):
         is_file = stat.S_ISREG(info.st_mode)
         counter.add(info.st_size if is_file else 0)
         if is_file:
@@ -45,18 +45,18 @@ def list_files(folder: Path | int, limits: Limits | None = None) -> list[tuple[s
 
 
 def walk(
-    folder: Path | int, *, max_folders: int, skips: Callable[[str], bool] = lambda _: False
+    folder: Path | int, limits: Limits, *, known: int = 0, skips: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the name and state of everything below ``folder`` but folders. No link is followed.
 
-    Folders are left out if ``skips`` returns true for their name. Raises OutputError for more than ``max_folders``, for
-    too many in each other, and for one that cannot be read. Names are not checked.
+    Folders are left out if ``skips`` returns true for their name. Raises OutputError for more folders than the limits,
+    not counting ``known`` ones, for too many in each other, and for one that cannot be read. Names are not checked.
     """
     folders = [""]
     for name in folders:  # the loop appends to the list
-        if len(folders) > max_folders or name.count("/") >= MAX_DEPTH:
+        if len(folders) > limits.files + known or name.count("/") >= MAX_DEPTH:
             raise OutputError(
-                f"the job made more than {max_folders} folders, or more than {MAX_DEPTH} in each other",
+                f"the job made more than {limits.files} folders, or more than {MAX_DEPTH} in each other",
                 hint="write the outputs into fewer folders",
             )
         with _scan(folder, name) as entries:

@@ -81,16 +81,20 @@ def move_beneath(source: Path, folder: Path | int, name: str | PurePosixPath) ->
         os.rename(source, path.name, dst_dir_fd=parent)
 
 
-def link_between(source: Path, target: Path, name: str | PurePosixPath) -> bool:
-    """Give a file beneath ``source`` the same name beneath ``target`` as well, with the folders above it.
+def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name: str | PurePosixPath) -> bool:
+    """Give a file beneath ``source`` a second name, beneath ``target``, with the folders above that.
 
     Return False where that is not possible, as between two disks. Raises FileExistsError where anything has the name,
-    and OutputError where a folder above it is a link or a file.
+    and OutputError where a folder above one of them is a link or a file.
     """
-    path = check_relative_name(str(name))
-    with _refusing(path), _open_parent(source, path, make=False) as old, _open_parent(target, path, make=True) as new:
+    old, new = check_relative_name(str(name)), check_relative_name(str(new_name))
+    with (
+        _refusing(new),
+        _open_parent(source, old, make=False) as old_parent,
+        _open_parent(target, new, make=True) as new_parent,
+    ):
         try:
-            os.link(path.name, path.name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+            os.link(old.name, new.name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_HARD_LINK:
                 raise

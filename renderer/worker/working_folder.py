@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from backends.errors import OutputError
 from backends.output_stream import walk
@@ -32,6 +32,13 @@ _CACHES = frozenset({
 _MANIM_CACHES = frozenset({"media/Tex", "media/texts"})
 
 
+class _File(NamedTuple):
+    """A file in the working folder: its name there and its size in bytes."""
+
+    name: str
+    size: int
+
+
 class WorkingFolder:
     """The working folder of one unit of a job."""
 
@@ -43,7 +50,7 @@ class WorkingFolder:
     def fill(self) -> None:
         """Unpack the job's files, and remember what is there. Raises InputError."""
         self._job.unpack(self.path)
-        self._before = dict(self._walk())
+        self._before = dict(self._walk(known=_SENT_FOLDERS))
 
     def restore(self, keep: Iterable[str] = ()) -> None:
         """Make the folder as it was sent, but for the files ``keep``, which stay as they are."""
@@ -69,22 +76,35 @@ class WorkingFolder:
         programs are left out. Raises OutputError for more than the job's limits, OSError for what cannot be read, and
         TimeoutError after ``deadline``, a time of time.monotonic().
         """
-        counter, fault = OutputCounter(self._job.limits), None
-        changed = [(name, info) for name, info in self._walk() if not self._is_as_sent(name, info)]
-        for name, info in sorted(changed):
-            is_file = stat.S_ISREG(info.st_mode)
-            counter.add(info.st_size if is_file else 0)
-            if found := find_name_fault(name):
-                fault = fault or found
-            elif is_file:
-                self._put(name, info.st_size, target, deadline)
-            elif stat.S_ISLNK(info.st_mode):
-                self._copy_linked(name, target, counter, deadline)
+        counter, fault, found = OutputCounter(self._job.limits), None, []
+        for name, info in self._walk(known=len(self._before)):
+            if not self._is_as_sent(name, info):
+                file = self._find_file(name, info)
+                counter.add(file.size if file else 0)
+                found.append((name, file))
+        for name, file in sorted(found, key=lambda item: item[0]):
+            if error := find_name_fault(name):
+                fault = fault or error
+            elif file:
+                self._put(file, target, name, deadline)
         return fault
 
-    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
-        most = _SENT_FOLDERS if not self._before else len(self._before) + self._job.limits.files
-        for name, info in walk(self.path, max_folders=most, skips=_is_cache):
+    def _find_file(self, name: str, info: os.stat_result) -> _File | None:
+        """Return the file that an output is made of; None for what is not a file or a link to a file in the folder."""
+        if stat.S_ISREG(info.st_mode):
+            return _File(name, info.st_size)
+        if not stat.S_ISLNK(info.st_mode):
+            return None
+        try:
+            real = PurePosixPath(os.path.realpath(str(self.path / name)))
+            linked = str(real.relative_to(os.path.realpath(str(self.path))))
+            with open_beneath(self.path, linked) as file:
+                return _File(linked, os.fstat(file.fileno()).st_size)
+        except (OSError, ValueError, OutputError):  # it leads to a folder, to nothing, or out of the working folder
+            return None
+
+    def _walk(self, known: int) -> Iterator[tuple[str, os.stat_result]]:
+        for name, info in walk(self.path, self._job.limits, known=known, skips=_is_cache):
             if not name.endswith(".pyc"):
                 yield name, info
 
@@ -113,25 +133,17 @@ class WorkingFolder:
         self._job.unpack(folder)
         return folder
 
-    def _put(self, name: str, size: int, target: Path, deadline: float) -> None:
-        with suppress(FileExistsError):
-            if not link_between(self.path, target, name):
-                with open_beneath(self.path, name) as file:
-                    _copy(file, size, target, name, deadline)
-            return
-        with open_beneath(self.path, name) as file:
-            _copy(file, size, target, f"{BESIDE}/{name}", deadline)
+    def _put(self, file: _File, target: Path, name: str, deadline: float) -> None:
+        for new_name in (name, f"{BESIDE}/{name}"):
+            with suppress(FileExistsError):
+                if not link_between(self.path, file.name, target, new_name):
+                    self._copy(file, target, new_name, deadline)
+                return
 
-    def _copy_linked(self, name: str, target: Path, counter: OutputCounter, deadline: float) -> None:
-        try:
-            real = PurePosixPath(os.path.realpath(str(self.path / name)))
-            file = open_beneath(self.path, real.relative_to(os.path.realpath(str(self.path))))
-        except (OSError, ValueError, OutputError):  # it leads to a folder, to nothing, or out of the working folder
-            return
-        with file:
-            size = os.fstat(file.fileno()).st_size
-            counter.add(size)
-            _copy(file, size, target, name, deadline)
+    def _copy(self, file: _File, target: Path, name: str, deadline: float) -> None:
+        with open_beneath(self.path, file.name) as source, create_beneath(target, name) as copy:
+            for data in read_chunks(source, file.size, deadline):
+                copy.write(data)
 
 
 def find_name_fault(name: str) -> OutputError | None:
@@ -153,12 +165,6 @@ def read_chunks(file: BinaryIO, size: int, deadline: float) -> Iterator[bytes]:
             raise TimeoutError
         yield data
         size -= len(data)
-
-
-def _copy(file: BinaryIO, size: int, target: Path, name: str, deadline: float) -> None:
-    with create_beneath(target, name) as copy:
-        for data in read_chunks(file, size, deadline):
-            copy.write(data)
 
 
 def _is_cache(folder: str) -> bool:
