@@ -82,7 +82,7 @@ def move_beneath(source: Path, folder: Path | int, name: str | PurePosixPath) ->
 
 
 def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name: str | PurePosixPath) -> bool:
-    """Give a file beneath ``source`` a second name, beneath ``target``, with the folders above that.
+    """Create a second name for a file beneath ``source``, beneath ``target``, with the folders above that.
 
     Return False where that is not possible, as between two disks. Raises FileExistsError where anything has the name,
     and OutputError where a folder above one of them is a link or a file.

@@ -70,7 +70,7 @@ class WorkingFolder:
         remove_tree(self.path)
 
     def move_outputs(self, target: Path, deadline: float) -> OutputError | None:
-        """Put what is new or changed into the folder ``target``. Return what is wrong with a name that is left out.
+        """Move what is new or changed to the folder ``target``. Return what is wrong with a name that is left out.
 
         A link to a file in the folder becomes a copy of that. Other links, pipes, sockets, devices and the caches of
         programs are left out. Raises OutputError for more than the job's limits, OSError for what cannot be read, and
