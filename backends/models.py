@@ -33,9 +33,9 @@ class JobState(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """The archive of the project's files: a deterministic tar, compressed with zstd.
+    """The archive of the project's files: a deterministic tar, compressed with gzip.
 
-    ``digest`` is the SHA-256 of ``data`` in hexadecimal.
+    ``digest`` is the SHA-256 of the tar in hexadecimal.
     """
 
     digest: str

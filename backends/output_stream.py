@@ -186,10 +186,11 @@ def _parse_line(line: bytes) -> Output:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _foreign() from error
-    match content:
-        case {"path": str(path), "size": int(size), "sha256": str(digest)} if size >= 0 and not isinstance(size, bool):
-            return Output(path=str(check_relative_name(path)), size=size, sha256=digest)
-    raise _foreign()
+    values = content if isinstance(content, dict) else {}
+    path, size, digest = (values.get(key) for key in ("path", "size", "sha256"))
+    if type(path) is not str or type(size) is not int or type(digest) is not str or size < 0:
+        raise _foreign()
+    return Output(path=str(check_relative_name(path)), size=size, sha256=digest)
 
 
 def _read(file: BinaryIO, size: int, name: str) -> Iterator[bytes]:

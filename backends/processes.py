@@ -1,25 +1,39 @@
-"""Ends child processes together with their parent, and finds out what killed a process."""
+"""Starts modules as programs, ends child processes with their parent, and finds out what killed a process."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import psutil
-
+_ROOT = str(Path(__file__).parents[1])  # of an installation, of a checkout, or the file of the worker's archive
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 TERMINATE_TIMEOUT_S = 0.7  # a cancelled job should end within a second
 KILL_INTERVAL_S = 0.001
+WAIT_INTERVAL_S = 0.005
 KILL_TIMEOUT_S = 5.0  # for processes that start others faster than they are killed
+
+
+def isolated_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our modules in a separate process, as `python -I -m` does.
+
+    The process ignores the current folder and all PYTHON… variables.
+    """
+    return [sys.executable, "-I", "-c", module_code(module), *arguments]
+
+
+def module_code(module: str) -> str:
+    """Return Python code that runs one of our modules as a program, without the current folder on the path."""
+    path = f"sys.path[:] = [{_ROOT!r}] + [path for path in sys.path if path]"
+    return f"import sys; {path}; import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
 
 
 def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
@@ -67,43 +81,90 @@ def end_trees(roots: list[int]) -> None:
     """End the processes and all their descendants: send SIGTERM, and after a moment SIGKILL."""
     if not roots:
         return
-    import psutil
-
-    trees: list[psutil.Process] = []
-    for root in roots:
-        with suppress(psutil.NoSuchProcess):
-            trees += _find_tree(psutil.Process(root))
+    trees = _find_trees(roots)
     _signal(trees, signal.SIGTERM)
-    _, alive = psutil.wait_procs(trees, timeout=TERMINATE_TIMEOUT_S)
+    alive = _wait(trees, TERMINATE_TIMEOUT_S)
     for process in alive:
         _kill_tree(process)
-    psutil.wait_procs(alive, timeout=TERMINATE_TIMEOUT_S)
+    _wait(alive, TERMINATE_TIMEOUT_S)
 
 
-def _kill_tree(root: psutil.Process) -> None:
+@dataclass(frozen=True)
+class _Process:
+    """A process. ``started`` is when it started: another one may get the same number later."""
+
+    number: int
+    parent: int
+    started: str
+    ended: bool
+
+
+def _kill_tree(root: _Process) -> None:
     """Kill a process and its descendants. All are stopped first, so that none of them can start another."""
-    stopped: set[psutil.Process] = set()
+    stopped: dict[int, _Process] = {}
     until = time.monotonic() + KILL_TIMEOUT_S
-    while (new := set(_find_tree(root)) - stopped) and time.monotonic() < until:
+    while time.monotonic() < until:
+        new = [process for process in _find_trees([root.number]) if process.number not in stopped]
+        if not new or (not stopped and new[0].started != root.started):
+            break
         _signal(new, signal.SIGSTOP)
-        stopped |= new
-    _signal(stopped, signal.SIGKILL)
+        stopped.update({process.number: process for process in new})
+    _signal(stopped.values(), signal.SIGKILL)
 
 
-def _find_tree(root: psutil.Process) -> list[psutil.Process]:
-    import psutil
+def _find_trees(roots: list[int]) -> list[_Process]:
+    """Return the processes and all their descendants, parents first."""
+    table = _list_processes()
+    children: dict[int, list[_Process]] = {}
+    for process in table.values():
+        children.setdefault(process.parent, []).append(process)
+    found = [table[root] for root in roots if root in table]
+    for process in found:  # the loop appends to the list
+        found += [child for child in children.get(process.number, []) if child.number not in roots]
+    return found
 
-    with suppress(psutil.NoSuchProcess):
-        return [root, *root.children(recursive=True)]
-    return []
 
-
-def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    import psutil
-
+def _signal(processes: Iterable[_Process], number: signal.Signals) -> None:
     for process in processes:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            process.send_signal(number)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.number, number)
+
+
+def _wait(processes: list[_Process], timeout_s: float) -> list[_Process]:
+    """Wait until the processes have ended, and return those that have not. Children are reaped."""
+    until = time.monotonic() + timeout_s
+    alive = processes
+    while True:
+        for process in alive:
+            with suppress(ChildProcessError):  # a child of another process, or one that has been waited for
+                os.waitpid(process.number, os.WNOHANG)
+        table = _list_processes()
+        alive = [process for process in alive if _is_alive(process, table)]
+        if not alive or time.monotonic() > until:
+            return alive
+        time.sleep(WAIT_INTERVAL_S)
+
+
+def _is_alive(process: _Process, table: Mapping[int, _Process]) -> bool:
+    now = table.get(process.number)
+    return now is not None and now.started == process.started and not now.ended
+
+
+def _list_processes() -> dict[int, _Process]:
+    """Return all processes by their numbers, from /proc or, where there is none as on macOS, from ps."""
+    if sys.platform != "linux":
+        command = ["ps", "-A", "-o", "pid=,ppid=,stat=,lstart="]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 3) for line in printed.splitlines()]
+        return {int(row[0]): _Process(int(row[0]), int(row[1]), row[3], row[2].startswith("Z")) for row in rows}
+    found = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal():
+            with suppress(OSError):  # ended in the meantime
+                words = (path / "stat").read_bytes().rpartition(b")")[2].split()  # the name in brackets may be anything
+                number = int(path.name)
+                found[number] = _Process(number, int(words[1]), words[19].decode(), words[0] in {b"Z", b"X"})
+    return found
 
 
 def _list_children() -> list[int]:
@@ -111,9 +172,7 @@ def _list_children() -> list[int]:
     try:
         return [int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except OSError:
-        import psutil  # slow to import
-
-        return [child.pid for child in psutil.Process().children()]
+        return [process.number for process in _list_processes().values() if process.parent == os.getpid()]
 
 
 def oom_kills() -> int:

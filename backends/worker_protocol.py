@@ -18,6 +18,8 @@ RESULT = "result.json"
 FILES = "files"  # the folder of a unit that holds its outputs
 # Exit codes of failures that may be temporary, so that a retry makes sense. The user's own errors are not among them.
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
+WORKER = "renderer.worker"  # the module that runs units
+ARCHIVE = "renderer-worker"  # the file that runs such a module with any image's Python: backends.image.worker_archive
 
 # Lines that a worker with REPORT writes to stderr, where no unit can write: b"renderer_unit_started: 0", and
 # b"renderer_unit_ended: 0 {…}" with the unit's result in one line.
@@ -34,13 +36,14 @@ _STATUS_LENGTH = 1000  # characters
 
 
 def worker_command(
-    python: str, *, task: str, bundle: str, output: str, units: Iterable[int], report: bool = False
+    start: Iterable[str], *, task: str, bundle: str, output: str, units: Iterable[int], report: bool = False
 ) -> list[str]:
     """Return the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths.
 
-    With ``report`` the worker writes to stderr when a unit starts, and how it ended.
+    ``start`` is the command that runs the module WORKER. With ``report`` the worker writes to stderr when a unit
+    starts, and how it ended.
     """
-    command = [python, "-I", "-m", "renderer.worker", "--task", task, "--bundle", bundle, "--output", output]
+    command = [*start, "--task", task, "--bundle", bundle, "--output", output]
     if report:
         command.append(REPORT)
     for unit in units:
@@ -48,7 +51,7 @@ def worker_command(
     return command
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Output:
     """One file that a unit wrote. ``path`` is relative to the unit's folder ``files``, with slashes."""
 
@@ -57,7 +60,7 @@ class Output:
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class UnitResult:
     """The content of result.json, which the worker writes last. Times are ISO 8601 in UTC, ``seconds`` durations."""
 

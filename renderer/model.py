@@ -17,7 +17,7 @@ RendererName = Literal["cairo", "opengl"]
 EncoderPreset = Literal["fast", "manim"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RenderSettings:
     """Manim's own settings. ``None`` leaves the choice to manim.cfg in the scene's folder and to Manim's defaults.
 
@@ -32,7 +32,7 @@ class RenderSettings:
     renderer: RendererName | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EncoderSettings:
     """How to encode the video: an encoder's name from renderer.video.catalog, and a preset for its settings."""
 
@@ -40,7 +40,7 @@ class EncoderSettings:
     preset: EncoderPreset = "fast"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EncoderChoice:
     """The encoder that a worker has chosen. ``codec`` and ``pixel_format`` are FFmpeg's names, ``auto`` is Manim's own.
 
@@ -54,7 +54,7 @@ class EncoderChoice:
     via: Literal["pyav", "ffmpeg"] = "pyav"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class WorkerPayload:
     """The job as the worker reads it: the JSON in ``JobSpec.payload``.
 
@@ -96,7 +96,8 @@ class WorkerPayload:
                 content[key] = tuple(content.get(key, ()))
             settings = content["settings"]
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])
-            content |= {"settings": RenderSettings(**settings), "encoder": EncoderSettings(**content["encoder"])}
+            content["settings"] = RenderSettings(**settings)
+            content["encoder"] = EncoderSettings(**content["encoder"])
             return cls(**content)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(

@@ -9,12 +9,13 @@ from typing import ClassVar
 
 from backends.base import Plan
 from backends.diagnostics import Check
-from backends.docker.container import JOB, PYTHON, container_command, removal_command
+from backends.docker.container import JOB, START, container_command, removal_command
 from backends.docker.engine import Engine
 from backends.docker.options import DockerOptions
 from backends.docker.untrusted import SHARED_KERNEL, open_inputs, untrusted_command
 from backends.errors import SpecError
 from backends.files import state_folder
+from backends.image.worker_archive import build_worker_archive
 from backends.local.documents import Launcher
 from backends.local.folder import JobFolder
 from backends.local.job_store import JobStore
@@ -22,7 +23,7 @@ from backends.local.relay import relay_command
 from backends.local.sandbox import SandboxLimits, choose_limits
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
-from backends.worker_protocol import worker_command
+from backends.worker_protocol import WORKER, worker_command
 
 IMAGE_HINT = "build one with `renderer image build`, and name it with --image"
 
@@ -45,9 +46,9 @@ class DockerBackend(SupervisedBackend):
         if spec.store is not None:
             raise SpecError("the docker backend does not use --store", hint="leave it out")
         worker = worker_command(
-            PYTHON,
+            [START, WORKER],
             task=f"{JOB}/inputs/task.json",
-            bundle=f"{JOB}/inputs/bundle.tar.zst",
+            bundle=f"{JOB}/inputs/bundle.tar.gz",
             output=f"{JOB}/work/units",
             units=range(len(spec.units)),
             report=True,
@@ -67,12 +68,12 @@ class DockerBackend(SupervisedBackend):
         def make_launcher(folder: JobFolder) -> Launcher:
             name = f"renderer-{folder.id}"
             prefix = self._container_command(spec, name, folder.path)
+            folder.worker.write_bytes(build_worker_archive())
             if spec.untrusted:
                 open_inputs(folder)
                 prefix = [*relay_command(folder, self._limits(spec).outputs), *prefix]
-            return Launcher(
-                python=PYTHON, root=JOB, prefix=tuple(prefix), end=removal_command(self.options.engine, name)
-            )
+            end = removal_command(self.options.engine, name)
+            return Launcher(start=(START, WORKER), root=JOB, prefix=tuple(prefix), end=end)
 
         return self.start(spec, make_launcher, {})
 

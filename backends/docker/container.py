@@ -9,14 +9,16 @@ from backends.docker.options import DockerOptions
 from backends.errors import SpecError
 from backends.gpus import request as gpu_request
 from backends.models import JobSpec
+from backends.worker_protocol import ARCHIVE
 
-PYTHON = "/opt/venv/bin/python"  # in the image
 JOB = "/job"  # below it the job's inputs and its work folder are mounted
+SHELL = "sh"  # the container's first program, which runs START with the arguments
+START = f"{JOB}/inputs/{ARCHIVE}"
 PROCESSES = 4096  # and threads, of a job
 
 
 def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: Path) -> list[str]:
-    """Return `docker run …` up to the worker's command. Raises SpecError for GPUs that docker cannot request.
+    """Return `docker run …` up to START. Raises SpecError for GPUs that docker cannot request.
 
     The container runs as the user, without capabilities and with a read-only root. Of the job's folder it has the
     inputs, which it cannot change, and the folder ``work``; what the host trusts is not there. Values of the job's
@@ -29,13 +31,15 @@ def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: 
     command += ["--mount", f"type=bind,source={folder}/inputs,target={JOB}/inputs,readonly"]
     command += ["--mount", f"type=bind,source={folder}/work,target={JOB}/work", "--env", f"TMPDIR={JOB}/work/scratch"]
     command += ["--pids-limit", str(PROCESSES), "--log-driver", "none"]
+    command += ["--env", "HOME=/tmp", "--env", "USER=renderer"]
     command += [word for key in spec.env for word in ("--env", key)]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
     if spec.resources.memory_mib:
         memory = f"{spec.resources.memory_mib}m"
         command += ["--memory", memory, "--memory-swap", memory]  # the same: no swap beyond the memory
-    return [*command, *request_gpus(spec, options.engine), *options.options, str(spec.image)]
+    command += [*request_gpus(spec, options.engine), "--entrypoint", SHELL, *options.options]
+    return [*command, str(spec.image)]
 
 
 def removal_command(engine: str, name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backends.docker.container import JOB, PROCESSES, PYTHON, request_gpus
+from backends.docker.container import JOB, PROCESSES, SHELL, START, request_gpus
 from backends.docker.engine import Engine
 from backends.local.folder import JobFolder
 from backends.local.sandbox import USER, SandboxLimits
@@ -18,7 +18,7 @@ SHARED_KERNEL = (
 def untrusted_command(
     spec: JobSpec, engine: Engine, name: str, folder: Path, limits: SandboxLimits, runtime: str | None
 ) -> list[str]:
-    """Return `docker run …` up to the worker's command.
+    """Return `docker run …` up to START.
 
     The worker writes to file systems in memory, and sends what is to be kept. Its user is another one than any of the
     host, also where root submits the job.
@@ -36,16 +36,16 @@ def untrusted_command(
     command += ["--mount", f"type=bind,source={folder}/inputs,target={JOB}/inputs,readonly"]
     for path in ("/tmp", f"{JOB}/work"):  # noqa: S108  # in the container
         command += ["--tmpfs", f"{path}:rw,nosuid,nodev,size={disk},mode=1777"]
-    command += ["--env", "TMPDIR=/tmp", "--env", "HOME=/tmp"]
+    command += ["--env", "TMPDIR=/tmp", "--env", "HOME=/tmp", "--env", "USER=renderer"]
     command += [word for key in spec.env for word in ("--env", key)]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
-    confine = [PYTHON, "-I", "-m", "backends.local.seccomp"]
-    return [*command, *request_gpus(spec, engine.name), str(spec.image), *confine]
+    command += [*request_gpus(spec, engine.name), "--entrypoint", SHELL]
+    return [*command, str(spec.image), START, "backends.local.seccomp", SHELL]
 
 
 def open_inputs(folder: JobFolder) -> None:
     """Let the container's user read the inputs. Other users of the host cannot enter the folder above them."""
     folder.inputs.chmod(0o755)
-    for file in (folder.task, folder.bundle):
+    for file in (folder.task, folder.bundle, folder.worker):
         file.chmod(0o644)

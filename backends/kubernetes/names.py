@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from backends.worker_protocol import ARCHIVE
+
 BACKEND = "k8s"
 CONTAINER = "render"
 APP = "manim-renderer"
@@ -32,7 +34,10 @@ NOT_READY_EXIT_CODE = 75  # EX_TEMPFAIL: a command in the pod was called too ear
 UNITS = "units"  # the folder of outputs, in the pod and in a store
 TRANSFER_COMPONENT = "files"  # the component and the container of transfer pods
 TASK_KEY = "task.json"
-BUNDLE_KEY = "bundle.tar.zst"
+BUNDLE_KEY = "bundle.tar.gz"
+POD_COMMAND = ("sh", str(INPUTS / ARCHIVE), "backends.kubernetes.pod")
+TRANSFER_WORKER = PurePosixPath("/worker") / ARCHIVE  # in transfer pods, which do not have the inputs of a job
+TRANSFER_COMMAND = ("sh", str(TRANSFER_WORKER), "backends.kubernetes.pod")
 JOB_UID = "JOB_UID"  # variable of the store's container
 LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller
 

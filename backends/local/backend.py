@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from typing import ClassVar
 
 from backends.base import Plan
 from backends.files import cache_folder, state_folder
 from backends.local import sandbox
-from backends.local.documents import Launcher
+from backends.local.documents import PYTHON_WORKER, Launcher
 from backends.local.folder import JobFolder
 from backends.local.job_store import JobStore
 from backends.local.options import LocalOptions
@@ -38,9 +37,9 @@ class LocalBackend(SupervisedBackend):
         ignored = [name for name, value in given.items() if value not in {None, "none"}]
         note = f"{', '.join(ignored)}: no effect on the local backend, where a job uses this machine as it is"
         command = worker_command(
-            sys.executable,
+            PYTHON_WORKER,
             task="inputs/task.json",
-            bundle="inputs/bundle.tar.zst",
+            bundle="inputs/bundle.tar.gz",
             output="work/units",
             units=range(len(spec.units)),
             report=True,
@@ -67,4 +66,4 @@ class LocalBackend(SupervisedBackend):
 
 
 def _make_launcher(folder: JobFolder) -> Launcher:
-    return Launcher(python=sys.executable, root=str(folder.path))
+    return Launcher(start=PYTHON_WORKER, root=str(folder.path))

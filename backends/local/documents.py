@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,9 @@ from datetime import UTC, datetime
 from backends.exit_codes import ExitCode
 from backends.models import JobState
 from backends.problem import Problem
+from backends.worker_protocol import WORKER
 
+PYTHON_WORKER = (sys.executable, "-I", "-m", WORKER)  # runs the worker with the Python of this program
 MOST_UNITS = 100_000
 _MOST_SECONDS = 365 * 86400
 _YEARS = range(2000, 3000)
@@ -92,12 +95,12 @@ class Ended:
 class Launcher:
     """How the worker is started and ended.
 
-    ``python`` and ``root``, the job's folder, are paths as the worker sees them. ``prefix`` comes before the worker's
-    command, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after each
-    attempt.
+    ``start`` is the command that runs the worker, and ``root`` the job's folder, as the worker sees them. ``prefix``
+    comes before it, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after
+    each attempt.
     """
 
-    python: str
+    start: tuple[str, ...]
     root: str
     prefix: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
@@ -110,8 +113,8 @@ class Launcher:
     def from_json(cls, data: bytes) -> Launcher:
         """Return what the document says."""
         match _load(data):
-            case {"python": str(python), "root": str(root), "prefix": list(prefix), "end": list(end)}:
-                return cls(python=python, root=root, prefix=_texts(prefix), end=_texts(end))
+            case {"start": list(start), "root": str(root), "prefix": list(prefix), "end": list(end)}:
+                return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end))
         raise ValueError("launcher.json has another form")
 
 

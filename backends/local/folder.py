@@ -14,7 +14,8 @@ ID/state.json         how the job ended; written last
 ID/worker.log         what the worker printed
 ID/supervisor.log     what the supervisor itself printed
 ID/results/INDEX.json how a unit ended, as the worker reported it to the supervisor
-ID/inputs/            task.json, the worker's payload, and bundle.tar.zst, removed when the job has ended
+ID/inputs/            task.json, the worker's payload; bundle.tar.gz and, for a container, the worker's archive, both
+                      removed when the job has ended
 ID/work/scratch/      the worker's temporary files, removed when the job has ended
 ID/work/units/INDEX/  log.txt, result.json and files/ of each unit
 """
@@ -35,7 +36,7 @@ from backends.local.documents import Ended, Launcher, Record
 from backends.problem import Problem
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
 from backends.untrusted.trees import remove_tree
-from backends.worker_protocol import FILES, LOG, RESULT, UnitResult
+from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
 
 TAIL_BYTES = 65536
 DOCUMENT_BYTES = 2**24
@@ -49,7 +50,8 @@ class JobFolder:
         self.path = path
         self.inputs = path / "inputs"
         self.task = self.inputs / "task.json"
-        self.bundle = self.inputs / "bundle.tar.zst"
+        self.bundle = self.inputs / "bundle.tar.gz"
+        self.worker = self.inputs / ARCHIVE
         self.environment = path / "environment.json"
         self.lock = path / "lock"
         self.pid = path / "pid"
@@ -140,7 +142,7 @@ class JobFolder:
         """Remove what only a running job needs, then write state.json. From then on, the job has ended."""
         with suppress(OSError):
             remove_tree(self.scratch)
-        for used in (self.bundle, self.environment):
+        for used in (self.bundle, self.worker, self.environment):
             used.unlink(missing_ok=True)
         write_json(self.path / "state.json", ended.to_json())
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import backends
 from backends.errors import BackendError, SpecError
 from backends.local.control_group import find_groups
-from backends.local.documents import Launcher
+from backends.local.documents import PYTHON_WORKER, Launcher
 from backends.local.folder import JobFolder
 from backends.local.seccomp import build_filter
 from backends.untrusted import Limits
@@ -128,7 +128,7 @@ def make_launcher(folder: JobFolder, limits: SandboxLimits) -> Launcher:
         limits = replace(limits, grouped=True)
     remove = ("rmdir", *map(str, find_groups(folder.id))) if not os.getuid() else ()
     guard = [sys.executable, "-I", "-m", "backends.local.guard", str(folder.path), limits.to_json()]
-    return Launcher(python=sys.executable, root=JOB, prefix=(*scope, *guard), end=remove)
+    return Launcher(start=PYTHON_WORKER, root=JOB, prefix=(*scope, *guard), end=remove)
 
 
 def _has_user_scopes() -> bool:

@@ -141,7 +141,7 @@ class Supervisor:
         task, bundle, output = (
             f"{root}/{file.relative_to(path)}" for file in (self.folder.task, self.folder.bundle, self.folder.units)
         )
-        return worker_command(self.launcher.python, task=task, bundle=bundle, output=output, units=units, report=True)
+        return worker_command(self.launcher.start, task=task, bundle=bundle, output=output, units=units, report=True)
 
     def _clean_up(self) -> None:
         """End processes that the worker left behind. It does that itself, unless it is killed."""

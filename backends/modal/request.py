@@ -15,14 +15,14 @@ from backends.errors import SpecError
 from backends.gpus import request as gpu_request
 from backends.modal.options import ModalOptions
 from backends.models import JobSpec
-from backends.worker_protocol import worker_command
+from backends.worker_protocol import WORKER, worker_command
 
 FUNCTION = "render"
 VOLUME = "renderer"  # outputs; each job sees its own folder of it and can write there
 INPUTS_VOLUME = "renderer-inputs"  # no job can write to it; each sees its own folder of it
 INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal cannot mount over a folder that has files in the image
 OUTPUTS_MOUNT = "/mnt/renderer/outputs"
-PAYLOAD, BUNDLE = "task.json", "bundle.tar.zst"  # the names of the inputs
+PAYLOAD, BUNDLE = "task.json", "bundle.tar.gz"  # the names of the inputs
 INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs
 WORKER_PYTHON = "/opt/venv/bin/python"
 GPU = "A10G"
@@ -104,7 +104,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         secrets=options.secrets,
         command=tuple(
             worker_command(
-                WORKER_PYTHON,
+                (WORKER_PYTHON, "-I", "-m", WORKER),
                 task=f"{INPUTS}/{PAYLOAD}",
                 bundle=f"{INPUTS}/{BUNDLE}",
                 output=OUTPUTS_MOUNT,

@@ -11,7 +11,7 @@ from backends.errors import OutputError
 _GIB = 2**30
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Limits:
     """Limits on what a job returns. ``total`` and ``files`` are for the outputs of the whole job.
 

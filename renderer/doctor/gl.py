@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check
-from renderer.system.isolated import isolated_command
+from backends.processes import isolated_command
 from renderer.system.run import first_line, run_program
 
 _SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "SWR")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check, State
+from backends.processes import isolated_command
 from renderer.system import nvml
-from renderer.system.isolated import isolated_command
 from renderer.system.run import first_line, run_program
 
 Version = tuple[int, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from backends.problem import Problem
-from renderer.system.isolated import isolated_command
+from backends.processes import isolated_command
 from renderer.system.run import run_program
 
 _GPUS_WITH_NVENC = (

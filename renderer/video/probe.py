@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from backends.problem import Problem
-from renderer.system.isolated import isolated_command
+from backends.processes import isolated_command
 from renderer.system.run import run_program
 from renderer.video.diagnosis import diagnose_log
 

@@ -8,7 +8,7 @@ To run one unit by hand, take the payload and the bundle of a local job from its
 ~/.local/state/manim-renderer/jobs/ID for the handle local://ID; the bundle is there until the job has ended:
 
     RENDERER_LOG=debug python -I -m renderer.worker \
-        --task ID/inputs/task.json --bundle ID/inputs/bundle.tar.zst --output /tmp/out --unit 0
+        --task ID/inputs/task.json --bundle ID/inputs/bundle.tar.gz --output /tmp/out --unit 0
     cat /tmp/out/0/log.txt /tmp/out/0/result.json
 
 A unit whose result.json in OUTPUT says that it succeeded is not run again: choose another OUTPUT, or remove it. The

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 
+from backends.processes import module_code
+
 
 def _fix_hash_seed() -> None:
     """Start this program again with a fixed hash seed, if it has a random one.
 
     Otherwise the order of a set of strings changes from run to run, and with it the frames: TransformMatchingTex
-    iterates over such a set. Python's option ``-I`` ignores PYTHONHASHSEED. ``-P -s`` without PYTHONPATH do what ``-I``
-    does besides that; PYTHONPATH is kept for the user's script.
+    iterates over such a set. Python's option ``-I`` ignores PYTHONHASHSEED. ``-s`` without PYTHONPATH and the current
+    folder do what ``-I`` does besides that; PYTHONPATH is kept for the user's script.
     """
     if sys.flags.hash_randomization:
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         environment["RENDERER_PYTHONPATH"] = environment.pop("PYTHONPATH", "")
-        command = [sys.executable, "-P", "-s", "-m", "renderer.worker", *sys.argv[1:]]
+        command = [sys.executable, "-s", "-c", module_code("renderer.worker"), *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
 
 

@@ -80,7 +80,7 @@ def _find_user_lines(error: BaseException, source: Path) -> str | None:
         if frame.filename.startswith("<"):
             continue
         path = Path(frame.filename) if Path(frame.filename).is_absolute() else source / frame.filename
-        if path.is_relative_to(source):
+        if source in path.parents:
             lines.append(f"{path.relative_to(source)}:{frame.lineno} in {frame.name}: {frame.line}")
     if isinstance(error, SyntaxError) and error.filename:
         lines.append(f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').rstrip()}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from renderer.worker.unpacked_job import UnpackedJob
 
 DESCRIPTION = """\
 Run units of a job: scenes of a Manim file, or a script. Backends start this program; it can be started by hand, too,
-with task.json and bundle.tar.zst from the folder of a local job that runs."""
+with task.json and bundle.tar.gz from the folder of a local job that runs."""
 EPILOG = """\
 Each unit leaves OUTPUT/INDEX/files (its outputs), log.txt (what it printed) and result.json (how it ended). A unit that
 has succeeded there before is not run again. The exit code is that of the first unit that failed.
@@ -45,9 +48,9 @@ def main(words: list[str] | None = None) -> ExitCode:
     set_dumpable(False)
     try:
         debug_log.configure(debug_log.level_from_environment())
-        with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as scratch:
+        with _scratch_folder() as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
-            job = _read_job(arguments, Path(scratch).resolve())  # TMPDIR may be a link
+            job = _read_job(arguments, scratch)
             return Pool(job, Reports(enabled=arguments.report, sending=arguments.send)).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
@@ -55,6 +58,16 @@ def main(words: list[str] | None = None) -> ExitCode:
         return _fail(str(error), error.hint, error.exit_code)
     except OSError as error:
         return _fail(f"the worker cannot go on: {error}", None, ExitCode.OUTPUT)
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """Yield a new folder, and remove it as far as possible: a job may leave folders that nobody can remove."""
+    path = Path(tempfile.mkdtemp(prefix="renderer-")).resolve()  # TMPDIR may be a link
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _fail(message: str, hint: str | None, code: ExitCode) -> ExitCode:
@@ -76,7 +89,7 @@ def _parse(words: list[str] | None) -> Arguments:
         "--task", type=Path, required=True, metavar="FILE", help="what to render and how: the job's task.json"
     )
     parser.add_argument(
-        "--bundle", type=Path, required=True, metavar="FILE", help="the project's files: the job's bundle.tar.zst"
+        "--bundle", type=Path, required=True, metavar="FILE", help="the project's files: the job's bundle.tar.gz"
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the units' folders; created when missing"

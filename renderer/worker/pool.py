@@ -78,7 +78,7 @@ class Pool:
                 while waiting or self.running:
                     while waiting and len(self.running) < runner.side_by_side:
                         self._start(runner, waiting.pop(0))
-                    results |= self._step(runner)
+                    results.update(self._step(runner))
         finally:
             end_children()
         return next((ExitCode(found.exit_code) for found in results.values() if found and found.exit_code), ExitCode.OK)
@@ -133,7 +133,7 @@ class Pool:
                 end_trees([item.process])
             elif not process:
                 continue
-            results[item.unit] = self._finish(runner, item, os.waitstatus_to_exitcode(status))
+            results[item.unit] = self._finish(runner, item, _read_exit_code(status))
         return results
 
     def _reap_orphans(self) -> None:
@@ -204,6 +204,11 @@ class Pool:
         killed = "SIGKILL usually means that the machine ran out of memory: raise --memory"
         hint = killed if exit_code == -signal.SIGKILL else None
         return _failed(ExitCode.LOST, f"{name} was ended by {signal_name(-exit_code)}", hint)
+
+
+def _read_exit_code(status: int) -> int:
+    """Return what os.waitstatus_to_exitcode, which is new in Python 3.9, returns."""
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _print(data: bytes) -> None:

@@ -27,7 +27,8 @@ class ScriptRunner(Runner):
     def start(self, unit: int, output: int) -> int:
         """Start Python, or uv for a script that declares its dependencies."""
         environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
-        environment |= {"RENDERER_OUTPUT_DIR": str(self.job.source(unit)), "PYTHONUNBUFFERED": "1"}
+        environment["RENDERER_OUTPUT_DIR"] = str(self.job.source(unit))
+        environment["PYTHONUNBUFFERED"] = "1"
         if path := self.job.python_path(unit):
             environment["PYTHONPATH"] = os.pathsep.join(path)
         parent = os.getpid()

@@ -22,7 +22,7 @@ PYTHON_PATH = "RENDERER_PYTHONPATH"
 OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class UnpackedJob:
     """What the worker runs. ``scratch`` is removed with the worker; ``python`` runs scripts."""
 
@@ -65,7 +65,7 @@ class UnpackedJob:
         return self.output / str(unit)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class UnitReport:
     """How a unit's process ended. ``error`` is set if it failed; the other fields are those of result.json."""
 

@@ -187,7 +187,7 @@ def test_a_job_sees_its_own_folders_only_and_cannot_write_its_inputs(
 import os
 from pathlib import Path
 print(sorted(str(path) for path in Path("/mnt/renderer").rglob("*") if path.name != "log.txt"))
-for name in ("task.json", "bundle.tar.zst", "new", "withdrawn"):
+for name in ("task.json", "bundle.tar.gz", "new", "withdrawn"):
     try:
         Path("{INPUTS_MOUNT}", name).write_bytes(b"evil")
     except OSError as error:
@@ -197,7 +197,7 @@ for name in ("task.json", "bundle.tar.zst", "new", "withdrawn"):
     assert job.wait(60).state is JobState.SUCCEEDED
     seen, *refused = [line.text for line in job.logs()]
     assert refused == ["Read-only file system"] * 4
-    names = {"inputs", "inputs/task.json", "inputs/bundle.tar.zst", "outputs", "outputs/0", "outputs/0/files"}
+    names = {"inputs", "inputs/task.json", "inputs/bundle.tar.gz", "outputs", "outputs/0", "outputs/0/files"}
     names |= {"outputs/attempts", "outputs/attempts/0"}
     assert set(eval(seen)) == {f"/mnt/renderer/{name}" for name in names}  # noqa: S307  # our own words
     assert [file.read_text() for file in other.fetch(tmp_path / "out")] == ["mine"]
@@ -205,7 +205,7 @@ for name in ("task.json", "bundle.tar.zst", "new", "withdrawn"):
     assert folders[0] != folders[1]
 
 
-@pytest.mark.parametrize("name", ["task.json", "bundle.tar.zst"])
+@pytest.mark.parametrize("name", ["task.json", "bundle.tar.gz"])
 def test_inputs_that_were_replaced_are_not_used(
     rig: Rig, fake: FakeModal, script: Script, tmp_path: Path, name: str
 ) -> None:

@@ -20,7 +20,7 @@ from renderer.spec import RenderSpec, prepare
 BOARD = IMAGE_TESTS / "scenes" / "board.py"
 SMALL: dict[str, Any] = {"resolution": "640x360", "fps": 10}
 WORKER = ["/usr/bin/tini", "-s", "--", "python", "-I", "-m", "renderer.worker", "--task", "/in/task.json"]
-WORKER += ["--bundle", "/in/bundle.tar.zst", "--output", "/out"]
+WORKER += ["--bundle", "/in/bundle.tar.gz", "--output", "/out"]
 
 
 def run_worker(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0", **settings: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def run_worker(podman: Podman, folder: Path, *scenes: str, user: str = "10001:0"
     outputs.mkdir()
     outputs.chmod(0o777)
     (inputs / "task.json").write_text(prepared.job.payload)
-    (inputs / "bundle.tar.zst").write_bytes(prepared.job.bundle.data)
+    (inputs / "bundle.tar.gz").write_bytes(prepared.job.bundle.data)
     units = [word for unit in range(len(scenes)) for word in ("--unit", str(unit))]
     mounted = ["--volume", f"{inputs}:/in:ro", "--volume", f"{outputs}:/out"]
     done = podman.run(*WORKER, *units, user=user, options=mounted)

@@ -9,8 +9,8 @@ import pytest
 from support.files import make
 
 from backends.errors import InputError, SpecError
-from renderer.bundle.archive import unpack
 from renderer.bundle.pack import pack
+from renderer.bundle.unpack import unpack
 
 LIMIT = 1 << 20
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.gpus import request as gpu_request
+from backends.image.worker_archive import build_worker_archive
 from backends.kubernetes import names
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.merge_patch import merge_patch
@@ -18,6 +19,7 @@ from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.manifests.templates import Manifest, dump_manifests, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
+from backends.worker_protocol import ARCHIVE
 
 CONFIG_MAP_LIMIT = 2**20  # bytes of all its values
 GPU_WAIT_TIMEOUT_S = 86400  # how long a job may wait for its GPUs, in addition to the time to render
@@ -67,8 +69,9 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
         **pod_template.build_container(spec, options, request, store),
         **pod_template.build_volumes(name, options, store),
     }
-    bundle = {} if store else {names.BUNDLE_KEY: base64.b64encode(spec.bundle.data).decode()}
-    input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "bundle": bundle}
+    files = {ARCHIVE: build_worker_archive(), **({} if store else {names.BUNDLE_KEY: spec.bundle.data})}
+    encoded = {key: base64.b64encode(data).decode() for key, data in files.items()}
+    input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "files": encoded}
     (inputs,) = render_template("inputs", input_values)
     sidecars = [pod_template.build_store_container(spec, options, store, values)] if store else []
     (job,) = render_template("job", {**values, "sidecars": sidecars})
@@ -102,10 +105,11 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
             "then add --image with the name that they print",
         )
     size = len(spec.payload.encode()) + (0 if store else len(spec.bundle.data))
-    if size > CONFIG_MAP_LIMIT:
+    limit = CONFIG_MAP_LIMIT - len(build_worker_archive())
+    if size > limit:
         subject = "the list of units is" if store else "the inputs are"
         raise SpecError(
-            f"{subject} {size / 2**20:.1f} MiB, and a ConfigMap holds at most 1 MiB",
+            f"{subject} {size / 1024:.0f} KiB, and a ConfigMap has room for {limit / 1024:.0f} KiB of them",
             hint="submit fewer units at a time"
             if store
             else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, choose a smaller folder with --root, "

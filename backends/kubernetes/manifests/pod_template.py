@@ -55,7 +55,7 @@ def build_container(
         if request
         else {"NVIDIA_VISIBLE_DEVICES": "void"}
     )
-    home = {"HOME": str(names.WORK), "XDG_CACHE_HOME": str(names.WORK / "cache")}
+    home = {"HOME": str(names.WORK), "USER": "renderer", "XDG_CACHE_HOME": str(names.WORK / "cache")}
     timeout = str(math.ceil(spec.timeout.total_seconds()))
     kept = ["--stored"] if store else ["--collect", str(options.collect_timeout)]
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
@@ -78,6 +78,7 @@ def build_store_container(
     ``image`` are the values of the render's container: this one has the same image.
     """
     mounts: list[dict[str, object]] = [
+        {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
         {"name": "work", "mountPath": str(names.WORK), "readOnly": True},
         {"name": "control", "mountPath": str(names.CONTROL)},
     ]

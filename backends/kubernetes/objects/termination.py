@@ -31,12 +31,10 @@ def parse_report(text: str) -> Problem | None:
         content = json.loads(text)
     except (ValueError, RecursionError):
         return _parse_log(text)
-    match content:
-        case {"message": str(message)} if message.strip():
-            hint, details = _read_text(content.get("hint")), _read_text(content.get("details"))
-            message = _clean(message)[:MESSAGE_LIMIT]
-            return Problem(message=message, hint=hint and hint[:MESSAGE_LIMIT], details=details, from_job=True)
-    return None
+    if not isinstance(content, dict) or not (message := _read_text(content.get("message"))):
+        return None
+    hint, details = _read_text(content.get("hint")), _read_text(content.get("details"))
+    return Problem(message=message[:MESSAGE_LIMIT], hint=hint and hint[:MESSAGE_LIMIT], details=details, from_job=True)
 
 
 def _read_text(value: object) -> str | None:

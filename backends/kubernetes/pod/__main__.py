@@ -1,8 +1,8 @@
-"""The commands that run in the containers of a job and of transfer pods: ``python -I -m backends.kubernetes.pod``.
+"""The commands that run in the containers of jobs and of transfer pods: ``sh renderer-worker backends.kubernetes.pod``.
 
 ``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store. The client
-calls ``send`` and ``release`` beside ``run``, to download outputs. ``hold`` keeps a transfer pod alive, in which the
-client calls ``send``, ``receive`` and ``remove`` for files of a PVC.
+calls ``send`` and ``release`` beside ``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``,
+``receive`` and ``remove`` for files of a PVC.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m backends.kubernetes.pod")
+    parser = argparse.ArgumentParser(prog="sh renderer-worker backends.kubernetes.pod")
     commands = parser.add_subparsers(required=True)
     run_parser = commands.add_parser("run", help="render this pod's unit")
     run_parser.set_defaults(command=_run)
@@ -55,8 +55,6 @@ def _build_parser() -> argparse.ArgumentParser:
     send.add_argument("folder", nargs="?", help="folder of the PVC; by default this unit's outputs")
     release = commands.add_parser("release", help="let `run` end: the outputs are downloaded")
     release.set_defaults(command=lambda _: transfers.release())
-    hold = commands.add_parser("hold", help="do nothing until the pod is deleted")
-    hold.set_defaults(command=lambda _: transfers.hold())
     receive = commands.add_parser("receive", help="write stdin to a file of the PVC")
     receive.set_defaults(command=lambda options: transfers.receive(options.path, options.size))
     receive.add_argument("path")

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -30,9 +29,9 @@ from backends.kubernetes.pod.paths import (
 )
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
-from backends.processes import oom_kills
+from backends.processes import isolated_command, oom_kills
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
-from backends.worker_protocol import RESULT, worker_command
+from backends.worker_protocol import RESULT, WORKER, worker_command
 
 POLL_INTERVAL_S = 0.05
 WORKER_GRACE_S = 120.0  # for the worker to unpack the inputs and to hash the outputs, beside the time to render
@@ -76,7 +75,11 @@ def _run_with_store(unit: int, timeout_s: int) -> int:
 
 def _run_worker(bundle: Path, unit: int, timeout_s: int) -> int:
     command = worker_command(
-        sys.executable, task=str(INPUTS / names.TASK_KEY), bundle=str(bundle), output=str(OUTPUT), units=[unit]
+        isolated_command(WORKER),
+        task=str(INPUTS / names.TASK_KEY),
+        bundle=str(bundle),
+        output=str(OUTPUT),
+        units=[unit],
     )
     OUTPUT.mkdir(parents=True, exist_ok=True)
     kills_before = oom_kills()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -42,12 +41,6 @@ def release() -> int:
     """Let the command ``run`` of this pod end, because the outputs are downloaded."""
     RELEASED.touch()
     return ExitCode.OK
-
-
-def hold() -> int:
-    """Keep this pod alive until a signal ends it."""
-    while True:
-        signal.pause()
 
 
 def receive(path: str, size: int) -> int:

@@ -8,12 +8,13 @@ from contextlib import suppress
 
 from backends import output_stream as stream
 from backends.errors import OutputError, RendererError
+from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError
 from backends.kubernetes.client.pod_exec import NotReadyError, run_command
 from backends.kubernetes.client.threads import ThreadPool
 from backends.kubernetes.objects.pod import Pod
-from backends.kubernetes.transfer.download import POD_COMMAND, PodGoneError, download_stream
+from backends.kubernetes.transfer.download import PodGoneError, download_stream
 from backends.kubernetes.transfer.spool import Spool
 from backends.untrusted import Limits
 
@@ -79,7 +80,7 @@ class Collector:
                 except NotReadyError:
                     return
             with suppress(ApiError, RendererError):  # the pod may end before the command; otherwise it is called again
-                run_command(self._api, self._namespace, pod.name, [*POD_COMMAND, "release"])
+                run_command(self._api, self._namespace, pod.name, [*names.POD_COMMAND, "release"])
                 _log.debug("released pod %s", pod.name)
 
     def _download(self, pod: Pod) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backends.errors import BackendError, OutputError, TransientError
+from backends.kubernetes import names
 from backends.kubernetes.client.client import OUTAGE_TIMEOUT_S, Api
 from backends.kubernetes.client.errors import ApiError, ForbiddenError, NotFoundError, is_temporary
 from backends.kubernetes.client.paths import core_path
@@ -20,7 +21,6 @@ from backends.untrusted import Limits
 
 _log = logging.getLogger(__name__)
 
-POD_COMMAND = ["python", "-I", "-m", "backends.kubernetes.pod"]
 RETRY_INTERVAL_S = 0.5
 
 
@@ -44,7 +44,8 @@ def download_stream(
             stream = _BoundedStream(file, limits)
             while not stream.is_complete():
                 size = file.seek(0, os.SEEK_END)
-                command = [*POD_COMMAND, "send", str(size), *([folder] if folder else [])]
+                command = [*(names.TRANSFER_COMMAND if folder else names.POD_COMMAND), "send", str(size)]
+                command += [folder] if folder else []
                 try:
                     run_command(api, namespace, pod, command, output=stream.write)
                 except (TransientError, ApiError) as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from backends.errors import BackendError, StoreMissingError
+from backends.image.worker_archive import build_worker_archive
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.paths import core_path
@@ -18,7 +20,6 @@ from backends.kubernetes.manifests.templates import render_template
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod, parse_pod
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.transfer.download import POD_COMMAND
 from backends.problem import Problem
 
 _log = logging.getLogger(__name__)
@@ -37,10 +38,20 @@ def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator
         "image": container["image"],
         "image_pull_policy": container.get("imagePullPolicy"),
         "owners": [job.owner_reference] if job.uid else [],
-        "mounts": [{"name": "store", "mountPath": str(names.STORE)}],
-        "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": claim}}],
+        "mounts": [
+            {"name": "store", "mountPath": str(names.STORE)},
+            {"name": "worker", "mountPath": str(names.TRANSFER_WORKER.parent)},
+        ],
+        "volumes": [
+            {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
+            {"name": "worker", "emptyDir": {"sizeLimit": "4Mi"}},
+        ],
     }
-    with run_idle_pod(api, namespace, job.name, values) as name:
+    with run_idle_pod(api, namespace, job.name, values) as name, tempfile.NamedTemporaryFile() as file:
+        file.write(build_worker_archive())
+        file.flush()
+        receive = f"head -c {len(build_worker_archive())} >{names.TRANSFER_WORKER}"
+        run_command(api, namespace, name, ["sh", "-c", receive], source=Path(file.name))
         yield name
 
 
@@ -102,10 +113,10 @@ def _explain_wait(pod: Pod) -> Problem | None:
 def upload_file(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:
     """Upload a file into the PVC that a transfer pod has mounted; ``target`` is a path in it."""
     size = source.stat().st_size
-    run_command(api, namespace, pod, [*POD_COMMAND, "receive", target, str(size)], source=source)
+    run_command(api, namespace, pod, [*names.TRANSFER_COMMAND, "receive", target, str(size)], source=source)
     _log.debug("uploaded %d bytes through pod %s", size, pod)
 
 
 def remove_folder(api: Api, namespace: str, pod: str, folder: str) -> None:
     """Remove a folder of the PVC that a transfer pod has mounted."""
-    run_command(api, namespace, pod, [*POD_COMMAND, "remove", folder])
+    run_command(api, namespace, pod, [*names.TRANSFER_COMMAND, "remove", folder])

@@ -291,7 +291,7 @@ def test_gc_removes_what_older_versions_left(fresh: FakeModal, project: Path, tm
     (project / "job.py").write_text("print(1)\n")
     rig.submit(project / "job.py").wait(60)
     volume, backend = fresh.volume("renderer"), ModalBackend(rig.loaded().modal)
-    left = ["inputs/ab.json", "inputs/ab.tar.zst", "jobs/fc-1/0/result.json", "withdrawn/cd"]
+    left = ["inputs/ab.json", "inputs/ab.tar.gz", "jobs/fc-1/0/result.json", "withdrawn/cd"]
     for name in left:
         (volume / name).parent.mkdir(parents=True, exist_ok=True)
         (volume / name).touch()
@@ -299,7 +299,7 @@ def test_gc_removes_what_older_versions_left(fresh: FakeModal, project: Path, tm
     assert "inputs/ab.json" not in old_paths(backend, 0)
     for name in left:
         grow_old((volume / name).parent)
-    assert old_paths(backend, 30) == ["inputs/ab.json", "inputs/ab.tar.zst", "jobs/fc-1", "withdrawn/cd"]
+    assert old_paths(backend, 30) == ["inputs/ab.json", "inputs/ab.tar.gz", "jobs/fc-1", "withdrawn/cd"]
     assert all(item.removed for item in backend.collect_garbage(older_than=timedelta(days=30)))
     assert old_paths(backend, 30) == []
 

@@ -153,7 +153,7 @@ _RECORD = Record(name="a", units=("A",), created="2026-01-01T00:00:00+00:00", bo
 _DOCUMENTS: list[tuple[type[Record | Ended | Launcher], dict[str, object]]] = [
     (Record, _RECORD.to_json()),
     (Ended, Ended(state=JobState.FAILED, finished="2026-01-01T00:00:00+00:00").to_json()),
-    (Launcher, Launcher(python="p", root="r").to_json()),
+    (Launcher, Launcher(start=("p",), root="r").to_json()),
 ]
 
 
