@@ -62,8 +62,9 @@ class JobSpec:
     indexes. ``payload`` is a JSON document for the worker; backends carry it and do not read it. ``env`` is set for the
     user's code. ``timeout`` limits each attempt of each unit. ``retries`` is the number of further attempts after an
     infrastructure failure; errors in the user's code are not retried. ``store`` is the URI of the store for inputs and
-    outputs. ``foreground`` is true when the client waits for the end and downloads the outputs. ``untrusted`` asks for
-    isolation from network, credentials, the host's files and other jobs; a backend without it refuses the job.
+    outputs. ``engine`` says that the job renders scenes, not a script. ``foreground`` is true when the client waits for
+    the end and downloads the outputs. ``untrusted`` asks for isolation from network, credentials, the host's files and
+    other jobs; a backend without it refuses the job.
     """
 
     name: str
@@ -76,6 +77,7 @@ class JobSpec:
     timeout: timedelta = timedelta(hours=1)
     retries: int = 0
     store: str | None = None
+    engine: bool = True
     foreground: bool = True
     untrusted: bool = False
 

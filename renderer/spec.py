@@ -100,6 +100,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
+        engine=kind == "manim",
         foreground=spec.foreground,
         untrusted=settings.untrusted,
     )

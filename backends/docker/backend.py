@@ -68,7 +68,7 @@ class DockerBackend(SupervisedBackend):
         def make_launcher(folder: JobFolder) -> Launcher:
             name = f"renderer-{folder.id}"
             prefix = self._container_command(spec, name, folder.path)
-            folder.worker.write_bytes(build_worker_archive())
+            folder.worker.write_bytes(build_worker_archive(engine=spec.engine))
             if spec.untrusted:
                 open_inputs(folder)
                 prefix = [*relay_command(folder, self._limits(spec).outputs), *prefix]

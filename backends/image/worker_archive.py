@@ -16,11 +16,13 @@ _HERE = Path(__file__)
 _ROOT = _HERE.parents[2]
 # What runs where a job runs. The rest of both packages is the client.
 _PARTS = (
-    *("backends/*.py", "backends/local/seccomp.py", "backends/untrusted/*.py"),
+    *("backends/debug_log.py", "backends/errors.py", "backends/exit_codes.py", "backends/output_stream.py"),
+    *("backends/problem.py", "backends/processes.py", "backends/storage.py", "backends/worker_protocol.py"),
+    *("backends/local/seccomp.py", "backends/untrusted/*.py"),
     *("backends/kubernetes/names.py", "backends/kubernetes/objects/termination.py", "backends/kubernetes/pod/*.py"),
-    *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/system/*.py", "renderer/video/*.py"),
-    *("renderer/worker/**/*.py", "renderer/engine/**/*.py"),
+    *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/worker/*.py"),
 )
+_ENGINE = ("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py")
 _MAIN = """\
 import runpy
 import sys
@@ -30,19 +32,19 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 
 @functools.cache
-def build_worker_archive() -> bytes:
-    """Return the file's content; the same modules give the same bytes."""
+def build_worker_archive(*, engine: bool = False) -> bytes:
+    """Return the file's content, with the modules that render scenes if ``engine``. Equal modules give equal bytes."""
     buffer = io.BytesIO(_HERE.with_name("start.sh").read_bytes())
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, text in _list_modules():
+        for name, text in _list_modules((*_PARTS, *_ENGINE) if engine else _PARTS):
             archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def _list_modules() -> Iterator[tuple[str, bytes]]:
+def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file. The packages themselves are empty: what they export is for the client."""
     yield "__main__.py", _MAIN.encode()
-    names = {path.relative_to(_ROOT).as_posix() for part in _PARTS for path in _ROOT.glob(part)}
+    names = {path.relative_to(_ROOT).as_posix() for part in parts for path in _ROOT.glob(part)}
     names -= {"backends/__init__.py", "renderer/__init__.py"}
     folders = {str(folder) for name in names for folder in Path(name).parents if str(folder) != "."}
     for folder in sorted(folders - {str(Path(name).parent) for name in names if name.endswith("__init__.py")}):

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from types import FrameType
 
 from backends.exit_codes import ExitCode
@@ -102,7 +102,7 @@ class Pool:
         log = LogWriter(file)
         if file.tell():
             log.write(b"-- next attempt --\n")
-        started, kills = datetime.now(UTC), oom_kills()
+        started, kills = datetime.now(timezone.utc), oom_kills()
         process = runner.start(unit, write)
         os.close(write)
         _log.debug("unit %d started as process %d", unit, process)

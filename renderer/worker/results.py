@@ -7,7 +7,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from backends.errors import OutputError
@@ -49,7 +49,7 @@ def write_result(
     """
     outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S), working)
     report = replace(report, error=report.error or problem)
-    finished = datetime.now(UTC)
+    finished = datetime.now(timezone.utc)
     result = UnitResult(
         unit=job.payload.units[unit],
         exit_code=int(report.exit_code),

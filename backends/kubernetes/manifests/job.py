@@ -69,7 +69,10 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
         **pod_template.build_container(spec, options, request, store),
         **pod_template.build_volumes(name, options, store),
     }
-    files = {ARCHIVE: build_worker_archive(), **({} if store else {names.BUNDLE_KEY: spec.bundle.data})}
+    files = {
+        ARCHIVE: build_worker_archive(engine=spec.engine),
+        **({} if store else {names.BUNDLE_KEY: spec.bundle.data}),
+    }
     encoded = {key: base64.b64encode(data).decode() for key, data in files.items()}
     input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "files": encoded}
     (inputs,) = render_template("inputs", input_values)
@@ -105,7 +108,7 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
             "then add --image with the name that they print",
         )
     size = len(spec.payload.encode()) + (0 if store else len(spec.bundle.data))
-    limit = CONFIG_MAP_LIMIT - len(build_worker_archive())
+    limit = CONFIG_MAP_LIMIT - len(build_worker_archive(engine=spec.engine))
     if size > limit:
         subject = "the list of units is" if store else "the inputs are"
         raise SpecError(

@@ -1,0 +1,59 @@
+"""The worker as one file: it needs Python 3.8 and the standard library, and a POSIX shell."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from backends.image.worker_archive import build_worker_archive
+
+OPTIONAL = {"obstore"}  # the store's container of a bucket needs it, and says so
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("a folder é") / "renderer-worker"
+    path.write_bytes(build_worker_archive())
+    return path
+
+
+def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive) as modules:
+        modules.extractall(tmp_path)
+    vermin = [Path(sys.executable).with_name("vermin"), "--target=3.8-", "--violations", "--no-tips", tmp_path]
+    done = subprocess.run(vermin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    imported = set()
+    for path in tmp_path.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", *OPTIONAL}
+
+
+def start(archive: Path, folder: Path, *pythons: str) -> subprocess.CompletedProcess[str]:
+    """Run the worker where these programs, given as shell scripts by name, are all that is on PATH."""
+    for program in pythons:
+        name, _, text = program.partition(":")
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return subprocess.run(
+        ["/bin/sh", archive, "renderer.worker", "--help"],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_takes_the_first_python_that_is_new_enough(archive: Path, tmp_path: Path) -> None:
+    done = start(archive, tmp_path, "python:echo 2.7", f'python3:exec "{sys.executable}" "$@"')
+    assert done.stdout.startswith("usage: "), done
+    assert not done.stderr
