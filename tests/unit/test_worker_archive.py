@@ -25,7 +25,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as modules:
         modules.extractall(tmp_path)
-    vermin = [Path(sys.executable).with_name("vermin"), "--target=3.8-", "--violations", "--no-tips", tmp_path]
+    program = str(Path(sys.executable).with_name("vermin"))
+    vermin = [program, "--target=3.8-", "--violations", "--no-tips", str(tmp_path)]
     done = subprocess.run(vermin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     imported = set()
