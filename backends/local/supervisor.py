@@ -20,6 +20,7 @@ from types import FrameType
 from backends import debug_log
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
+from backends.image.start_failures import explain_start_failure
 from backends.local.documents import Ended, now
 from backends.local.folder import JobFolder
 from backends.local.worker_process import WorkerProcess
@@ -172,7 +173,8 @@ class Supervisor:
         printed = [line for line in lines if line.strip()]
         if self.launcher.prefix and code in CONTAINER_NOT_STARTED:
             why = printed[-1] if printed else f"exit code {code}"
-            return Problem(message=f"the container did not start: {why}", exit_code=ExitCode.BACKEND)
+            message = explain_start_failure(why) or f"the container did not start: {why}"
+            return Problem(message=message, exit_code=ExitCode.BACKEND)
         last = printed[-1] if printed else "it printed nothing"
         if code not in set(ExitCode) or code == ExitCode.INTERNAL:
             return Problem(message=f"the worker failed: {last}", exit_code=ExitCode.INTERNAL)

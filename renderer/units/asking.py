@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from backends.models import Bundle
-from backends.processes import end_trees
-from renderer.bundle.archive import unpack
+from backends.processes import end_trees, isolated_command
+from renderer.bundle.unpack import unpack
 from renderer.scenes import Scene
-from renderer.system.isolated import isolated_command
 
 ASK_TIMEOUT_S = 60.0
 MAX_ANSWER = 4 * 2**20  # bytes

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from backends.exit_codes import MEANINGS, ExitCode
+from backends.image.start_failures import explain_start_failure
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
 from backends.kubernetes.objects.pod import Pod, Termination, Waiting
@@ -15,6 +16,7 @@ from backends.kubernetes.observe.diagnosis_rules import (
     CREATE,
     DISRUPTIONS,
     EVENTS,
+    IMAGE_HINT,
     SCHEDULE,
     WAITING,
     WAITING_ALIASES,
@@ -25,6 +27,7 @@ from backends.problem import Problem
 NO_GPUS = "no NVIDIA GPUs"
 KILLED = 128 + 9
 SEGMENTATION_FAULT = 128 + 11
+NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 TEXT_LIMIT = 600
 
 
@@ -73,6 +76,8 @@ def explain_failure(pod: Pod, memory_limit: str | None) -> Problem:
 
 
 def _explain_termination(ended: Termination, memory_limit: str | None) -> Problem:
+    if ended.reason in NOT_STARTED and (reason := explain_start_failure(ended.message)):
+        return Problem(message=reason, hint=IMAGE_HINT, exit_code=ExitCode.BACKEND)
     report = parse_report(ended.message)
     if ended.reason == "OOMKilled" or ended.exit_code == ExitCode.OUT_OF_MEMORY:
         return _explain_out_of_memory(memory_limit)

@@ -103,7 +103,7 @@ SCHEDULE = (
 )
 # Reasons why a container waits, with rules for the message.
 _PULL_REFUSED = r"(?i)not found|does not exist|unauthorized|denied|forbidden|authentication required"
-IMAGE_HINT = "check that the image contains Python and renderer; `renderer image build` makes such an image"
+IMAGE_HINT = "use an image that has sh and Python 3.8 or newer; `renderer image build` makes one"
 PULL_HINT = "check --image; a private registry needs --image-pull-secret"
 WAITING: Mapping[str, tuple[Rule, ...]] = {
     "ErrImagePull": (

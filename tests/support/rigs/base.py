@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ from renderer import config
 from renderer.api import Job, open_job, submit
 from renderer.settings import Settings
 
+FOREIGN = Path(__file__).parents[2] / "image" / "foreign-image"
+
+
+def make_foreign_image(kind: str) -> str:
+    """Return the name of an image of tests/image/foreign-image; make it unless it exists."""
+    return subprocess.run([FOREIGN, kind], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
 
 @dataclass(frozen=True)
 class Rig:
@@ -20,6 +28,7 @@ class Rig:
 
     backend: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    foreign_image: Callable[[str], str] | None = None  # makes an image that has nothing of renderer, returns its name
 
     def submit(self, path: Path, *scenes: str, **more: Any) -> Job:
         """Submit a file to this backend."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.rigs.base import Rig
+from support.rigs.base import Rig, make_foreign_image
 
 from backends import JobState
 from backends.errors import BackendError
@@ -86,6 +86,15 @@ class KubernetesRig(Rig):
         return found
 
 
+def _push_foreign_image(kind: str) -> str:
+    """Make an image, push it to the registry of the tests' own cluster, and return its name there."""
+    made, (inside, outside) = make_foreign_image(kind), os.environ["REGISTRY_FOR_TESTS"].split()
+    name = f"foreign:{made.rpartition(':')[2]}"
+    push = ["buildah", "push", "--quiet", "--tls-verify=false", "--disable-compression", made]
+    subprocess.run([*push, f"docker://{outside}/{name}"], check=True)
+    return f"{inside}/{name}"
+
+
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Rig]:
     """Yield a rig with pods so small that a small machine runs two at a time."""
@@ -93,7 +102,9 @@ def kubernetes(folder: Path) -> Iterator[Rig]:
     with namespace() as name, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         yield KubernetesRig(
-            "k8s", {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"}
+            "k8s",
+            {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"},
+            _push_foreign_image if "REGISTRY_FOR_TESTS" in os.environ else None,
         )
 
 
