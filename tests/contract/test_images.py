@@ -42,9 +42,7 @@ def submit(rig: Rig, project: Path) -> Submit:
 
 
 @pytest.mark.parametrize(("kind", "words"), [("debian", "torch 2.9-of-the-image"), ("busybox", "no torch")])
-def test_a_script_runs_with_the_images_own_python_and_packages(
-    submit: Submit, kind: str, words: str, tmp_path: Path
-) -> None:
+def test_a_script_runs_with_the_images_own_python(submit: Submit, kind: str, words: str, tmp_path: Path) -> None:
     job = submit(kind, "a b")
     assert job.wait(180).state is JobState.SUCCEEDED, job.status()
     lines = [line.text for line in job.logs()]
