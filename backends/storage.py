@@ -172,7 +172,7 @@ def _describe_error(error: Exception) -> str:
     """
     text, _, sources = str(error).partition("\n\nDebug source:")
     reason = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0]
-    found = (re.search(pattern, whole) for pattern, whole in zip(_CAUSES, (text, sources, sources), strict=True))
+    found = (re.search(pattern, whole) for pattern, whole in zip(_CAUSES, (text, sources, sources)))
     cause = next((match[1] for match in found if match), None)
     words = f"{reason} ({cause})" if cause else reason
     return show_line(f"{type(error).__name__}: {words}"[:REASON_CHARACTERS])

@@ -88,13 +88,11 @@ def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name
     and OutputError where a folder above one of them is a link or a file.
     """
     old, new = check_relative_name(str(name)), check_relative_name(str(new_name))
-    with (
-        _refusing(new),
-        _open_parent(source, old, make=False) as old_parent,
-        _open_parent(target, new, make=True) as new_parent,
-    ):
+    with _refusing(new), _open_parent(source, old, make=False) as from_parent, _open_parent(
+        target, new, make=True
+    ) as to_parent:
         try:
-            os.link(old.name, new.name, src_dir_fd=old_parent, dst_dir_fd=new_parent, follow_symlinks=False)
+            os.link(old.name, new.name, src_dir_fd=from_parent, dst_dir_fd=to_parent, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_HARD_LINK:
                 raise

@@ -12,7 +12,7 @@ from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import Limits
-from renderer.bundle.archive import unpack
+from renderer.bundle.unpack import unpack
 from renderer.model import WorkerPayload
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
