@@ -12,7 +12,7 @@ from backends.errors import InputError
 
 Kind = Literal["manim", "script"]
 Quality = Literal["l", "m", "h", "p", "k"]
-FileFormat = Literal["mp4", "webm", "mov", "gif", "png"]  # png is the last frame, as with `manim -s`
+FileFormat = Literal["mp4", "webm", "mov", "gif", "png", "png-sequence"]  # png is the last frame, as with `manim -s`
 RendererName = Literal["cairo", "opengl"]
 EncoderPreset = Literal["fast", "manim"]
 
@@ -21,7 +21,8 @@ EncoderPreset = Literal["fast", "manim"]
 class RenderSettings:
     """Manim's own settings. ``None`` leaves the choice to manim.cfg in the scene's folder and to Manim's defaults.
 
-    ``resolution`` is width and height in pixels, ``fps`` frames per second. Settings has fields of the same names.
+    ``resolution`` is width and height in pixels, ``fps`` frames per second. ``manim_options`` are further arguments of
+    `manim render`; the JSON has them only if there are any. Settings has fields of the same names.
     """
 
     quality: Quality | None = None
@@ -30,6 +31,7 @@ class RenderSettings:
     format: FileFormat | None = None
     transparent: bool = False
     renderer: RendererName | None = None
+    manim_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class WorkerPayload:
         for key in ("log", "output_limit", "output_files", "python_path"):
             if content[key] in {None, ()}:
                 del content[key]
+        if not content["settings"]["manim_options"]:
+            del content["settings"]["manim_options"]
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -96,6 +100,7 @@ class WorkerPayload:
                 content[key] = tuple(content.get(key, ()))
             settings = content["settings"]
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])
+            settings["manim_options"] = tuple(settings.get("manim_options", ()))
             content["settings"] = RenderSettings(**settings)
             content["encoder"] = EncoderSettings(**content["encoder"])
             return cls(**content)

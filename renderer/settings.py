@@ -15,7 +15,7 @@ from backends.docker.options import DockerOptions
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
-from backends.option_types import CommaWords, Duration, KeyValues, Size, longest, option
+from backends.option_types import CommaWords, Duration, KeyValues, ShellWords, Size, longest, option
 from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
 from renderer.video import catalog
 
@@ -23,10 +23,16 @@ from renderer.video import catalog
 def _resolution(value: object) -> object:
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"(\d+)[x,](\d+)", value.strip())
+    match = re.fullmatch(r"(\d+)[x,;-](\d+)", value.strip())
     if not match:
         raise ValueError("write it as WIDTHxHEIGHT, for example 1920x1080")
     return int(match[1]), int(match[2])
+
+
+def _format(value: object) -> object:
+    """Return None for Manim's word for its default."""
+    text = value.lower() if isinstance(value, str) else value
+    return None if text == "auto" else text
 
 
 Pixels = Annotated[int, Field(ge=16, le=16384)]
@@ -53,7 +59,7 @@ class Settings(BaseModel):
         value="NAME",
         choices=tuple(BACKENDS),
     )
-    output: Path = _job(Path("renders"), "folder for the finished files", "--output", "-o", value="DIR")
+    output: Path = _job(Path("renders"), "folder for the finished files", "--output", value="DIR")
     env: KeyValues = _job({}, "environment variable for your code: KEY=VALUE; may be repeated", value="KEY=VALUE")
     timeout: AttemptDuration = _job(3600.0, "time limit for each attempt: 90s, 10m, 1h30m", value="TIME")
     retries: Annotated[int, Field(ge=0, le=100)] = _job(
@@ -76,9 +82,13 @@ class Settings(BaseModel):
     resolution: Resolution | None = _video(
         None, "width and height in pixels: 1920x1080", "--resolution", "-r", value="WxH"
     )
-    fps: Annotated[float, Field(gt=0, le=1000)] | None = _video(None, "frames per second", value="N")
-    format: FileFormat | None = _video(None, "kind of file; png is the last frame alone")
-    transparent: bool = _video(False, "transparent background (mov, webm, gif or png)")
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = _video(
+        None, "frames per second", "--fps", "--frame_rate", value="N"
+    )
+    format: Annotated[FileFormat | None, BeforeValidator(_format)] = _video(
+        None, "kind of file; png is the last frame alone, png-sequence every frame"
+    )
+    transparent: bool = _video(False, "transparent background (mov, webm, gif or png)", "--transparent", "-t")
     renderer: RendererName | None = _video(None, "Manim's renderer")
     encoder: str = _video(
         "auto", "video encoder: auto, x264, nvenc, hevc_nvenc or av1_nvenc", value="NAME", choices=catalog.NAMES
@@ -86,6 +96,10 @@ class Settings(BaseModel):
     encoder_preset: EncoderPreset = _video(
         "fast", "encoder settings: fast (quicker, nearly the same quality) or manim (Manim's own)"
     )
+
+    manim_options: ShellWords = Field((), description="further options of `manim render`, such as --seed 3")
+    preview: bool = _video(False, "open the film when it is there", "--preview", "-p")
+    preview_command: str | None = _video(None, "program that opens the film", "--preview_command", value="COMMAND")
 
     gpu: str | None = _resource(
         None, "GPU: A10G, L4:2 (two), L4,T4 (the first that is free), 1 (any) or none", value="GPU"
@@ -103,8 +117,10 @@ class Settings(BaseModel):
     modal: ModalOptions = _TABLE
 
     @model_validator(mode="after")
-    def _even_sides(self) -> Settings:
-        if self.resolution and self.format != "png" and any(side % 2 for side in self.resolution):
+    def _check_video(self) -> Settings:
+        if self.transparent and self.format == "mp4":
+            raise ValueError("transparent: mp4 files have no transparency; choose mov, webm, gif or png")
+        if self.resolution and self.format not in {"png", "png-sequence"} and any(side % 2 for side in self.resolution):
             raise ValueError("resolution: width and height must be even numbers for video")
         return self
 

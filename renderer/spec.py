@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +25,7 @@ from renderer.project.root import check_root, choose_root, is_private, locate, s
 from renderer.settings import Settings
 from renderer.units.asking import Answer, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
+from renderer.units.options import choose_manim_options
 from renderer.video import catalog as encoders
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     wanted = Wanted(kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments)
     chosen = choose_units(path, root, wanted, lambda: _ask(path, root, packing(), settings))
     kind, units = chosen.kind, chosen.names
-    render = settings.render_settings()
+    options = choose_manim_options(settings.manim_options, units, root) if kind == "manim" else ()
+    render = replace(settings.render_settings(), manim_options=options)
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
     packed = packing()

@@ -43,7 +43,9 @@ class LazyCommand(TyperCommand):
     def _load(self) -> click.Command:
         command = importlib.import_module(self._module).command
         app = typer.Typer(add_completion=False)
-        app.command(self.name, help=_help(command))(add_parameters(command, _common_options))
+        settings = {"help_option_names": ["-h", "--help"]}
+        add = app.command(self.name, help=_help(command), context_settings=settings)
+        add(add_parameters(command, _common_options))
         return typer.main.get_command(app)
 
 

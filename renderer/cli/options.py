@@ -68,7 +68,7 @@ def _read_render(
         list[str] | None,
         typer.Argument(metavar="[SCENE …]", help="Scenes to render. A script's arguments go after --."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", "-a", help="Render every scene of the file.")] = False,
+    every: Annotated[bool, typer.Option("--all", "-a", "--write_all", help="Render every scene of the file.")] = False,
     kind: Annotated[
         KindChoice,
         typer.Option(help="auto: a file with scenes is a Manim job, any other a script."),

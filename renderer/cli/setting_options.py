@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backends.option_types import OptionInfo, format_duration, format_size, option_info
+from renderer.cli.manim_options import manim_parameters, read_manim_options
 from renderer.cli.options import complete_from
 from renderer.cli.signature import Command, add_parameters
 from renderer.settings import Settings
@@ -23,12 +24,14 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {"TIME": format_duration, "SIZE":
 
 
 def takes_settings(command: Command) -> Command:
-    """Add one option for each setting. The ones that were given arrive as ``flags``."""
+    """Add one option for each setting, and Manim's own options. What they set arrives as ``flags``."""
     options = dict(_options())
     parameters = [_parameter(name, field, info) for name, (_, field, info) in options.items()]
+    parameters += manim_parameters()
 
     def read(**values: object) -> Flags:
-        return {options[name][0]: value for name, value in values.items() if value not in (None, [])}
+        given = {options[name][0]: value for name, value in values.items() if name in options}
+        return read_manim_options(values, {key: value for key, value in given.items() if value not in (None, [])})
 
     return add_parameters(command, read, argument="flags", parameters=parameters)
 
@@ -55,7 +58,7 @@ def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Paramet
     metavar: str | None = "|".join(literals) or info.value
     if field.annotation is bool:
         kind, metavar = bool | None, None
-        flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}",)
+        flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
     elif "dict" in str(field.annotation) or info.repeated:
         kind, default = list[str], []
     shown = typer.Option(

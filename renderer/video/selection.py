@@ -52,7 +52,7 @@ def choose_encoder(encoder: EncoderSettings, settings: RenderSettings, wanted: i
     """
     name = encoder.encoder
     check_encoder(name, settings)
-    if settings.format == "png":
+    if settings.format in {"png", "png-sequence"}:
         return Decision(video=False)
     if name == "auto":
         return _choose_automatically(settings, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,12 +17,14 @@ from renderer import api, config, fetch
 from renderer.bundle.pack import Packed
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, status_json, status_lines
+from renderer.cli.preview import open_films
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.config_files import SHOWN
 from renderer.project.root import show_folder
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
+from renderer.units.options import find_film_name
 
 MOST_SHOWN = 10  # names in one message
 
@@ -50,13 +53,24 @@ def command(
         _print_notes(planned)
     if dry_run:
         return _print_plan(planned, loaded, json=json)
+    settings = _choose_output(planned, loaded.settings)
     if not detach:
-        fetch.check_writable(loaded.settings.output)
+        fetch.check_writable(settings.output)
     job = planned.submit()
     if detach:
+        if settings.preview:
+            print("note: -p has no effect with --detach", file=sys.stderr)
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
-    return _wait_and_fetch(job, loaded.settings, json=json)
+    return _wait_and_fetch(job, settings, json=json)
+
+
+def _choose_output(planned: api.PlannedJob, settings: Settings) -> Settings:
+    """Return the settings. ``-o NAME`` names the film of a scene, but for a script it is the folder."""
+    name = find_film_name(settings.manim_options)
+    if planned.prepared.kind == "script" and name:
+        return settings.model_copy(update={"output": Path(name)})
+    return settings
 
 
 def _print_notes(planned: api.PlannedJob) -> None:
@@ -128,6 +142,10 @@ def _wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
         print(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}", file=sys.stderr)
         print(f"  → stop it:    renderer cancel {job.handle}", file=sys.stderr)
         return ExitCode.INTERRUPTED
+    if settings.preview and settings.untrusted:
+        print("note: -p: the film of an untrusted job is not opened: open it where it can do no harm", file=sys.stderr)
+    elif settings.preview:
+        open_films(files, settings.output, settings.preview_command)
     if json:
         print_json({**status_json(status), "outputs": [str(file.absolute()) for file in files]})
     else:

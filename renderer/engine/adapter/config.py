@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from backends.errors import SpecError
 from renderer.engine.adapter.encoder_presets import choose_encoder, make_deterministic, uses_x264
 from renderer.engine.errors import SceneError
 from renderer.engine.guards.tex import restrict_tex
@@ -52,7 +53,7 @@ def configured(request: SceneRequest) -> Iterator[None]:
         if (config.frame_width, config.frame_height) != before:
             _refresh_defaults()
         config.input_file = ""
-        config.digest_args(ClickArgs(command.make_context("render", _list_arguments(request)).params))
+        config.digest_args(ClickArgs(_parse(command, _list_arguments(request))))
         config.media_dir = _choose_media_folder(Path(config.media_dir))
         move_folders(request.scratch / "media")
         if config.output_file:
@@ -138,7 +139,17 @@ def _list_arguments(request: SceneRequest) -> list[str]:
         arguments += ["--renderer", settings.renderer]
     if settings.format:
         arguments += ["--format", settings.format]
-    return [*arguments, "--", str(request.file), request.scene]
+    return [*settings.manim_options, *arguments, "--", str(request.file), request.scene]
+
+
+def _parse(command: Any, arguments: list[str]) -> dict[str, Any]:
+    """Return what `manim render` reads from the arguments. Raises SpecError for those that it does not have."""
+    from click import ClickException
+
+    try:
+        return dict(command.make_context("render", arguments).params)
+    except ClickException as error:
+        raise SpecError(f"Manim does not take its options: {error.format_message()}") from error
 
 
 def _refresh_defaults() -> None:

@@ -19,6 +19,7 @@ from backends.modal.observe import prices
 from backends.option_types import format_duration, format_size, option_info
 from renderer import cli, config
 from renderer.cli.commands import command_group
+from renderer.cli.manim_options import OPTIONS
 from renderer.config_files import POWERFUL
 from renderer.settings import Settings
 
@@ -34,6 +35,7 @@ KINDS = (
     (r"\bPath\b", "path"),
     (r"", "text"),
 )
+SETTINGS_TOO = "All [settings](settings.md) that have a flag are options, too, and [Manim's own](#manims-own-options)."
 TO_DO: Mapping[ExitCode, str] = {
     ExitCode.OK: "",
     ExitCode.INTERNAL: "Run it again with `--debug` and report it with the traceback.",
@@ -89,13 +91,13 @@ def command_options() -> str:
     lazy: Mapping[str, Any] = command_group().commands
     for name, command in lazy.items():
         params = command._load().params
-        shown = [each for each in params if not common & set(each.opts)]
+        shown = [each for each in params if not common & set(each.opts) and not each.name.startswith("manim_")]
         if has_settings := name in WITH_SETTINGS:
             shown = [each for each in shown if not settings_flags & set(each.opts)]
         arguments = [each.metavar for each in shown if each.param_type_name == "argument"]
         rows = [_option_row(each) for each in shown]
         table = ["| | |", "|---|---|", *rows] if rows else ["It has no options of its own."]
-        more = ["", "All [settings](settings.md) that have a flag are options, too."] if has_settings else []
+        more = ["", SETTINGS_TOO] if has_settings else []
         parts.append("\n".join([f"### `{' '.join(['renderer', name, *arguments])}`", "", *table, *more]))
     return "\n\n".join(parts)
 
@@ -105,6 +107,16 @@ def _option_row(each: Any) -> str:
     names = names.replace("|", "\\|")  # a bar would begin the next column
     value = f" {each.metavar}" if each.param_type_name == "option" and each.metavar else ""
     return f"| `{names}{value}` | {each.help} |"
+
+
+def manim_options() -> str:
+    """Return the table of Manim's options that are not settings."""
+    means = {"passed": "the same", "translated": "the same", "noted": "no effect", "refused": "refused"}
+    rows = ["| option of Manim | here | |", "|---|---|---|"]
+    for item in OPTIONS:
+        flags = ", ".join(f"`{flag}`" for flag in item.flags)
+        rows.append(f"| {flags}{f' {item.value}' if item.value else ''} | {means[item.answer]} | {item.text} |")
+    return "\n".join(rows)
 
 
 def gpus() -> str:
@@ -143,6 +155,7 @@ TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "settings": ("docs/reference/settings.md", settings),
     "exit-codes": ("docs/reference/exit-codes.md", exit_codes),
     "commands": ("docs/reference/cli.md", commands),
+    "manim-options": ("docs/reference/cli.md", manim_options),
     "options": ("docs/reference/cli.md", command_options),
     "gpus": ("docs/reference/gpus-and-encoders.md", gpus),
     "make-targets": ("CONTRIBUTING.md", make_targets),

@@ -1,0 +1,43 @@
+"""Prepares Manim's own options for a job: checks them against its units, and its files against the root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends.errors import SpecError
+from renderer.project.root import locate
+
+OUTPUT_NAME = "--output_file"
+_HINTS = {
+    "--config_file": "-c names a file like manim.cfg; a colour goes into it: background_color = {}, below [CLI]",
+    "--tex_template": "it is a file of TeX, in the project",
+}
+
+
+def choose_manim_options(options: Sequence[str], units: Sequence[str], root: Path) -> tuple[str, ...]:
+    """Return the options with paths relative to the root, where the job runs. Raises SpecError, as Manim does.
+
+    A name for the film is only for one scene, and files must be in the root.
+    """
+    if OUTPUT_NAME in options and len(units) != 1:
+        name = options[options.index(OUTPUT_NAME) + 1]
+        raise SpecError(
+            f"-o {name} names one film, and there are {len(units)} scenes", hint=f"for a folder write -o {name}/"
+        )
+    pairs = zip(["", *options], options, strict=False)
+    return tuple(_find_file(before, word, root) if before in _HINTS else word for before, word in pairs)
+
+
+def find_film_name(options: Sequence[str]) -> str | None:
+    """Return the name that ``-o`` gives the film; None without that."""
+    return options[options.index(OUTPUT_NAME) + 1] if OUTPUT_NAME in options else None
+
+
+def _find_file(option: str, text: str, root: Path) -> str:
+    path = Path(text)
+    if not path.is_file():
+        raise SpecError(f"{option}: there is no file {text}", hint=_HINTS[option].format(text))
+    if not locate(path).is_relative_to(root.resolve()):
+        raise SpecError(f"{option}: {text} is not in {root}, the folder that the job gets", hint="put it there")
+    return locate(path).relative_to(root.resolve()).as_posix()
