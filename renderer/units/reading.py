@@ -10,7 +10,6 @@ from pathlib import Path
 
 from backends.errors import SpecError
 from renderer import scenes as scene_files
-from renderer.project.root import locate
 
 # Calls that can make classes, or put them into a module, without a class statement in the module itself.
 _MAKERS = frozenset({"globals", "vars", "locals", "exec", "eval", "new_class", "_getframe", "currentframe"})
@@ -41,15 +40,10 @@ def read_use_of_manim(path: Path, root: Path) -> Reading:
     uses_manim = any(name == "manim" or name.startswith("manim_") for name in imported) or _has_construct(tree)
     return Reading(
         uses_manim=uses_manim,
-        makes_scenes=_may_make_scenes(tree, _module_name(path, root)) or any(map(_has_makers, modules)),
+        makes_scenes=_may_make_scenes(tree) or any(map(_has_makers, modules)),
         renders_itself=_renders_itself(tree),
         other_manim=None if "manim" in imported else min(imported & _MANIM_GL, default=None),
     )
-
-
-def _module_name(path: Path, root: Path) -> str:
-    """Return the name that Manim gives to the module of the file."""
-    return ".".join(locate(path).relative_to(root.resolve()).with_suffix("").parts)
 
 
 def _parse_own_modules(path: Path, root: Path) -> Iterator[ast.Module]:
@@ -100,21 +94,19 @@ def _has_makers(tree: ast.Module) -> bool:
     return False
 
 
-def _may_make_scenes(tree: ast.Module, module_name: str) -> bool:
+def _may_make_scenes(tree: ast.Module) -> bool:
     """Return whether the module's own statements may bind a scene that no class statement there defines."""
     assigned = {name for node in scene_files.statements(tree.body) for name, _ in _assignments(node)}
-    return any(_is_sign(node, assigned, module_name) for node in scene_files.statements(tree.body))
+    return any(_is_sign(node, assigned) for node in scene_files.statements(tree.body))
 
 
-def _is_sign(node: ast.stmt, assigned: set[str], module_name: str) -> bool:
+def _is_sign(node: ast.stmt, assigned: set[str]) -> bool:
     if isinstance(node, ast.ClassDef):
         bases = [scene_files.dotted(base) for base in node.bases]
         is_chosen = any(base is None or base.partition(".")[0] in assigned for base in bases)
         return is_chosen or bool(node.keywords) or _has_decorator(node)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return _has_decorator(node)
-    if isinstance(node, ast.ImportFrom):  # Manim also lists scenes of modules whose names begin as the file's does
-        return (node.module or "").startswith(module_name)
     if isinstance(node, ast.If):
         return any(isinstance(inner, ast.ClassDef) for inner in [*node.body, *node.orelse])
     names = [name for name, value in _assignments(node) if not isinstance(value, ast.Constant | ast.Name)]

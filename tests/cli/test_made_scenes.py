@@ -175,7 +175,6 @@ SIGNS = {
     "a factory": "A = kit.make()",
     "a condition": "if 1:\n    class A(Scene): pass",
     "another module name": "class A(Scene): pass\nA.__module__ = 'x'",
-    "a module with a longer name": "from film_parts import A",
 }
 
 
