@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
 from backends.untrusted.files import open_regular
+from renderer.bundle.manim_files import is_made_by_manim
 from renderer.bundle.patterns import Budget, Pattern, Patterns
 
 OWN_IGNORE_FILE = ".rendererignore"
@@ -15,53 +16,82 @@ MAX_IGNORE_FILE = 2**20  # bytes
 STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({
-    "__pycache__", ".venv", "venv", "node_modules", "media", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache",
-    ".ruff_cache",
+    "__pycache__", ".venv", "venv", "node_modules", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache",
 })  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Level:
-    folder: Path
+    """The rules of one ignore file. ``above`` is the path from its folder to the root, for a folder above the root.
+
+    ``below`` is the path from the root to its folder, for one below it.
+    """
+
     file: str
+    above: str
+    below: str
     patterns: Patterns
 
-    def find(self, path: Path, *, is_folder: bool) -> Pattern | None:
-        name = str(path)[len(str(self.folder)) :].lstrip("/")  # quicker than relative_to, for deep folders
-        return self.patterns.find(name, is_folder=is_folder)
+    def find(self, name: str, *, is_folder: bool) -> Pattern | None:
+        """Return the line that decides about a path, which is relative to the root."""
+        return self.patterns.find(self.above + name[len(self.below) :], is_folder=is_folder)
+
+    @property
+    def path(self) -> str:
+        """The path of the ignore file, relative to the root."""
+        return "../" * self.above.count("/") + self.below + self.file
 
 
 @dataclass(frozen=True)
 class IgnoreRules:
-    """The ignore files that apply in a folder: its own and those above it, up to the top of the git checkout."""
+    """The ignore files that apply in a folder: its own and those above it, up to the top of the git checkout.
+
+    Paths are relative to the root, with slashes.
+    """
 
     root: Path
     levels: tuple[_Level, ...] = ()
     budget: Budget = field(default_factory=Budget)
 
-    def enter(self, folder: Path) -> IgnoreRules:
-        """Return the rules inside ``folder``, which is directly in this folder or is the root itself."""
-        folders = _down_from_checkout(folder) if folder == self.root else [folder]
-        found = [level for inner in folders for level in self._levels(inner)]
+    def enter(self, folder: str, names: frozenset[str]) -> IgnoreRules:
+        """Return the rules inside a folder directly in this one; "" is the root. ``names`` are those in the folder."""
+        if not folder:
+            found = [level for inner in _down_from_checkout(self.root) for level in self._read_all(inner)]
+        elif names.isdisjoint(IGNORE_FILES):
+            return self
+        else:
+            found = self._read_all(self.root / folder)
         ordered = sorted([*self.levels, *found], key=lambda level: IGNORE_FILES.index(level.file))
         return replace(self, levels=tuple(ordered))
 
-    def ignores(self, path: Path, *, is_folder: bool) -> bool:
-        """Return whether the path is left out. The last match in the deepest ignore file decides, as in git."""
-        if _is_leftover(path, is_folder=is_folder):
-            return True
-        for level in reversed(self.levels):
-            if found := level.find(path, is_folder=is_folder):
-                return not found.includes
-        return False
+    def find_reason(self, name: str, beside: frozenset[str], *, is_folder: bool) -> str | None:
+        """Return why the path is left out, None if it is not. ``beside`` are the names in the same folder.
 
-    def names(self, path: Path) -> bool:
+        The last match in the deepest ignore file decides, as in git.
+        """
+        if reason := self._find_leftover(name, beside, is_folder=is_folder):
+            return reason
+        for level in reversed(self.levels):
+            if found := level.find(name, is_folder=is_folder):
+                return None if found.includes else f"{level.path} line {found.number} {found.line!r}"
+        return None
+
+    def names(self, name: str) -> bool:
         """Return whether a .rendererignore includes exactly this file, by ``!`` and its name without wildcards."""
-        own = (level.find(path, is_folder=False) for level in reversed(self.levels) if level.file == OWN_IGNORE_FILE)
+        own = (level.find(name, is_folder=False) for level in reversed(self.levels) if level.file == OWN_IGNORE_FILE)
         found = next(filter(None, own), None)
         return found is not None and found.includes and found.is_plain and not found.folders_only
 
-    def _levels(self, folder: Path) -> list[_Level]:
+    def _find_leftover(self, name: str, beside: frozenset[str], *, is_folder: bool) -> str | None:
+        last = name.rpartition("/")[2]
+        if is_made_by_manim(name, beside, is_folder=is_folder):
+            return "Manim has made it"
+        if last in _LEFTOVERS or last.endswith(".pyc") or last.startswith(STAGING):
+            return f"{last} is never uploaded"
+        is_cache = is_folder and (last in _LEFTOVER_FOLDERS or (self.root / name / "pyvenv.cfg").is_file())
+        return f"the folder {last} is never uploaded" if is_cache else None
+
+    def _read_all(self, folder: Path) -> list[_Level]:
         return [level for name in IGNORE_FILES if (level := self._read(folder, name))]
 
     def _read(self, folder: Path, name: str) -> _Level | None:
@@ -71,7 +101,13 @@ class IgnoreRules:
                 text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")
         except (OSError, OutputError):
             return None
-        return _Level(folder, name, Patterns(text.split("\n"), self.budget))
+        above = _with_slash(self.root.relative_to(folder)) if self.root.is_relative_to(folder) else ""
+        below = _with_slash(folder.relative_to(self.root)) if folder.is_relative_to(self.root) else ""
+        return _Level(name, above, below, Patterns(text.split("\n"), self.budget))
+
+
+def _with_slash(path: Path) -> str:
+    return f"{path.as_posix()}/" if path.parts else ""
 
 
 def _down_from_checkout(root: Path) -> list[Path]:
@@ -81,9 +117,3 @@ def _down_from_checkout(root: Path) -> list[Path]:
             between = [folder for folder in root.parents if folder.is_relative_to(parent)]
             return [*reversed(between), root]
     return [root]
-
-
-def _is_leftover(path: Path, *, is_folder: bool) -> bool:
-    if path.name in _LEFTOVERS or path.name.endswith(".pyc") or path.name.startswith(STAGING):
-        return True
-    return is_folder and (path.name in _LEFTOVER_FOLDERS or (path / "pyvenv.cfg").is_file())

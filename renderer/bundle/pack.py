@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_lik
 from renderer.bundle.ignore import IgnoreRules
 
 LARGEST_SHOWN = 5
+MAX_FILES = 50_000  # in a bundle
+CREDENTIAL = "it looks like a credential"
 
 _log = logging.getLogger(__name__)
 
@@ -25,14 +27,15 @@ _log = logging.getLogger(__name__)
 class Packed:
     """A bundle, the ``files`` in it, and the files that were left out: ``credentials`` and ``ignored`` ones.
 
-    All are paths relative to the root, with slashes; ``ignored`` contains folders as well. ``size`` is the sum of the
-    included files, in bytes. ``is_whole`` is false if only single files of the folder were packed.
+    All are paths relative to the root, with slashes; ``ignored`` contains folders as well, each with the reason.
+    ``size`` is the sum of the included files, in bytes. ``is_whole`` is false if only single files of the folder were
+    packed.
     """
 
     bundle: Bundle
     files: tuple[str, ...]
     credentials: tuple[str, ...]
-    ignored: tuple[str, ...]
+    ignored: Mapping[str, str]
     size: int
     is_whole: bool = True
 
@@ -41,27 +44,62 @@ def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = 
     """Pack the folder ``root``, or ``only`` these files in it.
 
     ``main``, a file in the folder, is always included, even if an ignore file names it; if it is a link, so is the file
-    that it leads to. Raises SpecError for a link that leaves the root, for a file that cannot be read, and for files of
-    more than ``limit`` bytes in all.
+    that it leads to. Raises SpecError for a link that leaves the root, for a file that cannot be read, and for more
+    than MAX_FILES files or ``limit`` bytes in all.
     """
     root = root.resolve()
     walk = _Walk(root)
-    found = walk.entries() if only is None else walk.entries_of(only)
-    entries = {entry.name: entry for entry in found}
+    found = list(walk.find() if only is None else walk.find_these(only))
     needed = {path.relative_to(root).as_posix() for path in (main.parent.resolve() / main.name, main.resolve())}
+    entries = {item.entry.name: item.entry for item in found}
     for name in needed - set(entries):
         entries[name] = Entry(name, root, (root / name).lstat())
-    size = _checked_size(list(entries.values()), limit)
+    _check_size(list(entries.values()), limit)
+    credentials = {item.entry.name for item in found if not item.is_named and is_credential(item.entry)} - needed
+    for name in credentials:
+        del entries[name]
+        _log.debug("left out %s: %s", name, CREDENTIAL)
+    size = sum(entry.info.st_size for entry in entries.values())
     bundle = archive.make_bundle(entries.values())
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
         bundle=bundle,
         files=tuple(sorted(entries)),
-        credentials=tuple(sorted(set(walk.credentials) - needed)),
-        ignored=tuple(sorted(walk.ignored)),
+        credentials=tuple(sorted(credentials)),
+        ignored=dict(sorted(walk.ignored.items())),
         size=size,
         is_whole=only is None,
     )
+
+
+def find_reason(root: Path, name: str) -> str | None:
+    """Return why a file or folder of the root would be left out of a bundle; None if it would not, or if it is missing.
+
+    ``name`` is relative to the root, with slashes and without ``..``.
+    """
+    rules, folder = IgnoreRules(root), ""
+    for part in (*name.split("/"), None):
+        beside = _list_names(root / folder)
+        rules = rules.enter(folder, beside)
+        if part not in beside or part is None:
+            return None
+        path = f"{folder}/{part}" if folder else part
+        is_folder = (root / path).is_dir() and not (root / path).is_symlink()
+        if reason := rules.find_reason(path, beside, is_folder=is_folder):
+            return reason
+        if not is_folder:
+            is_left_out = not rules.names(path) and is_credential(Entry(path, root, (root / path).lstat()))
+            return CREDENTIAL if is_left_out else None
+        folder = path
+    return None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file to include. ``is_named``: also if it looks like a credential."""
+
+    entry: Entry
+    is_named: bool
 
 
 class _Walk:
@@ -69,48 +107,48 @@ class _Walk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.credentials: list[str] = []
-        self.ignored: list[str] = []
+        self.ignored: dict[str, str] = {}
+        self._files = 0
 
-    def entries_of(self, files: Collection[Path]) -> Iterator[Entry]:
+    def find_these(self, files: Collection[Path]) -> Iterator[_Found]:
         """Yield these files, also those that an ignore file names."""
         for path in files:
-            name = path.relative_to(self.root).as_posix()
-            yield from self._file(name, path, path.lstat(), named=False)
+            yield from self._file(path.relative_to(self.root).as_posix(), path.lstat(), is_named=False)
 
-    def entries(self) -> Iterator[Entry]:
+    def find(self) -> Iterator[_Found]:
         """Yield the files of the root and of all folders below it."""
-        left = [(self.root, IgnoreRules(self.root))]
+        left = [("", IgnoreRules(self.root))]
         while left:
             folder, above = left.pop()
-            rules = above.enter(folder)
-            for item in _scan(folder):
-                path = Path(item.path)
-                name = path.relative_to(self.root).as_posix()
+            items = _scan(self.root / folder)
+            beside = frozenset(item.name for item in items)
+            rules = above.enter(folder, beside)
+            for item in items:
+                name = f"{folder}/{item.name}" if folder else item.name
                 is_folder = item.is_dir(follow_symlinks=False)
-                if rules.ignores(path, is_folder=is_folder):
-                    self.ignored.append(name)
-                    _log.debug("left out %s: it is ignored", name)
+                if reason := rules.find_reason(name, beside, is_folder=is_folder):
+                    self.ignored[name] = reason
+                    _log.debug("left out %s: %s", name, reason)
                 elif is_folder:
-                    left.append((path, rules))
+                    left.append((name, rules))
                 else:
-                    yield from self._file(name, path, item.stat(follow_symlinks=False), named=rules.names(path))
+                    yield from self._file(name, item.stat(follow_symlinks=False), is_named=rules.names(name))
 
-    def _file(self, name: str, path: Path, info: os.stat_result, *, named: bool) -> Iterator[Entry]:
-        """Yield the file if it is included. ``named``: include it even if it looks like a credential."""
+    def _file(self, name: str, info: os.stat_result, *, is_named: bool) -> Iterator[_Found]:
+        """Yield the file if it is included."""
         if not stat.S_ISLNK(info.st_mode) and not stat.S_ISREG(info.st_mode):
-            self.ignored.append(name)
-            _log.debug("left out %s: a socket, pipe or device has no content to upload", name)
+            self.ignored[name] = "a socket, pipe or device has no content to upload"
+            _log.debug("left out %s: %s", name, self.ignored[name])
             return
-        entry = Entry(name, self.root, info)
-        if not named and (looks_like_credential(Path(name)) or _holds_credential(entry)):
-            self.credentials.append(name)
-            _log.debug("left out %s: it looks like a credential", name)
-            return
-        if stat.S_ISLNK(info.st_mode):
-            self._check_link(name, path)
-        _log.debug("included %s", name)
-        yield entry
+        self._files += 1
+        if self._files > MAX_FILES:
+            raise SpecError(
+                f"{self.root} holds more than {MAX_FILES:,} files, too many for a job",
+                hint="choose a smaller folder with --root, or exclude what the job does not need in .rendererignore",
+            )
+        if stat.S_ISLNK(info.st_mode) and (is_named or not looks_like_credential(Path(name))):
+            self._check_link(name, self.root / name)
+        yield _Found(Entry(name, self.root, info), is_named)
 
     def _check_link(self, name: str, path: Path) -> None:
         target = path.readlink()
@@ -136,21 +174,29 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _holds_credential(entry: Entry) -> bool:
+def _list_names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208  # names are wanted, not paths
+    except OSError:
+        return frozenset()
+
+
+def is_credential(entry: Entry) -> bool:
+    """Return whether a file looks like a credential, by its name or by its content."""
     is_small_file = stat.S_ISREG(entry.info.st_mode) and entry.info.st_size <= MAX_SCANNED
-    return is_small_file and holds_credential(entry.read())
+    return looks_like_credential(Path(entry.name)) or (is_small_file and holds_credential(entry.read()))
 
 
-def _checked_size(entries: list[Entry], limit: int) -> int:
+def _check_size(entries: list[Entry], limit: int) -> None:
     size = sum(entry.info.st_size for entry in entries)
     if size > limit:
         largest = sorted(entries, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
         listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
         raise SpecError(
             f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
-            hint="exclude what the job does not need in .rendererignore, or raise --bundle-limit-mib",
+            hint="choose a smaller folder with --root, exclude what the job does not need in .rendererignore, "
+            "or raise --bundle-limit-mib",
         )
-    return size
 
 
 def _mib(size: int) -> str:

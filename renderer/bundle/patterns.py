@@ -59,7 +59,7 @@ class Pattern:
     """One line of an ignore file.
 
     ``regex`` matches whole paths, relative to the file's folder. A pattern without wildcards, ``is_plain``, has none:
-    ``text`` is a path or, if ``anywhere``, a name.
+    ``text`` is a path or, if ``anywhere``, a name. ``line`` is the whole line, ``number`` its number, from 1.
     """
 
     text: str
@@ -67,6 +67,7 @@ class Pattern:
     includes: bool
     folders_only: bool
     anywhere: bool
+    line: str
     number: int
 
     @property
@@ -83,7 +84,7 @@ class Patterns:
         self._names: dict[tuple[str, bool], Pattern] = {}  # the last pattern of each text, by text and ``anywhere``
         self._folder_names: dict[tuple[str, bool], Pattern] = {}  # those that are for folders only
         self._wildcards: list[Pattern] = []
-        for number, line in enumerate(lines):
+        for number, line in enumerate(lines, 1):
             pattern = _parse(line, number)
             if pattern is None:
                 continue
@@ -134,7 +135,7 @@ class Patterns:
 
 def _parse(line: str, number: int) -> Pattern | None:
     """Return the pattern of a line; None for an empty line, a comment, or a line that git does not understand."""
-    text = _strip_spaces(line.removesuffix("\r"))
+    line = text = _strip_spaces(line.removesuffix("\r"))
     if text.startswith("#") or len(text) > MAX_PATTERN:
         return None
     includes, text = text.startswith("!"), text.removeprefix("!")
@@ -148,7 +149,7 @@ def _parse(line: str, number: int) -> Pattern | None:
             regex = re.compile(_translate(["**", text] if anywhere else _split(text)), re.DOTALL)
         except (ValueError, re.error, IndexError, OverflowError, RecursionError):
             return None
-    return Pattern(text, regex, includes, folders_only, anywhere, number)
+    return Pattern(text, regex, includes, folders_only, anywhere, line, number)
 
 
 def _strip_spaces(line: str) -> str:

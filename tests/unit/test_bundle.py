@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 from support.files import make
 
 from backends.errors import InputError, SpecError
-from renderer.bundle.pack import pack
+from renderer.bundle.pack import MAX_FILES, find_reason, pack
 from renderer.bundle.unpack import unpack
 
 LIMIT = 1 << 20
@@ -83,7 +84,10 @@ def test_the_file_itself_is_included_even_if_ignored(tmp_path: Path) -> None:
 
 
 NEVER = [
-    *(".git/config", "venv/bin/python", ".venv/x", "env2/pyvenv.cfg", "media/videos/a.mp4", "sub/media/Tex/x.svg"),
+    *(".git/config", "venv/bin/python", ".venv/x", "env2/pyvenv.cfg", "media/videos/a/480p15/A.mp4"),
+    *("sub/media/Tex/0123456789abcdef.svg", "clips/480p15/partial_movie_files/A/1.mp4", "clips/480p15/A.mp4"),
+    *("media/images/a/A_ManimCE_v0.22.0.png", "media/images/a/A/A0000.png", "media/texts/0123456789abcdef.svg"),
+    *("clips/480p15/sections/A.json", "media/logs/a_A.log", "media/videos/a/480p15/A.wav"),
     *("__pycache__/m.pyc", "node_modules/x/y.js", ".DS_Store", "renders/.renderer-x1/0/files/a.mp4"),
 ]
 SECRET = [
@@ -111,6 +115,54 @@ def test_leftovers_and_credentials_are_never_included(tmp_path: Path) -> None:
     packed = pack(tmp_path, main=main, limit=LIMIT)
     assert set(packed.files) == {"main.py", ".env.example", "id_rsa.pub"}
     assert set(packed.credentials) == set(SECRET)
+
+
+def test_the_users_own_files_in_manims_folders_are_included(tmp_path: Path) -> None:
+    own = {
+        *("main.py", "media/voiceovers/hello.mp3", "media/voiceovers/cache.json", "media/images/logo.png"),
+        *("media/videos/intro.mp4", "media/Tex/preamble.tex", "media/videos/a/480p15/notes.txt"),
+        *("footage/480p15/clip.mp4", "media/images/a/A/photo0001.png"),
+    }
+    main = make(tmp_path, dict.fromkeys(own, "x"))
+    assert set(pack(tmp_path, main=main, limit=LIMIT).files) == own
+
+
+def test_the_reason_names_the_line_that_leaves_a_file_out(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    make(tmp_path, {".gitignore": "*.log\n"})
+    root = tmp_path / "in"
+    main = make(
+        root,
+        {
+            ".gitignore": "# large\n\ndata/\n",
+            "sub/.rendererignore": "!keep.wav\n*.wav\n",
+            **dict.fromkeys(("main.py", "data/x/y.csv", "sub/deep/a.wav", "b.log", "my.key", "__pycache__/m.pyc"), "x"),
+        },
+    )
+    reasons = {
+        "data/x/y.csv": ".gitignore line 3 'data/'",
+        "sub/deep/a.wav": "sub/.rendererignore line 2 '*.wav'",
+        "b.log": "../.gitignore line 1 '*.log'",
+        "my.key": "it looks like a credential",
+        "__pycache__/m.pyc": "the folder __pycache__ is never uploaded",
+        "main.py": None,
+        "missing": None,
+    }
+    assert {name: find_reason(root, name) for name in reasons} == reasons
+    packed = pack(root, main=main, limit=LIMIT)
+    assert packed.ignored["data"] == reasons["data/x/y.csv"]
+    assert not set(packed.files) & {name for name, reason in reasons.items() if reason}
+
+
+def test_a_folder_with_very_many_files_is_refused_at_once(tmp_path: Path) -> None:
+    main = make(tmp_path, {"main.py": "x"})
+    for number in range(MAX_FILES + 1):
+        (tmp_path / f"{number}").touch()
+    started = time.process_time()
+    with pytest.raises(SpecError, match=r"holds more than 50,000 files") as caught:
+        pack(tmp_path, main=main, limit=LIMIT)
+    assert "--root" in str(caught.value.hint)
+    assert time.process_time() - started < 10
 
 
 def test_too_large_a_folder_names_its_largest_files(tmp_path: Path) -> None:

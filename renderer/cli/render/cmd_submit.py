@@ -111,7 +111,7 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
         "bundle": packed.bundle.digest,
         "size": packed.size,
         "files": packed.files,
-        "left_out": {"credentials": packed.credentials, "ignored": packed.ignored},
+        "left_out": {"credentials": packed.credentials, "ignored": list(packed.ignored)},
         "units": planned.prepared.job.units,
         "origins": origins,
         "request": str(planned.plan.request),
@@ -122,8 +122,8 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
     print(f"bundle sha256:{packed.bundle.digest}: {len(packed.files)} files, {packed.size} bytes")
     for file in packed.files:
         print(f"  {show_line(file)}")
-    for file in packed.ignored:
-        print(f"  left out: {show_line(file)}")
+    for file, reason in packed.ignored.items():
+        print(f"  left out: {show_line(f'{file} ({reason})')}")
     print(f"units: {show_line(', '.join(planned.prepared.job.units))}")
     for key, origin in origins.items():
         print(f"{key} comes from {show_line(origin)}")
