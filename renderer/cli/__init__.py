@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn, TextIO
 
+from renderer.cli.encoding import tolerate_encoding
+
 COMPLETION_VARIABLE = "_RENDERER_COMPLETE"  # set by the script that --install-completion installs
 FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "admin"}
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -43,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    tolerate_encoding()
     gc.set_threshold(200_000)  # collecting garbage during the imports would take a fifth of the start
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup lets SIGHUP be ignored

@@ -11,6 +11,7 @@ from datetime import datetime
 from backends import JobState, JobStatus, UnitStatus
 from backends.problem import Problem
 from backends.untrusted.text import is_control, show_line
+from renderer.cli.encoding import can_print
 
 _MARKS = {
     JobState.PENDING: "…",
@@ -24,6 +25,8 @@ _MARKS = {
 def print_json(content: object) -> None:
     """Print a JSON document on one line, with control characters as JSON's escapes."""
     text = json.dumps(content, ensure_ascii=False)
+    if not can_print(text):
+        text = json.dumps(content)
     print("".join(json.dumps(char)[1:-1] if is_control(char) else char for char in text))
 
 

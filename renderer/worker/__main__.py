@@ -16,7 +16,7 @@ def _fix_hash_seed() -> None:
     folder do what ``-I`` does besides that; PYTHONPATH is kept for the user's script.
     """
     if sys.flags.hash_randomization:
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}  # logs are read as UTF-8
         environment["RENDERER_PYTHONPATH"] = environment.pop("PYTHONPATH", "")
         command = [sys.executable, "-s", "-c", module_code("renderer.worker"), *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
