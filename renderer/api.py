@@ -6,14 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, get_backend
+from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
 from backends.errors import TransientError
 from backends.untrusted import Limits
 from renderer import config, fetch, output_folder, spec
+from renderer.project.left_out import explain_missing_files
 from renderer.settings import Settings
 from renderer.units.choice import KindChoice
 from renderer.untrusted import check_untrusted
@@ -33,7 +34,7 @@ class Job:
     def status(self) -> JobStatus:
         """Return the current state of the job and of each unit."""
         with _timed("status", self.handle):
-            return self.backend.status(self.handle)
+            return self._explain(self.backend.status(self.handle))
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """Yield the lines that the job has printed; with ``follow`` also new ones, until the job has ended."""
@@ -52,7 +53,7 @@ class Job:
         statuses = self.backend.statuses(self.handle, until=end)
         while True:
             try:
-                status = next(statuses)
+                status = self._explain(next(statuses))
                 answered = time.monotonic()
             except TransientError as error:
                 if time.monotonic() - answered > ANSWER_TIMEOUT_S:
@@ -70,6 +71,15 @@ class Job:
                     return status
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{self.handle} has not ended after {timeout:g} s")
+
+    def _explain(self, status: JobStatus) -> JobStatus:
+        """Return the status; if a unit misses files that were not uploaded, the hint says so."""
+        failed = any(unit.state is JobState.FAILED for unit in status.units)
+        root = output_folder.find_root(str(self.handle)) if failed else None
+        if root is None:
+            return status
+        file = Path(output_folder.find_source(str(self.handle)))
+        return replace(status, units=tuple(_explain_missing(unit, root, file) for unit in status.units))
 
     def fetch(self, into: str | Path = "renders", *, overwrite: bool = False) -> list[Path]:
         """Download the outputs into the folder, verify them and return their paths.
@@ -105,7 +115,7 @@ class PlannedJob:
         """Send the inputs and start the job."""
         with _timed("submit", self.prepared.job.name):
             job = Job(self.backend.submit(self.plan), self.backend)
-        output_folder.remember_source(str(job.handle), self.path)
+        output_folder.remember_source(str(job.handle), self.path, self.prepared.root)
         return job
 
 
@@ -163,6 +173,14 @@ def open_backend(name: str, settings: Settings) -> Backend[Any]:
     backend = get_backend(name, settings.backend_options(name))
     backend.limits = Limits(total=settings.output_limit * 2**20, files=settings.output_files)
     return backend
+
+
+def _explain_missing(unit: UnitStatus, root: Path, file: Path) -> UnitStatus:
+    problem = unit.problem
+    if problem is None or unit.state is not JobState.FAILED:
+        return unit
+    hint = explain_missing_files(f"{problem.message}\n{problem.details or ''}", root, file)
+    return replace(unit, problem=replace(problem, hint=hint, from_job=False)) if hint else unit
 
 
 @contextmanager

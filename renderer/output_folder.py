@@ -90,10 +90,13 @@ def has_hidden_part(path: Path) -> bool:
     return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
-def remember_source(handle: str, path: Path) -> None:
-    """Store which project file the job was made from, so that a later fetch knows what it may replace."""
+def remember_source(handle: str, path: Path, root: Path) -> None:
+    """Store which project file the job was made from, and the folder that was uploaded.
+
+    So a later fetch knows what it may replace, and an error can say why a file is missing in the job.
+    """
     with suppress(OSError):
-        write_state(_source_file(handle), os.fsencode(path.resolve()))
+        write_state(_source_file(handle), b"\0".join(os.fsencode(item.resolve()) for item in (path, root)))
 
 
 def forget_source(handle: str) -> None:
@@ -104,10 +107,19 @@ def forget_source(handle: str) -> None:
 
 def find_source(handle: str) -> str:
     """Return the job's project file; its handle if it was submitted on another machine."""
+    return next(iter(_read_source(handle)), handle)
+
+
+def find_root(handle: str) -> Path | None:
+    """Return the folder that was uploaded with the job; None if it was submitted on another machine."""
+    return next((Path(text) for text in _read_source(handle)[1:2]), None)
+
+
+def _read_source(handle: str) -> list[str]:
     try:
-        return os.fsdecode(read_state(_source_file(handle), _PATH_BYTES))
+        return os.fsdecode(read_state(_source_file(handle), _PATH_BYTES)).split("\0")
     except OSError:
-        return handle
+        return []
 
 
 def _source_file(handle: str) -> Path:

@@ -14,7 +14,7 @@ from backends.errors import SpecError
 from renderer.bundle import archive
 from renderer.bundle.archive import Entry
 from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_like_credential
-from renderer.bundle.ignore import IgnoreRules
+from renderer.bundle.ignore import IGNORE_FILES, IgnoreRules
 
 LARGEST_SHOWN = 5
 MAX_FILES = 50_000  # in a bundle
@@ -72,7 +72,15 @@ def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = 
     )
 
 
-def find_reason(root: Path, name: str) -> str | None:
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that a bundle does not include. With ``pattern`` in the root's .rendererignore it would."""
+
+    reason: str
+    pattern: str | None = None
+
+
+def explain_left_out(root: Path, name: str) -> LeftOut | None:
     """Return why a file or folder of the root would be left out of a bundle; None if it would not, or if it is missing.
 
     ``name`` is relative to the root, with slashes and without ``..``.
@@ -86,10 +94,11 @@ def find_reason(root: Path, name: str) -> str | None:
         path = f"{folder}/{part}" if folder else part
         is_folder = (root / path).is_dir() and not (root / path).is_symlink()
         if reason := rules.find_reason(path, beside, is_folder=is_folder):
-            return reason
+            is_rule = any(f"{file} line " in reason for file in IGNORE_FILES)
+            return LeftOut(reason, f"!{path}{'/' if is_folder else ''}" if is_rule else None)
         if not is_folder:
             is_left_out = not rules.names(path) and is_credential(Entry(path, root, (root / path).lstat()))
-            return CREDENTIAL if is_left_out else None
+            return LeftOut(CREDENTIAL, f"!{path}") if is_left_out else None
         folder = path
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 
@@ -95,3 +96,33 @@ def test_a_script_runs_in_the_current_folder(make_project: MakeProject) -> None:
     _, found = project.compare("tools/run.py", None)
     assert found.exit_code == 0, found.log
     assert found.said
+
+
+def test_an_error_names_what_was_not_uploaded(make_project: MakeProject) -> None:
+    project = make_project({
+        ".gitignore": "# large files\n*.png\n",
+        "my sounds/.rendererignore": "*.wav\n",
+        "my sounds/click.wav": b"RIFF",
+        "assets/logo.png": make_png(),
+        "films/one.py": LOGO + "\nclass Click(Scene):\n    def construct(self):\n"
+        "        self.add_sound('my sounds/click.wav')\n        self.wait()\n",
+        "films/.gitignore": "lost/\n",
+        "films/lost/__init__.py": "",
+        "films/two.py": "from manim import *\nimport lost.things\n\nclass Two(Scene):\n    pass\n",
+        "films/three.py": "from pathlib import Path\nprint(open(Path(__file__).parent / '../.env').read())\n",
+        ".env": "TOKEN=x",
+    })  # fmt: skip
+    expected = {
+        ("one.py", "Logo"): "assets/logo.png was not uploaded: .gitignore line 2 '*.png'; "
+        "to include it, write !assets/logo.png in .rendererignore",
+        ("one.py", "Click"): "my sounds/click.wav was not uploaded: my sounds/.rendererignore line 1 '*.wav'; "
+        "to include it, write !my sounds/click.wav in .rendererignore",
+        ("two.py", "Two"): "films/lost was not uploaded: films/.gitignore line 1 'lost/'; "
+        "to include it, write !films/lost/ in .rendererignore",
+        ("three.py", None): ".env was not uploaded: it looks like a credential; "
+        "to include it, write !.env in .rendererignore",
+    }
+    for (file, scene), sentence in expected.items():
+        found = project.submit(f"films/{file}", scene)
+        assert found.exit_code == 10
+        assert sentence in json.loads(found.log.splitlines()[1])["units"][0]["hint"]

@@ -10,7 +10,7 @@ import pytest
 from support.files import make
 
 from backends.errors import InputError, SpecError
-from renderer.bundle.pack import MAX_FILES, find_reason, pack
+from renderer.bundle.pack import MAX_FILES, LeftOut, explain_left_out, pack
 from renderer.bundle.unpack import unpack
 
 LIMIT = 1 << 20
@@ -140,18 +140,22 @@ def test_the_reason_names_the_line_that_leaves_a_file_out(tmp_path: Path) -> Non
         },
     )
     reasons = {
-        "data/x/y.csv": ".gitignore line 3 'data/'",
-        "sub/deep/a.wav": "sub/.rendererignore line 2 '*.wav'",
-        "b.log": "../.gitignore line 1 '*.log'",
-        "my.key": "it looks like a credential",
-        "__pycache__/m.pyc": "the folder __pycache__ is never uploaded",
+        "data/x/y.csv": LeftOut(".gitignore line 3 'data/'", "!data/"),
+        "sub/deep/a.wav": LeftOut("sub/.rendererignore line 2 '*.wav'", "!sub/deep/a.wav"),
+        "b.log": LeftOut("../.gitignore line 1 '*.log'", "!b.log"),
+        "my.key": LeftOut("it looks like a credential", "!my.key"),
+        "__pycache__/m.pyc": LeftOut("the folder __pycache__ is never uploaded"),
         "main.py": None,
         "missing": None,
     }
-    assert {name: find_reason(root, name) for name in reasons} == reasons
+    assert {name: explain_left_out(root, name) for name in reasons} == reasons
     packed = pack(root, main=main, limit=LIMIT)
-    assert packed.ignored["data"] == reasons["data/x/y.csv"]
+    assert packed.ignored["data"] == ".gitignore line 3 'data/'"
     assert not set(packed.files) & {name for name, reason in reasons.items() if reason}
+    (root / ".rendererignore").write_text("".join(f"{found.pattern}\n" for found in reasons.values() if found))
+    (root / "sub" / ".rendererignore").unlink()
+    wanted = {name for name, found in reasons.items() if found and found.pattern}
+    assert wanted <= set(pack(root, main=main, limit=LIMIT).files)
 
 
 def test_a_folder_with_very_many_files_is_refused_at_once(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 
 def job(number: int, file: str) -> JobHandle:
     handle = JobHandle("local", (f"job-{number}",))
-    output_folder.remember_source(str(handle), Path(file))
+    output_folder.remember_source(str(handle), Path(file), Path(file).parent)
     return handle
 
 
