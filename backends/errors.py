@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from backends.exit_codes import ExitCode
@@ -52,9 +54,13 @@ class TransientError(BackendError):
 
 
 class OutputError(RendererError):
-    """Outputs could not be written, stored or verified."""
+    """Outputs could not be written, stored or verified. ``written`` are paths of the files that were written."""
 
     exit_code = ExitCode.OUTPUT
+
+    def __init__(self, message: str, *, hint: str | None = None, written: Sequence[Path] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.written = written
 
 
 class ResultError(OutputError):

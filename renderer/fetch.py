@@ -43,7 +43,7 @@ def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite:
     The folder is created with its first file. A file that is not from an earlier job of the same scene is replaced only
     with ``overwrite``. Raises OutputError if a file is missing or damaged; then ``into`` is not changed. Raises
     OutputError also for a unit whose result is damaged, and for a file that was not replaced, but only after everything
-    else is written.
+    else is written; it names those files.
     """
     check_writable(into)
     units = [unit.name for unit in backend.status(handle).units]
@@ -59,19 +59,20 @@ def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite:
             f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"
         ) from error
     if damaged:
-        raise damaged[0]
+        raise ResultError(str(damaged[0]), hint=damaged[0].hint, written=written) from damaged[0]
     if kept:
-        raise _describe_kept(kept, handle, into)
+        raise _describe_kept(kept, handle, into, written)
     return written
 
 
-def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path) -> OutputError:
+def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path, written: list[Path]) -> OutputError:
     first = kept[0]
     more = f", and {len(kept) - 1} more likewise" if len(kept) > 1 else ""
     return OutputError(
         f"{first.wanted} was not replaced, because this scene did not make it or it was changed since; the new file is "
         f"{first.written}{more}",
         hint=f"to replace it: renderer fetch {handle} --output {shlex.quote(str(into))} --overwrite",
+        written=written,
     )
 
 

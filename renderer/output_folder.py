@@ -131,6 +131,7 @@ def write(downloads: list[Download], into: Path, *, overwrite: bool) -> tuple[li
 
     The folder is created with its first file. Links in it are not followed. A file goes to the folder of its unit,
     instead of directly to ``into``, if its name belongs to another unit or to the user, or if programs might act on it.
+    A file of the user that has the same content already stays the user's.
     Raises OutputError.
     """
     if not downloads:
@@ -142,8 +143,9 @@ def write(downloads: list[Download], into: Path, *, overwrite: bool) -> tuple[li
         placing = _Placing(into, record, overwrite=overwrite)
         targets = [placing.choose(item) for item in downloads]
         for item, target in zip(downloads, targets, strict=True):
-            move_beneath(item.path, into, target)
-            record.files[target] = {"origin": item.origin, "sha256": item.sha256}
+            if target not in placing.equal:
+                move_beneath(item.path, into, target)
+                record.files[target] = {"origin": item.origin, "sha256": item.sha256}
     return [into / target for target in targets], placing.kept
 
 
@@ -176,6 +178,7 @@ class _Placing:
 
     def __init__(self, into: Path, record: _Record, *, overwrite: bool) -> None:
         self.kept: list[Kept] = []
+        self.equal: set[str] = set()
         self._into = into
         self._record = record.files
         self._is_ours = record.made == _identify(into)
@@ -192,7 +195,8 @@ class _Placing:
                 continue
             if self._may_write(name, item):
                 break
-            kept = kept or name
+            if not self._is_of_project(name, item):
+                kept = kept or name
         else:
             raise OutputError(f"{self._into} has no free name for {item.name}", hint="choose another --output")
         if kept:
@@ -216,16 +220,29 @@ class _Placing:
             return True
         if stat.S_ISDIR(found.st_mode):
             return False
-        return self._overwrite or self._is_unchanged(name, item)
+        if self._overwrite:
+            return True
+        digest = self._hash(name)
+        if self._record.get(name) == {"origin": item.origin, "sha256": digest}:  # the same scene wrote it
+            return True
+        if digest == item.sha256:
+            self.equal.add(name)
+        return digest == item.sha256
 
-    def _is_unchanged(self, name: str, item: Download) -> bool:
-        """Return whether the existing file is what the same scene wrote earlier, or already has the new content."""
+    def _is_of_project(self, name: str, item: Download) -> bool:
+        """Return whether another scene of the same project file wrote the existing file, and nobody changed it."""
+        match self._record.get(name):
+            case {"origin": [item.source, str()], "sha256": str(digest)}:
+                return digest == self._hash(name)
+        return False
+
+    def _hash(self, name: str) -> str | None:
+        """Return the SHA-256 of an existing file; None for one that cannot be read."""
         try:
             with open_beneath(self._into, name) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except (OutputError, OSError):
-            return False
-        return digest == item.sha256 or self._record.get(name) == {"origin": item.origin, "sha256": digest}
+            return None
 
     def _candidates(self, item: Download) -> Iterator[str]:
         """Yield the names that the file may get: its own, and then names in a folder that only downloads write to."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from pathlib import Path
 
 from typer.exceptions import TyperException
 
 from backends import debug_log
-from backends.errors import RendererError, SpecError
+from backends.errors import OutputError, RendererError, SpecError
 from backends.exit_codes import ExitCode
 from backends.untrusted import show_line, show_text
 from renderer.cli import discard
@@ -60,7 +62,8 @@ def _check_current_folder() -> None:
 def _report(error: BaseException, *, as_json: bool) -> int:
     """Print an error that a command may raise, and return its exit code."""
     if isinstance(error, RendererError):
-        return _print_error(str(error), error.hint, error.exit_code, as_json=as_json)
+        written = error.written if isinstance(error, OutputError) else ()
+        return _print_error(str(error), error.hint, error.exit_code, as_json=as_json, written=written)
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
@@ -82,10 +85,14 @@ def _drop_unread_errors() -> None:
         discard(sys.stderr)
 
 
-def _print_error(message: str, hint: str | None, code: ExitCode, *, as_json: bool) -> int:
+def _print_error(message: str, hint: str | None, code: ExitCode, *, as_json: bool, written: Sequence[Path] = ()) -> int:
+    """Print what happened. Files that were ``written`` all the same are listed as those of a success are."""
     if as_json:
-        print_json({"error": message, "hint": hint, "exit_code": int(code)})
+        outputs = {"outputs": [str(file.absolute()) for file in written]} if written else {}
+        print_json({"error": message, "hint": hint, "exit_code": int(code), **outputs})
     else:
+        for file in written:
+            print(file)
         first, *more = show_text(message).split("\n")
         lines = [f"renderer: {first}", *map(show_job_text, more)]
         if hint:

@@ -10,6 +10,7 @@ from backends.untrusted import Limits
 MAX_FILES = 100_000  # of one unit
 INPUTS, WORK, STORE, CONTROL = Path(names.INPUTS), Path(names.WORK), Path(names.STORE), Path(names.CONTROL)
 OUTPUT = WORK / names.UNITS
+SCRATCH = WORK / "scratch"  # of the worker: on the same disk as OUTPUT, so that outputs need not be copied
 # Without a store. The job can write these as well: all that it can do with them is to spoil its own outputs.
 HEADER = WORK / "header"  # the first line of the stream of outputs
 READY = Path(names.READY)

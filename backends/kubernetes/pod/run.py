@@ -24,6 +24,7 @@ from backends.kubernetes.pod.paths import (
     READY,
     RELEASED,
     RENDERED,
+    SCRATCH,
     STORED_BUNDLE,
     WORK,
 )
@@ -81,9 +82,11 @@ def _run_worker(bundle: Path, unit: int, timeout_s: int) -> int:
         output=str(OUTPUT),
         units=[unit],
     )
-    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for folder in (OUTPUT, SCRATCH):
+        folder.mkdir(parents=True, exist_ok=True)
     kills_before = oom_kills()
-    with subprocess.Popen(command, start_new_session=True) as worker:
+    environment = {**os.environ, "TMPDIR": str(SCRATCH)}
+    with subprocess.Popen(command, start_new_session=True, env=environment) as worker:
         _raise_oom_score(worker.pid)
         try:
             code = worker.wait(timeout_s + WORKER_GRACE_S)

@@ -267,8 +267,25 @@ def test_the_same_scene_of_the_same_file_replaces_what_it_made(out: Path) -> Non
     assert tree(out) == {"a": b"2"}
 
 
-@pytest.mark.parametrize(("file", "unit"), [("other.py", "A"), ("scene.py", "B")])
-def test_another_scene_or_project_replaces_nothing(file: str, unit: str, out: Path) -> None:
+def test_two_scenes_of_a_file_keep_both_of_their_files_of_one_name(out: Path) -> None:
+    for number in (1, 2):
+        assert bring(out, {"A": {"a": b"A%d" % number}}, handle=job(number, "scene.py")) == ["a"]
+        assert bring(out, {"B": {"a": b"B%d" % number}}, handle=job(number, "scene.py")) == ["B-0/a"]
+    assert tree(out) == {"a": b"A2", "B-0/a": b"B2"}
+
+
+def test_a_file_of_the_user_stays_theirs_when_a_job_makes_the_same(out: Path) -> None:
+    out.mkdir()
+    (out / "a.csv").write_bytes(b"1")
+    bring(out, {"A": {"a.csv": b"1"}}, handle=job(1, "scene.py"))
+    with pytest.raises(OutputError, match="was not replaced") as raised:
+        bring(out, {"A": {"a.csv": b"2", "b.csv": b"3"}}, handle=job(2, "scene.py"))
+    assert raised.value.written == [out / "A-0" / "a.csv", out / "b.csv"]
+    assert tree(out) == {"a.csv": b"1", "A-0/a.csv": b"2", "b.csv": b"3"}
+
+
+@pytest.mark.parametrize(("file", "unit"), [("other.py", "A"), ("other.py", "B")])
+def test_another_project_replaces_nothing(file: str, unit: str, out: Path) -> None:
     bring(out, {"A": {"a": b"1"}}, handle=job(1, "scene.py"))
     with pytest.raises(OutputError, match="was not replaced"):
         bring(out, {unit: {"a": b"2"}}, handle=job(2, file))
