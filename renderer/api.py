@@ -13,7 +13,7 @@ from typing import Any
 from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
 from backends.errors import TransientError
 from backends.untrusted import Limits
-from renderer import config, fetch, output_folder, spec
+from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.project.left_out import explain_missing_files
 from renderer.settings import Settings
 from renderer.units.choice import KindChoice
@@ -100,6 +100,7 @@ class Job:
         with _timed("delete", self.handle):
             self.backend.delete(self.handle)
             output_folder.forget_source(str(self.handle))
+            voice_store.forget_job(str(self.handle))
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class PlannedJob:
         with _timed("submit", self.prepared.job.name):
             job = Job(self.backend.submit(self.plan), self.backend)
         output_folder.remember_source(str(job.handle), self.path, self.prepared.root)
+        if not self.prepared.job.untrusted:
+            voice_store.remember_project(str(job.handle), self.prepared.root)
         return job
 
 

@@ -15,7 +15,7 @@ from backends import Backend, JobHandle
 from backends.errors import OutputError, ResultError
 from backends.untrusted import Limits, OutputCounter, open_beneath, parse_result, read_bounded
 from backends.worker_protocol import FILES, RESULT, Output, UnitResult
-from renderer import output_folder
+from renderer import output_folder, voice_store
 from renderer.bundle.ignore import STAGING
 from renderer.output_folder import Download, Kept
 
@@ -53,6 +53,7 @@ def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite:
             found, damaged = _verify_all(
                 folders, units, OutputCounter(backend.limits), output_folder.find_source(str(handle))
             )
+            voice_store.keep_voices(str(handle), found)
             written, kept = output_folder.write(found, into, overwrite=overwrite)
     except OSError as error:
         raise OutputError(

@@ -27,6 +27,7 @@ from renderer.units.asking import Answer, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
 from renderer.units.options import choose_manim_options
 from renderer.video import catalog as encoders
+from renderer.voice_store import find_kept_voices
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +121,11 @@ def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
 def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
     only = scenes.find_imported_files(path) if is_private(root) else None
     return pack.pack(
-        root, main=root.resolve() / _file_in(root, path), limit=settings.bundle_limit_mib * 2**20, only=only
+        root,
+        main=root.resolve() / _file_in(root, path),
+        limit=settings.bundle_limit_mib * 2**20,
+        only=only,
+        voices=None if settings.untrusted else find_kept_voices(root),
     )
 
 

@@ -29,6 +29,13 @@ def read_index(data: bytes) -> list[dict[str, object]]:
     return entries if is_index else []
 
 
+def merge_indexes(first: bytes, second: bytes) -> bytes:
+    """Return one list of voices with the entries of two; the first, if it is another file."""
+    entries = read_index(first)
+    added = [entry for entry in read_index(second) if entry not in entries]
+    return json.dumps([*entries, *added], indent=2).encode() if entries else first
+
+
 def list_sounds(index: PurePosixPath, entries: list[dict[str, object]]) -> set[str]:
     """Return the names of the files of sound that a list of voices names. ``index`` is the name of the list."""
     found = set()

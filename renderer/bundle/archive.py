@@ -9,7 +9,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from backends import Bundle
@@ -22,11 +22,21 @@ MTIME = 315619200  # the second day of 1980: zip files, which a job may write, c
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or symbolic link: ``name`` is its path below ``root`` and in the bundle, with slashes."""
+    """One file or symbolic link: ``name`` is its path below ``root`` and in the bundle, with slashes.
+
+    ``content`` replaces that of the file, which need not exist then.
+    """
 
     name: str
     root: Path
     info: os.stat_result
+    content: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def make(cls, name: str, root: Path, content: bytes) -> Entry:
+        """Return an entry for a file that exists only in the bundle."""
+        info = os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, len(content), 0, 0, 0))
+        return cls(name, root, info, content)
 
     @property
     def path(self) -> Path:
@@ -39,6 +49,8 @@ class Entry:
         If a link has replaced the file or a folder above it in the meantime, it is not followed. Raises SpecError if
         the file cannot be read.
         """
+        if self.content is not None:
+            return self.content
         try:
             with open_regular(self.root, PurePosixPath(self.name)) as file:
                 return file.read(self.info.st_size)

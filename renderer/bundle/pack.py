@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from backends import Bundle
 from backends.errors import SpecError
@@ -15,6 +15,7 @@ from renderer.bundle import archive
 from renderer.bundle.archive import Entry
 from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_like_credential
 from renderer.bundle.ignore import IGNORE_FILES, IgnoreRules
+from renderer.voices import INDEX, merge_indexes
 
 LARGEST_SHOWN = 5
 MAX_FILES = 50_000  # in a bundle
@@ -40,8 +41,17 @@ class Packed:
     is_whole: bool = True
 
 
-def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = None) -> Packed:
+def pack(
+    root: Path,
+    *,
+    main: Path,
+    limit: int,
+    only: Collection[Path] | None = None,
+    voices: Mapping[str, bytes] | None = None,
+) -> Packed:
     """Pack the folder ``root``, or ``only`` these files in it.
+
+    ``voices`` are files by name and content that are added, if the folder does not have them and the limit permits it.
 
     ``main``, a file in the folder, is always included, even if an ignore file names it; if it is a link, so is the file
     that it leads to. Raises SpecError for a link that leaves the root, for a file that cannot be read, and for more
@@ -60,6 +70,9 @@ def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = 
         del entries[name]
         _log.debug("left out %s: %s", name, CREDENTIAL)
     size = sum(entry.info.st_size for entry in entries.values())
+    for entry in _add_voices(root, entries, voices or {}, limit - size):
+        entries[entry.name] = entry
+        size += entry.info.st_size
     bundle = archive.make_bundle(entries.values())
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
@@ -70,6 +83,18 @@ def pack(root: Path, *, main: Path, limit: int, only: Collection[Path] | None = 
         size=size,
         is_whole=only is None,
     )
+
+
+def _add_voices(root: Path, entries: Mapping[str, Entry], voices: Mapping[str, bytes], limit: int) -> Iterator[Entry]:
+    """Yield entries for voices; none if together they are larger than the limit."""
+    if sum(map(len, voices.values())) > limit:
+        _log.debug("left out the voices of earlier jobs: they are too large")
+        return
+    for name, content in voices.items():
+        if name not in entries:
+            yield Entry.make(name, root, content)
+        elif PurePosixPath(name).name == INDEX:
+            yield Entry.make(name, root, merge_indexes(entries[name].read(), content))
 
 
 @dataclass(frozen=True)
