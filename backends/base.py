@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -76,11 +76,11 @@ class Backend(abc.ABC, Generic[RequestT]):
         """Stop the job; units that have ended keep their results. Do nothing if the job has ended."""
 
     @abc.abstractmethod
-    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
-        """Copy what the units stored, with result.json, into ``into/INDEX/``, and return those folders.
+    def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
+        """Copy what the ``units`` stored, with result.json, into ``into/INDEX/``, and return those folders.
 
-        ``into`` is an empty folder. Units that stored nothing have no folder. The files are not verified here. Raises
-        OutputError before more than ``limits`` is written (see OutputCounter).
+        Without ``units``, copy what all stored. ``into`` is an empty folder. Units that stored nothing have no folder.
+        The files are not verified here. Raises OutputError before more than ``limits`` is written (see OutputCounter).
         """
 
     @abc.abstractmethod

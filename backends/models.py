@@ -64,7 +64,8 @@ class JobSpec:
     infrastructure failure; errors in the user's code are not retried. ``store`` is the URI of the store for inputs and
     outputs. ``engine`` says that the job renders scenes, not a script. ``foreground`` is true when the client waits for
     the end and downloads the outputs. ``untrusted`` asks for isolation from network, credentials, the host's files and
-    other jobs; a backend without it refuses the job.
+    other jobs; a backend without it refuses the job. The job is ended when more than ``max_failed`` units have failed;
+    without it, all units run. ``is_map`` is true for a job whose units are inputs: there may be thousands of them.
     """
 
     name: str
@@ -80,6 +81,8 @@ class JobSpec:
     engine: bool = True
     foreground: bool = True
     untrusted: bool = False
+    max_failed: int | None = None
+    is_map: bool = False
 
 
 @dataclass(frozen=True)

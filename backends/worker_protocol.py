@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from backends.exit_codes import ExitCode
@@ -85,10 +85,9 @@ class UnitResult:
         return json.dumps(self._content()).encode()
 
     def _content(self) -> dict[str, Any]:
-        content = asdict(self)
-        if self.error:
-            del content["error"]["exit_code"]  # the result has its own
-            del content["error"]["from_job"]  # whoever reads the result knows where it comes from
+        content = {**vars(self), "outputs": [vars(output) for output in self.outputs]}  # quicker than asdict
+        if self.error:  # the result has an exit code of its own, and whoever reads it knows where it comes from
+            content["error"] = {key: getattr(self.error, key) for key in ("message", "hint", "details")}
         return content
 
 

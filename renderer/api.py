@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
-from backends.errors import TransientError
+from backends.errors import SpecError, TransientError
 from backends.untrusted import Limits
 from renderer import config, fetch, output_folder, spec, voice_store
+from renderer.maps import requests
 from renderer.project.left_out import explain_missing_files
 from renderer.settings import Settings
 from renderer.units.choice import KindChoice
@@ -87,8 +88,24 @@ class Job:
         A job that has failed may have outputs as well. Raises OutputError for a file that is missing or damaged, and
         for one that would replace a file that is not from an earlier job of the same scene, unless ``overwrite``.
         """
+        known = requests.find(self.handle)
         with _timed("fetch", self.handle):
-            return fetch.download(self.backend, self.handle, Path(into), overwrite=overwrite)
+            return fetch.download(
+                self.backend,
+                self.handle,
+                Path(into),
+                overwrite=overwrite,
+                inputs=known.inputs if known else (),
+                earlier=known.earlier if known else (),
+            )
+
+    def retry(self, **settings: Any) -> Job:
+        """Run the scenes or inputs that failed or were cancelled again, as a new job, and return that.
+
+        The file is taken as it is now. ``settings`` win over those of the first submit. Raises SpecError for a job that
+        has not ended or has no failures, and for one that was submitted on another machine.
+        """
+        return plan_retry(self, settings, source="argument").submit()
 
     def cancel(self) -> None:
         """Stop the job; a job that has ended stays as it is."""
@@ -101,16 +118,24 @@ class Job:
             self.backend.delete(self.handle)
             output_folder.forget_source(str(self.handle))
             voice_store.forget_job(str(self.handle))
+            requests.forget(self.handle)
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job that can be submitted: its file ``path``, what was packed, and what the backend would send."""
+    """A job that can be submitted: what was asked for and packed, and what the backend would send."""
 
-    path: Path
+    wanted: spec.RenderSpec
+    loaded: config.Config
     prepared: spec.PreparedJob
     plan: Plan[Any]
     backend: Backend[Any]
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file to run."""
+        return self.wanted.path
 
     def submit(self) -> Job:
         """Send the inputs and start the job."""
@@ -119,6 +144,8 @@ class PlannedJob:
         output_folder.remember_source(str(job.handle), self.path, self.prepared.root)
         if not self.prepared.job.untrusted:
             voice_store.remember_project(str(job.handle), self.prepared.root)
+        inputs = self.prepared.inputs
+        requests.save(job.handle, requests.make_request(self.wanted, self.loaded, inputs, earlier=self.earlier))
         return job
 
 
@@ -156,7 +183,35 @@ def plan(wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
     with _timed("plan", wanted.path):
         prepared = spec.prepare(wanted, loaded.settings)
         check_untrusted(wanted, loaded)
-        return PlannedJob(wanted.path, prepared, backend.plan(prepared.job), backend)
+        return PlannedJob(wanted, loaded, prepared, backend.plan(prepared.job), backend)
+
+
+def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground: bool = True) -> PlannedJob:
+    """Prepare a job that runs what failed of another one. ``source`` is the word for ``flags`` in messages.
+
+    Raises SpecError as ``Job.retry`` does.
+    """
+    request = requests.find(job.handle)
+    if request is None:
+        raise SpecError(
+            f"this machine does not know how {job.handle} was submitted",
+            hint="run `renderer retry` where it was submitted, or submit the scenes or inputs that failed",
+        )
+    status = job.status()
+    if not status.state.terminal:
+        raise SpecError(f"{job.handle} has not ended", hint=f"renderer wait {job.handle}, or renderer cancel")
+    failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]
+    if not failed:
+        raise SpecError(f"nothing of {job.handle} failed, so there is nothing to run again")
+    loaded = config.load({**request.settings, **flags}, folder=request.folder, source=source)
+    if missing := [name for name in request.variables if name not in loaded.settings.env]:
+        raise SpecError(
+            f"the job had the variable {missing[0]}, and values of variables are not kept",
+            hint=f"give it again: --env {missing[0]}=VALUE",
+        )
+    wanted = requests.select(request, failed, [unit.name for unit in status.units])
+    planned = plan(replace(wanted, foreground=foreground), loaded)
+    return replace(planned, earlier=(*request.earlier, str(job.handle)))
 
 
 def open_job(handle: str | JobHandle, settings: Settings | None = None) -> Job:

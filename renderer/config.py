@@ -18,7 +18,7 @@ from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
-NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR", VARIABLE})  # the first one is set in a job's own environment
+NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR", "RENDERER_INPUT", VARIABLE})  # the first two are set in jobs
 
 _log = logging.getLogger(__name__)
 _MESSAGES = {  # pydantic's type of an error: the message for the user

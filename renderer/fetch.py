@@ -7,16 +7,21 @@ import logging
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from backends import Backend, JobHandle
+from backends import Backend, JobHandle, JobStatus
 from backends.errors import OutputError, ResultError
 from backends.untrusted import Limits, OutputCounter, open_beneath, parse_result, read_bounded
 from backends.worker_protocol import FILES, RESULT, Output, UnitResult
 from renderer import output_folder, voice_store
 from renderer.bundle.ignore import STAGING
+from renderer.maps.inputs import MapInput
+from renderer.maps.results import MapResult, find_inputs, make_result, write_rows
 from renderer.output_folder import Download, Kept
 
 _log = logging.getLogger(__name__)
@@ -37,33 +42,105 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def download(backend: Backend[Any], handle: JobHandle, into: Path, *, overwrite: bool = False) -> list[Path]:
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What a download wrote: its ``files``, and for a map how each input ended.
+
+    ``kept`` are files of the user that were not replaced, ``damaged`` the errors of units whose result is damaged.
+    """
+
+    files: list[Path]
+    results: list[MapResult]
+    kept: list[Kept]
+    damaged: list[ResultError]
+
+    def require_whole(self, handle: JobHandle, into: Path) -> None:
+        """Raise OutputError for a unit whose result is damaged, and for a file that was not replaced."""
+        if self.damaged:
+            first = self.damaged[0]
+            raise ResultError(str(first), hint=first.hint, written=self.files) from first
+        if self.kept:
+            raise _describe_kept(self.kept, handle, into, self.files)
+
+
+def download(
+    backend: Backend[Any],
+    handle: JobHandle,
+    into: Path,
+    *,
+    overwrite: bool = False,
+    inputs: Sequence[MapInput] = (),
+    earlier: Collection[str] = (),
+) -> list[Path]:
     """Download the job's outputs, verify each by size and sha256, then move them all into ``into``.
 
     The folder is created with its first file. A file that is not from an earlier job of the same scene is replaced only
     with ``overwrite``. Raises OutputError if a file is missing or damaged; then ``into`` is not changed. Raises
     OutputError also for a unit whose result is damaged, and for a file that was not replaced, but only after everything
     else is written; it names those files.
+
+    The files of a map go to folders with the names of its inputs, and results.jsonl is written; it keeps the lines of
+    ``earlier`` jobs for other inputs. ``inputs`` are known if the map was submitted on this machine.
     """
+    status = backend.status(handle)
+    fetched = download_units(backend, status, into, overwrite=overwrite, inputs=inputs)
+    if fetched.results:
+        table = write_table(fetched.results, into, overwrite=overwrite, earlier=earlier)
+        fetched = replace(fetched, files=fetched.files + table.files, kept=fetched.kept + table.kept)
+    fetched.require_whole(handle, into)
+    return fetched.files
+
+
+def download_units(
+    backend: Backend[Any],
+    status: JobStatus,
+    into: Path,
+    *,
+    overwrite: bool = False,
+    inputs: Sequence[MapInput] = (),
+    units: Collection[int] | None = None,
+) -> Fetched:
+    """Download the outputs of some units, by default of all, and verify them. Raises OutputError as ``download``."""
+    with _staging(into) as staging:
+        folders = backend.fetch(status.handle, staging, units)
+        source = output_folder.find_source(str(status.handle))
+        found, results, damaged = _verify_all(folders, status, OutputCounter(backend.limits), source)
+        voice_store.keep_voices(str(status.handle), found)
+        items = find_inputs(inputs, status, results)
+        found = [replace(item, own_folder=items[item.index].label if items else None) for item in found]
+        written, kept = output_folder.write(found, into, overwrite=overwrite)
+    files: dict[int, list[Path]] = defaultdict(list)
+    for item, path in zip(found, written, strict=True):
+        files[item.index].append(path)
+    ended = [
+        make_result(item, status.units[unit], results.get(unit), files[unit], str(status.handle))
+        for unit, item in items.items()
+        if units is None or unit in units
+    ]
+    return Fetched(files=written, results=ended, kept=kept, damaged=damaged)
+
+
+def write_table(
+    results: Iterable[MapResult], into: Path, *, overwrite: bool = False, earlier: Collection[str] = ()
+) -> Fetched:
+    """Write results.jsonl, which has a line for each result. Raises OutputError."""
+    with _staging(into) as staging:
+        table = write_rows(results, into, staging, earlier=earlier)
+        written, kept = output_folder.write([table], into, overwrite=overwrite)
+    return Fetched(files=written, results=[], kept=kept, damaged=[])
+
+
+@contextmanager
+def _staging(into: Path) -> Iterator[Path]:
+    """Yield an empty folder on the disk of ``into``, which is removed after the block. Raises OutputError."""
     check_writable(into)
-    units = [unit.name for unit in backend.status(handle).units]
     try:
         with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as staging:
-            folders = backend.fetch(handle, Path(staging))
-            found, damaged = _verify_all(
-                folders, units, OutputCounter(backend.limits), output_folder.find_source(str(handle))
-            )
-            voice_store.keep_voices(str(handle), found)
-            written, kept = output_folder.write(found, into, overwrite=overwrite)
+            yield Path(staging)
     except OSError as error:
         raise OutputError(
             f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"
         ) from error
-    if damaged:
-        raise ResultError(str(damaged[0]), hint=damaged[0].hint, written=written) from damaged[0]
-    if kept:
-        raise _describe_kept(kept, handle, into, written)
-    return written
 
 
 def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path, written: list[Path]) -> OutputError:
@@ -83,24 +160,28 @@ def _existing_parent(folder: Path) -> Path:
 
 
 def _verify_all(
-    folders: list[Path], units: list[str], counter: OutputCounter, source: str
-) -> tuple[list[Download], list[ResultError]]:
-    """Return the verified files of all units, and the errors of units whose result.json or files are damaged."""
+    folders: list[Path], status: JobStatus, counter: OutputCounter, source: str
+) -> tuple[list[Download], dict[int, UnitResult], list[ResultError]]:
+    """Return the verified files of all units, and the results of units that stored one, by index.
+
+    Also return the errors of units whose result.json or files are damaged.
+    """
     found: list[Download] = []
+    results: dict[int, UnitResult] = {}
     damaged: list[ResultError] = []
     for folder in folders:
         index = int(folder.name)
         try:
-            result = _read_result(folder, units[index])
+            unit = status.units[index].name
+            result = _read_result(folder, unit)
             found += [
-                Download(
-                    source=source, unit=units[index], index=index, name=output.path, sha256=output.sha256, path=path
-                )
+                Download(source=source, unit=unit, index=index, name=output.path, sha256=output.sha256, path=path)
                 for output, path in _verify(folder, result, counter)
             ]
+            results |= {index: result} if result else {}
         except ResultError as error:
             damaged.append(error)
-    return found, damaged
+    return found, results, damaged
 
 
 def _read_result(folder: Path, unit: str) -> UnitResult | None:

@@ -63,8 +63,10 @@ class WorkerPayload:
     ``file`` is relative to the bundle's root. ``units`` are names of scenes, or the script's name. ``bundle`` is the
     bundle's digest. ``timeout`` is in seconds, for each attempt of a unit. ``log`` is the level of the worker's log
     lines. ``output_limit`` (bytes) and ``output_files`` bound the outputs of a unit, by default as
-    backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. The JSON
-    has these four only where they are set, so that they do not change the names of other jobs.
+    backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. A map has
+    as many units as ``inputs``, which are in the bundle; ``units`` then holds the one scene or script that all units
+    run. ``side_by_side`` is how many of them run at the same time at most. The JSON has these last ones only where they
+    are set, so that they do not change the names of other jobs.
     """
 
     kind: Kind
@@ -80,11 +82,18 @@ class WorkerPayload:
     output_limit: int | None = None
     output_files: int | None = None
     python_path: tuple[str, ...] = ()
+    inputs: int | None = None
+    side_by_side: int | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of units."""
+        return len(self.units) if self.inputs is None else self.inputs
 
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
-        for key in ("log", "output_limit", "output_files", "python_path"):
+        for key in ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side"):
             if content[key] in {None, ()}:
                 del content[key]
         if not content["settings"]["manim_options"]:

@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 class Download:
     """A verified file: ``path`` is where it is now, ``name`` the name that the job gave it.
 
-    ``source`` is the project file that was submitted, or the job's handle if that is not known on this machine.
+    ``source`` is the project file that was submitted, or the job's handle if that is not known on this machine. With
+    ``own_folder`` the file always goes to the folder of this name.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Download:
     name: str
     sha256: str
     path: Path
+    own_folder: str | None = None
 
     @property
     def origin(self) -> list[str]:
@@ -53,6 +55,8 @@ class Download:
     @property
     def folder(self) -> str:
         """The name of the unit's own folder."""
+        if self.own_folder:
+            return self.own_folder
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', self.unit)[:100].lstrip('.') or 'unit'}-{self.index}"
 
 
@@ -247,7 +251,7 @@ class _Placing:
     def _candidates(self, item: Download) -> Iterator[str]:
         """Yield the names that the file may get: its own, and then names in a folder that only downloads write to."""
         path = PurePosixPath(item.name)
-        if not is_acted_on(path) if self._is_ours else is_data(path):
+        if item.own_folder is None and (not is_acted_on(path) if self._is_ours else is_data(path)):
             yield item.name
         for number in range(1, _MOST_TRIES):
             folder = f"{item.folder}-{number}" if number > 1 else item.folder

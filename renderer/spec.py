@@ -19,6 +19,8 @@ from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
+from renderer.maps import sources
+from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
 from renderer.project.python_path import PythonPath, read_python_path
 from renderer.project.root import check_root, choose_root, is_private, locate, show_folder
@@ -38,6 +40,9 @@ class RenderSpec:
 
     ``root`` is the folder to upload; renderer.project.root chooses one if it is None. ``foreground`` says that a client
     waits for the job and downloads its outputs.
+
+    With ``inputs`` the job is a map: it runs the one scene or script once for each of them. ``are_files``: they are
+    files of the project. The job is ended when more than ``max_failed`` of them have failed.
     """
 
     path: Path
@@ -48,19 +53,23 @@ class RenderSpec:
     root: Path | None = None
     name: str | None = None
     foreground: bool = True
+    inputs: tuple[MapInput, ...] = ()
+    are_files: bool = False
+    max_failed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedJob:
     """A job that a backend can plan, and the files of ``root`` that were packed for it.
 
-    ``notes`` are sentences for the user.
+    ``inputs`` are those of a map. ``notes`` are sentences for the user.
     """
 
     job: JobSpec
     root: Path
     packed: pack.Packed
     kind: Kind
+    inputs: tuple[MapInput, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -71,11 +80,12 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     wanted = Wanted(kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments)
     chosen = choose_units(path, root, wanted, lambda: _ask(path, root, packing(), settings))
     kind, units = chosen.kind, chosen.names
+    inputs = _check_inputs(spec, root, kind, units)
     options = choose_manim_options(settings.manim_options, units, root) if kind == "manim" else ()
     render = replace(settings.render_settings(), manim_options=options)
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
-    packed = packing()
+    packed = _pack(path, root, settings, inputs, are_files=spec.are_files) if inputs else packing()
     python_path = read_python_path(root)
     usual = Limits()
     payload = WorkerPayload(
@@ -91,10 +101,12 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         output_limit=None if (limit := settings.output_limit * 2**20) == usual.total else limit,
         output_files=None if settings.output_files == usual.files else settings.output_files,
         python_path=python_path.inside,
+        inputs=len(inputs) if inputs else None,
+        side_by_side=settings.k8s.parallelism if inputs and settings.backend in {"local", "docker"} else None,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
-        units=units,
+        units=tuple(item.label for item in inputs) or units,
         payload=payload.to_json(),
         bundle=packed.bundle,
         image=settings.image,
@@ -106,10 +118,27 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         engine=kind == "manim",
         foreground=spec.foreground,
         untrusted=settings.untrusted,
+        max_failed=spec.max_failed,
+        is_map=bool(inputs),
     )
-    _log.debug("%s %s is the job %s, its units %s", kind, path, job.name, ", ".join(units))
+    _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
     notes = (*chosen.notes, *_find_notes(path, root, python_path, settings))
-    return PreparedJob(job=job, root=root, packed=packed, kind=kind, notes=notes)
+    return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
+
+
+def _check_inputs(spec: RenderSpec, root: Path, kind: Kind, units: tuple[str, ...]) -> tuple[MapInput, ...]:
+    """Return the inputs as the job gets them. Raises SpecError for more than one scene, and for what cannot be sent."""
+    if not spec.inputs:
+        return ()
+    if len(units) > 1:
+        raise SpecError(
+            f"a map runs one scene, and these are {len(units)}: {', '.join(units[:5])}",
+            hint="name one, and start a map for each",
+        )
+    inputs = sources.relative_to_root(spec.inputs, root) if spec.are_files else spec.inputs
+    if kind == "script":
+        sources.check_arguments(inputs)
+    return inputs
 
 
 def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
@@ -118,15 +147,23 @@ def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
     return find_all_scenes(path, root, lambda: _ask(path, root, _pack(path, root, settings), settings))
 
 
-def _pack(path: Path, root: Path, settings: Settings) -> pack.Packed:
-    only = scenes.find_imported_files(path) if is_private(root) else None
-    return pack.pack(
+def _pack(
+    path: Path, root: Path, settings: Settings, inputs: tuple[MapInput, ...] = (), *, are_files: bool = False
+) -> pack.Packed:
+    only = set(scenes.find_imported_files(path)) if is_private(root) else None
+    if only is not None and are_files:
+        only |= {root.resolve() / item.value for item in inputs}
+    packed = pack.pack(
         root,
         main=root.resolve() / _file_in(root, path),
         limit=settings.bundle_limit_mib * 2**20,
         only=only,
         voices=None if settings.untrusted else find_kept_voices(root),
+        extra={INPUTS_FILE: dump_inputs(inputs)} if inputs else {},
     )
+    if are_files:
+        sources.check_uploaded(inputs, packed.files)
+    return packed
 
 
 def _file_in(root: Path, path: Path) -> PurePosixPath:

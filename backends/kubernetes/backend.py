@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -135,11 +135,11 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             api.patch(jobs_path(namespace, name), patch)
             _wait_until(lambda: self._read_job(handle).ended)
 
-    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+    def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
         """Copy the outputs from the store, from this machine's spool, or from the pods that hold them."""
         api, _, _ = self._locate(handle)
         with translating_errors(f"fetch the outputs of {handle}"):
-            return fetch_outputs(api, handle, self._read_snapshot(handle), into, self.limits)
+            return fetch_outputs(api, handle, self._read_snapshot(handle), into, self.limits, units)
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the jobs of the namespace, newest first, without reading their pods."""

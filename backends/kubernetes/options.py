@@ -58,7 +58,10 @@ class KubernetesOptions(BaseModel):
         value="NAME",
     )
     parallelism: Annotated[int, Field(ge=1)] | None = _option(
-        None, "most units that run at the same time; default: all", "--parallelism", value="N"
+        None,
+        "most units that run at the same time; default: all, of a map 500; local and docker: as many as cores",
+        "--parallelism",
+        value="N",
     )
     deadline: JobDuration | None = _option(
         None,

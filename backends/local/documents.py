@@ -21,7 +21,10 @@ _YEARS = range(2000, 3000)
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The content of job.json. ``created`` is ISO 8601 in UTC, ``timeout`` in seconds."""
+    """The content of job.json. ``created`` is ISO 8601 in UTC, ``timeout`` in seconds.
+
+    The job is ended when more than ``max_failed`` units have failed.
+    """
 
     name: str
     units: tuple[str, ...]
@@ -29,6 +32,7 @@ class Record:
     boot: str
     retries: int
     timeout: float
+    max_failed: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the document."""
@@ -37,7 +41,8 @@ class Record:
     @classmethod
     def from_json(cls, data: bytes) -> Record:
         """Return what the document says."""
-        match _load(data):
+        content = _load(data)
+        match content:
             case {
                 "name": str(name),
                 "units": list(units),
@@ -49,7 +54,13 @@ class Record:
                 _check_time(created)
                 _check_texts(name, boot)
                 return cls(
-                    name=name, units=_texts(units), created=created, boot=boot, retries=retries, timeout=float(timeout)
+                    name=name,
+                    units=_texts(units),
+                    created=created,
+                    boot=boot,
+                    retries=retries,
+                    timeout=float(timeout),
+                    max_failed=_read_optional_count(content, "max_failed"),
                 )
         raise ValueError("job.json has another form")
 
@@ -131,6 +142,13 @@ def _load(data: bytes) -> Mapping[str, object]:
     if not isinstance(content, dict):
         raise ValueError("it is not an object")  # noqa: TRY004  # one kind of error for all that is wrong
     return content
+
+
+def _read_optional_count(content: Mapping[str, object], key: str) -> int | None:
+    value = content.get(key)
+    if value is not None and (not isinstance(value, int) or value < 0):
+        raise ValueError(f"{key} is not a count")
+    return value
 
 
 def _texts(items: Sequence[object]) -> tuple[str, ...]:

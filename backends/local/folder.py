@@ -25,6 +25,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,7 @@ from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
 
 TAIL_BYTES = 65536
+_NUMBER = re.compile(r"[0-9]{1,6}")
 DOCUMENT_BYTES = 2**24
 RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # the worker limits the number of files
 
@@ -92,6 +94,14 @@ class JobFolder:
             return open_beneath(self.work, f"{self.units.name}/{unit}/{LOG}")
         return None
 
+    def list_ended(self) -> set[int]:
+        """Return the units that have a result."""
+        return _numbers(self.results, ".json")
+
+    def list_begun(self) -> set[int]:
+        """Return the units that have a folder. The job can make such folders as well."""
+        return _numbers(self.units, "")
+
     def forget_unit(self, unit: int) -> None:
         """Remove the unit's results of an earlier attempt: a job may have written the one in ``work`` itself."""
         (self.results / f"{unit}.json").unlink(missing_ok=True)
@@ -113,7 +123,7 @@ class JobFolder:
 
     def write_result(self, unit: int, result: UnitResult) -> None:
         """Write a unit's result."""
-        _write(self.results / f"{unit}.json", result.to_json(), mode=0o644)
+        _write(self.results / f"{unit}.json", result.to_line().decode(), mode=0o644)
 
     def read_record(self) -> Record:
         """Return job.json. Raises OSError or ValueError for a folder that does not hold a whole job."""
@@ -171,6 +181,14 @@ class JobFolder:
                 return read_bounded(file, DOCUMENT_BYTES)
         except OutputError as error:
             raise ValueError(str(error)) from error
+
+
+def _numbers(folder: Path, ending: str) -> set[int]:
+    """Return the numbers that name entries of the folder, before the ending."""
+    with suppress(OSError):
+        found = [path.name.removesuffix(ending) for path in folder.iterdir() if path.name.endswith(ending)]
+        return {int(name) for name in found if _NUMBER.fullmatch(name)}
+    return set()
 
 
 def damaged_result(name: str, error: Exception) -> UnitResult:

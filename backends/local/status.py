@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,13 +22,18 @@ READ_BYTES = 65536
 MAX_LOG_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it adds
 
 
-def read_status(folder: JobFolder, handle: JobHandle) -> JobStatus:
-    """Return the state of the job and of its units. Raises OSError or ValueError for a damaged folder."""
+def read_status(folder: JobFolder, handle: JobHandle, known: dict[int, UnitStatus] | None = None) -> JobStatus:
+    """Return the state of the job and of its units. Raises OSError or ValueError for a damaged folder.
+
+    ``known`` are units that had ended with success when they were last read; this adds more of them.
+    """
     record = folder.read_record()
     ended = folder.read_end()
     if ended is None and not folder.is_supervised():
         ended = folder.read_end() or _end_lost_job(folder, record)
-    units = tuple(_read_unit(folder, index, name, ended) for index, name in enumerate(record.units))
+    known = {} if known is None else known
+    units = _read_units(folder, record.units, ended, known)
+    known |= {index: unit for index, unit in enumerate(units) if unit.state is JobState.SUCCEEDED}
     return JobStatus(
         handle=handle,
         name=record.name,
@@ -70,6 +75,23 @@ def _end_lost_job(folder: JobFolder, record: Record) -> Ended:
         subprocess.run(end, capture_output=True, check=False)
     folder.write_end(ended)
     return ended
+
+
+def _read_units(
+    folder: JobFolder, names: Sequence[str], ended: Ended | None, known: Mapping[int, UnitStatus]
+) -> tuple[UnitStatus, ...]:
+    """Return the status of each unit; of those that have neither a result nor a folder, without looking for files."""
+    with_files = folder.list_begun() | folder.list_ended()
+    units = []
+    for index, name in enumerate(names):
+        unit = known.get(index)
+        if unit is None and index in with_files:
+            unit = _read_unit(folder, index, name, ended)
+        elif unit is None:
+            waits = UnitStatus(name=name, state=JobState.PENDING)
+            unit = _unit_without_result(name, ended, begun=False) if ended else waits
+        units.append(unit)
+    return tuple(units)
 
 
 def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,9 +23,9 @@ from backends.diagnostics import Check
 from backends.errors import InputError, JobNotFoundError, OutputError
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
-from backends.local.job_store import JobStore, damaged
+from backends.local.job_store import JobStore, damaged, not_found
 from backends.local.status import read_logs, read_status
-from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
+from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
 from backends.worker_protocol import FILES, RESULT, Output
@@ -52,6 +52,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
     """A backend whose jobs are folders of this machine. Subclasses define ``plan`` and how the worker is started."""
 
     poll_s: ClassVar[float] = 0.05
+    poll_s_per_unit: ClassVar[float] = 0.0002  # reading many units takes time, which the job itself could use
 
     def __init__(self, jobs: JobStore, keep: timedelta) -> None:
         self.jobs = jobs
@@ -93,6 +94,21 @@ class SupervisedBackend(Backend[WorkerRequest]):
         except ValueError as error:
             raise damaged(folder) from error
 
+    def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
+        """Yield the status again and again. Units that have ended are not read again."""
+        folder = self.jobs.find(handle)
+        known: dict[int, UnitStatus] = {}
+        while True:
+            try:
+                status = read_status(folder, handle, known)
+            except FileNotFoundError as error:
+                raise not_found(handle) from error
+            except ValueError as error:
+                raise damaged(folder) from error
+            yield status
+            pause = self.poll_s + self.poll_s_per_unit * len(status.units)
+            time.sleep(pause if until is None else min(pause, max(0.0, until - time.monotonic())))
+
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` until the job has ended."""
         folder = self.jobs.find(handle)
@@ -105,18 +121,20 @@ class SupervisedBackend(Backend[WorkerRequest]):
         if not self._is_terminal(handle):
             self._cancel(folder)
 
-    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+    def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
         """Copy the outputs that the units' results list. Other files of the job are not read."""
         folder = self.jobs.find(handle)
         counter = OutputCounter(self.limits, into)
         copied = []
         for unit, name in enumerate(folder.read_record().units):
+            if units is not None and unit not in units:
+                continue
             if result := folder.read_result(unit, name):
                 for output in result.outputs:
                     counter.add(output.size)
                     _copy_output(folder, unit, output, into)
                 with create_beneath(into, f"{unit}/{RESULT}") as file:
-                    file.write(result.to_json().encode())
+                    file.write(result.to_line())
                 copied.append(into / str(unit))
         return copied
 
@@ -179,6 +197,7 @@ def _make_record(spec: JobSpec) -> Record:
         boot=boot_id(),
         retries=spec.retries,
         timeout=spec.timeout.total_seconds(),
+        max_failed=spec.max_failed,
     )
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -75,6 +75,7 @@ class Supervisor:
         self.record = folder.read_record()
         self.launcher = folder.read_launcher()
         self.worker: subprocess.Popen[bytes] | None = None
+        self.failed: dict[int, int] = {}  # the exit codes of units that failed for good
 
     def run(self) -> Ended:
         """Run the worker until every unit has succeeded, has a failure that is not retried, or has no attempts left."""
@@ -82,8 +83,9 @@ class Supervisor:
         while True:
             attempt += 1
             self.folder.attempt.write_text(str(attempt))
-            problem = self._run_worker(self._remaining_units())
-            if not self._remaining_units() or attempt > self.record.retries:
+            is_last = attempt > self.record.retries
+            problem = self._run_worker(self._remaining_units(), retried=() if is_last else RETRIED)
+            if is_last or self._has_too_many_failures() or not self._remaining_units():
                 return self._describe_end(attempt, problem)
 
     def end_worker(self) -> None:
@@ -101,11 +103,17 @@ class Supervisor:
         results = self._read_results()
         return [unit for unit, result in enumerate(results) if result is None or result.exit_code in RETRIED]
 
+    def _has_too_many_failures(self) -> bool:
+        return self.record.max_failed is not None and len(self.failed) > self.record.max_failed
+
     def _read_results(self) -> list[UnitResult | None]:
         return [self.folder.read_result(unit, name) for unit, name in enumerate(self.record.units)]
 
-    def _run_worker(self, units: list[int]) -> Problem | None:
-        """Run the worker for these units. Return why it failed; None if it succeeded."""
+    def _run_worker(self, units: list[int], *, retried: Collection[int]) -> Problem | None:
+        """Run the worker for these units. Return why it failed; None if it succeeded.
+
+        Units that end with an exit code of ``retried`` have another attempt.
+        """
         for unit in units:
             self.folder.forget_unit(unit)
         remove_tree(self.folder.scratch)
@@ -126,7 +134,7 @@ class Supervisor:
                 preexec_fn=lambda: die_with_parent(supervisor, orphan_signal),  # noqa: PLW1509  # there is one thread
             )
             _log.debug("started worker %d for units %s", self.worker.pid, units)
-            process = WorkerProcess(self.folder, self.record, self.worker)
+            process = WorkerProcess(self.folder, self.record, self.worker, failed=self.failed, retried=retried)
             if not process.wait():
                 if process.problem is None:
                     raise Stopped

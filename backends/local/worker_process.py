@@ -13,6 +13,7 @@ import re
 import selectors
 import subprocess
 import time
+from collections.abc import Collection
 from typing import IO
 
 from backends.errors import ResultError
@@ -34,13 +35,26 @@ _log = logging.getLogger("backends.local.supervisor")
 
 
 class WorkerProcess:
-    """Follows a worker until it has ended. ``problem`` is set for one that has to be ended for being silent."""
+    """Follows a worker until it has ended. ``problem`` is set for one that has to be ended.
 
-    def __init__(self, folder: JobFolder, record: Record, worker: subprocess.Popen[bytes]) -> None:
+    ``failed`` are the exit codes of units that failed for good, by index; this adds more. A unit with an exit code of
+    ``retried`` has another attempt.
+    """
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        record: Record,
+        worker: subprocess.Popen[bytes],
+        *,
+        failed: dict[int, int],
+        retried: Collection[int],
+    ) -> None:
         self.worker = worker
         self.problem: Problem | None = None
         self._folder, self._record = folder, record
         self._streams = [stream for stream in (worker.stdout, worker.stderr) if stream]
+        self._failed, self._retried = failed, retried
         self._running: dict[int, float] = {}  # units, with the time by which they must have ended
         self._heard = time.monotonic()
         self._log = LogWriter(folder.worker_log.open("ab"))
@@ -101,6 +115,7 @@ class WorkerProcess:
             self._running[unit] = self._heard + self._record.timeout + TIME_LIMIT_MARGIN_S
         else:
             self._take_result(unit, report[3])
+            self._limit_failures()
 
     def _take_result(self, unit: int, content: bytes | None) -> None:
         self._running.pop(unit, None)
@@ -110,7 +125,16 @@ class WorkerProcess:
         except ResultError as error:
             result = damaged_result(name, error)
         self._folder.write_result(unit, result)
+        if result.exit_code and result.exit_code not in self._retried:
+            self._failed[unit] = result.exit_code
         _log.debug("unit %d ended with exit code %d", unit, result.exit_code)
+
+    def _limit_failures(self) -> None:
+        """Set ``problem`` if more units have failed than the job allows."""
+        most = self._record.max_failed
+        if most is not None and len(self._failed) > most:
+            message = f"more than {most} of {len(self._record.units)} failed, as many as --max-failed allows"
+            self.problem = Problem(message=message, exit_code=next(iter(self._failed.values())))
 
     def _write(self, data: bytes) -> None:
         self._log.write(data)

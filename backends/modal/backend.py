@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -111,27 +111,30 @@ class ModalBackend(Backend[ModalRequest]):
                 return
         raise TransientError(f"Modal has not ended {handle} yet", hint="look again with `renderer status`")
 
-    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:
+    def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
         """Download the units' folders from the volume."""
         record = self._find(handle)
         outputs = self._outputs(record.environment)
         record, _ = status.refresh(self.session, outputs, record)
-        self._wait_for_commit(outputs, record)
-        outputs.download_units(record.outputs, len(record.units), into)
-        folders = [into / str(index) for index in range(len(record.units))]
+        wanted = range(len(record.units)) if units is None else sorted(units)
+        self._wait_for_commit(outputs, record, wanted)
+        outputs.download_units(record.outputs, wanted, into)
+        folders = [into / str(index) for index in wanted]
         found = [folder for folder in folders if folder.is_dir()]
-        if not found and any(outcome.state is JobState.SUCCEEDED for outcome in record.outcomes.values()):
+        ended = [record.outcomes[index] for index in wanted if index in record.outcomes]
+        if not found and any(outcome.state is JobState.SUCCEEDED for outcome in ended):
             message = f"the outputs of {handle} are no longer on the Modal volume {VOLUME!r}"
             raise OutputError(message, hint="submit the job again")
         return found
 
-    def _wait_for_commit(self, outputs: Files, record: CallRecord) -> None:
-        """Return once the results of all units that succeeded are on the volume, or do not come any more.
+    def _wait_for_commit(self, outputs: Files, record: CallRecord, units: Collection[int]) -> None:
+        """Return once the results of all ``units`` that succeeded are on the volume, or do not come any more.
 
         A container that may not use Modal's API cannot always store its outputs before it answers. Modal does that
         when the container ends, which is at once: each container takes one input only.
         """
-        done = [index for index, outcome in record.outcomes.items() if outcome.state is JobState.SUCCEEDED]
+        outcomes = {index: record.outcomes[index] for index in units if index in record.outcomes}
+        done = [index for index, outcome in outcomes.items() if outcome.state is JobState.SUCCEEDED]
         ended = datetime.fromisoformat(record.finished) if record.finished else datetime.now(UTC)
         while (datetime.now(UTC) - ended).total_seconds() < COMMIT_TIMEOUT_S:
             there = {entry.path.strip("/") for entry in outputs.list(record.outputs)}

@@ -81,6 +81,7 @@ class ModalRequest:
     inputs: Mapping[str, str]
     units: tuple[str, ...]
     env: Mapping[str, str]
+    max_failed: int | None = None
 
     def __str__(self) -> str:
         shown = {**asdict(self), "env": sorted(self.env), "volume": VOLUME, "inputs_volume": INPUTS_VOLUME}
@@ -117,6 +118,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         },
         units=spec.units,
         env=spec.env,
+        max_failed=spec.max_failed,
     )
 
 

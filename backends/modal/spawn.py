@@ -83,4 +83,5 @@ def _make_input(request: ModalRequest, index: int, volume: str) -> UnitInput:
         "inputs_mount": INPUTS_MOUNT,
         "outputs_mount": OUTPUTS_MOUNT,
         "volume": volume,
+        "max_failed": request.max_failed,
     }

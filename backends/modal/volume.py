@@ -8,6 +8,7 @@ renderer, of which a job sees its folder alone:
   jobs/FOLDER/INDEX/                       log.txt, result.json and files/ of each unit
   jobs/FOLDER/attempts/INDEX               one byte for each attempt
   jobs/FOLDER/ended/INDEX                  exists once an attempt has ended
+  jobs/FOLDER/failed/INDEX                 exists once a unit has failed for good
 
 Older versions kept everything on ``renderer``, in inputs/, withdrawn/ and jobs/CALL/, which is still read.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
@@ -118,10 +119,10 @@ class Files:
 
         return self.session.call(list_files, seconds=LIST_TIMEOUT_S)
 
-    def download_units(self, folder: str, units: int, into: Path) -> None:
-        """Download what the units stored to ``into/INDEX/``. Raises OutputError for a wrong name or too much."""
+    def download_units(self, folder: str, units: Iterable[int], into: Path) -> None:
+        """Download what the ``units`` stored to ``into/INDEX/``. Raises OutputError for a wrong name or too much."""
         volume, counter = self._volume(), OutputCounter(self.limits, into)
-        wanted = {str(index) for index in range(units)}
+        wanted = {str(index) for index in units}
         entries: dict[str, FileEntry] = {}
         for entry in self.list(folder):
             name = entry.path.strip("/").removeprefix(f"{folder}/")

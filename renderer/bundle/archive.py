@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -61,14 +61,17 @@ class Entry:
             ) from error
 
 
-def make_bundle(entries: Iterable[Entry]) -> Bundle:
-    """Return a bundle of the entries; their order does not matter. Raises SpecError for a file that cannot be read."""
-    tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
+def make_bundle(entries: Iterable[Entry], extra: Mapping[str, bytes] | None = None) -> Bundle:
+    """Return a bundle of the entries, in whatever order, and of the ``extra`` files, which are on no disk.
+
+    Raises SpecError for a file that cannot be read.
+    """
+    tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)), extra or {})
     level = 6 if len(tar) < SMALL else 1
     return Bundle(digest=hashlib.sha256(tar).hexdigest(), data=gzip.compress(tar, level, mtime=0))
 
 
-def _tar(entries: list[Entry]) -> bytes:
+def _tar(entries: list[Entry], extra: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
@@ -82,5 +85,9 @@ def _tar(entries: list[Entry]) -> bytes:
             content = entry.read()
             header.size = len(content)
             header.mode = 0o755 if entry.info.st_mode & stat.S_IXUSR else 0o644
+            archive.addfile(header, io.BytesIO(content))
+        for name, content in extra.items():
+            header = tarfile.TarInfo(name)
+            header.mtime, header.size = MTIME, len(content)
             archive.addfile(header, io.BytesIO(content))
     return buffer.getvalue()

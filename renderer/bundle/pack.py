@@ -48,8 +48,9 @@ def pack(
     limit: int,
     only: Collection[Path] | None = None,
     voices: Mapping[str, bytes] | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Packed:
-    """Pack the folder ``root``, or ``only`` these files in it.
+    """Pack the folder ``root``, or ``only`` these files in it, and the ``extra`` files, which are on no disk.
 
     ``voices`` are files by name and content that are added, if the folder does not have them and the limit permits it.
 
@@ -73,7 +74,7 @@ def pack(
     for entry in _add_voices(root, entries, voices or {}, limit - size):
         entries[entry.name] = entry
         size += entry.info.st_size
-    bundle = archive.make_bundle(entries.values())
+    bundle = archive.make_bundle(entries.values(), extra)
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
         bundle=bundle,

@@ -14,13 +14,29 @@ from backends.errors import InputError
 
 def unpack(data: bytes, digest: str, into: Path) -> None:
     """Unpack a bundle into an empty folder. Raises InputError if its content does not match ``digest``."""
+    with _open(data, digest) as archive:
+        # older versions of Python have no filters; the digest proves that the content is the submitter's own
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        archive.extractall(into)  # noqa: S202
+
+
+def read_file(data: bytes, digest: str, name: str) -> bytes:
+    """Return the content of one file of a bundle. Raises InputError as ``unpack``, and if there is no such file."""
+    with _open(data, digest) as archive:
+        try:
+            file = archive.extractfile(name)
+        except KeyError:
+            file = None
+        if file is None:
+            raise InputError(f"the bundle holds no file {name}", hint="submit the job again")
+        return file.read()
+
+
+def _open(data: bytes, digest: str) -> tarfile.TarFile:
     try:
         tar = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"the bundle is damaged: {error}", hint="submit the job again") from error
     if hashlib.sha256(tar).hexdigest() != digest:
         raise InputError("the bundle is not the one that was submitted", hint="submit the job again")
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        # older versions of Python have no filters; the digest proves that the content is the submitter's own
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-        archive.extractall(into)  # noqa: S202
+    return tarfile.open(fileobj=io.BytesIO(tar))

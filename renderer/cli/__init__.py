@@ -20,6 +20,7 @@ FOLDERS: Mapping[str, str] = {"Render": "render", "Jobs": "jobs", "Set-up": "adm
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Render": {
         "submit": "Render scenes of a Manim file, or run a Python script",
+        "map": "Run a scene or a script once for each of many inputs",
         "scenes": "List the scenes of a file",
         "manifest": "Print what submit would send to Kubernetes",
     },
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "logs": "Print a job's log",
         "wait": "Wait until a job has ended",
         "fetch": "Download a job's outputs",
+        "retry": "Run what failed of a job again",
         "cancel": "Stop jobs",
         "delete": "Remove jobs and what they stored",
     },

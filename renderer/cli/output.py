@@ -5,13 +5,19 @@ Control characters in a job's text are visible, and it never looks like our own 
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 
 from backends import JobState, JobStatus, UnitStatus
 from backends.problem import Problem
 from backends.untrusted.text import is_control, show_line
 from renderer.cli.encoding import can_print
+
+MOST_UNITS = 20  # more units than this are counted, and only some are shown
+MOST_FAILED, MOST_RUNNING = 10, 3  # of so many units
 
 _MARKS = {
     JobState.PENDING: "…",
@@ -65,9 +71,28 @@ def status_lines(status: JobStatus) -> list[str]:
     if status.reason and not any(status.reason in (unit.message or "") for unit in status.units):
         lines.append(f"  {show_job_text(status.reason)}")
     lines += [f"  {show_job_text(note)}" for note in status.notes]
-    for unit in status.units:
+    for unit in _choose_units(status):
         lines += [f"  {line}" for line in unit_lines(unit)]
+    if len(status.units) > MOST_UNITS:
+        lines.append(f"  {count_line(status)}")
     return lines + [f"  {line}" for line in _hint_lines(status.hint, status.problem)]
+
+
+def count_line(status: JobStatus) -> str:
+    """Return how many units have ended, and how: ``900 of 1000 ended: 898 succeeded, 2 failed``."""
+    counts = Counter(unit.state for unit in status.units)
+    ended = sum(count for state, count in counts.items() if state.terminal)
+    by_state = ", ".join(f"{counts[state]} {state}" for state in JobState if counts[state] and state.terminal)
+    return f"{ended} of {len(status.units)} ended" + (f": {by_state}" if by_state else "")
+
+
+def _choose_units(status: JobStatus) -> Iterator[UnitStatus]:
+    """Yield the units to show: all, or of many the first that failed and the first that run."""
+    if len(status.units) <= MOST_UNITS:
+        yield from status.units
+        return
+    for state, most in ((JobState.FAILED, MOST_FAILED), (JobState.RUNNING, MOST_RUNNING)):
+        yield from itertools.islice((unit for unit in status.units if unit.state is state), most)
 
 
 def unit_lines(unit: UnitStatus) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Self
 
 from backends import JobState, JobStatus
 from backends.untrusted import show_line
-from renderer.cli.output import show_job_text
+from renderer.cli.output import MOST_UNITS, count_line, show_job_text
 
-BARS = 20  # more units than this share one bar
+LINES = 20  # about so many lines report the progress of many units
 
 
 class StatusDisplay(AbstractContextManager["StatusDisplay"]):
@@ -53,7 +53,7 @@ class _Bars:
         self.bars.start()
 
     def show(self, status: JobStatus) -> None:
-        if len(status.units) > BARS:
+        if len(status.units) > MOST_UNITS:
             done = sum(unit.state.terminal for unit in status.units)
             self._update(0, f"{status.name} ({len(status.units)})", 100 * done / len(status.units), status.state)
             return
@@ -81,14 +81,19 @@ class _Lines:
     def show(self, status: JobStatus) -> None:
         if status.reason and not status.state.terminal:
             self._print("", status.reason)
+        if len(status.units) > MOST_UNITS:
+            ended = sum(unit.state.terminal for unit in status.units)
+            self._print(status.name, count_line(status), step=str(LINES * ended // len(status.units)))
+            return
         for unit in status.units:
             if unit.state is not JobState.PENDING:
                 self._print(unit.name, unit.state.value)
 
-    def _print(self, name: str, text: str) -> None:
+    def _print(self, name: str, text: str, *, step: str | None = None) -> None:
+        """Print the text, if it or, with a ``step``, the step is not that of the last line of this name."""
         name, text = show_line(name), show_job_text(text)
-        if self.seen.get(name) != text:
-            self.seen[name] = text
+        if self.seen.get(name) != (step or text):
+            self.seen[name] = step or text
             with suppress(BrokenPipeError):  # nobody reads any more; the outputs are still downloaded
                 print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
 

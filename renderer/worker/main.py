@@ -16,6 +16,8 @@ from backends import debug_log
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.processes import set_dumpable
+from renderer.bundle.unpack import read_file
+from renderer.maps.inputs import INPUTS_FILE
 from renderer.model import WorkerPayload
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.reports import Reports
@@ -121,14 +123,26 @@ def _read_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
     try:
         payload = WorkerPayload.from_json(arguments.task.read_bytes())
         debug_log.configure(payload.log)
+        inputs = _read_inputs(arguments.bundle, payload) if payload.inputs else ()
         arguments.bundle.stat()
     except OSError as error:
         message = f"cannot read the inputs: {error}"
         raise InputError(message, hint="check --task and --bundle, or submit the job again") from error
-    unknown = [unit for unit in arguments.units if not 0 <= unit < len(payload.units)]
+    unknown = [unit for unit in arguments.units if not 0 <= unit < payload.count]
     if unknown:
         names = ", ".join(f"{index} {name}" for index, name in enumerate(payload.units))
-        raise InputError(f"the job has no unit {unknown[0]}", hint=f"its units are: {names}")
+        hint = f"its units are 0 to {payload.count - 1}" if inputs else f"its units are: {names}"
+        raise InputError(f"the job has no unit {unknown[0]}", hint=hint)
     return UnpackedJob(
-        payload=payload, bundle=arguments.bundle, scratch=scratch, output=arguments.output, python=sys.executable
+        payload=payload,
+        bundle=arguments.bundle,
+        scratch=scratch,
+        output=arguments.output,
+        python=sys.executable,
+        inputs=inputs,
     )
+
+
+def _read_inputs(bundle: Path, payload: WorkerPayload) -> Sequence[bytes]:
+    """Return the lines with the inputs of a map."""
+    return read_file(bundle.read_bytes(), payload.bundle, INPUTS_FILE).splitlines()

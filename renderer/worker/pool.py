@@ -47,6 +47,7 @@ class _RunningUnit:
     deadline: float
     started: datetime
     oom_kills: int
+    ended: int | None  # a file descriptor that becomes readable when the process ends; None if the system has none
     lines: LineCutter = field(default_factory=LineCutter)
     timed_out: bool = False
 
@@ -75,8 +76,9 @@ class Pool:
         try:
             if waiting:
                 runner = self._make_runner()
+                most = min(runner.side_by_side, self.job.payload.side_by_side or len(waiting))
                 while waiting or self.running:
-                    while waiting and len(self.running) < runner.side_by_side:
+                    while waiting and len(self.running) < most:
                         self._start(runner, waiting.pop(0))
                     results.update(self._step(runner))
         finally:
@@ -116,13 +118,17 @@ class Pool:
             deadline=time.monotonic() + self.job.payload.timeout,
             started=started,
             oom_kills=kills,
+            ended=_watch_end(process),
         )
         self.selector.register(read, selectors.EVENT_READ)
+        if (ended := self.running[read].ended) is not None:
+            self.selector.register(ended, selectors.EVENT_READ)
 
     def _step(self, runner: Runner) -> dict[int, UnitResult]:
         """Copy what the units have printed; return the results of those that have ended."""
         for key, _ in self.selector.select(POLL_INTERVAL_S):
-            self._copy_output(self.running[key.fd])
+            if key.fd in self.running:
+                self._copy_output(self.running[key.fd])
         self._reap_orphans()
         results = {}
         for item in list(self.running.values()):
@@ -166,13 +172,17 @@ class Pool:
 
     def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
         self._stop_reading(item)
+        if item.ended is not None:
+            self.selector.unregister(item.ended)
+            os.close(item.ended)
         del self.running[item.pipe]
         # Processes that the unit left behind must not change its outputs while they are read. While other units run, it
         # is not known whose processes they are.
         if not self.running:
             end_children()
         for _ in range(PIPE_BYTES // READ_BYTES):
-            self._copy_output(item)
+            if not self._copy_output(item):
+                break
         os.close(item.pipe)
         report = self._find_report(runner, item, exit_code)
         result = write_result(self.job, item.unit, report, item.working, started=item.started, deadline=item.deadline)
@@ -190,7 +200,7 @@ class Pool:
         self.reports.end(unit, result, self.job.folder(unit) / FILES)
 
     def _find_report(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitReport:
-        name = self.job.payload.units[item.unit]
+        name = self.job.name(item.unit)
         if item.timed_out:
             message = f"{name} took longer than the time limit of {self.job.payload.timeout:g} s"
             return _failed(ExitCode.TIMEOUT, message, "raise --timeout, or look in the log for where it hangs")
@@ -209,6 +219,13 @@ class Pool:
 def _read_exit_code(status: int) -> int:
     """Return what os.waitstatus_to_exitcode, which is new in Python 3.9, returns."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _watch_end(process: int) -> int | None:
+    """Return a file descriptor that becomes readable when the process ends. Linux only, and not in every sandbox."""
+    with suppress(AttributeError, OSError):
+        return os.pidfd_open(process)
+    return None
 
 
 def _print(data: bytes) -> None:

@@ -32,7 +32,7 @@ def read_earlier_result(job: UnpackedJob, unit: int) -> UnitResult | None:
     """Return the result of an earlier attempt, if it succeeded and its files are still as it says."""
     with suppress(OSError, OutputError), open_beneath(job.folder(unit), RESULT) as file:
         data = read_bounded(file, job.limits.result)
-        result = parse_result(data, unit=job.payload.units[unit], limits=job.limits)
+        result = parse_result(data, unit=job.name(unit), limits=job.limits)
         outputs, problem = _find_outputs(job, unit, time.monotonic() + job.payload.timeout)
         if result.exit_code == 0 and problem is None and outputs == tuple(result.outputs):
             return result
@@ -51,11 +51,11 @@ def write_result(
     report = replace(report, error=report.error or problem)
     finished = datetime.now(timezone.utc)
     result = UnitResult(
-        unit=job.payload.units[unit],
+        unit=job.name(unit),
         exit_code=int(report.exit_code),
         outputs=outputs,
         error=report.error,
-        render=report.render,
+        render={**report.render, **job.describe_input(unit)},
         encoder=report.encoder,
         versions=find_versions(job.payload.kind),
         seconds={**report.seconds, "total": round((finished - started).total_seconds(), 3)},
@@ -86,7 +86,7 @@ def _find_outputs(
         fault = fault or next(iter(bad.values()), None)
         return outputs, _describe(fault) if fault else None
     except TimeoutError:
-        message = f"{job.payload.units[unit]} took longer than the time limit of {job.payload.timeout:g} s"
+        message = f"{job.name(unit)} took longer than the time limit of {job.payload.timeout:g} s"
         hint = "raise --timeout: reading the outputs is part of it"
         return (), Problem(message=message, hint=hint, exit_code=ExitCode.TIMEOUT)
     except OutputError as error:

@@ -67,7 +67,7 @@ class SceneRunner(Runner):
         """Return what the scene's process wrote before it ended; None for something else than it writes."""
         with suppress(OSError, OutputError), open_beneath(self.job.scratch, self._report_path(unit).name) as file:
             data = read_bounded(file, self.job.limits.result)
-            said = parse_result(data, unit=self.job.payload.units[unit])
+            said = parse_result(data, unit=self.job.name(unit))
             return UnitReport(error=said.error, render=said.render, encoder=said.encoder, seconds=said.seconds)
         return None
 
@@ -80,7 +80,7 @@ class SceneRunner(Runner):
             report = self._render(unit)
             exit_code = report.exit_code
             content = UnitResult(
-                unit=self.job.payload.units[unit],
+                unit=self.job.name(unit),
                 exit_code=exit_code,
                 error=report.error,
                 render=report.render,
@@ -96,6 +96,7 @@ class SceneRunner(Runner):
         os.chdir(source)
         self._extend_python_path(unit)
         os.environ["RENDERER_OUTPUT_DIR"] = str(source)
+        os.environ.update(self.job.write_input(unit))
         scratch = self.job.scratch / f"unit-{unit}"
         scratch.mkdir()
         request = self._make_request(unit, scratch)
@@ -107,6 +108,7 @@ class SceneRunner(Runner):
             shutil.rmtree(scratch, ignore_errors=True)
         if report.why_serial:
             print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
+        self._name_outputs(unit, request)
         render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
         encoder = {**report.encoder, **self.encoder.report()}
         return UnitReport(render=render, encoder=encoder, seconds=dict(report.seconds))
@@ -118,10 +120,16 @@ class SceneRunner(Runner):
         if path:
             os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for programs that the scene starts
 
+    def _name_outputs(self, unit: int, request: SceneRequest) -> None:
+        """Give the files of a map's scene the name of the input, if it has one."""
+        if self.job.inputs and (name := self.job.read_input(unit).name):
+            for path in request.output.glob(f"{request.scene}.*"):
+                path.rename(path.with_name(name + path.suffix))
+
     def _make_request(self, unit: int, scratch: Path) -> SceneRequest:
         return SceneRequest(
             file=Path(self.job.payload.file),
-            scene=self.job.payload.units[unit],
+            scene=self.job.target(unit),
             output=self.job.folder(unit) / FILES,
             scratch=scratch,
             settings=self.job.payload.settings,

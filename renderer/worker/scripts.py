@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,31 +15,46 @@ from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import open_beneath
 from backends.worker_protocol import LOG
+from renderer.system.limits import count_usable_cores
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child
-from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport
+from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport, UnpackedJob
 
 LOG_BYTES = 2**20  # the end of the log that is searched for a traceback
 
 
 class ScriptRunner(Runner):
-    """Runs the file as ``__main__`` in the job's root, as `python FILE ARGUMENTS` would."""
+    """Runs the file as ``__main__`` in the job's root, as `python FILE ARGUMENTS` would.
+
+    Of a map, as many inputs run at the same time as there are cores.
+    """
+
+    def __init__(self, job: UnpackedJob) -> None:
+        super().__init__(job)
+        self.side_by_side = count_usable_cores() if job.inputs else 1
 
     def start(self, unit: int, output: int) -> int:
         """Start Python, or uv for a script that declares its dependencies."""
         environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         environment["RENDERER_OUTPUT_DIR"] = str(self.job.source(unit))
         environment["PYTHONUNBUFFERED"] = "1"
+        environment.update(self.job.write_input(unit))
         if path := self.job.python_path(unit):
             environment["PYTHONPATH"] = os.pathsep.join(path)
         parent = os.getpid()
         child = subprocess.Popen(
-            [*self._interpreter(self.job.file(unit)), self.job.payload.file, *self.job.payload.arguments],
+            [
+                *self._interpreter(self.job.file(unit)),
+                self.job.payload.file,
+                *self.job.payload.arguments,
+                *self._input_arguments(unit),
+            ],
             cwd=self.job.source(unit),
             env=environment,
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: become_child(parent, output),  # noqa: PLW1509  # no other thread runs here
         )
+        child.returncode = 0  # the pool waits for the process; otherwise the next Popen would do it
         return child.pid
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
@@ -49,12 +65,15 @@ class ScriptRunner(Runner):
             return None
         log = self._read_log(unit)
         error = Problem(
-            message=f"{self.job.payload.units[unit]} ended with exit code {exit_code}",
+            message=f"{self.job.name(unit)} ended with exit code {exit_code}",
             hint=diagnosis.find_missing_cuda(log) or diagnosis.find_terminal_hint(log),
             details=diagnosis.find_traceback(log, self.job.source(unit)),
             exit_code=ExitCode.USER_CODE,
         )
         return UnitReport(error=error, render={"script_exit_code": exit_code})
+
+    def _input_arguments(self, unit: int) -> Sequence[str]:
+        return self.job.read_input(unit).arguments if self.job.inputs else ()
 
     def _read_log(self, unit: int) -> str:
         """Return the end of the unit's log."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backends.errors import InputError
@@ -13,24 +14,30 @@ from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import Limits
 from renderer.bundle.unpack import unpack
+from renderer.maps.inputs import INPUTS_FILE, VARIABLE, MapInput
 from renderer.model import WorkerPayload
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
 PYTHON_PATH = "RENDERER_PYTHONPATH"
+MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
 OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY})
 
 
 @dataclass(frozen=True)
 class UnpackedJob:
-    """What the worker runs. ``scratch`` is removed with the worker; ``python`` runs scripts."""
+    """What the worker runs. ``scratch`` is removed with the worker; ``python`` runs scripts.
+
+    ``inputs`` are the lines with the inputs of a map.
+    """
 
     payload: WorkerPayload
     bundle: Path
     scratch: Path
     output: Path
     python: str
+    inputs: Sequence[bytes] = ()
 
     def source(self, unit: int) -> Path:
         """Return the folder of the unit's copy of the project, its working folder."""
@@ -44,6 +51,8 @@ class UnpackedJob:
         """Unpack the project into the folder. Raises InputError."""
         try:
             unpack(self.bundle.read_bytes(), self.payload.bundle, folder)
+            if self.inputs:
+                (folder / INPUTS_FILE).unlink()  # it is none of the user's files
         except OSError as error:
             hint = "check --bundle, or submit the job again"
             raise InputError(f"cannot unpack the project's files: {error}", hint=hint) from error
@@ -59,6 +68,37 @@ class UnpackedJob:
         """Return the folders of PYTHONPATH: those of the project, then those of the worker's own environment."""
         own = os.environ.get(PYTHON_PATH, "").split(os.pathsep)
         return [*(str(self.source(unit) / path) for path in self.payload.python_path), *filter(os.path.isabs, own)]
+
+    def name(self, unit: int) -> str:
+        """Return the unit's name."""
+        return self.read_input(unit).label if self.inputs else self.payload.units[unit]
+
+    def target(self, unit: int) -> str:
+        """Return the name of the scene or the script that the unit runs."""
+        return self.payload.units[0 if self.inputs else unit]
+
+    def read_input(self, unit: int) -> MapInput:
+        """Return the input of a unit of a map. Raises InputError if another version of renderer wrote it."""
+        try:
+            return MapInput.from_line(self.inputs[unit])
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError("the inputs of the map are damaged", hint="submit the job again") from error
+
+    def describe_input(self, unit: int) -> dict[str, str]:
+        """Return what result.json says of a unit's input; without its value, if that is large."""
+        if not self.inputs:
+            return {}
+        item = self.read_input(unit)
+        line = item.to_line()
+        return {"input": line if len(line) <= MAX_INPUT else replace(item, value=None, arguments=()).to_line()}
+
+    def write_input(self, unit: int) -> dict[str, str]:
+        """Write the value of a unit's input to a file, and return the variable that names it; nothing without a map."""
+        if not self.inputs:
+            return {}
+        path = self.scratch / f"input-{unit}.json"
+        path.write_text(json.dumps(self.read_input(unit).value, ensure_ascii=False), "utf-8")
+        return {VARIABLE: str(path)}
 
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 
 DISTRIBUTION = "manim-renderer"
 _BY_KIND = {"manim": ("manim", "av", "numpy", "pycairo", "manimpango"), "script": ()}
 
 
+@functools.cache
 def find_versions(kind: str) -> dict[str, str]:
     """Return name and version of Python, of this program and of the packages that render that kind of job."""
     import importlib.metadata  # slow to import; Manim has imported it by now

@@ -22,6 +22,8 @@ from backends.models import JobSpec
 from backends.worker_protocol import ARCHIVE
 
 CONFIG_MAP_LIMIT = 2**20  # bytes of all its values
+UNITS_LIMIT = 2**17  # bytes of the names of units; all annotations of an object have at most 256 KiB
+MAP_PARALLELISM = 500  # pods of a map at the same time, without --parallelism
 GPU_WAIT_TIMEOUT_S = 86400  # how long a job may wait for its GPUs, in addition to the time to render
 # Another attempt would fail in the same way. Other failures (lost, terminated, store unreachable …) may be retried.
 FINAL_EXIT_CODES = (
@@ -90,6 +92,7 @@ def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[st
     content = [
         *(spec.name, spec.units, spec.payload, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
         *(spec.timeout.total_seconds(), spec.retries, spec.store, patch),
+        *([] if spec.max_failed is None else [spec.max_failed]),
         options.model_dump(mode="json", exclude={"context", "namespace", "patch"}),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -110,10 +113,10 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
     size = len(spec.payload.encode()) + (0 if store else len(spec.bundle.data))
     limit = CONFIG_MAP_LIMIT - len(build_worker_archive(engine=spec.engine))
     if size > limit:
-        subject = "the list of units is" if store else "the inputs are"
+        subject = "the description of the job is" if store else "the inputs are"
         raise SpecError(
             f"{subject} {size / 1024:.0f} KiB, and a ConfigMap has room for {limit / 1024:.0f} KiB of them",
-            hint="submit fewer units at a time"
+            hint="submit fewer scenes or inputs at a time"
             if store
             else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, choose a smaller folder with --root, "
             "or exclude files in .rendererignore",
@@ -133,8 +136,10 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
     annotations = {
         names.ANNOTATION_NAME: spec.name,
         names.ANNOTATION_DIGEST: digest,
-        names.ANNOTATION_UNITS: json.dumps(spec.units),
     }
+    units = json.dumps(spec.units)
+    if len(units) <= UNITS_LIMIT:  # otherwise the units of a map are their indexes
+        annotations[names.ANNOTATION_UNITS] = units
     if spec.store:
         annotations[names.ANNOTATION_STORE] = spec.store
     return {
@@ -149,13 +154,15 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
 
 def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, object]:
     runtime_class = None if options.runtime_class in {"auto", "none"} else options.runtime_class
+    parallelism = options.parallelism or (MAP_PARALLELISM if spec.is_map else len(spec.units))
     max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {
         "units": len(spec.units),
-        "parallelism": min(options.parallelism or len(spec.units), len(spec.units)),
+        "parallelism": min(parallelism, len(spec.units)),
         "deadline": options.deadline or GPU_WAIT_TIMEOUT_S + max_render_s,
         "ttl": options.ttl,
         "retries": spec.retries,
+        "max_failed": spec.max_failed,
         "final_exit_codes": _list_final_exit_codes(spec),
         "service_account": options.service_account,
         "priority_class": options.priority_class,

@@ -29,6 +29,7 @@ class Job:
     has_ready_pods: bool
     suspended: bool
     deadline_s: int | None
+    most_failed: int | None
     pod_spec: JsonObject
 
     @property
@@ -78,6 +79,12 @@ class Job:
         return self.deadline_s if end and end.reason == "DeadlineExceeded" else None
 
     @property
+    def max_failed(self) -> int | None:
+        """How many units may fail, if the Job was ended because more did; otherwise None."""
+        end = self.end
+        return self.most_failed if end and end.reason == "MaxFailedIndexesExceeded" else None
+
+    @property
     def memory_limit(self) -> str | None:
         """The memory limit of one unit, such as 4096Mi."""
         limits: Mapping[str, str] = self.pod_spec["containers"][0].get("resources", {}).get("limits", {})
@@ -114,6 +121,7 @@ def parse_job(item: JsonObject) -> Job:
         has_ready_pods=bool(status.get("ready")),
         suspended=bool(spec.get("suspend")),
         deadline_s=spec.get("activeDeadlineSeconds"),
+        most_failed=spec.get("maxFailedIndexes"),
         pod_spec=spec["template"]["spec"],
     )
 

@@ -124,6 +124,10 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
     failed = [unit for unit in units if unit.state is JobState.FAILED]
     if not failed:
         return _explain_wait(job, units, waits)
+    if (most := job.max_failed) is not None:
+        message = f"more than {most} of {len(units)} failed, as many as --max-failed allows"
+        codes = [units[index].exit_code for index in sorted(job.failed)]
+        return Problem(message=message, exit_code=next(iter(codes), None))
     first, count = failed[0], f" ({len(failed)} of {len(units)} failed)" if len(units) > 1 else ""
     return Problem(
         message=f"{first.name}: {first.message}{count}",

@@ -74,6 +74,9 @@ def _build_cut_off(unit: UnitView) -> UnitStatus:
     if seconds := unit.job.exceeded_deadline_s:
         message = f"it had not ended within the job's deadline of {seconds} s"
         problem = Problem(message=message, exit_code=ExitCode.TIMEOUT)
+    elif (most := unit.job.max_failed) is not None:
+        message = f"it had not ended when more than {most} others had failed (--max-failed)"
+        problem = Problem(message=message, exit_code=ExitCode.LOST)
     return _build(unit, JobState.FAILED, problem)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,17 +28,32 @@ def find_store_folder(job: Job) -> StoreFolder | None:
     return parse_store_uri(job.store, job.name) if job.store else None
 
 
-def fetch_outputs(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits) -> list[Path]:
-    """Copy every unit's files to ``into/INDEX`` and return the folders. Raises OutputError, ApiError, BackendError."""
+def fetch_outputs(
+    api: Api,
+    handle: JobHandle,
+    snapshot: JobSnapshot,
+    into: Path,
+    limits: Limits,
+    units: Collection[int] | None = None,
+) -> list[Path]:
+    """Copy the files of the ``units``, by default of all, to ``into/INDEX``, and return the folders.
+
+    Raises OutputError, ApiError, BackendError.
+    """
     job = snapshot.job
     store = find_store_folder(job)
+    wanted = range(len(job.units)) if units is None else sorted(units)
     if store is None:
-        _fetch_from_pods(api, handle, snapshot, into, limits)
-    elif store.claim:
-        _fetch_from_claim(api, handle, job, store, into, limits)
+        _fetch_from_pods(api, handle, snapshot, into, limits, wanted)
     else:
-        _fetch_from_object_store(job, store, into, limits)
-    return [folder for unit in range(len(job.units)) if (folder := into / str(unit)).is_dir()]
+        folders = {into: store.outputs(job.uid)}  # of all units, or of each
+        if units is not None:
+            folders = {into / str(unit): f"{store.outputs(job.uid)}/{unit}" for unit in wanted}
+        if store.claim:
+            _fetch_from_claim(api, handle, job, store, folders, limits)
+        else:
+            _fetch_from_object_store(store, folders, limits)
+    return [folder for unit in wanted if (folder := into / str(unit)).is_dir()]
 
 
 def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> None:
@@ -50,12 +66,14 @@ def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolde
             Storage(store.uri_in_pod).delete()
 
 
-def _fetch_from_pods(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits) -> None:
+def _fetch_from_pods(
+    api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits, units: Iterable[int]
+) -> None:
     spool = Spool(handle, snapshot.job)
     spool.create()
     collector = Collector(api, handle.parts[1], spool, limits)
     missing = []
-    for unit in range(len(snapshot.job.units)):
+    for unit in units:
         if pod := snapshot.pods.get(unit):
             collector.collect(pod)
         if spool.unit_folder(unit).is_dir():
@@ -71,20 +89,35 @@ def _fetch_from_pods(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: P
         )
 
 
-def _fetch_from_claim(api: Api, handle: JobHandle, job: Job, store: StoreFolder, into: Path, limits: Limits) -> None:
+def _fetch_from_claim(
+    api: Api, handle: JobHandle, job: Job, store: StoreFolder, folders: Mapping[Path, str], limits: Limits
+) -> None:
+    """Copy folders of the store, the values, to folders here, the keys."""
     namespace = handle.parts[1]
-    with tempfile.TemporaryDirectory(dir=into) as scratch:
-        partial = Path(scratch) / "stream"
-        with run_transfer_pod(api, namespace, job, store.claim or "") as pod:
-            download_stream(api, namespace, pod, partial, limits, f"{store.path}/{store.outputs(job.uid)}")
-        with partial.open("rb") as file:
-            stream.unpack(file, into, limits)
+    with (
+        tempfile.TemporaryDirectory(dir=_existing(folders)) as scratch,
+        run_transfer_pod(api, namespace, job, store.claim or "") as pod,
+    ):
+        for number, (into, outputs) in enumerate(folders.items()):
+            partial = Path(scratch) / f"stream-{number}"
+            download_stream(api, namespace, pod, partial, limits, f"{store.path}/{outputs}")
+            into.mkdir(exist_ok=True)
+            with partial.open("rb") as file:
+                stream.unpack(file, into, limits)
+            partial.unlink()
 
 
-def _fetch_from_object_store(job: Job, store: StoreFolder, into: Path, limits: Limits) -> None:
-    storage, outputs = Storage(store.uri_in_pod), store.outputs(job.uid)
+def _existing(folders: Iterable[Path]) -> Path:
+    """Return a folder that exists, on the disk of these."""
+    into = next(iter(folders))
+    return into if into.is_dir() else into.parent
+
+
+def _fetch_from_object_store(store: StoreFolder, folders: Mapping[Path, str], limits: Limits) -> None:
+    storage = Storage(store.uri_in_pod)
     counter = OutputCounter(limits)
-    for path in storage.list(outputs):
-        name = check_relative_name(path.removeprefix(f"{outputs}/"))
-        counter.add(storage.size(path) or 0)
-        storage.get(path, into / name)
+    for into, outputs in folders.items():
+        for path in storage.list(outputs):
+            name = check_relative_name(path.removeprefix(f"{outputs}/"))
+            counter.add(storage.size(path) or 0)
+            storage.get(path, into / name)

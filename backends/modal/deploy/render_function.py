@@ -41,6 +41,7 @@ class UnitInput(TypedDict):
     inputs_mount: str
     outputs_mount: str
     volume: str  # the id of the volume for the outputs
+    max_failed: int | None  # when more units have failed, no other starts
 
 
 class UnitEnd(TypedDict):
@@ -81,6 +82,9 @@ def _render(job: UnitInput) -> UnitOutput:
     mount = Path(job["inputs_mount"])
     if (mount / "withdrawn").exists():
         return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal")
+    if job["max_failed"] is not None and _count_failed(job) > job["max_failed"]:
+        message = f"it did not run: more than {job['max_failed']} others failed, as many as --max-failed allows"
+        return _not_run(CANCELLED, message)
     with tempfile.TemporaryDirectory(prefix="renderer-inputs-") as inputs:
         for name, digest in job["inputs"].items():
             try:
@@ -102,17 +106,28 @@ def _render_unit(job: UnitInput, command: list[str]) -> UnitOutput:
     folder, name = Path(job["outputs_mount"]), str(job["unit"])
     (folder / name).mkdir(parents=True, exist_ok=True)
     attempt = _count_attempt(folder / "attempts" / name)
+    code = LOST
     started, oom_kills = time.monotonic(), _count_oom_kills()
     try:
         code, said = _run_worker(job, command)
     finally:
         (folder / "ended").mkdir(exist_ok=True)
         (folder / "ended" / name).touch()
+        if code > 0 and code not in job["retried"]:
+            (folder / "failed").mkdir(exist_ok=True)
+            (folder / "failed" / name).touch()
         _commit(job["volume"])
     end = _read_end(folder / name / "result.json", code, said)
     if end["exit_code"] == LOST and _count_oom_kills() > oom_kills:
         end |= {"exit_code": OUT_OF_MEMORY, "message": "the memory ran out: the kernel ended the worker"}
     return {**end, "attempt": attempt, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _count_failed(job: UnitInput) -> int:
+    """Return how many units have failed for good, as far as this container can see."""
+    with suppress(OSError):
+        return sum(1 for _ in Path(job["outputs_mount"], "failed").iterdir())
+    return 0
 
 
 def _commit(volume: str) -> None:

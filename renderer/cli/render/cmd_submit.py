@@ -16,11 +16,12 @@ from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
 from renderer.bundle.pack import Packed
 from renderer.cli.options import Json, takes_render
-from renderer.cli.output import print_json, status_json, status_lines
+from renderer.cli.output import MOST_UNITS, count_line, print_json, status_json, status_lines
 from renderer.cli.preview import open_films
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.config_files import SHOWN
+from renderer.maps.results import RESULTS
 from renderer.project.root import show_folder
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
@@ -47,8 +48,18 @@ def command(
 
     renderer submit script.py -- --frames 100
     """
-    loaded = config.load(flags)
-    planned = api.plan(replace(wanted, foreground=not detach), loaded)
+    return run(wanted, flags, detach=detach, dry_run=dry_run, json=json)
+
+
+def run(wanted: RenderSpec, flags: Flags, *, detach: bool, dry_run: bool, json: bool) -> int:
+    """Submit the job and, unless ``detach``, wait for it and download its outputs; return the exit code."""
+    planned = api.plan(replace(wanted, foreground=not detach), config.load(flags))
+    return run_planned(planned, detach=detach, dry_run=dry_run, json=json)
+
+
+def run_planned(planned: api.PlannedJob, *, detach: bool, dry_run: bool, json: bool) -> int:
+    """Submit a planned job and, unless ``detach``, wait for it and download its outputs; return the exit code."""
+    loaded = planned.loaded
     if not json:
         _print_notes(planned)
     if dry_run:
@@ -62,7 +73,7 @@ def command(
             print("note: -p has no effect with --detach", file=sys.stderr)
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
-    return _wait_and_fetch(job, settings, json=json)
+    return wait_and_fetch(job, settings, json=json)
 
 
 def _choose_output(planned: api.PlannedJob, settings: Settings) -> Settings:
@@ -124,14 +135,17 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
         print(f"  {show_line(file)}")
     for file, reason in packed.ignored.items():
         print(f"  left out: {show_line(f'{file} ({reason})')}")
-    print(f"units: {show_line(', '.join(planned.prepared.job.units))}")
+    units = planned.prepared.job.units
+    more = f" and {len(units) - MOST_SHOWN} more" if len(units) > MOST_SHOWN else ""
+    print(f"units: {show_line(', '.join(units[:MOST_SHOWN]))}{more}")
     for key, origin in origins.items():
         print(f"{key} comes from {show_line(origin)}")
     print(show_text(str(planned.plan.request)))
     return ExitCode.OK
 
 
-def _wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
+def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
+    """Wait until the job has ended, download its outputs, and print where they are; return the job's exit code."""
     with suppress(BrokenPipeError):
         print(f"submitted {job.handle}", file=sys.stderr)
     try:
@@ -149,8 +163,11 @@ def _wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
     if json:
         print_json({**status_json(status), "outputs": [str(file.absolute()) for file in files]})
     else:
-        for file in files:
+        shown = [file for file in files if file.name == RESULTS] if len(status.units) > MOST_UNITS else files
+        for file in shown or files:
             print(file)
+        if len(status.units) > MOST_UNITS:
+            print(count_line(status), file=sys.stderr)
         if not files and status.state is JobState.SUCCEEDED:
             print("the job made no files", file=sys.stderr)
         if status.state is not JobState.SUCCEEDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Made(Backend[None]):
         units = tuple(UnitStatus(name=name, state=JobState.SUCCEEDED) for name in self.units)
         return JobStatus(handle=handle, name="job", state=JobState.SUCCEEDED, units=units)
 
-    def fetch(self, handle: JobHandle, into: Path) -> list[Path]:  # noqa: ARG002  # there is one job
+    def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:  # noqa: ARG002  # there is one job
         folders = []
         for index, (name, made) in enumerate(self.units.items()):
             folder = into / str(index)

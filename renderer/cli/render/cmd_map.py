@@ -1,0 +1,53 @@
+"""Run a scene or a script once for each of many inputs, as one job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from renderer.cli.options import Json, takes_render
+from renderer.cli.render.cmd_submit import run
+from renderer.cli.setting_options import Flags, takes_settings
+from renderer.maps import sources
+from renderer.spec import RenderSpec
+
+
+@takes_settings
+@takes_render
+def command(
+    over: Annotated[
+        str,
+        typer.Option(
+            "--over",
+            metavar="INPUTS",
+            help="A .jsonl, .csv or text file, range:100, a pattern such as 'data/*.png', or - for standard input.",
+            show_default=False,
+        ),
+    ],
+    max_failed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="End the job when more than N inputs have failed.", show_default=False),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")] = False,
+    json: Json = False,
+    *,
+    wanted: RenderSpec,
+    flags: Flags,
+) -> int:
+    """Run a scene or a script once for each input, as one job; results go to --output, each in INDEX-NAME.
+
+    renderer map script.py --over inputs.jsonl
+
+    renderer map scene.py MyScene --over range:100
+
+    A script gets its input as arguments, after those that follow --, and as a JSON file (RENDERER_INPUT). A scene reads
+    it with renderer.inputs(). The file results.jsonl has a line for each input: its state, exit code, files, seconds.
+    """
+    inputs, are_files = sources.read_inputs(over), sources.is_pattern(over)
+    wanted = replace(wanted, inputs=inputs, are_files=are_files, max_failed=max_failed)
+    return run(wanted, flags, detach=detach, dry_run=dry_run, json=json)
