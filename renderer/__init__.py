@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from backends import JobHandle, JobState, JobStatus, LogLine, UnitStatus
     from backends.errors import RendererError
     from renderer.api import Job, jobs, open_job, submit
+    from renderer.maps.inputs import inputs
+    from renderer.maps.mapping import MappedJob, map  # noqa: A004  # as Python's own function
+    from renderer.maps.results import MapResult
     from renderer.scenes import Scene, find_scenes
 
 __all__ = [
@@ -25,11 +28,15 @@ __all__ = [
     "JobState",
     "JobStatus",
     "LogLine",
+    "MapResult",
+    "MappedJob",
     "RendererError",
     "Scene",
     "UnitStatus",
     "find_scenes",
+    "inputs",
     "jobs",
+    "map",
     "open_job",
     "submit",
 ]
@@ -38,6 +45,9 @@ _MODULES = {
     "backends": {"JobHandle", "JobState", "JobStatus", "LogLine", "UnitStatus"},
     "backends.errors": {"RendererError"},
     "renderer.api": {"Job", "jobs", "open_job", "submit"},
+    "renderer.maps.inputs": {"inputs"},
+    "renderer.maps.mapping": {"MappedJob", "map"},
+    "renderer.maps.results": {"MapResult"},
     "renderer.scenes": {"Scene", "find_scenes"},
 }
 

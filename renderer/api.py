@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,16 @@ class Job:
 
         ``on_status`` is called with each status on the way. Raises TimeoutError after ``timeout`` seconds.
         """
+        for status in self.statuses(timeout):
+            if on_status:
+                on_status(status)
+        return status
+
+    def statuses(self, timeout: float | None = None) -> Iterator[JobStatus]:
+        """Yield the status each time that it may have changed, until the job has ended.
+
+        Raises TimeoutError after ``timeout`` seconds.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         answered = time.monotonic()
         state: JobState | None = None
@@ -66,10 +76,9 @@ class Job:
                 if status.state is not state:
                     state = status.state
                     _log.debug("%s is %s", self.handle, state)
-                if on_status:
-                    on_status(status)
+                yield status
                 if status.state.terminal:
-                    return status
+                    return
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{self.handle} has not ended after {timeout:g} s")
 
@@ -203,6 +212,8 @@ def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground
     failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]
     if not failed:
         raise SpecError(f"nothing of {job.handle} failed, so there is nothing to run again")
+    if not request.folder.is_dir():
+        raise SpecError(f"the folder {request.folder}, in which it was submitted, does not exist any more")
     loaded = config.load({**request.settings, **flags}, folder=request.folder, source=source)
     if missing := [name for name in request.variables if name not in loaded.settings.env]:
         raise SpecError(
@@ -210,7 +221,8 @@ def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground
             hint=f"give it again: --env {missing[0]}=VALUE",
         )
     wanted = requests.select(request, failed, [unit.name for unit in status.units])
-    planned = plan(replace(wanted, foreground=foreground), loaded)
+    with chdir(request.folder):  # the current folder can be the root of the job
+        planned = plan(replace(wanted, foreground=foreground), loaded)
     return replace(planned, earlier=(*request.earlier, str(job.handle)))
 
 

@@ -47,14 +47,15 @@ class WorkerProcess:
         record: Record,
         worker: subprocess.Popen[bytes],
         *,
-        failed: dict[int, int],
-        retried: Collection[int],
+        failed: dict[int, int] | None = None,
+        retried: Collection[int] = (),
     ) -> None:
         self.worker = worker
         self.problem: Problem | None = None
         self._folder, self._record = folder, record
         self._streams = [stream for stream in (worker.stdout, worker.stderr) if stream]
-        self._failed, self._retried = failed, retried
+        self._failed = {} if failed is None else failed
+        self._retried = retried
         self._running: dict[int, float] = {}  # units, with the time by which they must have ended
         self._heard = time.monotonic()
         self._log = LogWriter(folder.worker_log.open("ab"))

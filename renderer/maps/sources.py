@@ -80,6 +80,22 @@ def check_uploaded(inputs: Iterable[MapInput], uploaded: Collection[str]) -> Non
             raise SpecError(f"{show_line(item.value)} is not uploaded with the job", hint=UPLOADED)
 
 
+def take_values(values: Iterable[object]) -> tuple[MapInput, ...]:
+    """Return the inputs that a program gives as values. Raises SpecError for one that is not JSON."""
+    return make_inputs("the map", _take_values(values))
+
+
+def _take_values(values: Iterable[object]) -> Iterator[Found]:
+    for number, value in enumerate(values):
+        try:
+            text = json.dumps(value, allow_nan=False)
+            copy = json.loads(text)
+            _check_value(copy)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SpecError(f"input {number} is not a JSON value: {error}") from error
+        yield f"input {number}", copy
+
+
 def make_inputs(
     source: str, found: Iterable[Found], *, derive: Callable[[object], str] | None = None
 ) -> tuple[MapInput, ...]:

@@ -121,7 +121,7 @@ class SceneRunner(Runner):
             os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for programs that the scene starts
 
     def _name_outputs(self, unit: int, request: SceneRequest) -> None:
-        """Give the files of a map's scene the name of the input, if it has one."""
+        """Rename the files of a map's scene to the name of the input, if it has one."""
         if self.job.inputs and (name := self.job.read_input(unit).name):
             for path in request.output.glob(f"{request.scene}.*"):
                 path.rename(path.with_name(name + path.suffix))
