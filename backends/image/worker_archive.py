@@ -21,8 +21,10 @@ _PARTS = (
     *("backends/local/seccomp.py", "backends/untrusted/*.py"),
     *("backends/kubernetes/names.py", "backends/kubernetes/objects/termination.py", "backends/kubernetes/pod/*.py"),
     *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/worker/*.py"),
+    *("renderer/maps/inputs.py", "renderer/system/limits.py"),
 )
 _ENGINE = ("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py")
+_RENDERER = "from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
 _MAIN = """\
 import runpy
 import sys
@@ -42,12 +44,15 @@ def build_worker_archive(*, engine: bool = False) -> bytes:
 
 
 def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file. The packages themselves are empty: what they export is for the client."""
+    """Yield name and content of each file. Most packages are empty: what they export is for the client."""
     yield "__main__.py", _MAIN.encode()
     names = {path.relative_to(_ROOT).as_posix() for part in parts for path in _ROOT.glob(part)}
+    yield "renderer/__init__.py", _RENDERER.encode()
     names -= {"backends/__init__.py", "renderer/__init__.py"}
     folders = {str(folder) for name in names for folder in Path(name).parents if str(folder) != "."}
-    for folder in sorted(folders - {str(Path(name).parent) for name in names if name.endswith("__init__.py")}):
+    for folder in sorted(
+        folders - {"renderer"} - {str(Path(name).parent) for name in names if name.endswith("__init__.py")}
+    ):
         yield f"{folder}/__init__.py", b""
     for name in sorted(names):
         yield name, (_ROOT / name).read_bytes()

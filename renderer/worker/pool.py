@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from types import FrameType
@@ -223,8 +224,9 @@ def _read_exit_code(status: int) -> int:
 
 def _watch_end(process: int) -> int | None:
     """Return a file descriptor that becomes readable when the process ends. Linux only, and not in every sandbox."""
-    with suppress(AttributeError, OSError):
-        return os.pidfd_open(process)
+    opener: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # new in Python 3.9
+    with suppress(OSError):
+        return opener(process) if opener else None
     return None
 
 

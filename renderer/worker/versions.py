@@ -9,7 +9,7 @@ DISTRIBUTION = "manim-renderer"
 _BY_KIND = {"manim": ("manim", "av", "numpy", "pycairo", "manimpango"), "script": ()}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)  # functools.cache is new in Python 3.9
 def find_versions(kind: str) -> dict[str, str]:
     """Return name and version of Python, of this program and of the packages that render that kind of job."""
     import importlib.metadata  # slow to import; Manim has imported it by now

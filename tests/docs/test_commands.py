@@ -23,7 +23,7 @@ KINDS = re.compile(r"(?P<kind>|k8s|modal|no-run)(?P<why>: .+)?|exit=\d+")
 def console(page: Path, kind: str) -> list[Block]:
     """Return the console blocks of a page that run there, and before them the files that the page shows."""
     found = [block for block in blocks(page) if block.language == "console" and _kind(block) == kind]
-    files = [block for block in blocks(page) if block.language in {"python", "gitignore"} and block.info]
+    files = [block for block in blocks(page) if block.language in {"python", "gitignore", "json"} and block.info]
     return [*files, *found] if found else []
 
 
