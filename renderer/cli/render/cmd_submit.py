@@ -166,7 +166,7 @@ def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
         shown = [file for file in files if file.name == RESULTS] if len(status.units) > MOST_UNITS else files
         for file in shown or files:
             print(file)
-        if len(status.units) > MOST_UNITS:
+        if len(status.units) > MOST_UNITS and status.state is JobState.SUCCEEDED:
             print(count_line(status), file=sys.stderr)
         if not files and status.state is JobState.SUCCEEDED:
             print("the job made no files", file=sys.stderr)
