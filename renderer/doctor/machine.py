@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check, State
+from renderer.manim_versions import KNOWN, find_installed_manim
+from renderer.system.run import run_program
 
 MIN_PYTHON = (3, 11)
+_MANIMS_PACKAGES = ("av", "pycairo", "manimpango")  # Manim 0.18 has no av
 LOW_DISK_BYTES, MIN_DISK_BYTES = 5 * 10**9, 5 * 10**8
 
 
@@ -35,14 +38,27 @@ def _check_python() -> Check:
 
 
 def _check_manim() -> Check:
-    found = []
-    for name in ("manim", "av", "pycairo", "manimpango"):
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            hint = "pip install 'manim-renderer[manim]', or render elsewhere: --backend k8s or --backend modal"
-            return Check("Manim", "warning", f"the Python package {name} is not installed", hint)
-    return Check("Manim", "ok", ", ".join(found))
+    installed = find_installed_manim()
+    if installed is None:
+        hint = "pip install 'manim-renderer[manim]', or render elsewhere: --backend k8s or --backend modal"
+        return Check("Manim", "warning", "the Python package manim is not installed", hint)
+    packages = ", ".join(f"{name} {version}" for name in _MANIMS_PACKAGES if (version := _find_version(name)))
+    known = " and ".join(KNOWN)
+    if not installed.why_serial:
+        return Check("Manim", "ok", f"manim {installed.version}, {packages}; scenes are rendered in parallel")
+    code, output = run_program([sys.executable, "-c", "import manim"])
+    if code != 0:
+        found = f"manim {installed.version} cannot be imported: {(output.splitlines() or ['no reason'])[-1]}"
+        return Check("Manim", "warning", found, f"install what it misses, or manim=={known}")
+    found = f"manim {installed.version}, {packages}; scenes are rendered serially: {installed.why_serial}"
+    return Check("Manim", "warning", found, f"for parallel renders: pip install manim=={known}")
+
+
+def _find_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _check_disk() -> Check:

@@ -20,8 +20,10 @@ How a render goes:
    they differ, the scene is rendered serially; with debug logging on, the log names the first mobject that differs.
 8. The clips of each play are joined, and Manim's own code joins the plays, adds sound and writes subtitles.
 
-A Stop (abort.py) ends the stepping from inside the scene's code. patches/ has quicker versions of functions of Manim.
-The folders are layers, each of which imports only those after it: parallel, adapter, cache, process, guards, patches.
+With a Manim that the engine does not know (renderer/manim_versions.py), ``render_plainly`` (plain.py) is used
+instead. A Stop (abort.py) ends the stepping from inside the scene's code. patches/ has quicker versions of functions of
+Manim. The folders are layers, each of which imports only those after it: parallel, adapter, cache, process, guards,
+patches.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from renderer.engine.adapter.preload import warm_up
     from renderer.engine.cache.store import ChunkCache, open_chunk_cache
     from renderer.engine.errors import OutOfMemoryError, SceneError
+    from renderer.engine.plain import import_manim, render_plainly
     from renderer.engine.process.slots import ProcessSlots
     from renderer.engine.render import render
     from renderer.engine.request import PlayReport, SceneReport, SceneRequest
@@ -45,8 +48,10 @@ __all__ = [
     "SceneError",
     "SceneReport",
     "SceneRequest",
+    "import_manim",
     "open_chunk_cache",
     "render",
+    "render_plainly",
     "warm_up",
 ]
 
@@ -54,6 +59,7 @@ _MODULES = {
     "renderer.engine.adapter.preload": {"warm_up"},
     "renderer.engine.cache.store": {"ChunkCache", "open_chunk_cache"},
     "renderer.engine.errors": {"OutOfMemoryError", "SceneError"},
+    "renderer.engine.plain": {"import_manim", "render_plainly"},
     "renderer.engine.process.slots": {"ProcessSlots"},
     "renderer.engine.render": {"render"},
     "renderer.engine.request": {"PlayReport", "SceneReport", "SceneRequest"},

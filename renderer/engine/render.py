@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
-import os
 import secrets
-import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,24 +23,21 @@ from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.cache.key_file import KEY_BYTES
 from renderer.engine.cache.store import ChunkCache
 from renderer.engine.cache.tex_files import keep_tex_files
-from renderer.engine.errors import OutOfMemoryError, SceneError
+from renderer.engine.errors import OutOfMemoryError
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.play import RenderedPlay
-from renderer.engine.process.exit import end_user_process
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.process.output_replay import OutputReplay
 from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
+from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import Progress, SceneReport, SceneRequest, select_slowest
 from renderer.system.limits import count_chunk_renderers_that_fit
 
 if TYPE_CHECKING:
     from renderer.engine.parallel.scheduler import Scheduler
 
-_MANIM_CALLS = 10  # that are running when `manim render` renders a scene
 _OWN_CACHE_MIB = 256
-_CALLS_IN_PLAY = 3  # that the engine adds within a play
-
 _log = logging.getLogger(__name__)
 
 
@@ -240,7 +232,7 @@ def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
 
 def _load_scene_class(request: SceneRequest) -> Callable[[], Scene]:
     """Run the scene's file, then configure the encoder: the file may change Manim's configuration."""
-    with _running_user_code(request.scene):
+    with running_user_code(request.scene):
         scene_class = load_scene_class(request.scene)
     apply_encoder(request)
     return scene_class
@@ -251,45 +243,8 @@ def _run(scene: Scene) -> None:
 
     if scene.manager is None:
         Manager(scene)
-    with _running_user_code(str(scene)), _room_for_own_calls():
+    with running_user_code(str(scene)), room_for_own_calls():
         scene.render()
-
-
-@contextmanager
-def _room_for_own_calls() -> Iterator[None]:
-    """Raise Python's recursion limit by the calls that this program has added to Manim's.
-
-    So mobjects can be nested as deeply as in plain Manim, and endless recursion ends at the same depth.
-    """
-    limit, calls = sys.getrecursionlimit(), len(inspect.stack(0))
-    sys.setrecursionlimit(limit + max(0, calls - _MANIM_CALLS) + _CALLS_IN_PLAY)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-@contextmanager
-def _running_user_code(scene: str) -> Iterator[None]:
-    """Raise SystemExit of the block, which runs the scene's code, as SceneError: it leaves no video.
-
-    If the scene's code forks a process, that process ends here, as it would at the end of its own program.
-    """
-    process = os.getpid()
-    try:
-        yield
-    except BaseException as error:
-        if os.getpid() != process:
-            end_user_process(error)
-        if not isinstance(error, SystemExit):
-            raise
-        raise SceneError(
-            f"{scene} ended the program (sys.exit) before its end, so there is no video",
-            lines=traceback.format_exc(),
-            hint="remove the call; to end early, return from construct: what was played until then becomes the video",
-        ) from error
-    if os.getpid() != process:
-        end_user_process(None)
 
 
 def _report(request: SceneRequest, scene: Scene, *, why_serial: str | None) -> SceneReport:

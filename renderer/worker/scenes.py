@@ -19,7 +19,9 @@ from backends.worker_protocol import FILES, UnitResult
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
+from renderer.manim_versions import find_installed_manim
 from renderer.system.limits import count_usable_cores
+from renderer.video.errors import EncoderError
 from renderer.video.selection import Decision, choose_encoder
 from renderer.voices import find_voices
 from renderer.worker import diagnosis
@@ -37,7 +39,11 @@ class SceneRunner(Runner):
         super().__init__(job)
         from renderer import engine
 
-        engine.warm_up()
+        manim = find_installed_manim()
+        engine.import_manim(manim)
+        self.why_plain = manim.why_serial if manim else None
+        if not self.why_plain:
+            engine.warm_up()
         self.encoder, self.encoder_error = self._choose_encoder()
         self.slots = engine.ProcessSlots(self.encoder.sessions)
         self.cache, self.cache_refusal = _open_cache()
@@ -45,6 +51,10 @@ class SceneRunner(Runner):
 
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
         """Choose the encoder once for all units. If none can be used, return the error with which each unit fails."""
+        if self.why_plain:
+            name = self.job.payload.encoder.encoder
+            message, hint = f"the encoder {name!r} cannot be used: {self.why_plain}", "leave --encoder out"
+            return Decision(video=False), None if name in {"auto", "x264"} else EncoderError(message, hint=hint)
         try:
             return choose_encoder(self.job.payload.encoder, self.job.payload.settings, count_usable_cores()), None
         except RendererError as error:
@@ -149,6 +159,8 @@ class SceneRunner(Runner):
 
         if self.encoder_error:
             raise self.encoder_error
+        if self.why_plain:
+            return engine.render_plainly(request, self.why_plain)
         for line in [*self.encoder.log_lines(), *self.cache_refusal]:
             print(line, flush=True)
         return engine.render(request, slots=self.slots, progress=_progress_printer())

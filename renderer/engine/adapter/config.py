@@ -7,6 +7,7 @@ import inspect
 import os
 import textwrap
 import traceback
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,6 @@ def configured(request: SceneRequest) -> Iterator[None]:
     """
     from manim import config, tempconfig
     from manim._config.utils import make_config_parser
-    from manim.cli.render.commands import ClickArgs
     from manim.cli.render.commands import render as command
 
     _keep_mobject_classes()
@@ -53,7 +53,7 @@ def configured(request: SceneRequest) -> Iterator[None]:
         if (config.frame_width, config.frame_height) != before:
             _refresh_defaults()
         config.input_file = ""
-        config.digest_args(ClickArgs(_parse(command, _list_arguments(request))))
+        config.digest_args(Namespace(**_parse(command, _list_arguments(request))))
         config.media_dir = _choose_media_folder(Path(config.media_dir))
         move_folders(request.scratch / "media")
         if config.output_file:

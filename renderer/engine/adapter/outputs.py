@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from renderer.engine.manim_types import OutputPlan
+from renderer.system.run import run_program
 
 
 def move_outputs(plan: OutputPlan, scratch: Path, folder: Path) -> tuple[Path, ...]:
@@ -33,8 +34,12 @@ def count_output_frames(plan: OutputPlan, folder: Path) -> int:
 
 
 def _count_video_frames(path: Path) -> int:
-    import av
-
+    try:
+        import av
+    except ModuleNotFoundError:  # Manim 0.18 needs the ffmpeg programs instead
+        command = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets"]
+        code, output = run_program([*command, "-select_streams", "v", "-of", "csv=p=0", str(path)])
+        return int(output.split(",")[0]) if code == 0 else 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return stream.frames or sum(bool(packet.size) for packet in container.demux(stream))
