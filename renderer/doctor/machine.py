@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.diagnostics import Check, State
-from renderer.manim_versions import KNOWN, find_installed_manim
+from renderer.system.manim_versions import KNOWN, find_installed_manim
 from renderer.system.run import run_program
 
 MIN_PYTHON = (3, 11)

@@ -20,7 +20,7 @@ How a render goes:
    they differ, the scene is rendered serially; with debug logging on, the log names the first mobject that differs.
 8. The clips of each play are joined, and Manim's own code joins the plays, adds sound and writes subtitles.
 
-With a Manim that the engine does not know (renderer/manim_versions.py), ``render_plainly`` (plain.py) is used
+With a Manim that the engine does not know (renderer/system/manim_versions.py), ``render_plainly`` (plain.py) is used
 instead. A Stop (abort.py) ends the stepping from inside the scene's code. patches/ has quicker versions of functions of
 Manim. The folders are layers, each of which imports only those after it: parallel, adapter, cache, process, guards,
 patches.

@@ -16,7 +16,7 @@ from renderer.engine.adapter.outputs import count_output_frames, move_outputs
 from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.manim_versions import OLDEST, InstalledManim
+from renderer.system.manim_versions import OLDEST, InstalledManim
 
 _REMEDIES = {"pkg_resources": "pip install 'setuptools<81' beside it"}  # by the module that is missing
 

@@ -19,8 +19,8 @@ from backends.worker_protocol import FILES, UnitResult
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.manim_versions import find_installed_manim
 from renderer.system.limits import count_usable_cores
+from renderer.system.manim_versions import find_installed_manim
 from renderer.video.errors import EncoderError
 from renderer.video.selection import Decision, choose_encoder
 from renderer.voices import find_voices
