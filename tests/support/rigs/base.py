@@ -10,7 +10,8 @@ from typing import Any
 
 from support.video import manim_render
 
-from renderer import config
+import renderer
+from renderer import MappedJob, config
 from renderer.api import Job, open_job, submit
 from renderer.settings import Settings
 
@@ -33,6 +34,10 @@ class Rig:
     def submit(self, path: Path, *scenes: str, **more: Any) -> Job:
         """Submit a file to this backend."""
         return submit(path, *scenes, **{"backend": self.backend, **self.settings, **more})
+
+    def map(self, path: Path, inputs: Any, **more: Any) -> MappedJob:
+        """Submit a map to this backend."""
+        return renderer.map(path, inputs, **{"backend": self.backend, **self.settings, **more})
 
     def open(self, handle: str) -> Job:
         """Find a job again, as another shell would."""

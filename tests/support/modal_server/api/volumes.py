@@ -89,7 +89,8 @@ class VolumeHandlers(Handlers):
         path = self._path(volume_id, file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         blocks = (self.state.path("blocks", block.contents_sha256.hex()).read_bytes() for block in file.blocks)
-        path.write_bytes(b"".join(blocks)[: file.size])
+        whole = (block.ljust(BLOCK, b"\0") for block in blocks)  # the client leaves out zeros at the end of a block
+        path.write_bytes(b"".join(whole)[: file.size])
 
     def _existing(self, volume_id: str, name: str) -> Path:
         path = self._path(volume_id, name)
