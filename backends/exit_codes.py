@@ -33,7 +33,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command, the configuration or the input is wrong; nothing was sent",
     ExitCode.NOT_FOUND: "the backend has no job with that handle",
     ExitCode.BACKEND: "the backend refused, or is not set up",
-    ExitCode.TRANSIENT: "the backend did not answer; try again",
+    ExitCode.TRANSIENT: "the backend did not answer, or `wait --timeout` has passed; try again",
     ExitCode.OUTPUT: "outputs could not be written, stored or verified",
     ExitCode.USER_CODE: "the scene or script raised an error or exited with one",
     ExitCode.ENCODER: "the video encoder failed, or the one asked for is not there",

@@ -16,6 +16,7 @@ from pathlib import Path
 _ROOT = str(Path(__file__).parents[1])  # of an installation, of a checkout, or the file of the worker's archive
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+MEMORY_EVENTS = "/job/memory.events"  # of an untrusted job, whose sandbox has no /sys
 TERMINATE_TIMEOUT_S = 0.7  # a cancelled job should end within a second
 KILL_INTERVAL_S = 0.001
 WAIT_INTERVAL_S = 0.005
@@ -177,13 +178,18 @@ def _list_children() -> list[int]:
 
 def oom_kills() -> int:
     """Return how many processes of this cgroup the kernel killed because memory ran out; 0 if that is not known."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        with suppress(OSError, ValueError):
-            for line in _read_start(path).splitlines():
-                key, _, count = line.partition(b" ")
-                if key == b"oom_kill":
-                    return int(count)
-    return 0
+    files = (MEMORY_EVENTS, "/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+    return next((count for count in map(read_oom_kills, files) if count is not None), 0)
+
+
+def read_oom_kills(file: str) -> int | None:
+    """Return how many processes of a cgroup the kernel killed because memory ran out; None if the file does not say."""
+    with suppress(OSError, ValueError):
+        for line in _read_start(file).splitlines():
+            key, _, count = line.partition(b" ")
+            if key == b"oom_kill":
+                return int(count)
+    return None
 
 
 def _read_start(path: str) -> bytes:

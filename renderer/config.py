@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from backends.debug_log import VARIABLE
 from backends.errors import SpecError
+from backends.option_types import option_info
 from renderer.config_files import POWERFUL, find_project_file, read_own_file
 from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
@@ -35,12 +36,16 @@ _MESSAGES = {  # pydantic's type of an error: the message for the user
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting with its value. ``key`` is its name with dots; ``origin`` is the source of the value."""
+    """A setting with its value. ``key`` is its name with dots; ``origin`` is the source of the value.
+
+    ``form`` is the placeholder of its value in the help, such as TIME or SIZE.
+    """
 
     key: str
     value: object
     origin: str
     description: str
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,9 @@ class Config:
     def __iter__(self) -> Iterator[Setting]:
         for key, (model, name) in _keys().items():
             owner = self.settings if model is Settings else getattr(self.settings, key.partition(".")[0])
-            description = model.model_fields[name].description or ""
-            yield Setting(key, getattr(owner, name), self.origins.get(key, "default"), description)
+            field = model.model_fields[name]
+            form = info.value if (info := option_info(field)) else ""
+            yield Setting(key, getattr(owner, name), self.origins.get(key, "default"), field.description or "", form)
 
 
 def load(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backends import BACKENDS
 from backends.docker.options import DockerOptions
@@ -19,6 +19,14 @@ from backends.option_types import CommaWords, Duration, KeyValues, ShellWords, S
 from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
 from renderer.video import catalog
 
+# https://pkg.go.dev/github.com/distribution/reference: domain, path, tag and digest
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+    r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+
 
 def _resolution(value: object) -> object:
     if not isinstance(value, str):
@@ -27,6 +35,13 @@ def _resolution(value: object) -> object:
     if not match:
         raise ValueError("write it as WIDTHxHEIGHT, for example 1920x1080")
     return int(match[1]), int(match[2])
+
+
+def _image(value: str) -> str:
+    """Return the name of an image if it is one, as container engines and clusters read it."""
+    if not _IMAGE.fullmatch(value):
+        raise ValueError("write it as REGISTRY/NAME:TAG, in small letters, for example ghcr.io/me/manim-renderer:1.2")
+    return value
 
 
 def _format(value: object) -> object:
@@ -106,7 +121,7 @@ class Settings(BaseModel):
     )
     cpu: Annotated[float, Field(gt=0)] | None = _resource(None, "CPU cores of each unit: 4, 0.5", value="N")
     memory: Size | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
-    image: str | None = _resource(None, "container image", value="NAME")
+    image: Annotated[str, AfterValidator(_image)] | None = _resource(None, "container image", value="NAME")
     store: str | None = _resource(
         None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"
     )

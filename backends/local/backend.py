@@ -44,7 +44,20 @@ class LocalBackend(SupervisedBackend):
             units=range(len(spec.units)),
             report=True,
         )
-        return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=(note,) if ignored else ())
+        request = WorkerRequest(tuple(command), tuple(spec.env), self._describe_sandbox(spec) if spec.untrusted else {})
+        return Plan(spec, request, notes=(note,) if ignored else ())
+
+    def _describe_sandbox(self, spec: JobSpec) -> dict[str, object]:
+        """Return what `submit --dry-run` shows of an untrusted job's sandbox."""
+        limits = sandbox.choose_limits(spec.resources.memory_mib, self.limits)
+        return {
+            "program": sandbox.PROGRAM,
+            "network": "none",
+            "files": "the system's programs, fonts and this Python, read-only",
+            "memory_mib": limits.memory_mib,
+            "disk_mib": limits.disk_mib,
+            "processes": limits.processes,
+        }
 
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""

@@ -26,6 +26,19 @@ def find_groups(name: str) -> list[Path]:
     return [_ROOT / controller / f"renderer-{name}" for controller in ("pids", "memory")]
 
 
+def find_memory_events(name: str) -> Path | None:
+    """Return the file in which the kernel counts processes of the job that it killed because memory ran out.
+
+    That is of the job's own group, or, for a user whose systemd has put this process into a group, of that one.
+    """
+    groups = find_groups(name)
+    own = next((line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "/")
+    candidates = [groups[-1] / "memory.events", groups[-1] / "memory.oom_control"]
+    if own.endswith(".scope"):
+        candidates.append(_ROOT / own.strip("/") / "memory.events")
+    return next((path for path in candidates if path.exists()), None)
+
+
 def create_groups(name: str, limits: GroupLimits) -> list[Path]:
     """Return the files to which a process writes its id to join. Empty where the system allows no such groups."""
     groups = find_groups(name)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backends.exit_codes import ExitCode
-from backends.local.control_group import GroupLimits, create_groups
+from backends.local.control_group import GroupLimits, create_groups, find_memory_events
 from backends.local.folder import JobFolder
 from backends.local.relay import Relay
 from backends.local.sandbox import (
@@ -26,7 +26,7 @@ from backends.local.sandbox import (
     write_accounts,
 )
 from backends.local.seccomp import build_filter
-from backends.processes import die_with_parent
+from backends.processes import die_with_parent, read_oom_kills
 from backends.worker_protocol import SEND
 
 FIRST_ERROR_CODE = 125  # of setpriv, prlimit and shells; 128 and a signal's number after that
@@ -42,6 +42,8 @@ def main() -> int:
     code = Relay(folder, limits.outputs).follow(process)
     if 0 <= code < FIRST_ERROR_CODE:
         return code
+    if (events := find_memory_events(folder.id)) and read_oom_kills(str(events)):
+        return _fail("the job ran out of memory: the kernel ended it", ExitCode.OUT_OF_MEMORY)
     return _fail(f"the worker was ended in its sandbox (exit code {code})", ExitCode.LOST)
 
 

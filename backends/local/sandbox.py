@@ -15,10 +15,11 @@ from pathlib import Path
 
 import backends
 from backends.errors import BackendError, SpecError
-from backends.local.control_group import find_groups
+from backends.local.control_group import find_groups, find_memory_events
 from backends.local.documents import PYTHON_WORKER, Launcher
 from backends.local.folder import JobFolder
 from backends.local.seccomp import build_filter
+from backends.processes import MEMORY_EVENTS
 from backends.untrusted import Limits
 
 MIB = 2**20
@@ -221,6 +222,8 @@ def _read_only(folder: JobFolder) -> Iterator[tuple[Path, Path]]:
             yield Path(os.devnull), settings
     for file in (folder.task, folder.bundle):
         yield file, Path(JOB) / file.relative_to(folder.path)
+    if events := find_memory_events(folder.id):
+        yield events, Path(MEMORY_EVENTS)
     for name in _ACCOUNTS:
         yield folder.scratch / name, Path("/etc") / name
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -39,13 +39,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """The worker's command, with paths in the job's folder, and the names of variables for the user's code."""
+    """The worker's command, with paths in the job's folder, and the names of variables for the user's code.
+
+    ``sandbox`` says what keeps an untrusted job apart, where that is not in the command.
+    """
 
     command: tuple[str, ...]
     environment: tuple[str, ...]
+    sandbox: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return json.dumps({"command": self.command, "environment": self.environment}, indent=2)
+        content = {"command": self.command, "environment": self.environment}
+        return json.dumps({**content, **({"sandbox": dict(self.sandbox)} if self.sandbox else {})}, indent=2)
 
 
 class SupervisedBackend(Backend[WorkerRequest]):

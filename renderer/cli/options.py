@@ -26,12 +26,31 @@ def complete_from(choices: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def _complete_handle(incomplete: str) -> list[tuple[str, str]]:
-    """Return ids and states of this machine's jobs. Without ``local://``, because in bash a ``:`` ends a word."""
+    """Return ids and states of this machine's jobs.
+
+    In bash a ``:`` ends a word, so that ``local://`` is not in it, or only its ``//``.
+    """
     from renderer import api
 
+    start = next((each for each in ("local://", "//") if incomplete.startswith(each)), "")
     with suppress(RendererError, OSError):
-        found = [(status.handle.parts[0], status.state.value) for status in api.jobs("local")]
+        found = [(start + status.handle.parts[0], status.state.value) for status in api.jobs("local")]
         return [(name, state) for name, state in found if name.startswith(incomplete)]
+    return []
+
+
+def _complete_scene(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return the scenes of the file that stand in it, with what they are about. The file is not run."""
+    from renderer.scenes import find_scenes
+
+    path, given = context.params.get("path"), context.params.get("names") or []
+    with suppress(RendererError, OSError):
+        found = find_scenes(Path(path)) if path else []
+        return [
+            (scene.name, scene.doc or "")
+            for scene in found
+            if scene.name.startswith(incomplete) and scene.name not in given
+        ]
     return []
 
 
@@ -66,7 +85,11 @@ def _read_render(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Python file: Manim scenes, or a script.")],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCENE …]", help="Scenes to render. A script's arguments go after --."),
+        typer.Argument(
+            metavar="[SCENE …]",
+            help="Scenes to render. A script's arguments go after --.",
+            autocompletion=_complete_scene,
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", "-a", "--write_all", help="Render every scene of the file.")] = False,
     kind: Annotated[

@@ -20,7 +20,7 @@ from renderer.settings import Settings
 Flags = Mapping[str, object]  # settings that were given on the command line, by dotted key
 
 # how a default is written, by the form of the value
-_FORMATS: Mapping[str, Callable[[Any], str]] = {"TIME": format_duration, "SIZE": format_size}
+FORMATS: Mapping[str, Callable[[Any], str]] = {"TIME": format_duration, "SIZE": format_size}
 
 
 def takes_settings(command: Command) -> Command:
@@ -79,7 +79,7 @@ def _help(field: FieldInfo, info: OptionInfo) -> str:
     default = field.default
     if default in (None, False, {}, ()):
         return f"{text}."
-    write = _FORMATS.get(info.value, str)
+    write = FORMATS.get(info.value, str)
     return f"{text}; default: {write(default)}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def measure_free_memory() -> float:
     names = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
     left = [_free_in_cgroup(group, *pair) for group in _cgroups("memory") for pair in names]
     return min([float(_meminfo()["MemAvailable"]) * 1024, *(free for free in left if free is not None)])
+
+
+def has_memory_limit() -> bool:
+    """Return whether a cgroup limits this process's memory to less than the machine has."""
+    files = [group / name for group in _cgroups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
+    limits = [int(text) for text in map(_read, files) if text and text.isdigit()]
+    return min(limits, default=sys.maxsize) < int(_meminfo()["MemTotal"]) * 1024
 
 
 def has_avx512() -> bool:

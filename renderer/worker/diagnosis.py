@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bdb
 import re
+import socket
 import traceback
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from renderer.worker.tex_diagnosis import find_missing_program, find_tex_problem
 
 TRACEBACK_LINES = 20
 LAST_LINES = 5
+_TUNNELS = ("tunl", "sit", "ip6tnl", "ip_vti", "ip6_vti", "gre", "gretap", "erspan")  # of an empty network namespace
+_NO_NETWORK = "gaierror|Name or service not known|Temporary failure in name resolution|Network is unreachable"
 _TERMINAL_HINT = "remove the call; values can come from files of the project, or from variables (--env)"
 
 
@@ -35,8 +38,22 @@ def diagnose(error: BaseException, scene: str, source: Path, scratch: Path) -> P
         return _users_problem(message, "\n".join(filter(None, details)) or None, problem.hint)
     if call := _find_terminal_call(error):
         return _users_problem(f"{scene} calls {call}, and a job has no terminal", lines, _TERMINAL_HINT)
-    text = str(error).partition("\n")[0]
-    return _users_problem(f"{scene} raised {type(error).__name__}" + (f": {text}" if text else ""), lines)
+    text = _shorten_paths(str(error).partition("\n")[0], source)
+    message = f"{scene} raised {type(error).__name__}" + (f": {text}" if text else "")
+    return _users_problem(message, lines, find_network_hint(f"{type(error).__name__}: {text}"))
+
+
+def _shorten_paths(text: str, source: Path) -> str:
+    """Return the text with the user's paths: the job's own folder is not of interest."""
+    return text.replace(f"From: {source}, could not", "could not").replace(f"{source}/", "").replace(str(source), ".")
+
+
+def find_network_hint(text: str) -> str | None:
+    """Return a hint if a program could not reach the network, and the job has none, such as an untrusted one."""
+    is_local = all(name == "lo" or name.startswith(_TUNNELS) for _, name in socket.if_nameindex())
+    if is_local and re.search(_NO_NETWORK, text):
+        return "this job has no network, as every untrusted job: put what it needs into the project, or into the image"
+    return None
 
 
 def find_traceback(log: str, source: Path) -> str | None:
@@ -48,6 +65,11 @@ def find_traceback(log: str, source: Path) -> str | None:
     return "\n".join(lines[starts[-1] : starts[-1] + 1] + lines[starts[-1] + 1 :][-TRACEBACK_LINES:])
 
 
+def find_hint(log: str) -> str | None:
+    """Return a hint for what a script's log shows, if that is known."""
+    return find_missing_cuda(log) or find_terminal_hint(log) or find_network_hint(log)
+
+
 def find_missing_cuda(log: str) -> str | None:
     """Return a hint if the log shows that the script did not find CUDA's libraries; otherwise None."""
     found = re.search(
@@ -56,7 +78,7 @@ def find_missing_cuda(log: str) -> str | None:
     if not found:
         return None
     if found[1] == "cuda":
-        return "there is no NVIDIA driver here: request a GPU for the job (--gpu 1)"
+        return "there is no NVIDIA driver here: run it where there is a GPU (on a backend other than local: --gpu 1)"
     return (
         "CUDA's libraries are missing: use an image on NVIDIA's base, or add packages that contain them"
         " (renderer image build --with)"

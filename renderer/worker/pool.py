@@ -13,13 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from types import FrameType
 
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
-from backends.processes import adopt_orphans, end_children, end_trees, oom_kills, signal_name
+from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name
 from backends.untrusted import LineCutter, LogWriter
 from backends.worker_protocol import FILES, LOG, UnitResult
+from renderer.system.limits import has_memory_limit
 from renderer.worker.reports import Reports
 from renderer.worker.results import read_earlier_result, write_result
 from renderer.worker.scripts import ScriptRunner
@@ -209,12 +211,18 @@ class Pool:
             return report
         if exit_code == -signal.SIGKILL and oom_kills() > item.oom_kills:
             message = f"{name} ran out of memory: the kernel ended it"
-            return _failed(ExitCode.OUT_OF_MEMORY, message, "raise --memory, or lower the resolution")
+            return _failed(ExitCode.OUT_OF_MEMORY, message, _advise_on_memory())
         if exit_code >= 0:
             return _failed(ExitCode.USER_CODE, f"{name} ended its own process, with exit code {exit_code}", None)
-        killed = "SIGKILL usually means that the machine ran out of memory: raise --memory"
+        killed = f"SIGKILL usually means that memory ran out: {_advise_on_memory()}"
         hint = killed if exit_code == -signal.SIGKILL else None
         return _failed(ExitCode.LOST, f"{name} was ended by {signal_name(-exit_code)}", hint)
+
+
+def _advise_on_memory() -> str:
+    """Return what to do when memory has run out. Without a limit, the job had all memory of the machine."""
+    is_limited = Path(MEMORY_EVENTS).exists() or has_memory_limit()
+    return f"{'raise --memory' if is_limited else 'close other programs'}, or lower the resolution"
 
 
 def _read_exit_code(status: int) -> int:

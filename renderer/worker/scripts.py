@@ -66,7 +66,7 @@ class ScriptRunner(Runner):
         log = self._read_log(unit)
         error = Problem(
             message=f"{self.job.name(unit)} ended with exit code {exit_code}",
-            hint=diagnosis.find_missing_cuda(log) or diagnosis.find_terminal_hint(log),
+            hint=diagnosis.find_hint(log),
             details=diagnosis.find_traceback(log, self.job.source(unit)),
             exit_code=ExitCode.USER_CODE,
         )

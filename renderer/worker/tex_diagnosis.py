@@ -12,6 +12,7 @@ TEX_FILES = "TeX opens only files of the project, by relative paths without .."
 FORMULA_CHARACTERS = 60
 _PROGRAMS = frozenset({"latex", "pdflatex", "xelatex", "lualatex", "luatex", "dvisvgm"})
 _GROUP = re.compile(r"\\special\{dvisvgm:raw [^}]*\}")  # Manim wraps each term of a formula in an SVG group
+_LATEX_ERROR = re.compile(r"! ((?:LaTeX|Package|Class)\b.*? Error: (?:.+\n)+?)(?=\n|See the )")
 _COMMENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 _HINTS = (  # by the beginning of what TeX says
     ("Misplaced alignment tab", r"write \& for an ampersand"),
@@ -64,9 +65,11 @@ def _read_log(path: Path) -> TexProblem | None:
     found = re.search(r"(?m)^! (.+)\n(?:<.*?> |l\.\d+ )?(.*)$", log)
     if not found:
         return None
-    complaint = found[1].rstrip(".")
+    complaint, beginning = found[1].rstrip("."), found[2].strip()
+    if whole := _LATEX_ERROR.match(log, found.start()):  # in more lines than one
+        complaint, beginning = re.sub(r"\n(\(\w+\))? *", " ", whole[1]).strip().rstrip("."), ""
     place = re.search(r"(?m)^l\.(\d+) ?(.*)$", log[found.start() :])
-    beginning = found[2].strip() or (place[2] if place else "")
+    beginning = beginning or (place[2] if place and not place[2].startswith(r"\end{") else "")
     beginning = beginning.rpartition("'>}")[2].strip()
     line = _find_line(_read_text(path.with_suffix(".tex")).splitlines(), int(place[1])) if place else None
     hint = next((hint for start, hint in _HINTS if complaint.startswith(start)), None)

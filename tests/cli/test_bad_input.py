@@ -38,6 +38,11 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "a bare variable": (["script.py", "--env", "NOVALUE"], "write it as KEY=VALUE", ""),
     "a variable that is not UTF-8": (["script.py", "--env", b"WORD=\xff"], "'WORD' is not UTF-8", "in a file"),
     "an argument that is not UTF-8": (["script.py", "--", b"\xff"], "is not UTF-8", "in a file"),
+    "no name of an image": (
+        ["scenes.py", "Circles", "--image", "My Image"],
+        "image cannot be 'My Image' (flag): write it as REGISTRY/NAME:TAG",
+        "",
+    ),
     "an unknown option": (["scenes.py", "--qualty", "l"], "No such option: --qualty", "--quality"),
     "an unknown backend": (
         ["script.py", "--backend", "locall"],

@@ -56,7 +56,17 @@ def test_a_tab_offers_the_jobs_of_this_machine(project: Path, run: Run) -> None:
     run("wait", handle)
     name = handle.removeprefix("local://")  # a `:` would begin another word in bash
     assert complete(run, "renderer status qui") == [name]
+    assert complete(run, "renderer status //qui") == [f"//{name}"]
+    assert complete(run, "renderer status local://q") == [handle]  # as in zsh and fish
     assert run("status", name).returncode == 0
+
+
+def test_a_tab_offers_the_scenes_of_the_file(project: Path, run: Run) -> None:
+    scenes = "from manim import *\nclass Opening(Scene): pass\nclass Outro(Scene): pass\nclass Tool: pass\n"
+    (project / "scene.py").write_text(scenes)
+    assert complete(run, "renderer submit scene.py O") == ["Opening", "Outro"]
+    assert complete(run, "renderer submit -ql scene.py Opening O") == ["Outro"]
+    assert complete(run, "renderer submit nope.py O") == []
 
 
 def test_a_broken_configuration_offers_nothing_and_prints_nothing(project: Path, run: Run) -> None:

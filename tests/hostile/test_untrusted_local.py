@@ -152,7 +152,8 @@ for number in range(1000):
 
 def test_memory_is_bounded(someone: User) -> None:
     done = someone.submit("data = bytearray(600 * 2**20)\nprint(len(data))\n", *SMALL_LIMITS)
-    assert done.returncode in {10, 13, 16}, done.stderr
+    assert done.returncode in {10, 13}, done.stderr  # 10: a MemoryError, where only each process has a limit
+    assert "ran out of memory: the kernel ended it" in done.stderr or "MemoryError" in done.stderr
     assert "Traceback (most" not in done.stdout
 
 

@@ -57,6 +57,7 @@ def test_a_state_folder_with_characters_that_tex_takes_for_its_own(name: str, op
         ("Tex('100% sure')", "a comment begins at the % in “100%”", r"write \% for a percent sign"),
         ("Tex('you & me')", "Misplaced alignment tab character & at “you &”", r"write \& for an ampersand"),
         (r"MathTex(r'x + \nosuch{y}')", r"Undefined control sequence at “x + \nosuch”", "check the spelling"),
+        ("Tex('a 中 b')", "Unicode character 中 (U+4E2D) not set up for use with LaTeX at “a 中”", "use Text, or a"),
         ("Tex(input())", "calls input(), and a job has no terminal", "remove the call"),
         ("breakpoint()", "calls breakpoint(), and a job has no terminal", "remove the call"),
         ("self.interactive_embed()", "calls interactive_embed(), and a job has no terminal", "remove the call"),

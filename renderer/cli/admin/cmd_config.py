@@ -12,7 +12,7 @@ from backends.untrusted import show_line
 from renderer import config, config_files
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
-from renderer.cli.setting_options import Flags, takes_settings
+from renderer.cli.setting_options import FORMATS, Flags, takes_settings
 
 
 @takes_settings
@@ -42,5 +42,14 @@ def command(
         return
     width = max(len(item.key) for item in found)
     for item in found:
-        value = "" if item.value is None else str(to_jsonable_python(item.value)).removesuffix(".0")
-        print(show_line(f"{item.key:<{width}}  {value:<12}  {item.origin}"))
+        print(show_line(f"{item.key:<{width}}  {_write(item):<12}  {item.origin}"))
+
+
+def _write(item: config.Setting) -> str:
+    """Return the value as a user would write it, with its unit."""
+    if item.value is None:
+        return ""
+    if item.form in FORMATS:
+        return FORMATS[item.form](item.value)
+    value = to_jsonable_python(item.value)
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")

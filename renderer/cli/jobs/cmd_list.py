@@ -19,7 +19,11 @@ def command(
     if json:
         print_json([status_json(status) for status in found])
         return
+    lines = [("HANDLE", "STATE", "UNITS", "CREATED")]
     for status in found:
         created = status.created.astimezone().strftime("%Y-%m-%d %H:%M") if status.created else ""
         done = sum(unit.state.terminal for unit in status.units)
-        print(f"{status.handle}  {status.state:<9}  {done}/{len(status.units)}  {created}")
+        lines.append((str(status.handle), status.state.value, f"{done}/{len(status.units)}", created))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    for handle, state, units, created in lines if len(lines) > 1 else ():
+        print(f"{handle:<{widths[0]}}  {state:<{widths[1]}}  {units:<{widths[2]}}  {created}".rstrip())

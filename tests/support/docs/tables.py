@@ -42,7 +42,7 @@ TO_DO: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "Correct what the message names. Nothing was created.",
     ExitCode.NOT_FOUND: "Check the handle: `renderer list` shows yours.",
     ExitCode.BACKEND: "`renderer doctor --backend …` shows what is missing.",
-    ExitCode.TRANSIENT: "Try again later.",
+    ExitCode.TRANSIENT: "Try again later; the job goes on.",
     ExitCode.OUTPUT: "Free disk space or choose another `--output`, then `renderer fetch` again.",
     ExitCode.USER_CODE: "Fix your code: `renderer status` shows the line, `renderer logs` the rest.",
     ExitCode.ENCODER: "`renderer doctor` shows which encoders work; `--encoder auto` always finds one.",
