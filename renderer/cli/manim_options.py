@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import typer
 
 from backends.errors import SpecError
 from backends.untrusted import show_line
+from renderer.cli.output import print_message
 
 PANEL = "Manim's own options"
 NO_WINDOW = "a job has no window; -p opens the film when it is there"
@@ -148,7 +148,7 @@ def read_manim_options(values: Mapping[str, Any], flags: dict[str, object]) -> d
         if item.answer == "refused":
             raise SpecError(f"{item.name} does not work here", hint=item.text)
         if item.answer == "noted":
-            print(f"note: {item.name} has no effect: {item.text}", file=sys.stderr)
+            print_message(f"note: {item.name} has no effect: {item.text}")
         for key, value in item.sets.items():
             flags.setdefault(key, value)
         if item.answer == "passed":

@@ -46,11 +46,8 @@ def _complete_scene(context: typer.Context, incomplete: str) -> list[tuple[str, 
     path, given = context.params.get("path"), context.params.get("names") or []
     with suppress(RendererError, OSError):
         found = find_scenes(Path(path)) if path else []
-        return [
-            (scene.name, scene.doc or "")
-            for scene in found
-            if scene.name.startswith(incomplete) and scene.name not in given
-        ]
+        left = [scene for scene in found if scene.name.startswith(incomplete) and scene.name not in given]
+        return [(scene.name, scene.doc or "") for scene in left]
     return []
 
 

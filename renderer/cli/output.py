@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from backends import JobState, JobStatus, UnitStatus
@@ -34,6 +36,12 @@ def print_json(content: object) -> None:
     if not can_print(text):
         text = json.dumps(content)
     print("".join(json.dumps(char)[1:-1] if is_control(char) else char for char in text))
+
+
+def print_message(text: str) -> None:
+    """Print text for people on stderr. It is no error if nobody reads it any more: the command goes on."""
+    with suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def show_job_text(text: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from backends.untrusted import show_line
+from renderer.cli.output import print_message
 
 MEDIA = frozenset({".mp4", ".mov", ".webm", ".gif", ".png"})
 MOST_OPENED = 5
@@ -23,13 +24,13 @@ def open_films(files: list[Path], folder: Path, command: str | None) -> None:
     if not films:
         return
     if opener is None:
-        print(f"note: -p: there is no display here to open {show_line(str(films[0]))}", file=sys.stderr)
+        print_message(f"note: -p: there is no display here to open {show_line(str(films[0]))}")
         return
     for film in films[:MOST_OPENED]:
         try:
             _start([*opener, str(film.absolute())])
         except OSError as error:
-            print(f"note: -p: cannot run {opener[0]}: {error.strerror}", file=sys.stderr)
+            print_message(f"note: -p: cannot run {opener[0]}: {error.strerror}")
             return
 
 

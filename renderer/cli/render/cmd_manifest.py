@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from renderer import api, config
 from renderer.cli.options import takes_render
+from renderer.cli.output import print_message
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.spec import RenderSpec
 
@@ -33,7 +33,7 @@ def command(
     assert isinstance(planned.backend, KubernetesBackend)  # noqa: S101  # for the type checker
     text = str(planned.backend.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
-        print("the inputs are not in the store yet: upload them with --upload", file=sys.stderr)
+        print_message("the inputs are not in the store yet: upload them with --upload")
     if len(text) > LAST_APPLIED_LIMIT:
-        print("too large for `kubectl apply`: use `kubectl create` or `kubectl apply --server-side`", file=sys.stderr)
+        print_message("too large for `kubectl apply`: use `kubectl create` or `kubectl apply --server-side`")
     print(text, end="")

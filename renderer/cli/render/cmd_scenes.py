@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from backends.untrusted import show_line
 from renderer import config
 from renderer.cli.options import Json
-from renderer.cli.output import print_json
+from renderer.cli.output import print_json, print_message
 from renderer.spec import RenderSpec, find_scenes
 from renderer.units.choice import FoundScenes
 
@@ -30,14 +29,14 @@ def command(
     found = find_scenes(RenderSpec(path=path), config.load({"untrusted": untrusted}).settings)
     if found.why_partial:
         note = f"note: only scenes that can be read are listed, because {found.why_partial}"
-        print(show_line(note), file=sys.stderr)
+        print_message(show_line(note))
     if json:
         print_json([asdict(scene) for scene in found.scenes])
         return
     for scene in found.scenes:
         print(show_line(f"{scene.name}  {scene.doc}" if scene.doc else scene.name))
     if not found.scenes:
-        print(show_line(f"{path.name} has no scenes{_describe(path, found)}"), file=sys.stderr)
+        print_message(show_line(f"{path.name} has no scenes{_describe(path, found)}"))
 
 
 def _describe(path: Path, found: FoundScenes) -> str:

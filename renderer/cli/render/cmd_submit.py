@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +14,7 @@ from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
 from renderer.bundle.pack import Packed
 from renderer.cli.options import Json, takes_render
-from renderer.cli.output import MOST_UNITS, count_line, print_json, status_json, status_lines
+from renderer.cli.output import MOST_UNITS, count_line, print_json, print_message, status_json, status_lines
 from renderer.cli.preview import open_films
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.cli.status_display import StatusDisplay
@@ -70,7 +68,7 @@ def run_planned(planned: api.PlannedJob, *, detach: bool, dry_run: bool, json: b
     job = planned.submit()
     if detach:
         if settings.preview:
-            print("note: -p has no effect with --detach", file=sys.stderr)
+            print_message("note: -p has no effect with --detach")
         print_json({"handle": str(job.handle)}) if json else print(job.handle)
         return ExitCode.OK
     return wait_and_fetch(job, settings, json=json)
@@ -86,18 +84,17 @@ def _choose_output(planned: api.PlannedJob, settings: Settings) -> Settings:
 
 def _print_notes(planned: api.PlannedJob) -> None:
     packed = planned.prepared.packed
-    print(f"{_describe_size(packed)} of {show_line(show_folder(planned.prepared.root))}", file=sys.stderr)
+    print_message(f"{_describe_size(packed)} of {show_line(show_folder(planned.prepared.root))}")
     for note in (*planned.prepared.notes, *planned.plan.notes):
-        print(f"note: {show_line(note)}", file=sys.stderr)
+        print_message(f"note: {show_line(note)}")
     if not packed.is_whole:
         names = show_line(", ".join(packed.files))
-        print(
+        print_message(
             f"note: the folder of {planned.path} holds more than a project: only {names} "
-            f"{'is' if len(packed.files) == 1 else 'are'} uploaded; move the project to a folder of its own",
-            file=sys.stderr,
+            f"{'is' if len(packed.files) == 1 else 'are'} uploaded; move the project to a folder of its own"
         )
     if packed.credentials:
-        print(_describe_credentials(packed.credentials), file=sys.stderr)
+        print_message(_describe_credentials(packed.credentials))
 
 
 def _describe_size(packed: Packed) -> str:
@@ -146,18 +143,17 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
 
 def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
     """Wait until the job has ended, download its outputs, and print where they are; return the job's exit code."""
-    with suppress(BrokenPipeError):
-        print(f"submitted {job.handle}", file=sys.stderr)
+    print_message(f"submitted {job.handle}")
     try:
         with StatusDisplay(quiet=json) as display:
             status = job.wait(on_status=display.show)
         files = job.fetch(settings.output, overwrite=settings.overwrite)
     except KeyboardInterrupt:
-        print(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}", file=sys.stderr)
-        print(f"  → stop it:    renderer cancel {job.handle}", file=sys.stderr)
+        print_message(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}")
+        print_message(f"  → stop it:    renderer cancel {job.handle}")
         return ExitCode.INTERRUPTED
     if settings.preview and settings.untrusted:
-        print("note: -p: the film of an untrusted job is not opened: open it where it can do no harm", file=sys.stderr)
+        print_message("note: -p: the film of an untrusted job is not opened: open it where it can do no harm")
     elif settings.preview:
         open_films(files, settings.output, settings.preview_command)
     if json:
@@ -167,9 +163,9 @@ def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
         for file in shown or files:
             print(file)
         if len(status.units) > MOST_UNITS and status.state is JobState.SUCCEEDED:
-            print(count_line(status), file=sys.stderr)
+            print_message(count_line(status))
         if not files and status.state is JobState.SUCCEEDED:
-            print("the job made no files", file=sys.stderr)
+            print_message("the job made no files")
         if status.state is not JobState.SUCCEEDED:
-            print("\n".join(status_lines(status)), file=sys.stderr)
+            print_message("\n".join(status_lines(status)))
     return status.exit_code or ExitCode.OK
