@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-MAX_SCANNED = 2**20  # bytes: larger files are data
+from renderer.bundle.packed_data import expand
+
+MAX_SCANNED = 2**24  # bytes: larger files are data
 
 _NAMES = frozenset({
     # what programs log in with
@@ -20,7 +22,7 @@ _NAMES = frozenset({
     # browsers and wallets
     "cookies", "cookies.sqlite", "key3.db", "key4.db", "login data", "logins.json", "wallet.dat",
 })  # fmt: skip
-_BEGINNINGS = (".env.", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
+_BEGINNINGS = (".env", "env.local", "env.prod", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "kubeconfig.")
 _BEGINNINGS_OF_JSON = ("client_secret", "service-account", "service_account")
 _ENDINGS = (
     "-key.json", "_key.json", "_secret.json", ".env", ".gpg", ".jks", ".kdb", ".kdbx", ".key", ".keychain",
@@ -38,8 +40,9 @@ _PATHS = (
     "/.cargo/credentials.toml", "/.docker/config.json", "/.gradle/gradle.properties", "/.m2/settings.xml",
     "/.nuget/nuget.config",
 )  # fmt: skip
-_HARMLESS = frozenset({".env.example", ".env.sample", ".env.template"})
+_HARMLESS = frozenset({".env.dist", ".env.example", ".env.sample", ".env.template"})
 
+_ASSIGNED = rb"[\\\"']{0,3}\s{0,9}[=:]\s{0,9}[\\\"']{0,3}"
 # A text that every such secret contains, and the pattern of the whole secret. The services document these forms, and
 # gitleaks and GitHub's secret scanning use them.
 _FORMS = tuple(
@@ -50,8 +53,10 @@ _FORMS = tuple(
         (b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
         (b"AKIA", rb"\bAKIA[A-Z2-7]{16}\b"),
         (b"ASIA", rb"\bASIA[A-Z2-7]{16}\b"),
-        (b"aws_secret_access_key", rb"aws_secret_access_key\s{0,9}=\s{0,9}[\"']?[A-Za-z0-9/+]{40}\b"),
-        (b"AWS_SECRET_ACCESS_KEY", rb"AWS_SECRET_ACCESS_KEY\s{0,9}=\s{0,9}[\"']?[A-Za-z0-9/+]{40}\b"),
+        # with the quotes of JSON, also inside of the text of a notebook
+        (b"aws_secret_access_key", rb"aws_secret_access_key" + _ASSIGNED + rb"[A-Za-z0-9/+]{40}\b"),
+        (b"AWS_SECRET_ACCESS_KEY", rb"AWS_SECRET_ACCESS_KEY" + _ASSIGNED + rb"[A-Za-z0-9/+]{40}\b"),
+        (b"SecretAccessKey", rb"SecretAccessKey" + _ASSIGNED + rb"[A-Za-z0-9/+]{40}\b"),
         (b"gh", rb"\bgh[pousr]_[A-Za-z0-9]{36}"),
         (b"github_pat_", rb"\bgithub_pat_[A-Za-z0-9_]{82}"),
         (b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}"),
@@ -69,7 +74,20 @@ _FORMS = tuple(
         (b"as-", rb"token_secret\s{0,9}=\s{0,9}[\"']as-[A-Za-z0-9]{22}"),
         (b"dop_v1_", rb"\bdop_v1_[a-f0-9]{64}"),
         (b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
-        (b"eyJ", rb"\beyJ[A-Za-z0-9_-]{15,4000}\.eyJ[A-Za-z0-9_-]{15,4000}\.[A-Za-z0-9_-]{32}"),
+        # begins where no such text is before it, so that each character is looked at once
+        (b"eyJ", rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{15,4000}+\.eyJ[A-Za-z0-9_-]{15,4000}+\.[A-Za-z0-9_-]{32}"),
+        (b"password", rb"\bmachine\s{1,9}\S{1,200}\s{1,9}login\s{1,9}\S{1,200}\s{1,9}password\s{1,9}\S"),  # netrc
+        (b":$", rb"(?m)^[\w.-]{1,64}:\$(?:1|2[aby]|5|6|y|apr1)\$[./A-Za-z0-9$,=]{20}"),  # shadow, htpasswd
+        (b"PrivateKey", rb"\bPrivateKey\s{0,9}=\s{0,9}[A-Za-z0-9+/]{43}="),  # WireGuard
+        (b"SharedAccessKey", rb"SharedAccessKey=[A-Za-z0-9+/]{43}="),
+        (b'"auth"', rb'"auth"\s{0,9}:\s{0,9}"[A-Za-z0-9+/]{16,}+={0,2}"'),  # logins of container registries
+        # "-----BEGIN (RSA, EC, OPENSSH, ENCRYPTED, DSA) PRIVATE KEY" in base64, as in a kubeconfig
+        (b"LS0tLS1CRUdJTiB", rb"LS0tLS1CRUdJTiB(?:QUklWQVRF|SU0EgUFJJ|FQyBQUklW|PUEVOU1NI|FTkNSWVBU|EU0EgUFJJ)"),
+        # private keys in DER: PKCS #8 of RSA and of elliptic curves; key stores of Java and KeePass
+        (b"\x02\x01\x000", rb"\x30[\x81\x82]..?\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"),
+        (b"\x02\x01\x000", rb"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"),
+        (b"\xfe\xed\xfe\xed", rb"\A\xfe\xed\xfe\xed\x00\x00\x00[\x01\x02]"),
+        (b"\x03\xd9\xa2\x9a", rb"\A\x03\xd9\xa2\x9a"),
     )
 )
 
@@ -99,7 +117,13 @@ def looks_like_credential(path: Path) -> bool:
 
 
 def holds_credential(data: bytes) -> bool:
-    """Return whether the data is a text that contains a secret of a known form."""
-    if len(data) > MAX_SCANNED or b"\0" in data:
+    """Return whether the data contains a secret of a known form, also in UTF-16, compressed, or in a zip."""
+    if len(data) > MAX_SCANNED:
         return False
-    return any(needle in data and form.search(data) for needle, form in _FORMS)
+    return any((name and looks_like_credential(Path(name))) or _holds_secret(content) for name, content in expand(data))
+
+
+def _holds_secret(data: bytes) -> bool:
+    """Return whether the data contains a secret. Zero bytes are left out as well: what remains of UTF-16 is ASCII."""
+    texts = [data, data.replace(b"\0", b"")] if b"\0" in data else [data]
+    return any(needle in text and form.search(text) for text in texts for needle, form in _FORMS)

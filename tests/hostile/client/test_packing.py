@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
+import gzip
+import io
+import lzma
 import os
 import shutil
 import subprocess
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +24,7 @@ from support.files import make
 
 from backends.errors import SpecError
 from renderer.bundle.archive import Entry, make_bundle
-from renderer.bundle.credentials import holds_credential
+from renderer.bundle.credentials import holds_credential, looks_like_credential
 from renderer.bundle.pack import Packed, pack
 from renderer.bundle.patterns import MAX_TRIES, Budget, Patterns
 from renderer.scenes import find_scenes
@@ -166,6 +172,51 @@ def test_credentials_are_found_by_what_they_hold(secret: str, tmp_path: Path) ->
     packed = pack_all(tmp_path)
     assert packed.credentials == ("notes.txt",)
     assert packed.files == ("b.txt", "main.py")
+
+
+def zip_of(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+HIDDEN = {
+    "utf-16": KEY.encode("utf-16"), "utf-16 without a mark": KEY.encode("utf-16-be"), "utf-32": KEY.encode("utf-32"),
+    "gzip": gzip.compress(KEY.encode()), "bzip2": bz2.compress(KEY.encode()), "xz": lzma.compress(KEY.encode()),
+    "zip": zip_of("a.txt", KEY.encode()), "name in a zip": zip_of(".aws/credentials", b"x"),
+    "zip in gzip": gzip.compress(zip_of("a.txt", KEY.encode())), "kubeconfig": base64.b64encode(KEY.encode()),
+    "netrc": b"machine example.org\n  login me\n  password hunter2\n", "data": b"\0\1\2" * 10**6 + KEY.encode(),
+    "notebook": b'{"source": ["aws_secret_access_key = \\"' + b"a" * 40 + b'\\"\\n"]}',
+    "shadow": b"root:$6$" + b"a" * 30 + b":1:", "wireguard": b"PrivateKey = " + b"a" * 43 + b"=",
+    "registry": b'{"auths": {"x": {"auth": "' + b"YWJj" * 6 + b'"}}}',
+    "der": bytes.fromhex("308204bd020100300d06092a864886f70d0101010500048204a7"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", HIDDEN.values(), ids=HIDDEN)
+def test_credentials_in_odd_files_are_found(data: bytes) -> None:
+    assert holds_credential(data)
+
+
+@pytest.mark.parametrize("name", [".env", ".env.prod", ".env-prod", ".env_local", ".env~", "env.local", "sub/PROD.ENV"])
+def test_all_kinds_of_env_files_are_left_out(name: str) -> None:
+    assert looks_like_credential(Path(name))
+    assert not looks_like_credential(Path(".env.example"))
+
+
+BUSY = {
+    "tokens": b"eyJ-" * 500_000, "long tokens": b"eyJaaaaaaaaaaaaaaaaaaaaa." * 80_000, "keys": b"sk-" * 600_000,
+    "logins": b"machine a login b " * 100_000 + b"password", "zeros": bytes(2**21),
+    "bomb": zip_of("a", gzip.compress(bytes(2**28))), "quotes": b"aws_secret_access_key" + b"\\" * 2_000_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", BUSY.values(), ids=BUSY)
+def test_no_file_keeps_the_search_busy(data: bytes) -> None:
+    started = time.process_time()
+    holds_credential(data)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
