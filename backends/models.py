@@ -61,7 +61,8 @@ class JobSpec:
     ``name`` is a DNS label of at most NAME_MAX characters. ``units`` are the names of the units, in the order of their
     indexes. ``payload`` is a JSON document for the worker; backends carry it and do not read it. ``env`` is set for the
     user's code. ``timeout`` limits each attempt of each unit. ``retries`` is the number of further attempts after an
-    infrastructure failure; errors in the user's code are not retried. ``store`` is the URI of the store for inputs and
+    infrastructure failure; errors in the user's code are not retried. ``packages`` are lines of a requirements file:
+    the worker installs them, unless the backend has done that before. ``store`` is the URI of the store for inputs and
     outputs. ``engine`` says that the job renders scenes, not a script. ``foreground`` is true when the client waits for
     the end and downloads the outputs. ``untrusted`` asks for isolation from network, credentials, the host's files and
     other jobs; a backend without it refuses the job. The job is ended when more than ``max_failed`` units have failed;
@@ -73,6 +74,7 @@ class JobSpec:
     payload: str
     bundle: Bundle
     image: str | None = None
+    packages: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = Resources()
     timeout: timedelta = timedelta(hours=1)

@@ -39,8 +39,8 @@ SHOWN = POWERFUL | {
     "k8s.context",
     "k8s.namespace",
     "modal.environment",
-    "modal.packages",
     "output",
+    "packages",
     "store",
 }
 

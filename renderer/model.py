@@ -65,8 +65,9 @@ class WorkerPayload:
     lines. ``output_limit`` (bytes) and ``output_files`` bound the outputs of a unit, by default as
     backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. A map has
     as many units as ``inputs``, which are in the bundle; ``units`` then holds the one scene or script that all units
-    run. ``side_by_side`` is how many of them run at the same time at most. The JSON has these last ones only where they
-    are set, so that they do not change the names of other jobs.
+    run. ``side_by_side`` is how many of them run at the same time at most. ``packages`` are lines of a requirements
+    file; ``requires_python`` is what the script asks of its Python (PEP 440). The JSON has these last ones only where
+    they are set, so that they do not change the names of other jobs.
     """
 
     kind: Kind
@@ -84,6 +85,8 @@ class WorkerPayload:
     python_path: tuple[str, ...] = ()
     inputs: int | None = None
     side_by_side: int | None = None
+    packages: tuple[str, ...] = ()
+    requires_python: str | None = None
 
     @property
     def count(self) -> int:
@@ -93,7 +96,8 @@ class WorkerPayload:
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
-        for key in ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side"):
+        rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages")
+        for key in (*rare, "requires_python"):
             if content[key] in {None, ()}:
                 del content[key]
         if not content["settings"]["manim_options"]:
@@ -105,7 +109,7 @@ class WorkerPayload:
         """Read the JSON document. Raises InputError if another version of renderer wrote it."""
         try:
             content: dict[str, Any] = json.loads(text)
-            for key in ("units", "arguments", "python_path"):
+            for key in ("units", "arguments", "python_path", "packages"):
                 content[key] = tuple(content.get(key, ()))
             settings = content["settings"]
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])

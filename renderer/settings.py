@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from backends import BACKENDS
 from backends.docker.options import DockerOptions
+from backends.image.requirements import Packages
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
@@ -121,7 +122,13 @@ class Settings(BaseModel):
     )
     cpu: Annotated[float, Field(gt=0)] | None = _resource(None, "CPU cores of each unit: 4, 0.5", value="N")
     memory: Size | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
-    image: Annotated[str, AfterValidator(_image)] | None = _resource(None, "container image", value="NAME")
+    image: Annotated[str, AfterValidator(_image)] | None = _resource(
+        None, "container image: any that has Python, for scripts", value="NAME"
+    )
+    packages: Packages = _resource(
+        (), "Python package for this job; may be repeated", "--with", value="PACKAGE", repeated=True
+    )
+    requirements: Path | None = _resource(None, "file that lists Python packages for this job", value="FILE")
     store: str | None = _resource(
         None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"
     )

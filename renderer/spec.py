@@ -22,6 +22,7 @@ from renderer.bundle import pack
 from renderer.maps import sources
 from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
+from renderer.project.needs import read_needs
 from renderer.project.python_path import PythonPath, read_python_path
 from renderer.project.root import check_root, choose_root, is_private, locate, show_folder
 from renderer.settings import Settings
@@ -87,6 +88,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     _check_text(spec, settings)
     packed = _pack(path, root, settings, inputs, are_files=spec.are_files) if inputs else packing()
     python_path = read_python_path(root)
+    needs = read_needs(path if kind == "script" else None, settings.packages, settings.requirements)
     usual = Limits()
     payload = WorkerPayload(
         kind=kind,
@@ -103,6 +105,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         python_path=python_path.inside,
         inputs=len(inputs) if inputs else None,
         side_by_side=settings.k8s.parallelism if inputs and settings.backend in {"local", "docker"} else None,
+        packages=needs.packages,
+        requires_python=needs.python,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
@@ -110,6 +114,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         payload=payload.to_json(),
         bundle=packed.bundle,
         image=settings.image,
+        packages=needs.packages,
         env=settings.env,
         resources=Resources(cpu=settings.cpu, memory_mib=settings.memory, gpu=settings.gpu),
         timeout=timedelta(seconds=settings.timeout),

@@ -20,8 +20,8 @@ _REFUSED: Mapping[str, str] = {
     "k8s.service_account": "leave --service-account out",
     "k8s.patch": "leave --patch out",
     "modal.secrets": "leave modal.secrets out",
-    "modal.packages": "leave --with out, and put the packages into the image",
-    "modal.requirements": "leave --requirements out, and put the packages into the image",
+    "packages": "leave --with out, and put the packages into the image",
+    "requirements": "leave --requirements out, and put the packages into the image",
 }
 
 
@@ -59,7 +59,8 @@ def _find_refused_settings(settings: Settings) -> Iterator[tuple[str, str]]:
     options = settings.backend_options(settings.backend)
     for key, hint in _REFUSED.items():
         table, _, name = key.partition(".")
-        if table == settings.backend and getattr(options, name):
+        owner = settings if not table else options if table == settings.backend else None
+        if owner and getattr(owner, name):
             yield f"cannot have {key}", hint
     for name in settings.env:
         if name not in settings.untrusted_env:

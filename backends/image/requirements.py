@@ -1,6 +1,14 @@
-"""Requirements of Python packages that are added to an image, in pip's format."""
+"""Requirements of Python packages that are added to an image or a job, in pip's format."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from backends.errors import SpecError
 
 
 def is_package(text: str) -> bool:
@@ -12,3 +20,39 @@ def is_package(text: str) -> bool:
     except InvalidRequirement:
         return False
     return True
+
+
+def _split_packages(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value  # a package may hold commas: numpy>=1,<2
+
+
+def _check_package(text: str) -> str:
+    if not is_package(text):
+        raise ValueError(f"{text!r} is not a package; write it as cupy-cuda12x==13.3.0 or name@https://…")
+    return text
+
+
+Packages = Annotated[tuple[Annotated[str, AfterValidator(_check_package)], ...], BeforeValidator(_split_packages)]
+
+
+def read_requirements(packages: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """Return the lines of the file of --requirements, then those of --with. Raises SpecError for an unreadable file."""
+    lines: list[str] = []
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
+    return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))
+
+
+def check_requirement(line: str) -> None:
+    """Raise SpecError for a line that pip could not install in the image, such as a file of this machine."""
+    text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
+    if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
+        return
+    if not is_package(text):
+        raise SpecError(
+            f"{line!r} is not a package that can be installed where the job runs",
+            hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files of this machine cannot be installed",
+        )

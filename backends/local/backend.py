@@ -62,16 +62,18 @@ class LocalBackend(SupervisedBackend):
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""
         if not plan.spec.untrusted:
-            return self.start(plan.spec, _make_launcher, self._chunk_cache())
+            return self.start(plan.spec, _make_launcher, self._caches())
         sandbox.require_sandbox()
         limits = sandbox.choose_limits(plan.spec.resources.memory_mib, self.limits)
         return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
 
-    def _chunk_cache(self) -> dict[str, str]:
-        """Return the environment variables that name the folder and the key of the chunk cache to the worker."""
+    def _caches(self) -> dict[str, str]:
+        """Return the environment variables that name the folders of its caches to the worker."""
+        packages = {"RENDERER_PACKAGES": str(cache_folder("packages").absolute())}
         if not self.options.cache_mib:
-            return {}
+            return packages
         return {
+            **packages,
             "RENDERER_SEGMENT_CACHE": str(cache_folder("segments").absolute()),
             "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
             "RENDERER_SEGMENT_CACHE_KEY": str(state_folder("chunk-cache.key").absolute()),

@@ -21,16 +21,15 @@ from backends.modal.gc import GarbageCollector
 from backends.modal.observe import logs, status, unit_results
 from backends.modal.options import ModalOptions
 from backends.modal.request import (
-    BUNDLE,
     CPU,
     INPUTS_MOUNT,
     INPUTS_VOLUME,
     MEMORY_MIB,
     OUTPUTS_MOUNT,
-    PAYLOAD,
     VOLUME,
     ModalRequest,
     make_request,
+    read_inputs,
 )
 from backends.modal.session import Session
 from backends.modal.spawn import spawn_call
@@ -66,7 +65,7 @@ class ModalBackend(Backend[ModalRequest]):
         deployment.ensure_deployed(self.session, request.deployment)
         record = self._make_record(request, spec)
         folder = f"inputs/{record.folder}"
-        inputs.put({f"{folder}/{PAYLOAD}": spec.payload.encode(), f"{folder}/{BUNDLE}": spec.bundle.data})
+        inputs.put({f"{folder}/{name}": data for name, data in read_inputs(spec).items()})
         mounts = {
             INPUTS_MOUNT: volumes[INPUTS_MOUNT].with_mount_options(read_only=True, sub_path=f"/{folder}"),
             OUTPUTS_MOUNT: volumes[OUTPUTS_MOUNT].with_mount_options(sub_path=f"/{record.outputs}"),

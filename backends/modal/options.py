@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from backends.image.requirements import is_package
 from backends.option_types import CommaWords, option
-
-
-def _split_packages(value: object) -> object:
-    return tuple(value.split()) if isinstance(value, str) else value  # a package may hold commas: numpy>=1,<2
-
-
-def _check_package(text: str) -> str:
-    if not is_package(text):
-        raise ValueError(f"{text!r} is not a package; write it as cupy-cuda12x==13.3.0 or name@https://…")
-    return text
-
-
-Packages = Annotated[tuple[Annotated[str, AfterValidator(_check_package)], ...], BeforeValidator(_split_packages)]
-
 
 _option = partial(option, group="Modal")
 
@@ -44,11 +29,8 @@ class ModalOptions(BaseModel):
     max_containers: Annotated[int, Field(ge=1, le=1000)] | None = _option(
         None, "most units that run at the same time", "--modal-max-containers", value="N"
     )
-    packages: Packages = _option(
-        (), "Python package to add to the image; may be repeated", "--with", value="PACKAGE", repeated=True
-    )
-    requirements: Path | None = _option(
-        None, "file that lists Python packages to add to the image", "--requirements", value="FILE"
+    python: Literal["3.10", "3.11", "3.12", "3.13"] | None = _option(
+        None, "Python to add to an --image that has none; default: the image's own", "--modal-python"
     )
     registry_secret: str | None = _option(None, "Modal Secret with the credentials for the registry of --image")
     secrets: CommaWords = _option((), "Modal Secrets that become environment variables of your code: one,two")

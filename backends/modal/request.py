@@ -13,9 +13,10 @@ from typing import TypedDict, cast
 
 from backends.errors import SpecError
 from backends.gpus import request as gpu_request
+from backends.image.worker_archive import build_worker_archive
 from backends.modal.options import ModalOptions
 from backends.models import JobSpec
-from backends.worker_protocol import WORKER, worker_command
+from backends.worker_protocol import ARCHIVE, WORKER, worker_command
 
 FUNCTION = "render"
 VOLUME = "renderer"  # outputs; each job sees its own folder of it and can write there
@@ -24,7 +25,6 @@ INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal cannot mount over a folder that h
 OUTPUTS_MOUNT = "/mnt/renderer/outputs"
 PAYLOAD, BUNDLE = "task.json", "bundle.tar.gz"  # the names of the inputs
 INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs
-WORKER_PYTHON = "/opt/venv/bin/python"
 GPU = "A10G"
 CPU, MEMORY_MIB = 4.0, 8192  # Manim draws on the CPU
 EXTRA_TIMEOUT_S = 60  # above the worker's own time limit, whose message says more than Modal's
@@ -36,12 +36,15 @@ MAX_ENV_MIB = 64  # of all units together, since each input carries the whole en
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to build the image: from renderer's Dockerfile, or from the image ``base`` plus the worker; then packages."""
+    """How to make the image: from renderer's Dockerfile, or the image ``base`` as it is; then packages.
+
+    ``python`` is the version of a Python to add to ``base``; None takes its own.
+    """
 
     base: str | None = None
+    python: str | None = None
     registry_secret: str | None = None
     packages: tuple[str, ...] = ()
-    requirements: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     """Return what would be sent for a job. Raises SpecError for what Modal cannot do."""
     if spec.store is not None:
         raise SpecError("Modal does not use --store", hint="leave it out: inputs and outputs are on a Modal volume")
-    if spec.untrusted and (options.secrets or options.packages or options.requirements):
+    if spec.untrusted and (options.secrets or spec.packages):
         raise SpecError(
             "an untrusted job at Modal cannot have secrets or packages of its own",
             hint="leave modal.secrets, --with and --requirements out",
@@ -105,21 +108,24 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         secrets=options.secrets,
         command=tuple(
             worker_command(
-                (WORKER_PYTHON, "-I", "-m", WORKER),
+                ("sh", f"{INPUTS}/{ARCHIVE}", WORKER),
                 task=f"{INPUTS}/{PAYLOAD}",
                 bundle=f"{INPUTS}/{BUNDLE}",
                 output=OUTPUTS_MOUNT,
                 units=(),
             )
         ),
-        inputs={
-            name: hashlib.sha256(data).hexdigest()
-            for name, data in ((PAYLOAD, spec.payload.encode()), (BUNDLE, spec.bundle.data))
-        },
+        inputs={name: hashlib.sha256(data).hexdigest() for name, data in read_inputs(spec).items()},
         units=spec.units,
         env=spec.env,
         max_failed=spec.max_failed,
     )
+
+
+def read_inputs(spec: JobSpec) -> dict[str, bytes]:
+    """Return the files to upload for a job, by their names."""
+    archive = build_worker_archive(engine=spec.engine)
+    return {PAYLOAD: spec.payload.encode(), BUNDLE: spec.bundle.data, ARCHIVE: archive}
 
 
 def _check_env(spec: JobSpec) -> None:
@@ -144,9 +150,9 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
     """Return the app for the job. Another image, no GPU, a choice of GPUs, or no network need an app of their own."""
     recipe = Recipe(
         base=spec.image,
+        python=options.python if spec.image else None,
         registry_secret=options.registry_secret if spec.image else None,
-        packages=options.packages,
-        requirements=str(options.requirements.absolute()) if options.requirements else None,
+        packages=spec.packages,
     )
     deployed = (GPU,) if len(names) == 1 else names
     app = app_name()

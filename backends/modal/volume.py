@@ -1,7 +1,7 @@
 """Moves files to and from the Modal volumes. Each job has a folder of its own on both, with the same random name.
 
 renderer-inputs, which no job can write to:
-  inputs/FOLDER/task.json, bundle.tar.gz  the payload of the worker, and the bundle
+  inputs/FOLDER/task.json, bundle.tar.gz, renderer-worker  the payload of the worker, the bundle, the worker
   inputs/FOLDER/withdrawn                  exists when submit got no answer: the job must not run
   calls/CALL/FOLDER.json                   the call's record, for other machines
 renderer, of which a job sees its folder alone:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from backends.errors import SpecError
 from backends.image import context as image_context
-from backends.image.requirements import is_package
+from backends.image.requirements import check_requirement
 
 CUDA: Mapping[str, str] = {"12.2": "12.2.0", "12.4": "12.4.1"}  # tags of nvidia/cuda on Ubuntu 22.04
 USUAL_CUDA, NO_CUDA = "12.2", "none"
@@ -51,7 +51,7 @@ class ImageSpec:
         if self.tz not in zoneinfo.available_timezones():
             raise SpecError(f"there is no time zone {self.tz!r}", hint="for example Asia/Shanghai or UTC")
         for line in self.extra:
-            _check_requirement(line)
+            check_requirement(line)
 
     def _check_cuda(self) -> None:
         if self.cuda not in {*CUDA, NO_CUDA, None}:
@@ -93,26 +93,3 @@ class ImageSpec:
         if ":" in self.name.rpartition("/")[2]:
             return self.name
         return f"{self.name}:{self.arguments()['VERSION']}-{digest}"
-
-
-def read_requirements(packages: list[str], file: Path | None) -> tuple[str, ...]:
-    """Return the lines of the file of --requirements, then those of --with. Raises SpecError for an unreadable file."""
-    lines: list[str] = []
-    if file is not None:
-        try:
-            lines = file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
-    return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))
-
-
-def _check_requirement(line: str) -> None:
-    """Raise SpecError for a line that pip could not install in the image, such as a file of this machine."""
-    text = line.partition(" #")[0].partition(" --hash")[0].rstrip("\\ ")
-    if text.startswith(("--index-url", "--extra-index-url", "--find-links", "--pre", "--only-binary", "--hash")):
-        return
-    if not is_package(text):
-        raise SpecError(
-            f"{line!r} is not a package that can be installed into the image",
-            hint="write it as cupy-cuda12x==13.3.0 or name @ https://…; files of this machine cannot be installed",
-        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from backends.processes import set_dumpable
 from renderer.bundle.unpack import read_file
 from renderer.maps.inputs import INPUTS_FILE
 from renderer.model import WorkerPayload
+from renderer.worker import packages
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.reports import Reports
 from renderer.worker.unpacked_job import UnpackedJob
@@ -133,12 +133,15 @@ def _read_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
         names = ", ".join(f"{index} {name}" for index, name in enumerate(payload.units))
         hint = f"its units are 0 to {payload.count - 1}" if inputs else f"its units are: {names}"
         raise InputError(f"the job has no unit {unknown[0]}", hint=hint)
+    if payload.requires_python:
+        packages.check_python(payload.requires_python, payload.file)
+    environment = packages.make_environment(payload.packages, scratch) if payload.packages else None
     return UnpackedJob(
         payload=payload,
         bundle=arguments.bundle,
         scratch=scratch,
         output=arguments.output,
-        python=sys.executable,
+        environment=environment,
         inputs=inputs,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import selectors
@@ -16,12 +17,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 
+from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name
 from backends.untrusted import LineCutter, LogWriter
 from backends.worker_protocol import FILES, LOG, UnitResult
 from renderer.system.limits import has_memory_limit
+from renderer.worker.packages import use_in_this_process
 from renderer.worker.reports import Reports
 from renderer.worker.results import read_earlier_result, write_result
 from renderer.worker.scripts import ScriptRunner
@@ -30,6 +33,7 @@ from renderer.worker.working_folder import WorkingFolder
 
 POLL_INTERVAL_S = 0.05
 READ_BYTES = 65536
+NEEDED_FOR_SCENES = (3, 11)
 PIPE_BYTES = 2**20  # the most that a pipe holds, unless root makes it larger
 _log = logging.getLogger(__name__)
 
@@ -91,6 +95,9 @@ class Pool:
     def _make_runner(self) -> Runner:
         if self.job.payload.kind == "script":
             return ScriptRunner(self.job)
+        if self.job.environment:
+            use_in_this_process(self.job.environment)
+        _check_manim()
         from renderer.worker.scenes import SceneRunner
 
         return SceneRunner(self.job)
@@ -223,6 +230,15 @@ def _advise_on_memory() -> str:
     """Return what to do when memory has run out. Without a limit, the job had all memory of the machine."""
     is_limited = Path(MEMORY_EVENTS).exists() or has_memory_limit()
     return f"{'raise --memory' if is_limited else 'close other programs'}, or lower the resolution"
+
+
+def _check_manim() -> None:
+    """Raise InputError where this Python cannot render scenes."""
+    if sys.version_info < NEEDED_FOR_SCENES:
+        message = f"this Python is {sys.version_info[0]}.{sys.version_info[1]}, and scenes need 3.11 or newer"
+        raise InputError(message, hint="leave --image out, or choose an image with a newer Python")
+    if not importlib.util.find_spec("manim"):
+        raise InputError("Manim is not installed here", hint="leave --image out, or choose an image that has Manim")
 
 
 def _read_exit_code(status: int) -> int:

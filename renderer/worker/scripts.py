@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from backends.errors import OutputError, RendererError
+from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import open_beneath
 from backends.worker_protocol import LOG
 from renderer.system.limits import count_usable_cores
 from renderer.worker import diagnosis
+from renderer.worker.packages import find_python
 from renderer.worker.processes import become_child
 from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport, UnpackedJob
 
@@ -34,21 +33,20 @@ class ScriptRunner(Runner):
         self.side_by_side = count_usable_cores() if job.inputs else 1
 
     def start(self, unit: int, output: int) -> int:
-        """Start Python, or uv for a script that declares its dependencies."""
+        """Start Python: that of the job's own packages, or the one that runs the worker."""
         environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         environment["RENDERER_OUTPUT_DIR"] = str(self.job.source(unit))
         environment["PYTHONUNBUFFERED"] = "1"
         environment.update(self.job.write_input(unit))
         if path := self.job.python_path(unit):
             environment["PYTHONPATH"] = os.pathsep.join(path)
+        python, packages = sys.executable, self.job.environment
+        if packages:
+            python = find_python(packages)
+            environment["PATH"] = os.pathsep.join([str(packages / "bin"), environment.get("PATH", os.defpath)])
         parent = os.getpid()
         child = subprocess.Popen(
-            [
-                *self._interpreter(self.job.file(unit)),
-                self.job.payload.file,
-                *self.job.payload.arguments,
-                *self._input_arguments(unit),
-            ],
+            [python, self.job.payload.file, *self.job.payload.arguments, *self._input_arguments(unit)],
             cwd=self.job.source(unit),
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -81,14 +79,3 @@ class ScriptRunner(Runner):
             file.seek(max(file.seek(0, os.SEEK_END) - LOG_BYTES, 0))
             return file.read(LOG_BYTES).decode("utf-8", "replace")
         return ""
-
-    def _interpreter(self, file: Path) -> list[str]:
-        if not re.search(r"(?m)^# /// script$", file.read_text("utf-8", "replace")):
-            return [self.job.python]
-        uv = shutil.which("uv") or shutil.which("uv", path=str(Path(self.job.python).parent))
-        if uv is None:
-            raise RendererError(
-                f"{file.name} declares its dependencies (PEP 723), but uv, which installs them, is missing",
-                hint="pip install uv, or use an image that has it",
-            )
-        return [uv, "run", "--quiet", "--script"]

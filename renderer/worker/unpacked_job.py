@@ -16,27 +16,29 @@ from backends.untrusted import Limits
 from renderer.bundle.unpack import unpack
 from renderer.maps.inputs import INPUTS_FILE, VARIABLE, MapInput
 from renderer.model import WorkerPayload
+from renderer.worker.packages import FOLDER as PACKAGES
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
 PYTHON_PATH = "RENDERER_PYTHONPATH"
 MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
-OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY})
+OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, PACKAGES})
 
 
 @dataclass(frozen=True)
 class UnpackedJob:
-    """What the worker runs. ``scratch`` is removed with the worker; ``python`` runs scripts.
+    """What the worker runs. ``scratch`` is removed with the worker.
 
-    ``inputs`` are the lines with the inputs of a map.
+    ``environment`` is the folder with the job's own packages, if it has any (see renderer.worker.packages). ``inputs``
+    are the lines with the inputs of a map.
     """
 
     payload: WorkerPayload
     bundle: Path
     scratch: Path
     output: Path
-    python: str
+    environment: Path | None = None
     inputs: Sequence[bytes] = ()
 
     def source(self, unit: int) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from cli.conftest import Run
@@ -293,6 +294,28 @@ def test_the_dependencies_of_a_script_are_installed(project: Path, run: Run) -> 
     done = run("submit", "needs.py", "--json", "--", "--flag")
     assert done.returncode == 0, run("logs", output(done)["handle"]).stdout
     assert run("logs", output(done)["handle"]).stdout == "got iniconfig --flag\n"
+
+
+def test_packages_are_installed_beside_those_that_are_there_and_kept_for_the_next_job(project: Path, run: Run) -> None:
+    (project / "needs.py").write_text(
+        "import numpy, tabulate\nprint(tabulate.__version__, tabulate.__file__)\nprint(numpy.__file__)\n"
+    )
+    (project / "needs.txt").write_text("# a comment\ntabulate==0.9.0\n")
+    said = []
+    for _ in range(2):
+        done = run("submit", "needs.py", "--json", "--with", "numpy", "--requirements", "needs.txt")
+        assert done.returncode == 0, done.stderr
+        said.append(run("logs", output(done)["handle"]).stdout)
+    assert said[0] == said[1]
+    assert said[0].startswith("0.9.0 ")
+    assert np.__file__ in said[0]
+
+
+def test_a_job_that_needs_another_python_is_told_so(project: Path, run: Run) -> None:
+    (project / "needs.py").write_text("# /// script\n# requires-python = '>=3.99'\n# ///\nprint(1)\n")
+    done = run("submit", "needs.py")
+    assert done.returncode == ExitCode.USER_CODE
+    assert "needs.py needs Python >=3.99, and here is 3." in done.stderr
 
 
 def test_old_jobs_are_removed_at_the_next_submit(project: Path, run: Run) -> None:

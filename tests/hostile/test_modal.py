@@ -377,9 +377,7 @@ def test_untrusted_jobs_have_a_function_without_network(rig: Rig, fake: FakeModa
     assert [mount.read_only for mount in bound.function_options.volume_mounts] == [True, False]
 
 
-@pytest.mark.parametrize(
-    "more", [{"modal.secrets": "mine"}, {"modal.packages": "scipy"}, {"env": {"KEY": "x"}}], ids=str
-)
+@pytest.mark.parametrize("more", [{"modal.secrets": "mine"}, {"packages": "scipy"}, {"env": {"KEY": "x"}}], ids=str)
 def test_what_an_untrusted_job_must_not_have_is_refused_before_anything_is_sent(
     rig: Rig, fake: FakeModal, script: Script, more: dict[str, object]
 ) -> None:

@@ -32,8 +32,8 @@ REFUSED = [
     (("--backend", "k8s", "--secret-file", "keys=/keys"), "cannot have k8s.secret_files", "--secret-file"),
     (("--backend", "k8s", "--service-account", "admin"), "cannot have k8s.service_account", "--service-account"),
     (("--backend", "k8s", "--patch", "x.yaml"), "cannot have k8s.patch", "--patch"),
-    (("--backend", "modal", "--with", "numpy"), "cannot have modal.packages", "--with"),
-    (("--backend", "modal", "--requirements", "r.txt"), "cannot have modal.requirements", "--requirements"),
+    (("--backend", "modal", "--with", "numpy"), "cannot have packages", "--with"),
+    (("--backend", "modal", "--requirements", "r.txt"), "cannot have requirements", "--requirements"),
 ]
 
 

@@ -14,9 +14,10 @@ from support.containers import image_command
 
 from backends.errors import SpecError
 from backends.files import data_dir
+from backends.image.requirements import read_requirements
 from backends.modal.deploy.dockerfile_rules import lint
 from renderer.image.build_log import BuildLog
-from renderer.image.spec import ImageSpec, read_requirements
+from renderer.image.spec import ImageSpec
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -6,10 +6,8 @@ process runs in a folder without git. It prints the log of the image build; the 
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
-import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,28 +16,28 @@ from typing import TypedDict
 import modal
 
 from backends.image import context as image_context
-from backends.modal.deploy.image import RENDER_FUNCTION
-from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, TIMEOUT_S, WORKER_PYTHON
+from backends.modal.deploy.image import REMARK, RENDER_FUNCTION, REQUIREMENTS
+from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, TIMEOUT_S
+from backends.worker_protocol import ARCHIVE
 
 STARTUP_TIMEOUT_S = 900  # the first container loads a large image
-PYTHON = "3.11"
-_ADDED = "/opt/renderer/extra-requirements.txt"
-# An image from a registry gets a worker if it has none. It runs scripts only: Manim needs libraries of the Dockerfile.
-_ADD_WORKER = (
-    f"test -x {WORKER_PYTHON} || (/usr/local/bin/python -m venv /opt/venv"
-    f" && {WORKER_PYTHON} -m pip install --no-cache-dir {{packages}}"
-    f""" && {WORKER_PYTHON} -c "import sysconfig; open(sysconfig.get_path('purelib') + '/renderer.pth', 'w')"""
-    """.write('/opt/renderer')")"""
+# Modal runs its function with the program python of the image.
+_FIND_PYTHON = (
+    'RUN command -v python >/dev/null || ln -s "$(command -v python3)" /usr/local/bin/python 2>/dev/null'
+    f" || {{ echo '{REMARK}this image has no Python: --modal-python 3.11 adds one'; exit 1; }}"
 )
+_WORKER, _REQUIREMENTS = f"/opt/{ARCHIVE}", f"/opt/{REQUIREMENTS}"
+_INSTALL = f"sh {_WORKER} renderer.worker.packages <{_REQUIREMENTS}"
+_PACKAGES = {"RENDERER_PACKAGES": "/opt/renderer-packages"}  # where the worker finds what _INSTALL has installed
 
 
 class RecipeJson(TypedDict):
     """The JSON of a ``Recipe`` of backends.modal.request."""
 
     base: str | None
+    python: str | None
     registry_secret: str | None
     packages: list[str]
-    requirements: str | None
 
 
 class DeployRequest(TypedDict):
@@ -96,23 +94,23 @@ def _deploy(request: DeployRequest) -> None:
 
 def _make_image(recipe: RecipeJson, folder: Path, environment: str | None) -> modal.Image:
     if recipe["base"] is None:
-        return modal.Image.from_dockerfile(
+        image = modal.Image.from_dockerfile(
             folder / image_context.DOCKERFILE,
             context_dir=folder,
             ignore=[],
             build_args=image_context.build_arguments(),
         )
-    secret = recipe["registry_secret"] and modal.Secret.from_name(
-        recipe["registry_secret"], environment_name=environment
-    )
-    image = modal.Image.from_registry(recipe["base"], secret=secret or None, add_python=PYTHON)
-    for name in ("backends", "renderer"):
-        image = image.add_local_dir(folder / name, f"/opt/renderer/{name}", copy=True)
-    needs = (line for line in importlib.metadata.requires("manim-renderer") or () if ";" not in line)
-    image = image.run_commands(_ADD_WORKER.format(packages=shlex.join(needs)))
-    if recipe["packages"] or recipe["requirements"]:
-        image = image.add_local_file(folder / image_context.EXTRA, _ADDED, copy=True)
-        image = image.run_commands(f"{WORKER_PYTHON} -m uv pip install --python {WORKER_PYTHON} -r {_ADDED}")
+    else:
+        name, python = recipe["registry_secret"], recipe["python"]
+        secret = modal.Secret.from_name(name, environment_name=environment) if name else None
+        setup = [] if python else [_FIND_PYTHON]
+        image = modal.Image.from_registry(
+            recipe["base"], secret=secret, add_python=python, setup_dockerfile_commands=setup
+        )
+    if recipe["packages"]:
+        image = image.add_local_file(folder / ARCHIVE, _WORKER, copy=True)
+        image = image.add_local_file(folder / REQUIREMENTS, _REQUIREMENTS, copy=True)
+        image = image.env(_PACKAGES).run_commands(_INSTALL)
     return image
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backends.errors import BackendError, RendererError
-from backends.modal.deploy.image import content_hash, staged_context
+from backends.modal.deploy.image import REMARK, content_hash, staged_context
 from backends.modal.errors import translate_error_names
 from backends.modal.request import Deployment
 from backends.modal.session import Session
@@ -39,9 +39,9 @@ def ensure_deployed(session: Session, deployment: Deployment) -> None:
                 "app": deployment.app,
                 "recipe": {
                     "base": recipe.base,
+                    "python": recipe.python,
                     "registry_secret": recipe.registry_secret,
                     "packages": list(recipe.packages),
-                    "requirements": recipe.requirements,
                 },
                 "gpus": list(deployment.gpus),
                 "untrusted": deployment.untrusted,
@@ -124,6 +124,8 @@ def _check(lines: list[str], code: int) -> None:
 def _translate_failure(error: str, names: list[str], lines: list[str]) -> RendererError:
     if names[0] != "ImageBuildError":
         return translate_error_names(names, error)
+    if remark := next((line.partition(REMARK)[2] for line in lines if line.startswith(REMARK)), ""):
+        return BackendError(remark)
     image = re.search(r"im-\w+", error)
     step = next((line for line in reversed(lines) if re.match(r"(=> )?Step \d+", line)), "")
     message = f"Modal could not build the image; it failed at: {step}" if step else "Modal could not build the image"

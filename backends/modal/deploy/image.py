@@ -10,17 +10,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from backends.errors import BackendError, SpecError
+from backends.errors import BackendError
 from backends.image import context as image_context
+from backends.image.worker_archive import build_worker_archive
 from backends.modal.deploy.dockerfile_rules import lint
-from backends.modal.request import Deployment, Recipe
+from backends.modal.request import Deployment
+from backends.worker_protocol import ARCHIVE
 
+REQUIREMENTS = "requirements.txt"
+REMARK = "renderer: "  # a line of the build's log that begins with it says why the build fails
 RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
 
 
 def content_hash(deployment: Deployment) -> str:
-    """Return a hash of everything that is deployed. Raises SpecError for wrong requirements."""
-    found = hashlib.sha256(image_context.hash_sources(_read_requirements(deployment.recipe)).encode())
+    """Return a hash of everything that is deployed."""
+    found = hashlib.sha256(image_context.hash_sources().encode())
     found.update(json.dumps([asdict(deployment), image_context.build_arguments()]).encode())
     return found.hexdigest()[:32]
 
@@ -29,7 +33,9 @@ def content_hash(deployment: Deployment) -> str:
 def staged_context(deployment: Deployment) -> Iterator[Path]:
     """Yield a temporary folder to build the image from. Raises the errors of ``check_dockerfile``."""
     with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
-        image_context.copy_context(Path(folder), _read_requirements(deployment.recipe))
+        image_context.copy_context(Path(folder))
+        Path(folder, ARCHIVE).write_bytes(build_worker_archive())
+        Path(folder, REQUIREMENTS).write_text("\n".join(deployment.recipe.packages) + "\n", "utf-8")
         check_dockerfile(Path(folder))
         yield Path(folder)
 
@@ -41,18 +47,3 @@ def check_dockerfile(folder: Path) -> None:
             f"Modal cannot build the image: line {finding.line} of docker/Dockerfile: {finding.message}",
             hint="`renderer image lint` lists all such lines",
         )
-
-
-def _read_requirements(recipe: Recipe) -> list[str]:
-    """Return the requirements to install. Raises SpecError for a file that cannot be read."""
-    lines = list(recipe.packages)
-    if recipe.requirements:
-        path = Path(recipe.requirements)
-        try:
-            lines += path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise SpecError(
-                f"cannot read the requirements {str(path)!r}: {why}", hint="check --requirements"
-            ) from error
-    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]

@@ -12,13 +12,14 @@ from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.files import data_dir
 from backends.image.context import DOCKERFILE
+from backends.image.requirements import read_requirements
 from backends.modal.deploy.dockerfile_rules import lint
 from backends.untrusted import show_line, show_text
 from renderer.cli.options import Json, complete_from
 from renderer.cli.output import print_json
 from renderer.image import build as building
 from renderer.image.engines import ENGINES, find_engine
-from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec, read_requirements
+from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec
 
 _CONTENT = "Content of the image"
 

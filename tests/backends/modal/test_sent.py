@@ -101,27 +101,28 @@ def test_several_gpus_are_deployed_in_their_order(rig: Rig, fake: FakeModal, scr
     assert job.wait(60).state is JobState.SUCCEEDED
 
 
-def test_an_image_of_a_registry_gets_the_worker_and_the_packages(
+def test_an_image_of_a_registry_keeps_its_python_and_gets_the_packages(
     fresh: FakeModal, tmp_path: Path, script: Script
 ) -> None:
     fresh.state.named_secrets["my-registry"] = {"REGISTRY_USERNAME": "me", "REGISTRY_PASSWORD": "hunter2"}
     (tmp_path / "needs.txt").write_text("scipy==1.14.1\n")
     settings = {
         "modal.state_dir": tmp_path / "jobs",
-        "modal.packages": "cupy-cuda12x",
-        "modal.requirements": tmp_path / "needs.txt",
+        "packages": "cupy-cuda12x",
+        "requirements": tmp_path / "needs.txt",
         "modal.registry_secret": "my-registry",
     }
     image = "nvidia/cuda:12.4.1-devel-ubuntu22.04"
     assert Rig("modal", settings).submit(script("print(1)\n"), image=image).wait(60).state is JobState.SUCCEEDED
     commands = [line for sent in fresh.sent(pb.ImageGetOrCreateRequest) for line in sent.image.dockerfile_commands]
     assert f"FROM {image}" in commands
-    assert any("python -m venv /opt/venv" in line for line in commands)
-    assert any("uv pip install" in line and "extra-requirements.txt" in line for line in commands)
+    assert not any("python-standalone" in line or "COPY /python/" in line for line in commands)  # it has its own
+    assert any("this image has no Python: --modal-python 3.11 adds one" in line for line in commands)
+    assert any("renderer.worker.packages </opt/requirements.txt" in line for line in commands)
     sent = {file.filename: file for sent in fresh.sent(pb.MountGetOrCreateRequest) for file in sent.files}
-    extra = next(file for name, file in sent.items() if name.endswith("extra-requirements.txt"))
-    text = fresh.state.path("files", extra.sha256_hex).read_text()
-    assert text == "cupy-cuda12x\nscipy==1.14.1\n"
+    listed = next(file for name, file in sent.items() if name.endswith("requirements.txt"))
+    text = fresh.state.path("files", listed.sha256_hex).read_text()
+    assert text == "scipy==1.14.1\ncupy-cuda12x\n"
     assert "my-registry" in [secret.deployment_name for secret in fresh.sent(pb.SecretGetOrCreateRequest)]
 
 

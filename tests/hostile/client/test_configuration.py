@@ -140,7 +140,7 @@ EVIL = {
     "overwrite": "overwrite = true",
     "output": 'output = "/etc/cron.d"',
     "untrusted": "untrusted = false",
-    "modal.requirements": '[modal]\nrequirements = "../../.ssh/id_rsa"',
+    "requirements": 'requirements = "../../.ssh/id_rsa"',
 }
 
 

@@ -16,7 +16,7 @@ from support.modal_server.api.service import TASK_HEADER
 from support.modal_server.containers import memory
 from support.modal_server.state import State, Task
 
-# /opt/venv is this environment; everything else in /opt stays visible.
+# /opt/venv is this environment, in an image of ours it has the worker; everything else in /opt stays visible.
 _SCRIPT = """
 set -e
 mkdir {folder}/opt
@@ -27,6 +27,7 @@ for entry in {folder}/opt/*; do
 done
 mkdir -p /opt/venv
 mount --bind {venv} /opt/venv
+{own}
 mount -t tmpfs tmpfs /mnt
 {volumes}
 {memory}
@@ -121,6 +122,13 @@ def _environment(state: State, task: Task, arguments: Path) -> dict[str, str]:
     }
 
 
+def _is_own(state: State, image_id: str) -> bool:
+    """Return whether an image was built from our Dockerfile, or from one that was."""
+    image = state.images[image_id]
+    ours = any("/opt/renderer /opt/renderer" in command for command in image.dockerfile_commands)
+    return ours or any(_is_own(state, base.image_id) for base in image.base_images)
+
+
 def _script(state: State, task: Task) -> str:
     volumes = []
     for mount in task.function.definition.volume_mounts:
@@ -136,6 +144,7 @@ def _script(state: State, task: Task) -> str:
     return _SCRIPT.format(
         folder=shlex.quote(str(task.folder)),
         venv=shlex.quote(sys.prefix),
+        own="mkdir -p /opt/renderer/renderer" if _is_own(state, task.function.definition.image_id) else "",
         volumes="\n".join(volumes),
         memory=limit,
         python=shlex.quote(sys.executable),
