@@ -36,7 +36,8 @@ class ImageHandlers(Handlers):
         return pb.MountGetOrCreateResponse(mount_id=mount_id, handle_metadata=metadata)
 
     async def image_get_or_create(self, request: pb.ImageGetOrCreateRequest) -> pb.ImageGetOrCreateResponse:
-        commands = "\n".join(request.image.dockerfile_commands)
+        bases = [base.image_id for base in request.image.base_images]
+        commands = "\n".join([*bases, *request.image.dockerfile_commands])
         image_id = "im-" + hashlib.sha256(commands.encode()).hexdigest()[:22]
         self.state.images[image_id] = request.image
         response = pb.ImageGetOrCreateResponse(image_id=image_id)
