@@ -105,10 +105,10 @@ def test_an_image_of_a_registry_keeps_its_python_and_gets_the_packages(
     fresh: FakeModal, tmp_path: Path, script: Script
 ) -> None:
     fresh.state.named_secrets["my-registry"] = {"REGISTRY_USERNAME": "me", "REGISTRY_PASSWORD": "hunter2"}
-    (tmp_path / "needs.txt").write_text("scipy==1.14.1\n")
+    (tmp_path / "needs.txt").write_text("tabulate==0.9.0\n")
     settings = {
         "modal.state_dir": tmp_path / "jobs",
-        "packages": "cupy-cuda12x",
+        "packages": "iniconfig==2.1.0",
         "requirements": tmp_path / "needs.txt",
         "modal.registry_secret": "my-registry",
     }
@@ -122,7 +122,7 @@ def test_an_image_of_a_registry_keeps_its_python_and_gets_the_packages(
     sent = {file.filename: file for sent in fresh.sent(pb.MountGetOrCreateRequest) for file in sent.files}
     listed = next(file for name, file in sent.items() if name.endswith("requirements.txt"))
     text = fresh.state.path("files", listed.sha256_hex).read_text()
-    assert text == "scipy==1.14.1\ncupy-cuda12x\n"
+    assert text == "tabulate==0.9.0\niniconfig==2.1.0\n"
     assert "my-registry" in [secret.deployment_name for secret in fresh.sent(pb.SecretGetOrCreateRequest)]
 
 
