@@ -123,7 +123,7 @@ def main() -> None:
     """Run the command that the arguments name, with the filter where there is one for this machine."""
     if program := build_filter():
         install_filter(program)
-    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
 
 
 def install_filter(program: bytes) -> None:
