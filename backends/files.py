@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import grp
 import hashlib
 import os
-import pwd
 import stat
+import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -39,8 +38,10 @@ def check_private(path: Path) -> None:
 
     ``path`` exists and has no links in it (see Path.resolve). The folders above it count, too: who may write there can
     put something else in its place, but for folders with the sticky bit such as /tmp. Access control lists count as
-    far as the permissions of the group show them.
+    far as the permissions of the group show them. Windows keeps the folders of users apart by itself.
     """
+    if sys.platform == "win32":
+        return
     for part in (path, *path.parents):
         state = part.lstat()
         if state.st_uid not in {0, os.geteuid()}:
@@ -49,7 +50,7 @@ def check_private(path: Path) -> None:
             continue
         if state.st_mode & stat.S_IWOTH:
             raise PermissionError(f"every user can write to {part}")
-        if state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid):
+        if state.st_mode & stat.S_IWGRP and not is_own_group(state.st_gid):
             raise PermissionError(f"the group {state.st_gid} can write to {part}")
 
 
@@ -75,10 +76,19 @@ def _user_folder(variable: str, default: str) -> Path:
     return (Path(base) if base else Path.home() / default) / "manim-renderer"
 
 
-def _is_own_group(group: int) -> bool:
-    """Return whether nobody but this user is in the group: on many systems each user has a group of the same name."""
+def is_own_group(group: int, user: int | None = None) -> bool:
+    """Return whether a user, by default this one, is the only member of a group.
+
+    Debian, Fedora and others create such a group for each user, of the same name, and files are then often writable for
+    the group (umask 002). Debian's sshd makes the same exception for it.
+    """
+    if sys.platform == "win32":
+        return False
+    import grp
+    import pwd
+
     try:
-        user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+        account, entry = pwd.getpwuid(os.geteuid() if user is None else user), grp.getgrgid(group)
     except KeyError:
         return False
-    return user.pw_gid == group and user.pw_name == entry.gr_name and set(entry.gr_mem) <= {user.pw_name}
+    return account.pw_gid == group and account.pw_name == entry.gr_name and set(entry.gr_mem) <= {account.pw_name}

@@ -21,11 +21,11 @@ from typing import BinaryIO
 from backends.errors import OutputError
 from backends.untrusted import Limits, OutputCounter, check_relative_name, create_beneath, open_beneath, show_line
 from backends.untrusted.names import MAX_DEPTH
+from backends.untrusted.open_folder import open_folder
 from backends.worker_protocol import Output
 
 CHUNK = 2**20
 MAX_LINE = 4096  # bytes of one line of the header: a path has 1,024 bytes at most
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def list_files(folder: Path | int, limits: Limits | None = None) -> list[tuple[str, int]]:
@@ -149,21 +149,11 @@ def make_empty(folder: Path) -> None:
 @contextmanager
 def _scan(folder: Path | int, name: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Yield the entries of a folder below ``folder``, each part of whose name is opened without following links."""
-    descriptor = -1
     try:
-        top, within = (".", folder) if isinstance(folder, int) else (folder, None)
-        descriptor = os.open(top, _FOLDER_FLAGS, dir_fd=within)
-        for part in filter(None, name.split("/")):
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        with os.scandir(descriptor) as entries:
+        with open_folder(folder, *filter(None, name.split("/")), follow=False) as found, found.scan() as entries:
             yield entries
     except OSError as error:  # removed in the meantime, or made unreadable
         raise OutputError(f"cannot read the outputs in {show_line(name) or '.'}: {error.strerror}") from error
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
 
 
 def _parse_header(file: BinaryIO, limits: Limits) -> list[Output] | None:

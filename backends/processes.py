@@ -37,10 +37,10 @@ def module_code(module: str) -> str:
     return f"import sys; {path}; import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
 
 
-def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
-    """Let the kernel send this new child a signal when its parent ends, for whatever reason. Linux only."""
+def die_with_parent(parent: int, by: signal.Signals | None = None) -> None:
+    """Let the kernel send this new child a signal, by default SIGKILL, when its parent ends. Linux only."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, by)
+        _libc.prctl(_PR_SET_PDEATHSIG, by or signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ def get_backend(name: str, options: object = None) -> Backend[Any]:
 
     Raises SpecError for an unknown name, and BackendError if a Python package is missing.
     """
+    _check_system(name)
     try:
         module, attribute, extra = BACKENDS[name]
     except KeyError:
@@ -39,3 +41,13 @@ def get_backend(name: str, options: object = None) -> Backend[Any]:
         raise BackendError(f"the backend {name!r} needs the Python package {error.name!r}", hint=hint) from error
     backend: Backend[Any] = backend_class(options)
     return backend
+
+
+def _check_system(name: str) -> None:
+    """Raise BackendError if a backend that runs jobs on this machine cannot do so on this system."""
+    here = {"win32": "Windows", "darwin": "macOS"}.get(sys.platform)
+    if here and (name == "local" or (name == "docker" and sys.platform == "win32")):
+        raise BackendError(
+            f"the {name} backend needs Linux, and this is {here}",
+            hint="use --backend k8s or --backend modal, or run renderer in a Linux machine such as WSL",
+        )

@@ -6,18 +6,17 @@ and root can have written it. Settings with effects outside the job are allowed 
 
 from __future__ import annotations
 
-import grp
 import hashlib
 import logging
 import os
-import pwd
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError, SpecError
-from backends.files import config_folder, state_folder
+from backends.files import config_folder, is_own_group, state_folder
 from backends.untrusted.files import open_regular
 from backends.untrusted.state_files import read_state, write_state
 
@@ -116,28 +115,20 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def _describe_access(info: os.stat_result, what: str) -> str | None:
-    """Return why somebody else may have written the file or to the folder; None if only the user and root can."""
+    """Return why somebody else may have written the file or to the folder; None if only the user and root can.
+
+    Windows has other permissions, and keeps the folders of users apart by itself.
+    """
+    if sys.platform == "win32":
+        return None
     owners = {0, os.geteuid()}
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():  # as in git: the user whose sudo it is
         owners.add(int(os.environ["SUDO_UID"]))
     if info.st_uid not in owners:
         return f"{what} belongs to another user"
-    if info.st_mode & stat.S_IWOTH or (info.st_mode & stat.S_IWGRP and not _is_own_group(info.st_uid, info.st_gid)):
+    if info.st_mode & stat.S_IWOTH or (info.st_mode & stat.S_IWGRP and not is_own_group(info.st_gid, info.st_uid)):
         return f"{what} can be written by others"
     return None
-
-
-def _is_own_group(uid: int, gid: int) -> bool:
-    """Return whether a group has only this user as its member.
-
-    Debian and Fedora create such a group for each user, and files are then often writable for the group (umask 002).
-    Debian's sshd makes the same exception for it.
-    """
-    try:
-        user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
-    except KeyError:
-        return False
-    return user.pw_gid == gid and group.gr_name == user.pw_name and not set(group.gr_mem) - {user.pw_name}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shlex
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -210,7 +211,8 @@ def _is_whole(files: Path, output: Output) -> bool:
     try:
         with open_beneath(files, output.path) as file:
             info = os.fstat(file.fileno())
-            os.fchmod(file.fileno(), info.st_mode & 0o666)
+            if sys.platform != "win32":
+                os.fchmod(file.fileno(), info.st_mode & 0o666)
             return info.st_size == output.size and hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
     except (FileNotFoundError, OutputError):
         return False

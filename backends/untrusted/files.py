@@ -1,8 +1,7 @@
-"""Opens files beneath a folder that a job may have filled, without following any link.
+"""Opens files beneath a folder that a job may have filled, without following any link: see open_folder.
 
-Each part of a name is opened relative to its parent's file descriptor, with O_NOFOLLOW. So a folder that is replaced by
-a link in the meantime is not entered. This is as safe as openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and
-RESOLVE_NO_MAGICLINKS, and works on every kernel.
+This is as safe as openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS, and works on every
+kernel.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from typing import BinaryIO
 
 from backends.errors import OutputError
 from backends.untrusted.names import check_relative_name
+from backends.untrusted.open_folder import PathFolder, open_folder
 from backends.untrusted.text import show_line
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # what the kernel answers for a link (ELOOP, ENOTDIR), and for a socket or a device without a driver (ENXIO, ENODEV)
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 # what it answers where it makes no second name for a file: on another disk, on some disks, in a sandbox
@@ -39,9 +38,8 @@ def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BufferedReade
 
 def open_regular(folder: Path | int, path: PurePosixPath) -> BufferedReader:
     """Open a file as ``open_beneath`` does, for a relative path that the user chose: its name is not checked."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with _refusing(path), _open_parent(folder, path, make=False) as parent:
-        descriptor = os.open(path.name, flags, dir_fd=parent)
+    with _refusing(path), open_folder(folder, *path.parts[:-1]) as parent:
+        descriptor = parent.open(path.name, os.O_RDONLY)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
@@ -55,9 +53,8 @@ def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int =
     check_relative_name refuses and where a folder above the file is a link or a file.
     """
     path = check_relative_name(str(name))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _refusing(path), _open_parent(folder, path, make=True) as parent:
-        return os.fdopen(os.open(path.name, flags, mode, dir_fd=parent), "wb")
+    with _refusing(path), open_folder(folder, *path.parts[:-1], make=True) as parent:
+        return os.fdopen(parent.open(path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
 
 
 def stat_beneath(folder: Path | int, name: str | PurePosixPath) -> os.stat_result | None:
@@ -66,8 +63,8 @@ def stat_beneath(folder: Path | int, name: str | PurePosixPath) -> os.stat_resul
     Raises OutputError where a folder above it is a link or a file.
     """
     path = check_relative_name(str(name))
-    with _refusing(path), suppress(FileNotFoundError), _open_parent(folder, path, make=False) as parent:
-        return os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+    with _refusing(path), suppress(FileNotFoundError), open_folder(folder, *path.parts[:-1]) as parent:
+        return parent.stat(path.name)
     return None
 
 
@@ -77,8 +74,8 @@ def move_beneath(source: Path, folder: Path | int, name: str | PurePosixPath) ->
     Raises OutputError where a folder above it is a link or a file.
     """
     path = check_relative_name(str(name))
-    with _refusing(path), _open_parent(folder, path, make=True) as parent:
-        os.rename(source, path.name, dst_dir_fd=parent)
+    with _refusing(path), open_folder(folder, *path.parts[:-1], make=True) as parent:
+        parent.put(source, path.name)
 
 
 def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name: str | PurePosixPath) -> bool:
@@ -88,11 +85,19 @@ def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name
     and OutputError where a folder above one of them is a link or a file.
     """
     old, new = check_relative_name(str(name)), check_relative_name(str(new_name))
-    with _refusing(new), _open_parent(source, old, make=False) as from_parent, _open_parent(
-        target, new, make=True
+    with _refusing(new), open_folder(source, *old.parts[:-1]) as from_parent, open_folder(
+        target, *new.parts[:-1], make=True
     ) as to_parent:
+        if isinstance(from_parent, PathFolder) or isinstance(to_parent, PathFolder):
+            return False
         try:
-            os.link(old.name, new.name, src_dir_fd=from_parent, dst_dir_fd=to_parent, follow_symlinks=False)
+            os.link(
+                old.name,
+                new.name,
+                src_dir_fd=from_parent.descriptor,
+                dst_dir_fd=to_parent.descriptor,
+                follow_symlinks=False,
+            )
         except OSError as error:
             if error.errno not in _NO_HARD_LINK:
                 raise
@@ -112,27 +117,6 @@ def read_bounded(file: BinaryIO, limit: int) -> bytes:
     if not left:
         raise OutputError(f"the job sent more than {limit} bytes where less was expected")
     return b"".join(chunks)
-
-
-@contextmanager
-def _open_parent(folder: Path | int, path: PurePosixPath, *, make: bool) -> Iterator[int]:
-    """Yield a descriptor of the folder that contains ``path``. With ``make``, create folders that are missing."""
-    parent = os.dup(folder) if isinstance(folder, int) else os.open(folder, _FOLDER_FLAGS)
-    try:
-        for part in path.parts[:-1]:
-            if make:
-                _make_folder(part, parent)
-            inner = os.open(part, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
-            os.close(parent)
-            parent = inner
-        yield parent
-    finally:
-        os.close(parent)
-
-
-def _make_folder(name: str, parent: int) -> None:
-    with suppress(FileExistsError):  # opening it shows whether it is a folder
-        os.mkdir(name, dir_fd=parent)
 
 
 @contextmanager

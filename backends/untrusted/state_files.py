@@ -7,7 +7,6 @@ of it is followed or waited for without end.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -17,11 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
+from backends.file_lock import try_lock
 from backends.untrusted.files import create_beneath, move_beneath, open_regular, read_bounded
+from backends.untrusted.open_folder import open_folder
 
 LOCK_TIMEOUT_S = 5.0
 _POLL_INTERVAL_S = 0.02
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def read_state(path: Path, limit: int = 2**26) -> bytes:
@@ -50,11 +50,8 @@ def write_state(path: Path, data: bytes) -> None:
 def lock_state(path: Path) -> Iterator[None]:
     """Hold the lock of a file during the block. Raises OSError, also if somebody else holds it for too long."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        descriptor = os.open(path.name, _FLAGS, 0o600, dir_fd=folder)
-    finally:
-        os.close(folder)
+    with open_folder(path.parent, follow=False) as folder:
+        descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -66,15 +63,10 @@ def lock_state(path: Path) -> Iterator[None]:
 
 def _lock(descriptor: int, path: Path) -> None:
     deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise OSError(errno.EBUSY, "another process holds it", str(path)) from None
-            time.sleep(_POLL_INTERVAL_S)
-        else:
-            return
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            raise OSError(errno.EBUSY, "another process holds it", str(path))
+        time.sleep(_POLL_INTERVAL_S)
 
 
 @contextmanager

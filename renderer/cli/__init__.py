@@ -49,7 +49,7 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     tolerate_encoding()
     gc.set_threshold(200_000)  # collecting garbage during the imports would take a fifth of the start
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup lets SIGHUP be ignored
             signal.signal(number, _interrupt)
     try:

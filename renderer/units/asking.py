@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ def why_not_asked(*, untrusted: bool) -> str | None:
     """Return why no file can be asked on this machine; None if it can."""
     if untrusted:
         return "untrusted code runs in its sandbox only"
+    if sys.platform == "win32":
+        return "no file is run on Windows"
     return None if importlib.util.find_spec("manim") else "Manim is not installed here"
 
 

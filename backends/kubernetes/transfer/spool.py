@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from backends.file_lock import try_lock
 from backends.files import state_folder
 from backends.kubernetes import names
 from backends.kubernetes.objects.job import Job
@@ -59,9 +59,4 @@ class Spool:
     def lock(self, unit: int) -> Iterator[bool]:
         """Lock a unit during the block, so that only one process downloads it. Yields False if another one has it."""
         with (self.path / f"{unit}.lock").open("wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+            yield try_lock(file.fileno())
