@@ -79,7 +79,7 @@ def _tar(entries: list[Entry], extra: Mapping[str, bytes]) -> bytes:
             header.mtime = MTIME
             if stat.S_ISLNK(entry.info.st_mode):
                 header.type, header.mode = tarfile.SYMTYPE, 0o777
-                header.linkname = os.fspath(entry.path.readlink())
+                header.linkname = entry.path.readlink().as_posix()
                 archive.addfile(header)
                 continue
             content = entry.read()

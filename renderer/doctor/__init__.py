@@ -5,6 +5,8 @@ They need only Python, no packages: ``python3 -m renderer.doctor`` works in a pl
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable, Iterator
 
 from backends.diagnostics import Check
@@ -27,5 +29,9 @@ CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
 
 def run_checks() -> Iterator[Check]:
     """Yield the result of each check as soon as it is known; the slow ones come last."""
+    if sys.platform != "linux":
+        found = f"{platform.system()} cannot run jobs: they need Linux"
+        yield Check("system", "warning", found, "submit them from here with --backend k8s or --backend modal")
+        return
     for check in CHECKS:
         yield from check()

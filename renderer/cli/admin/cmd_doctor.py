@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -50,5 +51,7 @@ def command(
 def _run_checks(name: str, flags: dict[str, str | None]) -> Iterator[Check]:
     if name == "local":
         yield from run_checks()
+        if sys.platform != "linux":
+            return  # there is no backend to ask
     settings = config.load(flags).settings
     yield from api.open_backend(name, settings).doctor(image=settings.image, store=settings.store)
