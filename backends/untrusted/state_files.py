@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
-from backends.file_lock import try_lock
+from backends.untrusted.file_lock import try_lock
 from backends.untrusted.files import create_beneath, move_beneath, open_regular, read_bounded
 from backends.untrusted.open_folder import open_folder
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from backends.file_lock import try_lock
 from backends.files import state_folder
 from backends.kubernetes import names
 from backends.kubernetes.objects.job import Job
 from backends.models import JobHandle
 from backends.output_stream import list_files
 from backends.untrusted import Limits
+from backends.untrusted.file_lock import try_lock
 
 KEEP_S = 7 * 86400
 
