@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from backends.base import Plan
 from backends.diagnostics import Check
-from backends.docker.container import JOB, START, container_command, removal_command
+from backends.docker.container import JOB, PLANNED, START, container_command, describe_gpus, removal_command
 from backends.docker.engine import Engine
 from backends.docker.options import DockerOptions
 from backends.docker.untrusted import SHARED_KERNEL, open_inputs, untrusted_command
@@ -53,9 +53,9 @@ class DockerBackend(SupervisedBackend):
             units=range(len(spec.units)),
             report=True,
         )
-        command = [*self._container_command(spec, "JOB", Path("JOB")), *worker]
+        command = [*self._container_command(spec, PLANNED, Path(PLANNED)), *worker]
         notes = (SHARED_KERNEL,) if spec.untrusted and self.engine.find_sandbox() is None else ()
-        return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=notes)
+        return Plan(spec, WorkerRequest(tuple(command), tuple(spec.env)), notes=(*describe_gpus(spec), *notes))
 
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor, which starts the container."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from backends.docker.mig import ANY, find_slices
 from backends.docker.options import DockerOptions
-from backends.errors import SpecError
 from backends.gpus import request as gpu_request
 from backends.models import JobSpec
 from backends.worker_protocol import ARCHIVE
@@ -14,6 +14,7 @@ from backends.worker_protocol import ARCHIVE
 JOB = "/job"  # below it the job's inputs and its work folder are mounted
 SHELL = "sh"  # the container's first program, which runs START with the arguments
 START = f"{JOB}/inputs/{ARCHIVE}"
+PLANNED = "JOB"  # stands for the job's id and its folder in the command of a plan
 PROCESSES = 4096  # and threads, of a job
 
 
@@ -38,7 +39,7 @@ def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: 
     if spec.resources.memory_mib:
         memory = f"{spec.resources.memory_mib}m"
         command += ["--memory", memory, "--memory-swap", memory]  # the same: no swap beyond the memory
-    command += [*request_gpus(spec, options.engine), "--entrypoint", SHELL, *options.options]
+    command += [*request_gpus(spec, options.engine, planned=name == PLANNED), "--entrypoint", SHELL, *options.options]
     return [*command, str(spec.image)]
 
 
@@ -53,14 +54,26 @@ def _user(engine: str) -> list[str]:
     return [*user, "--userns=keep-id"] if engine == "podman" and os.getuid() else user
 
 
-def request_gpus(spec: JobSpec, engine: str) -> list[str]:
-    """Return the options that request GPUs. Docker accepts only a number, not a type."""
+def request_gpus(spec: JobSpec, engine: str, *, planned: bool) -> list[str]:
+    """Return the options that request GPUs. Docker takes a number of whole GPUs, and MIG slices by CDI.
+
+    A command that is only ``planned`` has a placeholder for slices, which only this machine's driver knows.
+    """
     request = gpu_request.parse_gpu(spec.resources.gpu or "none")
     if not request:
         return ["--env", "NVIDIA_VISIBLE_DEVICES=void"]
-    if any(choice.mig for choice in request.choices):
-        hint = "--gpu 1 takes the machine's first GPU"
-        raise SpecError("the docker backend cannot request MIG slices", hint=hint)
-    if engine == "docker":
+    if profile := request.choices[0].mig:
+        names = [ANY] * request.count if planned else find_slices(profile, request.count)
+    elif engine == "docker":
         return ["--gpus", str(request.count)]
-    return [word for index in range(request.count) for word in ("--device", f"nvidia.com/gpu={index}")]
+    else:
+        names = [str(index) for index in range(request.count)]
+    return [word for name in names for word in ("--device", f"nvidia.com/gpu={name}")]
+
+
+def describe_gpus(spec: JobSpec) -> tuple[str, ...]:
+    """Return what the user should know about the GPUs that the container gets."""
+    request = gpu_request.parse_gpu(spec.resources.gpu or "none")
+    if not request or request.choices[0].mig or request.choices[0].name == "any":
+        return ()
+    return (f"docker gives a job the first GPUs of this machine ({request.count}), whether they are {request} or not",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backends.docker.container import JOB, PROCESSES, SHELL, START, request_gpus
+from backends.docker.container import JOB, PLANNED, PROCESSES, SHELL, START, request_gpus
 from backends.docker.engine import Engine
 from backends.local.folder import JobFolder
 from backends.local.sandbox import USER, SandboxLimits
@@ -40,7 +40,7 @@ def untrusted_command(
     command += [word for key in spec.env for word in ("--env", key)]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
-    command += [*request_gpus(spec, engine.name), "--entrypoint", SHELL]
+    command += [*request_gpus(spec, engine.name, planned=name == PLANNED), "--entrypoint", SHELL]
     return [*command, str(spec.image), START, "backends.local.seccomp", SHELL]
 
 

@@ -1,8 +1,9 @@
 """The grammar of ``--gpu``, the same for all backends.
 
-``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4`` the first that is free, in this order; ``H100!`` an H100
+``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4:2`` the first that is free, in this order; ``H100!`` an H100
 that Modal must not replace with an H200; ``1`` one of any type; ``mig-1g.10gb`` a MIG slice; ``none`` no GPU. Upper
-and lower case are the same.
+and lower case are the same, and so are a blank and a dash. ``NVIDIA-…`` is a value of the node label
+nvidia.com/gpu.product, also if the table does not have it.
 """
 
 from __future__ import annotations
@@ -10,31 +11,55 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends.errors import SpecError
-from backends.gpus.catalog import GPUS, MIG_PROFILES, Gpu
+from backends.gpus.catalog import GPUS, MIG_PROFILES, MODAL_GPUS, Gpu
 
 MAX_COUNT = 16  # the most GPUs that a machine of any cloud has
 MODAL_ANY = "A10G"  # for a count without a type, which Modal does not offer
+# A value of the label nvidia.com/gpu.product, as GPU feature discovery writes it: with dashes for blanks
+_LABEL = re.compile(r"(NVIDIA|Tesla|Quadro|GeForce)-[A-Za-z0-9][-A-Za-z0-9_.]{0,50}[A-Za-z0-9]")
+_SHORT = re.compile(r"^(NVIDIA-)?(TESLA-|GEFORCE-)?")  # what people leave out of a name
 NVENC_CODECS: Mapping[str, str] = {"nvenc": "h264", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuChoice:
-    """One acceptable type of GPU: a whole one (``gpu``) or a MIG slice (``mig``). Without both, any type.
+    """One acceptable request: ``count`` GPUs of a type (``gpu``), or MIG slices (``mig``). Without both, any type.
 
-    ``exact`` is Modal's ``!``: Modal must not replace it with a better one.
+    ``exact`` is Modal's ``!``: Modal must not replace it with a better one. ``product`` is the value of a node's label
+    for one product: also one that the table does not have.
     """
 
     gpu: Gpu | None = None
     exact: bool = False
     mig: str | None = None
+    product: str | None = None
+    count: int = 1
 
     def __str__(self) -> str:
+        count = f":{self.count}" if self.count > 1 else ""
+        return f"{self.name}{count}" if self.name != "any" else str(self.count)
+
+    @property
+    def name(self) -> str:
+        """The type, without the count."""
         if self.mig:
             return f"mig-{self.mig}"
-        return f"{self.gpu.name}{'!' * self.exact}" if self.gpu else "any"
+        return self.product or (f"{self.gpu.name}{'!' * self.exact}" if self.gpu else "any")
+
+    @property
+    def resource(self) -> str:
+        """The resource to request on Kubernetes: nvidia.com/gpu, or nvidia.com/mig-… for a MIG slice."""
+        return f"nvidia.com/mig-{self.mig.replace('+', '.')}" if self.mig else "nvidia.com/gpu"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The acceptable values of the node label nvidia.com/gpu.product; empty if any will do."""
+        if self.product:
+            return (self.product, f"{self.product}-SHARED")
+        return self.gpu.labels if self.gpu else ()
 
     def encodes(self, codec: str) -> bool:
         """Return whether this GPU can encode with the codec. A request for any type counts as if it could."""
@@ -45,48 +70,65 @@ class GpuChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuRequest:
-    """What ``--gpu`` asks for: ``count`` GPUs of the first of ``choices`` that is free. Without choices, no GPU."""
+    """What ``--gpu`` asks for: the first of ``choices`` that is free. Without choices, no GPU."""
 
     choices: tuple[GpuChoice, ...] = ()
-    count: int = 0
 
     def __bool__(self) -> bool:
-        return self.count > 0
+        return bool(self.choices)
 
     def __str__(self) -> str:
-        if not self:
-            return "none"
-        if str(self.choices[0]) == "any":
-            return str(self.count)
-        return ",".join(f"{choice}:{self.count}" if self.count > 1 else str(choice) for choice in self.choices)
+        return ",".join(map(str, self.choices)) or "none"
+
+    @property
+    def count(self) -> int:
+        """How many GPUs the first choice has; 0 without a GPU."""
+        return self.choices[0].count if self else 0
 
     @property
     def resource(self) -> str:
-        """The resource to request on Kubernetes: nvidia.com/gpu, or nvidia.com/mig-… for a MIG slice."""
-        mig = self.choices[0].mig if self else None
-        return f"nvidia.com/mig-{mig.replace('+', '.')}" if mig else "nvidia.com/gpu"
+        """The resource of the first choice on Kubernetes."""
+        return self.choices[0].resource if self else GpuChoice().resource
 
     @property
     def products(self) -> tuple[str, ...]:
         """The acceptable values of the node label nvidia.com/gpu.product, best first; empty if any GPU will do."""
-        labels = [label for choice in self.choices if choice.gpu for label in choice.gpu.labels]
-        return tuple(dict.fromkeys(labels))
+        return tuple(dict.fromkeys(label for choice in self.choices for label in choice.labels))
+
+    def split(self) -> tuple[GpuRequest, GpuRequest]:
+        """Return the choices with the count and the resource of the first, and the others.
+
+        A Job on Kubernetes and a container of docker have one count of one resource.
+        """
+        alike = [choice.count == self.count and choice.resource == self.resource for choice in self.choices]
+        taken = tuple(choice for choice, same in zip(self.choices, alike, strict=True) if same)
+        left = tuple(choice for choice, same in zip(self.choices, alike, strict=True) if not same)
+        return GpuRequest(choices=taken), GpuRequest(choices=left)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The products that the table does not have."""
+        return tuple(choice.product for choice in self.choices if choice.product and not choice.gpu)
 
     def modal_names(self) -> list[str]:
         """Return the request in Modal's format, best first; empty for no GPU. Raises SpecError if Modal has it not."""
-        return [self._modal_name(choice) for choice in self.choices]
+        return [_modal_name(choice) for choice in self.choices]
 
-    def _modal_name(self, choice: GpuChoice) -> str:
-        if choice.mig:
-            raise SpecError(f"Modal has no MIG slices such as {choice}", hint=f"whole GPUs: {', '.join(GPUS)}")
-        gpu = choice.gpu or GPUS[MODAL_ANY]
-        if self.count > gpu.modal_max:
-            raise SpecError(
-                f"Modal gives a container at most {gpu.modal_max} {gpu.name}, not {self.count}",
-                hint="request fewer; rendering uses one GPU per unit",
-            )
-        name = gpu.modal + "!" * choice.exact
-        return f"{name}:{self.count}" if self.count > 1 else name
+
+def _modal_name(choice: GpuChoice) -> str:
+    hint = f"GPUs at Modal: {', '.join(MODAL_GPUS)}"
+    if choice.mig:
+        raise SpecError(f"Modal has no MIG slices such as {choice.name}", hint=hint)
+    gpu = GPUS[MODAL_ANY] if choice.name == "any" else choice.gpu
+    if gpu is None or gpu.modal is None:
+        raise SpecError(f"Modal has no {choice.name}", hint=hint)
+    if choice.count > gpu.modal_max:
+        raise SpecError(
+            f"Modal gives a container at most {gpu.modal_max} {gpu.name}, not {choice.count}",
+            hint="request fewer; rendering uses one GPU per unit",
+        )
+    name = gpu.modal + "!" * choice.exact
+    return f"{name}:{choice.count}" if choice.count > 1 else name
 
 
 def parse_gpu(text: str) -> GpuRequest:
@@ -95,21 +137,14 @@ def parse_gpu(text: str) -> GpuRequest:
     if words == ["none"]:
         return GpuRequest()
     if len(words) == 1 and words[0].isdecimal():
-        return GpuRequest(choices=(GpuChoice(),), count=_parse_count(words[0], text))
+        return GpuRequest(choices=(GpuChoice(count=_parse_count(words[0], text)),))
     for word in words:
         if word.isdecimal() or word == "none":
             raise SpecError(f"{word!r} cannot be one fallback of {text!r}", hint="list types, as in L4,T4")
-    parsed = [_parse_word(word, text) for word in words]
-    choices, counts = zip(*parsed, strict=True)
-    resources = {GpuRequest(choices=(choice,), count=1).resource for choice in choices}
-    if len(set(counts)) > 1 or len(resources) > 1:
-        raise SpecError(
-            f"the GPUs of {text!r} differ in what they need: every fallback must have the same count and kind",
-            hint="write the count on each (L4:2,T4:2), and do not mix whole GPUs with MIG slices",
-        )
+    choices = tuple(_parse_word(word, text) for word in words)
     if len(set(choices)) < len(choices):
         raise SpecError(f"{text!r} names a GPU twice", hint="name each fallback once")
-    return GpuRequest(choices=choices, count=counts[0])
+    return GpuRequest(choices=choices)
 
 
 def require_encoder(request: GpuRequest, encoder: str) -> None:
@@ -126,10 +161,24 @@ def require_encoder(request: GpuRequest, encoder: str) -> None:
         raise SpecError(missing, hint=f"GPUs with it: {able}; or --encoder x264")
 
 
-def _parse_word(word: str, text: str) -> tuple[GpuChoice, int]:
+def describe_choice(request: GpuRequest) -> tuple[str, ...]:
+    """Return what the user should know about what a Job on Kubernetes asks for of a request."""
+    taken, left = request.split()
+    notes = [
+        f"{product} is not in the table of GPUs: it is used as it is, as the value of the nodes' label "
+        "nvidia.com/gpu.product"
+        for product in taken.unknown
+    ]
+    if left:
+        why = "a Job has one count of one kind of GPU, that of the first"
+        notes.insert(0, f"the job asks for {taken}, and not for {left}: {why}")
+    return tuple(notes)
+
+
+def _parse_word(word: str, text: str) -> GpuChoice:
     name, colon, count = word.partition(":")
     choice = _parse_mig(name) if name.lower().startswith("mig-") else _parse_type(name, text)
-    return choice, _parse_count(count, text) if colon else 1
+    return replace(choice, count=_parse_count(count, text) if colon else 1)
 
 
 def _parse_count(digits: str, text: str) -> int:
@@ -158,9 +207,13 @@ def _distance(wrong: str, known: str) -> tuple[int, ...]:
 
 def _parse_type(name: str, text: str) -> GpuChoice:
     exact = name.endswith("!")
-    key = name.removesuffix("!").upper()
+    key = re.sub(r"[ _]+", "-", name.removesuffix("!")).upper()
+    if key not in GPUS and _LABEL.fullmatch(name):
+        known = sorted((gpu for gpu in GPUS.values() if name in gpu.products), key=lambda gpu: len(gpu.products))
+        return GpuChoice(gpu=known[0] if known else None, product=name)
+    key = key if key in GPUS else _SHORT.sub("", key)
     if key not in GPUS:
-        near = difflib.get_close_matches(key.removeprefix("NVIDIA-"), GPUS, 1, 0)
+        near = difflib.get_close_matches(key, GPUS, 1, 0)
         said = f"{name!r} of {text!r}" if name != text else repr(name)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SpecError(f"there is no GPU {said}", hint=f"{hint}`renderer gpus` lists them; 1 takes any, none no GPU")

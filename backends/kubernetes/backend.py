@@ -12,6 +12,7 @@ from typing import ClassVar
 from backends.base import Backend, Plan
 from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, RendererError, TransientError
+from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import NotFoundError, translating_errors
@@ -58,7 +59,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Return the objects that submit would create."""
         if spec.untrusted:
             check_untrusted(spec, self.options)
-        return Plan(spec, build_request(spec, self.options, self._patch))
+        notes = gpu_request.describe_choice(gpu_request.parse_gpu(spec.resources.gpu or "1"))
+        return Plan(spec, build_request(spec, self.options, self._patch), notes=notes)
 
     def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
         """Return the request as submit would send it: with the RuntimeClass, if the cluster has it.

@@ -60,7 +60,7 @@ class KubernetesRequest:
 
 def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> KubernetesRequest:
     """Return the objects of a job. Raises SpecError for a job that cannot run on Kubernetes."""
-    request = gpu_request.parse_gpu(spec.resources.gpu or "1")
+    request, _ = gpu_request.parse_gpu(spec.resources.gpu or "1").split()
     digest = _compute_digest(spec, options, patch)
     name = f"{spec.name}-{digest[:6]}"
     store = parse_store_uri(spec.store, name) if spec.store else None

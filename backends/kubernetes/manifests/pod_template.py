@@ -26,7 +26,7 @@ def build_affinity(request: gpu_request.GpuRequest) -> dict[str, object]:
     def one_of(labels: tuple[str, ...]) -> dict[str, object]:
         return {"matchExpressions": [{"key": names.GPU_PRODUCT, "operator": "In", "values": list(labels)}]}
 
-    wanted = [choice.gpu.labels for choice in request.choices if choice.gpu]
+    wanted = [choice.labels for choice in request.choices if choice.labels]
     preferred = [
         {"weight": max(100 - 10 * rank, 1), "preference": one_of(labels)}
         for rank, labels in enumerate(wanted)

@@ -6,7 +6,7 @@ from backends.gpus.catalog import GPUS, Gpu
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 
-_COLUMNS = "{:<13}{:>7}  {:>7}  {:<22}{:<16}{}"
+_COLUMNS = "{:<18}{:>7}  {:>7}  {:<22}{:<16}{}"
 
 
 def command(json: Json = False) -> None:
@@ -17,10 +17,10 @@ def command(json: Json = False) -> None:
     print(_COLUMNS.format("--gpu", "memory", "compute", "NVENC", "on Modal", "for rendering"))
     for gpu in GPUS.values():
         encoders = f"{gpu.nvenc} ({', '.join(gpu.codecs)})" if gpu.nvenc else "none"
-        modal = f"{gpu.modal}:{gpu.modal_max}"
+        modal = f"{gpu.modal}:{gpu.modal_max}" if gpu.modal else "no"
         print(_COLUMNS.format(gpu.name, f"{gpu.memory} GB", gpu.compute, encoders, modal, gpu.advice))
     print()
-    print("How to write --gpu: A10G:2 is two GPUs; L4,T4 the first of these that is free; 1 any GPU; none no GPU;")
+    print("How to write --gpu: A10G:2 is two GPUs; L4,T4:2 the first of these that is free; 1 any GPU; none no GPU;")
     print("H100! an H100 that Modal never replaces by an H200.")
     print("Manim draws on the CPU; a GPU encodes the video (NVENC), draws --renderer opengl, and runs your own CUDA.")
     print("MIG slices (Kubernetes):")
@@ -37,7 +37,7 @@ def _as_json(gpu: Gpu) -> dict[str, object]:
         "nvenc": gpu.nvenc,
         "codecs": gpu.codecs,
         "modal": gpu.modal,
-        "modal_max": gpu.modal_max,
+        "modal_max": gpu.modal_max if gpu.modal else None,
         "labels": gpu.labels,
         "mig": gpu.mig,
         "advice": gpu.advice,

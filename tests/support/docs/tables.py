@@ -124,7 +124,7 @@ def gpus() -> str:
     rows = ["| `--gpu` | memory | compute | NVENC | most at Modal | for rendering |", "|---|---|---|---|---|---|"]
     for gpu in GPUS.values():
         nvenc = f"{gpu.nvenc} ({', '.join(gpu.codecs)})" if gpu.nvenc else "none"
-        modal = f"`{gpu.modal}:{gpu.modal_max}`"
+        modal = f"`{gpu.modal}:{gpu.modal_max}`" if gpu.modal else "no"
         rows.append(f"| `{gpu.name}` | {gpu.memory} GB | {gpu.compute} | {nvenc} | {modal} | {gpu.advice} |")
     return "\n".join(rows)
 
