@@ -45,8 +45,8 @@ def _image(value: str) -> str:
     return value
 
 
-def _format(value: object) -> object:
-    """Return None for Manim's word for its default."""
+def _lower(value: object) -> object:
+    """Return the value as Manim reads it: in small letters, and None for its word for the default."""
     text = value.lower() if isinstance(value, str) else value
     return None if text == "auto" else text
 
@@ -92,7 +92,7 @@ class Settings(BaseModel):
     )
     bundle_limit_mib: Size = _job(256, "largest folder that is uploaded: 512Mi, 2Gi", value="SIZE")
 
-    quality: Quality | None = _video(
+    quality: Annotated[Quality | None, BeforeValidator(_lower)] = _video(
         None, "Manim's letters: l 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60", "--quality", "-q"
     )
     resolution: Resolution | None = _video(
@@ -101,11 +101,11 @@ class Settings(BaseModel):
     fps: Annotated[float, Field(gt=0, le=1000)] | None = _video(
         None, "frames per second", "--fps", "--frame_rate", value="N"
     )
-    format: Annotated[FileFormat | None, BeforeValidator(_format)] = _video(
+    format: Annotated[FileFormat | None, BeforeValidator(_lower)] = _video(
         None, "kind of file; png is the last frame alone, png-sequence every frame"
     )
     transparent: bool = _video(False, "transparent background (mov, webm, gif or png)", "--transparent", "-t")
-    renderer: RendererName | None = _video(None, "Manim's renderer")
+    renderer: Annotated[RendererName | None, BeforeValidator(_lower)] = _video(None, "Manim's renderer")
     encoder: str = _video(
         "auto", "video encoder: auto, x264, nvenc, hevc_nvenc or av1_nvenc", value="NAME", choices=catalog.NAMES
     )

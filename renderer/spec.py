@@ -6,7 +6,7 @@ import functools
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,7 @@ from renderer.project.needs import read_needs
 from renderer.project.python_path import PythonPath, read_python_path
 from renderer.project.root import check_root, choose_root, is_private, locate, show_folder
 from renderer.settings import Settings
-from renderer.units.asking import Answer, Question, ask_scenes
+from renderer.units.asking import Answer, NotAskedError, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
 from renderer.units.options import choose_manim_options
 from renderer.video import catalog as encoders
@@ -79,7 +79,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     path, root = _checked_path(spec, untrusted=settings.untrusted)
     packing = functools.cache(lambda: _pack(path, root, settings))
     wanted = Wanted(kind=spec.kind, scenes=spec.scenes, every=spec.every, arguments=spec.arguments)
-    chosen = choose_units(path, root, wanted, lambda: _ask(path, root, packing(), settings))
+    chosen = choose_units(path, root, wanted, lambda: _ask_before_submit(path, root, packing, settings))
     kind, units = chosen.kind, chosen.names
     inputs = _check_inputs(spec, root, kind, units)
     options = choose_manim_options(settings.manim_options, units, root) if kind == "manim" else ()
@@ -149,7 +149,7 @@ def _check_inputs(spec: RenderSpec, root: Path, kind: Kind, units: tuple[str, ..
 def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
     """Return the scenes of the file; it is run only if it may make scenes that cannot be read. Raises SpecError."""
     path, root = _checked_path(spec, untrusted=settings.untrusted)
-    return find_all_scenes(path, root, lambda: _ask(path, root, _pack(path, root, settings), settings))
+    return find_all_scenes(path, root, lambda: _ask(path, root, lambda: _pack(path, root, settings), settings))
 
 
 def _pack(
@@ -178,17 +178,20 @@ def _file_in(root: Path, path: Path) -> PurePosixPath:
     return PurePosixPath(file.relative_to(top).as_posix())
 
 
-def _ask(path: Path, root: Path, packed: pack.Packed, settings: Settings) -> Answer:
-    file = _file_in(root, path)
-    return ask_scenes(
-        Question(
-            bundle=packed.bundle,
-            file=file,
-            python_path=read_python_path(root).inside,
-            environment=settings.env,
-            untrusted=settings.untrusted,
-        )
-    )
+def _ask_before_submit(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: Settings) -> Answer:
+    """Ask the file for its scenes if its code runs on this machine anyway. Raises NotAskedError if it does not."""
+    if settings.backend != "local":
+        remedy = f"renderer scenes {path} runs it here and lists them"
+        raise NotAskedError(f"its code runs on the backend {settings.backend}", remedy)
+    return _ask(path, root, packing, settings)
+
+
+def _ask(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: Settings) -> Answer:
+    """Run the file here to ask for its scenes. Raises NotAskedError if code must not run here, or if that fails."""
+    if settings.untrusted:
+        raise NotAskedError("untrusted code runs in its sandbox only")
+    file, folders = _file_in(root, path), read_python_path(root).inside
+    return ask_scenes(Question(bundle=packing().bundle, file=file, python_path=folders, environment=settings.env))
 
 
 def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Settings) -> Iterator[str]:
@@ -229,6 +232,8 @@ def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) ->
 
 def _checked_path(spec: RenderSpec, *, untrusted: bool) -> tuple[Path, Path]:
     path = spec.path
+    if str(path) == "-":
+        raise SpecError("a job needs a file, and takes no code from standard input", hint="save it as scene.py")
     if path.is_dir():
         raise SpecError(f"{path} is a folder", hint="name the Python file in it")
     if not path.exists():

@@ -63,10 +63,15 @@ class CommandGroup(TyperGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name. Raises SpecError for an unknown one."""
         if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(args[0], self.commands, 1)
-            hint = f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
-            raise SpecError(f"there is no command {args[0]!r}", hint=hint)
+            raise SpecError(f"there is no command {args[0]!r}", hint=self._suggest(args[0]))
         return super().resolve_command(ctx, args)
+
+    def _suggest(self, word: str) -> str:
+        """Return a hint for a word that is no command. Manim's `render` and a file without a command are `submit`."""
+        if word == "render" or word.endswith(".py"):
+            return "did you mean `renderer submit FILE SCENE`?"
+        near = difflib.get_close_matches(word, self.commands, 1)
+        return f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the width of the terminal changes nothing
         """Print the same text as `renderer --help`, which is printed without Typer because that is faster."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,12 +26,16 @@ PROGRAM = "renderer.engine.adapter.scene_list"
 
 
 class NotAskedError(Exception):
-    """The file could not be asked; the text is why, as a part of a sentence."""
+    """The file could not be asked. The text is why, as a part of a sentence; ``remedy`` is how to ask it after all."""
+
+    def __init__(self, reason: str, remedy: str | None = None) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked: the ``file`` of a ``bundle``, with the job's variables. ``untrusted`` code is not run here.
+    """What is asked: the ``file`` of a ``bundle``, with the job's variables.
 
     ``python_path`` are folders of PYTHONPATH, relative to the bundle's root.
     """
@@ -38,7 +44,6 @@ class Question:
     file: PurePosixPath
     python_path: tuple[str, ...]
     environment: Mapping[str, str]
-    untrusted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +54,15 @@ class Answer:
     imported: Mapping[str, str]
 
 
-def why_not_asked(*, untrusted: bool) -> str | None:
-    """Return why no file can be asked on this machine; None if it can."""
-    if untrusted:
-        return "untrusted code runs in its sandbox only"
-    if sys.platform == "win32":
-        return "no file is run on Windows"
-    return None if importlib.util.find_spec("manim") else "Manim is not installed here"
-
-
 def ask_scenes(question: Question) -> Answer:
     """Return the scenes of the file, in the order in which it makes them.
 
     Raises NotAskedError if it cannot be asked, does not end, or fails.
     """
-    if refusal := why_not_asked(untrusted=question.untrusted):
-        raise NotAskedError(refusal)
+    if sys.platform == "win32":
+        raise NotAskedError("no file is run on Windows")
+    if importlib.util.find_spec("manim") is None:
+        raise NotAskedError("Manim is not installed here")
     with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as folder:
         project, answer = Path(folder).resolve() / "project", Path(folder).resolve() / "answer.json"
         unpack(question.bundle.data, question.bundle.digest, project)
@@ -91,6 +89,8 @@ def _run(question: Question, project: Path, answer: Path) -> None:
     finally:
         end_trees([process.pid])
         process.wait()
+        with suppress(OSError):  # what it has left behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read_answer(answer: Path) -> Answer:

@@ -42,13 +42,14 @@ class Units:
 class FoundScenes:
     """The scenes of a file, and those that it only imports, each with its file.
 
-    ``why_partial`` is set if it may make others as it runs and could not be asked.
+    ``why_partial`` is set if it may make others as it runs and could not be asked; ``remedy`` is how to ask it.
     """
 
     scenes: list[Scene]
     uses_manim: bool
     imported: Mapping[str, str] = field(default_factory=dict)
     why_partial: str | None = None
+    remedy: str | None = None
 
 
 def choose_units(path: Path, root: Path, wanted: Wanted, ask: Ask) -> Units:
@@ -100,7 +101,7 @@ def _find_wanted(path: Path, root: Path, wanted: Wanted, reading: Reading, ask: 
     try:
         answer = ask()
     except NotAskedError as error:
-        return replace(found, why_partial=str(error))
+        return replace(found, why_partial=str(error), remedy=error.remedy)
     known = {scene.name: scene for scene in read}
     scenes = [known.get(scene.name, scene) for scene in answer.scenes]
     return replace(found, scenes=scenes, imported={**answer.imported, **imported})
@@ -139,7 +140,8 @@ def _no_scene(path: Path, wanted: Wanted, found: FoundScenes) -> SpecError:
     if found.why_partial:
         return SpecError(
             f"{path.name} has no scene that can be read, and it was not run here, because {found.why_partial}",
-            hint="name the scenes that it makes; for a plain script use --kind script",
+            hint=f"name the scenes that it makes{f' ({found.remedy})' if found.remedy else ''}; "
+            "for a plain script use --kind script",
         )
     if wanted.scenes:
         hint = "it has none; a script's arguments go after --"

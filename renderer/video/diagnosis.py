@@ -19,7 +19,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"Cannot load libcuda\.so",
         "there is no NVIDIA driver here",
-        "give the job a GPU (--gpu L4); if you start the container yourself, use `docker run --gpus all`",
+        "run it where there is a GPU: --gpu L4, not on the local backend, or `docker run --gpus all` of your own",
     ),
     (
         r"Cannot load libnvidia-encode\.so",
@@ -51,7 +51,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"No CUDA capable devices found",
         "the NVIDIA driver is installed, but this process has no GPU",
-        "request one (--gpu 1), and check that CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES do not hide it",
+        "check that CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES do not hide it; other backends need --gpu 1",
     ),
     (r"No (?:NVENC )?capable devices found", "this GPU has no video encoder", _GPUS_WITH_NVENC),
     (

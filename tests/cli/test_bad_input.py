@@ -16,6 +16,7 @@ SCENES = "from manim import *\nclass Circles(Scene):\n  pass\nclass Squares(Scen
 
 WRONG: dict[str, tuple[list[Any], str, str]] = {
     "a missing file": (["nope.py"], "there is no file nope.py", "the current folder is"),
+    "standard input": (["-"], "takes no code from standard input", "save it as"),
     "a folder": (["."], ". is a folder", "name the Python file in it"),
     "not a Python file": (["notes.txt"], "notes.txt is not a Python file", "ends in .py"),
     "a syntax error": (["broken.py"], "broken.py, line 2: invalid syntax\n  x = = 1\n      ^", ""),
@@ -107,6 +108,11 @@ def test_programs_read_errors_as_json(run: Run) -> None:
     assert done.returncode == ExitCode.USAGE
     assert output(done)["exit_code"] == ExitCode.USAGE
     assert output(done)["error"] == "there is no file nope.py"
+
+
+def test_a_command_of_manim_is_submit(run: Run) -> None:
+    for arguments in (["render", "scene.py"], ["scene.py", "Scene"]):
+        assert "did you mean `renderer submit FILE SCENE`?" in run(*arguments).stderr
 
 
 def test_an_unknown_command_names_the_nearest(run: Run) -> None:

@@ -8,7 +8,10 @@ import pytest
 from cli.conftest import Run
 from support.commands import SMALL, output
 
+from backends.errors import SpecError
 from backends.exit_codes import ExitCode
+from renderer import config
+from renderer.spec import RenderSpec, prepare
 from renderer.units.reading import read_use_of_manim
 
 HEAD = "from manim import *\n"
@@ -133,6 +136,18 @@ def test_untrusted_code_is_not_run_outside_its_sandbox(files: Path, run: Run) ->
     assert done.returncode == 0
     assert "the job will look for it" in done.stderr
     assert not (files / "ran").exists()
+
+
+def test_code_that_runs_elsewhere_is_not_run_here(project: Path) -> None:
+    mark = project / "ran"
+    (project / "marks.py").write_text(f"open('{mark}', 'w')\n{HEAD}A = type('A', (Scene,), {{}})\n")
+    settings = config.load({"backend": "k8s", "image": "x"}, environ={}).settings
+    with pytest.raises(SpecError, match="its code runs on the backend k8s") as refused:
+        prepare(RenderSpec(path=project / "marks.py", every=True), settings)
+    assert "renderer scenes" in str(refused.value.hint)
+    prepared = prepare(RenderSpec(path=project / "marks.py", scenes=("A",)), settings)
+    assert prepared.job.units == ("A",)
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def choose(name: str = "auto", container: str = "", **env: str) -> Any:
 
 
 CAUSES = {
-    "nothing": ("-", {}, "there is no NVIDIA driver here", "give the job a GPU"),
+    "nothing": ("-", {}, "there is no NVIDIA driver here", "run it where there is a GPU"),
     "no video": ("libcuda", {}, "libnvidia-encode is not in this container", "NVIDIA_DRIVER_CAPABILITIES=.*video"),
     "old": (
         "",

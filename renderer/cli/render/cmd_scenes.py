@@ -36,7 +36,8 @@ def command(
     for scene in found.scenes:
         print(show_line(f"{scene.name}  {scene.doc}" if scene.doc else scene.name))
     if not found.scenes:
-        print_message(show_line(f"{path.name} has no scenes{_describe(path, found)}"))
+        what = " that can be read" if found.why_partial else _describe(path, found)
+        print_message(show_line(f"{path.name} has no scenes{what}"))
 
 
 def _describe(path: Path, found: FoundScenes) -> str:
