@@ -40,6 +40,7 @@ class Backend(abc.ABC, Generic[RequestT]):
     name: ClassVar[str]
     poll_s: ClassVar[float] = 1.0  # seconds between two reads by ``statuses``
     limits: Limits = Limits()  # limits on what ``fetch`` downloads; renderer.api sets them from the settings
+    notes: tuple[str, ...] = ()  # sentences for the user about the last ``submit``
 
     @abc.abstractmethod
     def __init__(self, options: Any = None) -> None:

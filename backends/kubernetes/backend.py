@@ -14,10 +14,11 @@ from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, RendererError, TransientError
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
+from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import NotFoundError, translating_errors
 from backends.kubernetes.client.paths import core_path, jobs_path
-from backends.kubernetes.isolation import check_untrusted, prove_isolation
+from backends.kubernetes.isolation import check_untrusted, describe_open_network, prove_isolation
 from backends.kubernetes.manifests.job import KubernetesRequest, build_request
 from backends.kubernetes.manifests.merge_patch import read_patch
 from backends.kubernetes.objects.job import Job, parse_job
@@ -83,10 +84,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def submit(self, plan: Plan[KubernetesRequest]) -> JobHandle:
         """Create the objects. If an identical job exists, return that one, unless it failed or was cancelled."""
         api, namespace = self._target()
+        request = plan.request
+        noted = threads.start_thread(lambda: describe_open_network(api, namespace))
         with translating_errors(f"submit to the namespace {namespace!r}"):
             if plan.spec.untrusted:
-                prove_isolation(api, namespace, plan.request)
-            job = create_job(api, namespace, plan.request, plan.spec.bundle)
+                request = prove_isolation(api, namespace, request)
+            job = create_job(api, namespace, request, plan.spec.bundle)
+            note = noted.result()
+        self.notes = (note,) if note else ()
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
         if not plan.spec.store:
             Spool(handle, job).create()

@@ -12,16 +12,15 @@ from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error, translating_errors
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
-from backends.kubernetes.isolation import Evidence, collect_evidence
+from backends.kubernetes.isolation import find_faults_of_namespace
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.store_uri import parse_store_uri
 from backends.kubernetes.observe import diagnosis
 from backends.kubernetes.options import KubernetesOptions
+from backends.kubernetes.probe import Evidence, collect_evidence
 from backends.kubernetes.submit import NVIDIA_CLASS
-from backends.kubernetes.transfer.transfer_pod import run_idle_pod
 from backends.storage import Storage
 
-IMAGE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 OLDEST_VERSION = (1, 33)  # the first one in which per-index backoff and pod failure policy are always on
 # The Role of k8s/namespace.yaml.j2: group, resource, subresource, verbs
 PERMISSIONS = (
@@ -154,18 +153,19 @@ def _check_pod(api: Api, namespace: str, options: KubernetesOptions, image: str)
         "owners": [],
     }
     try:
-        with run_idle_pod(api, namespace, names.APP, values, IMAGE_TIMEOUT_S) as pod:
-            yield Check("image", "ok", f"{image} can be pulled, and starts in the namespace")
-            evidence = collect_evidence(api, namespace, pod)
+        evidence = collect_evidence(api, namespace, names.APP, values)
     except ApiError as error:
         translated = translate_error(error, "run a pod")
         yield Check("image", "failure", str(translated), translated.hint)
     except RendererError as error:
         yield Check("image", "failure", str(error), error.hint)
     else:
+        seen = f"; seen {evidence.age_s / 60:.0f} min ago" if evidence.age_s else ""
+        yield Check("image", "ok", f"{image} can be pulled, and starts in the namespace{seen}")
         yield _check_network(evidence)
         if values["runtime_class"]:
             yield _check_sandbox(options.runtime_class, evidence)
+            yield _check_untrusted(api, namespace, options, evidence)
 
 
 def _check_network(evidence: Evidence) -> Check:
@@ -183,3 +183,13 @@ def _check_sandbox(runtime_class: str, evidence: Evidence) -> Check:
         found = f"a pod of {runtime_class} has the kernel of its node: it is not a sandbox"
         return Check("sandbox", "warning", found, "for untrusted code use a RuntimeClass of gVisor or Kata")
     return Check("sandbox", "ok", f"a pod of {runtime_class} has a kernel of its own: {evidence.kernel}")
+
+
+def _check_untrusted(api: Api, namespace: str, options: KubernetesOptions, evidence: Evidence) -> Check:
+    """Return whether jobs with --untrusted are accepted here."""
+    labels = {**options.labels, **names.job_labels(names.APP)}
+    for fault, todo in find_faults_of_namespace(api, namespace, options.runtime_class, labels):
+        return Check("untrusted", "warning", f"jobs with --untrusted are refused: {fault}", todo)
+    if not evidence.is_isolated:
+        return Check("untrusted", "warning", "jobs with --untrusted are refused: see the checks above", None)
+    return Check("untrusted", "ok", f"jobs with --untrusted are accepted in {namespace!r}")

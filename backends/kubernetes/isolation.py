@@ -1,46 +1,24 @@
 """Proves that a namespace keeps a job apart from network, credentials and the node, before an untrusted job is created.
 
-Nothing is believed that a pod can show: a short pod of the same image and RuntimeClass runs first, and tells which
-kernel it has and what it can connect to.
+A short pod of the same image and RuntimeClass runs first, and shows which kernel it has and what it can connect to.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from backends.errors import BackendError, RendererError, SpecError
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES, core_path
-from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.manifests.job import KubernetesRequest
 from backends.kubernetes.options import KubernetesOptions
-from backends.kubernetes.transfer.transfer_pod import run_idle_pod
+from backends.kubernetes.probe import collect_evidence, policies_path, was_reached
 from backends.models import JobSpec
-from backends.untrusted import show_line
 
 SANDBOX_HANDLERS = ("runsc", "gvisor", "kata")  # how the names of sandboxed runtimes begin
-PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
-PROBE_BYTES = 4096  # of the probe's answer
-CONNECT_TIMEOUT_S = 2
-# Prints the kernel's release, and the targets that answered: also a refusal is an answer from the network.
-PROBE = """\
-import json, os, socket, sys
-reached = []
-service = os.environ.get("KUBERNETES_SERVICE_HOST")  # the kubelet sets it in every pod
-for host, port in json.loads(sys.argv[1]) + ([[service, 443]] if service else []):
-    try:
-        socket.create_connection((host, port), int(sys.argv[2])).close()
-        reached.append(host)
-    except ConnectionRefusedError:
-        reached.append(host)
-    except OSError:
-        pass
-print(json.dumps({"kernel": os.uname().release, "reached": reached}))
-"""
+SECRETS = "count/secrets"  # in a ResourceQuota
 _SETUP = "an administrator prepares a namespace with `renderer setup k8s --untrusted`"
 
 
@@ -61,19 +39,61 @@ def check_untrusted(spec: JobSpec, options: KubernetesOptions) -> None:
         raise SpecError(f"an untrusted job cannot have the label {own[0]}", hint=f"leave --label {own[0]} out")
 
 
-def prove_isolation(api: Api, namespace: str, request: KubernetesRequest) -> None:
-    """Raise BackendError for the first thing that cannot be proven; ApiError where the cluster refuses the probe."""
+def prove_isolation(api: Api, namespace: str, request: KubernetesRequest) -> KubernetesRequest:
+    """Return the request; where the nodes can, with a user namespace for its pods, in which root is nobody.
+
+    Raises BackendError for the first thing that cannot be proven; ApiError where the cluster refuses the probe.
+    """
     pod = request.job["spec"]["template"]["spec"]
     faults = _find_faults(api, namespace, pod, request.job["spec"]["template"]["metadata"]["labels"])
     for fault, hint in faults:
         raise BackendError(f"the untrusted job is not sent: {fault}", hint=hint)
+    return request.with_pod_fields(hostUsers=False) if _have_user_namespaces(api, pod["runtimeClassName"]) else request
+
+
+def find_faults_of_namespace(
+    api: Api, namespace: str, runtime_class: str, labels: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield why untrusted jobs of these labels are refused, as far as it can be seen without a pod, and what to do."""
+    yield from _find_faults_of_class(api, runtime_class)
+    yield from _find_faults_of_policies(api, namespace, labels)
+    yield from _find_secrets(api, namespace)
+
+
+def describe_open_network(api: Api, namespace: str) -> str | None:
+    """Return a sentence if it is known that the pods of a namespace may use the network; None if it is not known."""
+    try:
+        policies = [item["spec"] for item in api.list_items(policies_path(namespace))]
+    except ApiError:
+        return None
+    if not any(_denies_everything(policy) for policy in policies):
+        return (
+            f"jobs in {namespace!r} may use the network: no NetworkPolicy closes it "
+            f"(`renderer setup k8s --namespace {namespace}` prints one)"
+        )
+    if reached := was_reached(api, namespace):
+        return f"jobs in {namespace!r} may use the network: no policy is enforced, and a pod reached {reached}"
+    return None
+
+
+def _have_user_namespaces(api: Api, runtime_class: str) -> bool:
+    """Return whether every node with the class's handler can give a pod a user namespace, as far as nodes tell it."""
+    try:
+        handler = api.get(f"{RUNTIME_CLASSES}/{runtime_class}")["handler"]
+        found = [
+            (each.get("features") or {}).get("userNamespaces")
+            for node in api.list_items(NODES)
+            for each in node["status"].get("runtimeHandlers") or []
+            if each.get("name") == handler
+        ]
+    except ApiError:
+        return False
+    return bool(found) and all(found)
 
 
 def _find_faults(api: Api, namespace: str, pod: JsonObject, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield what is wrong, or cannot be known, and what to do about it."""
-    yield from _find_faults_of_class(api, pod["runtimeClassName"])
-    yield from _find_faults_of_policies(api, namespace, labels)
-    yield from _find_secrets(api, namespace)
+    yield from find_faults_of_namespace(api, namespace, pod["runtimeClassName"], labels)
     yield from _find_faults_of_probe(api, namespace, pod, labels)
 
 
@@ -90,7 +110,7 @@ def _find_faults_of_class(api: Api, name: str) -> Iterator[tuple[str, str]]:
 
 def _find_faults_of_policies(api: Api, namespace: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
     try:
-        items = list(api.list_items(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"))
+        items = list(api.list_items(policies_path(namespace)))
     except ForbiddenError:
         yield "you may not list its NetworkPolicies, so that nothing is known about the network", _SETUP
         return
@@ -115,14 +135,26 @@ def _opens(spec: JsonObject, labels: dict[str, str]) -> bool:
 
 
 def _find_secrets(api: Api, namespace: str) -> Iterator[tuple[str, str]]:
-    """Yield a Secret of the namespace, where the user may list them; otherwise the set-up's word has to do."""
+    """Yield a Secret of the namespace. Who may not list them has to see that a quota forbids them."""
     try:
         found = next(api.list_items(core_path(namespace, "secrets")), None)
     except ForbiddenError:
+        if not _has_no_secrets_by_quota(api, namespace):
+            yield f"it is not known whether {namespace!r} has Secrets: no quota forbids them", _SETUP
         return
     if found:
         name = found["metadata"]["name"]
         yield f"{namespace!r} has Secrets, such as {name!r}", f"use a namespace without Secrets; {_SETUP}"
+
+
+def _has_no_secrets_by_quota(api: Api, namespace: str) -> bool:
+    """Return whether a quota forbids Secrets, and its controller has counted none."""
+    try:
+        found = [item.get("status") or {} for item in api.list_items(core_path(namespace, "resourcequotas"))]
+    except ForbiddenError:
+        return False
+    counts = [(status.get("hard", {}).get(SECRETS), status.get("used", {}).get(SECRETS)) for status in found]
+    return ("0", "0") in counts
 
 
 def _find_faults_of_probe(
@@ -142,8 +174,7 @@ def _find_faults_of_probe(
         "owners": [],
     }
     try:
-        with run_idle_pod(api, namespace, labels[names.LABEL_JOB], values, PROBE_TIMEOUT_S) as name:
-            evidence = collect_evidence(api, namespace, name)
+        evidence = collect_evidence(api, namespace, labels[names.LABEL_JOB], values)
     except RendererError as error:
         yield f"no pod could show that the sandbox works: {error}", error.hint or "look at the pod's events"
         return
@@ -159,52 +190,3 @@ def _find_faults_of_probe(
             f"a pod in {namespace!r} reached {evidence.reached}: no network plugin enforces the policies",
             "use a cluster whose network enforces NetworkPolicies, as Calico or Cilium do",
         )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a pod showed: its kernel, that of its node if it may be seen, and what it reached over the network."""
-
-    kernel: str
-    node_kernel: str | None
-    reached: str
-
-
-def collect_evidence(api: Api, namespace: str, pod: str) -> Evidence:
-    """Return what a running pod shows. Raises ApiError, BackendError."""
-    shown = api.get(core_path(namespace, "pods", pod))
-    node = _read_node(api, shown["spec"]["nodeName"])
-    answer = _run_probe(api, namespace, pod, _list_targets(shown, node))
-    return Evidence(
-        kernel=show_line(str(answer["kernel"])),
-        node_kernel=node["nodeInfo"]["kernelVersion"] if node else None,
-        reached=show_line(", ".join(map(str, answer.get("reached") or []))),
-    )
-
-
-def _read_node(api: Api, name: str) -> JsonObject:
-    """Return the status of a node; an empty one where nodes may not be listed, which the set-up allows."""
-    try:
-        found: JsonObject = next(api.list_items(NODES, fieldSelector=f"metadata.name={name}"))["status"]
-    except ForbiddenError:
-        return {}
-    return found
-
-
-def _list_targets(pod: JsonObject, node: JsonObject) -> list[tuple[str, int]]:
-    """Return what the probe tries to reach on its node: the kubelet, and ports that answer in any case if they can."""
-    kubelet = node.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250
-    return [(str(pod["status"]["hostIP"]), port) for port in (kubelet, 53, 443)]
-
-
-def _run_probe(api: Api, namespace: str, pod: str, targets: list[tuple[str, int]]) -> JsonObject:
-    answer = bytearray()
-    command = ["python", "-I", "-c", PROBE, json.dumps(targets), str(CONNECT_TIMEOUT_S)]
-    run_command(api, namespace, pod, command, output=lambda piece: answer.extend(piece[:PROBE_BYTES]))
-    try:
-        content = json.loads(bytes(answer))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or not content.get("kernel"):
-        raise BackendError("its answer is damaged", hint="use an image of renderer")
-    return content

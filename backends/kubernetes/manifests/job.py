@@ -54,8 +54,11 @@ class KubernetesRequest:
 
     def with_runtime_class(self, name: str) -> KubernetesRequest:
         """Return a copy of the request with this RuntimeClass."""
-        job = merge_patch(self.job, {"spec": {"template": {"spec": {"runtimeClassName": name}}}})
-        return replace(self, job=job, detect_runtime_class=False)
+        return replace(self.with_pod_fields(runtimeClassName=name), detect_runtime_class=False)
+
+    def with_pod_fields(self, **fields: object) -> KubernetesRequest:
+        """Return a copy of the request with other fields in the specification of its pods."""
+        return replace(self, job=merge_patch(self.job, {"spec": {"template": {"spec": fields}}}))
 
 
 def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> KubernetesRequest:

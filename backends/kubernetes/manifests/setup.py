@@ -32,7 +32,8 @@ _PATHS = {
 class SetupOptions:
     """What to set up: a namespace, a PVC if ``claim`` is its name, and with ``cluster`` the cluster-wide objects.
 
-    ``untrusted`` is for jobs with --untrusted: no policy opens the network, and who submits can see that.
+    ``untrusted`` is for jobs with --untrusted: no policy opens the network, and no Secret can be created. With
+    ``cluster``, there is a RuntimeClass for gVisor.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -59,7 +60,8 @@ def build_manifests(options: SetupOptions) -> list[Manifest]:
     if not options.untrusted:
         return manifests
     closed = [manifest for manifest in manifests if manifest["metadata"]["name"] != "renderer-store"]
-    return [*closed, *render_template("untrusted", values)]
+    extra = ["untrusted", *(["sandbox"] if options.cluster else [])]
+    return [*closed, *(manifest for template in extra for manifest in render_template(template, values))]
 
 
 def apply_manifests(api: Api, manifests: list[Manifest]) -> None:

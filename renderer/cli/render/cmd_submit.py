@@ -66,6 +66,8 @@ def run_planned(planned: api.PlannedJob, *, detach: bool, dry_run: bool, json: b
     if not detach:
         fetch.check_writable(settings.output)
     job = planned.submit()
+    for note in () if json else job.backend.notes:
+        print_message(f"note: {show_line(note)}")
     if detach:
         if settings.preview:
             print_message("note: -p has no effect with --detach")

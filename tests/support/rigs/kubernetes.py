@@ -121,6 +121,16 @@ def write_kubeconfig(path: Path, server: str = "http://127.0.0.1:9", context: st
     return path
 
 
+def copy_kubeconfig(folder: Path, namespace: str, **user: str) -> Path:
+    """Write the administrator's kubeconfig with a namespace and the credentials of another user."""
+    content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
+    content["users"] = [{"name": content["users"][0]["name"], "user": user}]
+    content["contexts"][0]["context"]["namespace"] = namespace
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 def create_bucket() -> None:
     """Create the bucket ``renders`` on the S3 server of the environment, unless it exists."""
     import obstore

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from support.commands import BIN, environment, output, renderer
 from support.processes import until
-from support.rigs.kubernetes import create_claim, get, kubectl
+from support.rigs.kubernetes import copy_kubeconfig, create_claim, get, kubectl
 
 SCRIPT = """\
 import os, pathlib
@@ -30,21 +30,13 @@ def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
     setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--apply"]
     subprocess.run(setup, check=True, capture_output=True)
     try:
-        config = kubeconfig(folder, token=kubectl("create", "token", "renderer", "-n", NAMESPACE).strip())
+        config = copy_kubeconfig(
+            folder, NAMESPACE, token=kubectl("create", "token", "renderer", "-n", NAMESPACE).strip()
+        )
         sizes = {"RENDERER_CPU": "0.5", "RENDERER_MEMORY": "2Gi", "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi"}
         yield environment(folder, KUBECONFIG=str(config), RENDERER_BACKEND="k8s", RENDERER_IMAGE=cluster, **sizes)
     finally:
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-
-
-def kubeconfig(folder: Path, **user: str) -> Path:
-    """Write the administrator's kubeconfig with the credentials of another user."""
-    content = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
-    content["users"] = [{"name": content["users"][0]["name"], "user": user}]
-    content["contexts"][0]["context"]["namespace"] = NAMESPACE
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 def test_every_command_works_with_the_role_alone(user: dict[str, str], tmp_path: Path) -> None:
@@ -102,7 +94,7 @@ def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
         *(f"jobs:{verb}" for verb in ("create", "get", "list", "patch", "delete")),
         *(f"configmaps:{verb}" for verb in ("create", "delete")),
         *(f"pods:{verb}" for verb in ("get", "list", "watch", "create", "delete")),
-        *("pods/log:get", "pods/exec:get", "pods/exec:create", "events:list"),
+        *("pods/log:get", "pods/exec:get", "pods/exec:create", "events:list", "networkpolicies:list"),
     }
     for forbidden in (["get", "secrets"], ["delete", "namespaces"], ["create", "roles"], ["update", "configmaps"]):
         asked = ["kubectl", "--kubeconfig", user["KUBECONFIG"], "auth", "can-i", *forbidden, "-n", NAMESPACE]
@@ -112,7 +104,7 @@ def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
 def test_who_may_nothing_is_told_what(user: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(SCRIPT)
     kubectl("create", "serviceaccount", "nobody", "-n", NAMESPACE)
-    config = kubeconfig(tmp_path, token=kubectl("create", "token", "nobody", "-n", NAMESPACE).strip())
+    config = copy_kubeconfig(tmp_path, NAMESPACE, token=kubectl("create", "token", "nobody", "-n", NAMESPACE).strip())
     for command in (["submit", "job.py"], ["list"], ["status", f"k8s://renderer-test/{NAMESPACE}/x"]):
         done = renderer(*command, cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
         assert done.returncode == 4, (command, done.stdout, done.stderr)
@@ -122,7 +114,7 @@ def test_who_may_nothing_is_told_what(user: dict[str, str], tmp_path: Path) -> N
 
 
 def test_an_expired_token_is_told(user: dict[str, str], tmp_path: Path) -> None:
-    config = kubeconfig(tmp_path, token="expired")  # noqa: S106 - no password
+    config = copy_kubeconfig(tmp_path, NAMESPACE, token="expired")  # noqa: S106 - no password
     done = renderer("list", cwd=tmp_path, env={**user, "KUBECONFIG": str(config)})
     assert done.returncode == 4
     assert "may have expired" in done.stderr
@@ -136,7 +128,7 @@ def test_credentials_that_expire_while_a_job_is_waited_for_are_read_again(user: 
     kubectl("create", "rolebinding", "leaving", "-n", NAMESPACE, *role)
     token = tmp_path / "token"
     token.write_text(kubectl("create", "token", "leaving", "-n", NAMESPACE).strip())
-    config = kubeconfig(tmp_path, tokenFile=str(token))
+    config = copy_kubeconfig(tmp_path, NAMESPACE, tokenFile=str(token))
     command: list[str | Path] = [BIN / "renderer", "submit", "job.py", "--json"]
     env = {**user, "KUBECONFIG": str(config)}
     with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as submit:
