@@ -23,7 +23,10 @@ _PARTS = (
     *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/worker/*.py"),
     *("renderer/maps/inputs.py", "renderer/system/limits.py"),
 )
-_ENGINE = ("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py")
+_ENGINE = (
+    *("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py"),
+    *("backends/files.py", "renderer/mirrors.py", "renderer/voices.py"),
+)
 _RENDERER = "from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
 _MAIN = """\
 import runpy

@@ -16,7 +16,6 @@ from renderer.engine.adapter.outputs import count_output_frames, move_outputs
 from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import SceneReport, SceneRequest
-from renderer.system.manim_versions import OLDEST, InstalledManim
 
 _REMEDIES = {"pkg_resources": "pip install 'setuptools<81' beside it"}  # by the module that is missing
 
@@ -35,16 +34,13 @@ class _WrittenFiles:
         raise NotImplementedError(name)
 
 
-def import_manim(installed: InstalledManim | None) -> None:
-    """Import Manim. Raises BackendError if there is none, or if it does not fit to the packages beside it."""
-    if installed is None:
-        hint = f"pip install 'manim-renderer[manim]' there, or another Manim from {OLDEST} on"
-        raise BackendError("Manim is not installed where the job runs", hint=hint)
+def import_manim(version: str) -> None:
+    """Import Manim. Raises BackendError if it does not fit to the packages beside it."""
     try:
         importlib.import_module("manim")
     except ImportError as error:
         remedy = _REMEDIES.get(error.name or "", "install it again, with the packages that it asks for")
-        raise BackendError(f"Manim {installed.version} cannot be imported: {error}; {remedy}") from error
+        raise BackendError(f"Manim {version} cannot be imported: {error}; {remedy}") from error
 
 
 def render_plainly(request: SceneRequest, why: str) -> SceneReport:

@@ -20,7 +20,7 @@ from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_usable_cores
-from renderer.system.manim_versions import find_installed_manim
+from renderer.system.manim_versions import InstalledManim, find_installed_manim
 from renderer.video.errors import EncoderError
 from renderer.video.selection import Decision, choose_encoder
 from renderer.voices import find_voices
@@ -39,11 +39,9 @@ class SceneRunner(Runner):
         super().__init__(job)
         from renderer import engine
 
-        manim = find_installed_manim()
-        engine.import_manim(manim)
-        self.why_plain = manim.why_serial if manim else None
-        if not self.why_plain:
-            engine.warm_up()
+        manim = find_installed_manim() or InstalledManim("of an unknown version")
+        engine.import_manim(manim.version)
+        self.why_plain = manim.why_serial or _warm_up()
         self.encoder, self.encoder_error = self._choose_encoder()
         self.slots = engine.ProcessSlots(self.encoder.sessions)
         self.cache, self.cache_refusal = _open_cache()
@@ -164,6 +162,17 @@ class SceneRunner(Runner):
         for line in [*self.encoder.log_lines(), *self.cache_refusal]:
             print(line, flush=True)
         return engine.render(request, slots=self.slots, progress=_progress_printer())
+
+
+def _warm_up() -> str | None:
+    """Import all that renders in parallel. Return why that is not possible, in an image that has only Manim."""
+    from renderer import engine
+
+    try:
+        engine.warm_up()
+    except ModuleNotFoundError as error:
+        return f"rendering in parallel needs the Python package {error.name}, which is not installed"
+    return None
 
 
 def _open_cache() -> tuple[ChunkCache | None, list[str]]:
