@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 
 KNOWN = ("0.22.0",)  # with which the engine's tests pass
-OLDEST = "0.18"  # the oldest release that was tried
 
 
 @dataclass(frozen=True)
