@@ -6,6 +6,7 @@ import ast
 import difflib
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -237,8 +238,10 @@ class _Reader:
 
     def _read_path_changes(self) -> Iterator[PathChanges]:
         """Yield what the modules that the file imports directly add to sys.path."""
-        for module in filter(None, map(self.read, self.find_imported_files(self.main))):
-            yield self._find_path_changes(module)
+        for file in self.find_imported_files(self.main):
+            with suppress(SpecError):  # it is not valid Python: a class that needs it says so
+                if module := self.read(file):
+                    yield self._find_path_changes(module)
 
     def _find_path_changes(self, module: _Module) -> PathChanges:
         return find_path_changes(statements(self._trees[module.file].body), module.file, self.finder.root)

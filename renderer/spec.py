@@ -7,6 +7,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from renderer.bundle import pack
 from renderer.maps import sources
 from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
+from renderer.project.left_out import explain_left_out_file
 from renderer.project.needs import read_needs
 from renderer.project.python_path import PythonPath, read_python_path
 from renderer.project.root import check_root, choose_root, is_private, locate, show_folder
@@ -31,6 +33,8 @@ from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units,
 from renderer.units.options import choose_manim_options
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
+
+MAX_NOTES = 5  # about modules that are not uploaded
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +131,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         is_map=bool(inputs),
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
-    notes = (*chosen.notes, *_find_notes(path, root, python_path, settings))
+    notes = (*chosen.notes, *_find_notes(path, root, python_path, settings, set(packed.files)))
     return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
 
 
@@ -194,14 +198,18 @@ def _ask(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: S
     return ask_scenes(Question(bundle=packing().bundle, file=file, python_path=folders, environment=settings.env))
 
 
-def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Settings) -> Iterator[str]:
-    """Yield sentences about modules that the file may need and that are not uploaded."""
+def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Settings, files: set[str]) -> Iterator[str]:
+    """Yield sentences about modules that the file may need and that are not among the ``files`` of the bundle."""
     uploaded = show_folder(root)
     if python_path.outside and (settings.backend != "local" or settings.untrusted):
         named = ", ".join(python_path.outside)
         yield f"{named}, of PYTHONPATH, is not uploaded: it lies outside of {uploaded}; --root chooses a wider folder"
     for name, place in scenes.find_modules_outside(path, root).items():
         yield f"{path.name} imports {name} from {place}, outside of {uploaded}; --root chooses a wider folder"
+    with suppress(SpecError):  # a module that is not valid Python: the job says so, if it needs that
+        imported = {file.relative_to(root.resolve()).as_posix() for file in scenes.find_imported_files(path, root)}
+        for name in sorted(imported - files)[:MAX_NOTES]:
+            yield f"{name}, which {path.name} imports, is not uploaded: {explain_left_out_file(root.resolve(), name)}"
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:

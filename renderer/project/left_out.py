@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from renderer.bundle.pack import explain_left_out
+from renderer.project.python_path import read_python_path
 from renderer.project.root import is_private, show_folder
 
 MAX_TEXT = 2**14  # characters of an error that are read
@@ -26,18 +27,22 @@ def explain_missing_files(text: str, root: Path, file: Path) -> str | None:
     text may come from a stranger: paths in it are only looked at.
     """
     root, found = root.resolve(), dict[str, str]()
+    folders = dict.fromkeys([root, file.parent, *(root / inside for inside in read_python_path(root).inside)])
     for path in _find_paths(text[:MAX_TEXT]):
-        for folder in (root, file.parent):
+        for folder in folders:
             name = posixpath.relpath(posixpath.normpath(posixpath.join(folder.as_posix(), path)), root.as_posix())
-            if reason := _find_reason(root, name):
+            if reason := explain_left_out_file(root, name):
                 found.setdefault(name, reason)
     named = [f"{name} was not uploaded: {reason}" for name, reason in found.items()]
     more = [f"{len(named) - MAX_SHOWN} more"] if len(named) > MAX_SHOWN else []
     return "; ".join([*named[:MAX_SHOWN], *more]) or None
 
 
-def _find_reason(root: Path, name: str) -> str | None:
-    """Return why a file of the project was not uploaded, and what to do; None if there is none, or if it was."""
+def explain_left_out_file(root: Path, name: str) -> str | None:
+    """Return why a file of the project is not uploaded, and what to do; None if there is no such file, or if it is.
+
+    ``name`` is relative to the root, with slashes.
+    """
     if not _exists(root / name):
         return None
     if name.startswith(".."):

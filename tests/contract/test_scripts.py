@@ -43,6 +43,20 @@ def test_a_script_runs_in_its_folder_and_its_outputs_come_back(rig: Rig, project
     assert files[0].read_text("utf-8") == f"data|sibling|--n|a b|{greeting}"
 
 
+def test_a_script_in_a_folder_of_the_project_runs_in_the_root(
+    rig: Rig, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tools", "my lib"):
+        (project / name).mkdir()
+    (project / "my lib" / "house_style.py").write_text("WORD = 'house'\n")
+    (project / "data.txt").write_text("data")
+    monkeypatch.setenv("PYTHONPATH", str(project / "my lib"))
+    text = "import sys, house_style\nprint(sys.argv[0], open('data.txt').read(), house_style.WORD)\n"
+    job = rig.submit(script(project / "tools", text), root=project)
+    assert job.wait(120).state is JobState.SUCCEEDED
+    assert [line.text for line in job.logs()] == ["tools/job.py data house"]
+
+
 def test_log_lines_come_whole_and_in_order(rig: Rig, project: Path) -> None:
     path = script(project, "import sys\nfor i in range(300):\n  print('line', i)\nsys.stdout.write('no newline ✓')\n")
     job = rig.submit(path)

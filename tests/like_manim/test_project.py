@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 from like_manim.conftest import MakeProject
+from support.commands import renderer
 
 pytestmark = pytest.mark.slow
 
@@ -126,3 +127,26 @@ def test_an_error_names_what_was_not_uploaded(make_project: MakeProject) -> None
         found = project.submit(f"films/{file}", scene)
         assert found.exit_code == 10
         assert sentence in json.loads(found.log.splitlines()[1])["units"][0]["hint"]
+
+
+def test_an_untrusted_job_gets_nothing_from_beside_its_folder(make_project: MakeProject) -> None:
+    project = make_project({"private.txt": "x", "lib/own.py": "", "jobs/1/evil.py": "print('x')", "jobs/2/data": "x"})
+    project.env["PYTHONPATH"] = "lib"
+    submit = ("submit", "jobs/1/evil.py", "--dry-run")
+    trusted = renderer(*submit, cwd=project.folder, env=project.env)
+    assert "  private.txt\n" in trusted.stdout
+    assert trusted.stderr.startswith("4 files, 12 bytes of ./\n")
+    untrusted = renderer(*submit, "--untrusted", cwd=project.folder, env=project.env)
+    assert "1 files, 10 bytes\n  evil.py\nunits:" in untrusted.stdout
+    assert untrusted.stderr.startswith("1 file, 10 bytes of ./jobs/1/\nnote: lib, of PYTHONPATH, is not uploaded")
+
+
+def test_what_a_file_imports_is_named_before_it_is_missing(make_project: MakeProject) -> None:
+    project = make_project({".gitignore": "lib/\n", "lib/house.py": "", "film.py": "import house\n", "lib/bad.py": "("})
+    project.env["PYTHONPATH"] = "lib"
+    done = renderer("submit", "film.py", "--dry-run", cwd=project.folder, env=project.env)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "2 files, 18 bytes of ./\nnote: lib/house.py, which film.py imports, is not uploaded: "
+        ".gitignore line 1 'lib/'; to include it, write !lib/ in .rendererignore\n"
+    )
