@@ -121,8 +121,8 @@ def _is_script(wanted: Wanted, reading: Reading) -> bool:
 
 
 def _describe_search(path: Path, missing: list[str], found: FoundScenes) -> str:
-    why = f"it was not run here, because {found.why_partial}"
-    return f"{path.name} has no scene {', '.join(missing)} that can be read; {why}: the job will look for it"
+    names = ", ".join(missing)
+    return f"no scene {names} can be read in {path.name}, and it could not be asked: {found.why_partial}; the job will look"
 
 
 def _check_imported(path: Path, found: FoundScenes, missing: list[str]) -> None:
@@ -139,7 +139,7 @@ def _no_scene(path: Path, wanted: Wanted, found: FoundScenes) -> SpecError:
     """Return the error for a file in which there is no scene."""
     if found.why_partial:
         return SpecError(
-            f"{path.name} has no scene that can be read, and it was not run here, because {found.why_partial}",
+            f"{path.name} has no scene that can be read, and could not be asked for others: {found.why_partial}",
             hint=f"name the scenes that it makes{f' ({found.remedy})' if found.remedy else ''}; "
             "for a plain script use --kind script",
         )

@@ -28,7 +28,7 @@ def command(
     """
     found = find_scenes(RenderSpec(path=path), config.load({"untrusted": untrusted}).settings)
     if found.why_partial:
-        note = f"note: only scenes that can be read are listed, because {found.why_partial}"
+        note = f"note: only scenes that can be read are listed: {found.why_partial}"
         print_message(show_line(note))
     if json:
         print_json([asdict(scene) for scene in found.scenes])
