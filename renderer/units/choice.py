@@ -122,7 +122,8 @@ def _is_script(wanted: Wanted, reading: Reading) -> bool:
 
 def _describe_search(path: Path, missing: list[str], found: FoundScenes) -> str:
     names = ", ".join(missing)
-    return f"no scene {names} can be read in {path.name}, and it could not be asked: {found.why_partial}; the job will look"
+    why = f"and it could not be asked: {found.why_partial}"
+    return f"no scene {names} can be read in {path.name}, {why}; the job will look"
 
 
 def _check_imported(path: Path, found: FoundScenes, missing: list[str]) -> None:
