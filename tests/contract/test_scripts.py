@@ -22,25 +22,29 @@ def script(folder: Path, text: str, name: str = "job.py") -> Path:
     return path
 
 
-def test_a_script_runs_in_its_folder_and_its_outputs_come_back(rig: Rig, project: Path, tmp_path: Path) -> None:
+def test_a_script_runs_in_its_folder_and_what_it_leaves_there_comes_back(
+    rig: Rig, project: Path, tmp_path: Path
+) -> None:
     (project / "data é.txt").write_text("data", "utf-8")
     (project / "sibling.py").write_text("WORD = 'sibling'\n")
     path = script(
         project,
         "import os, sys, pathlib, sibling\n"
         "assert __name__ == '__main__'\n"
-        "out = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
-        "(out / 'sub').mkdir()\n"
+        "pathlib.Path('sub').mkdir()\n"
         "words = [pathlib.Path('data é.txt').read_text('utf-8'), sibling.WORD, *sys.argv[1:], os.environ['GREETING']]\n"
-        "(out / 'sub' / 'words ü.txt').write_text('|'.join(words), 'utf-8')\n",
+        "pathlib.Path('sub/words ü.txt').write_text('|'.join(words), 'utf-8')\n"
+        "pathlib.Path('data é.txt').write_text('changed')\n"
+        "pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'more.txt').touch()\n",
     )
     greeting = "no: 'x' \"y\" $HOME $$ $(HOME)\n1e3"
     job = rig.submit(path, arguments=("--n", "a b"), env={"GREETING": greeting})
     status = job.wait(120)
-    assert status.state is JobState.SUCCEEDED, status
+    assert status.state is JobState.SUCCEEDED, status.units
     files = job.fetch(tmp_path / "out")
-    assert files == [tmp_path / "out" / "sub" / "words ü.txt"]
-    assert files[0].read_text("utf-8") == f"data|sibling|--n|a b|{greeting}"
+    assert files == [tmp_path / "out" / name for name in ("data é.txt", "more.txt", "sub/words ü.txt")]
+    assert files[0].read_text() == "changed"
+    assert files[2].read_text("utf-8") == f"data|sibling|--n|a b|{greeting}"
 
 
 def test_a_script_in_a_folder_of_the_project_runs_in_the_root(

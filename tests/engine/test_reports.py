@@ -25,12 +25,12 @@ def render(work: Path, name: str, scene: str, file: str = "cached", **changes: A
 def test_each_play_is_reported(tmp_path: Path) -> None:
     options: dict[str, Any] = {"cache": str(tmp_path / "cache"), "preset": "fast", **SMOOTH}
     first, again = render(tmp_path, "first", "Twelve", **options), render(tmp_path, "again", "Twelve", **options)
-    for found in (first, again):
+    for found, source in ((first, "drawn"), (again, "chunk cache")):
         plays = found.report["plays"]
         assert [play["number"] for play in plays] == list(range(12))
         assert [play["start_s"] for play in plays] == [number / 2 for number in range(12)]
         assert {play["frames"] for play in plays} == {15}
-        assert {(play["chunks"], play["processes"], play["source"]) for play in plays} == {(2, 2, "drawn")}
+        assert {(play["chunks"], play["processes"], play["source"]) for play in plays} == {(2, 2, source)}
         assert sum(play["cached"] for play in plays) == found.report["cached"]
     assert all(play["draw_s"] > 0 and play["encode_s"] > 0 for play in first.report["plays"])
     assert again.report["cached"] == 180

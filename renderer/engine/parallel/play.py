@@ -205,14 +205,16 @@ def reuse_play(
 def describe_play(play: Play) -> PlayReport:
     """Return what ``result.json`` says of the play."""
     drawn = [] if isinstance(play, ReusedPlay) else play.chunks
-    cached = play.frame if isinstance(play, ReusedPlay) and play.source == "chunk cache" else 0
+    reused = play.source if isinstance(play, ReusedPlay) else None
+    cached = play.frame if reused == "chunk cache" else sum(chunk.cached for chunk in drawn)
+    source = reused or ("chunk cache" if play.frame and cached == play.frame else "drawn")
     encoder = [play.encode_s] if isinstance(play, SingleEncoderPlay) else []
     return PlayReport(
         number=play.identity.number,
         start_s=round(play.start, 3),
         frames=play.frame,
-        cached=cached + sum(chunk.cached for chunk in drawn),
-        source=play.source if isinstance(play, ReusedPlay) else "drawn",
+        cached=cached,
+        source=source,
         chunks=len(drawn),
         processes=len(drawn) + len(encoder),
         draw_s=round(sum(chunk.draw_s for chunk in drawn), 3),
