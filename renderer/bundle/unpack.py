@@ -39,4 +39,4 @@ def _open(data: bytes, digest: str) -> tarfile.TarFile:
         raise InputError(f"the bundle is damaged: {error}", hint="submit the job again") from error
     if hashlib.sha256(tar).hexdigest() != digest:
         raise InputError("the bundle is not the one that was submitted", hint="submit the job again")
-    return tarfile.open(fileobj=io.BytesIO(tar))
+    return tarfile.open(fileobj=io.BytesIO(tar), mode="r:")  # without a mode it would try each compression first

@@ -30,11 +30,12 @@ class ScriptRunner(Runner):
 
     def __init__(self, job: UnpackedJob) -> None:
         super().__init__(job)
+        self.environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
         self.side_by_side = count_usable_cores() if job.inputs else 1
 
     def start(self, unit: int, output: int) -> int:
         """Start Python: that of the job's own packages, or the one that runs the worker."""
-        environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
+        environment = dict(self.environment)
         environment["RENDERER_OUTPUT_DIR"] = str(self.job.source(unit))
         environment["PYTHONUNBUFFERED"] = "1"
         environment.update(self.job.write_input(unit))

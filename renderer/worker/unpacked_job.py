@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from abc import ABC, abstractmethod
@@ -82,7 +83,7 @@ class UnpackedJob:
     def read_input(self, unit: int) -> MapInput:
         """Return the input of a unit of a map. Raises InputError if another version of renderer wrote it."""
         try:
-            return MapInput.from_line(self.inputs[unit])
+            return _parse_input(self.inputs[unit])
         except (ValueError, TypeError, KeyError) as error:
             raise InputError("the inputs of the map are damaged", hint="submit the job again") from error
 
@@ -105,6 +106,9 @@ class UnpackedJob:
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""
         return self.output / str(unit)
+
+
+_parse_input = functools.lru_cache(maxsize=64)(MapInput.from_line)  # each is needed several times
 
 
 @dataclass(frozen=True)
