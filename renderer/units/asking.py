@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from backends.errors import OutputError
 from backends.models import Bundle
 from backends.processes import end_trees, isolated_command
+from backends.untrusted import open_beneath, read_bounded
 from renderer.bundle.unpack import unpack
 from renderer.scenes import Scene
 
@@ -94,12 +95,23 @@ def _run(question: Question, project: Path, answer: Path) -> None:
 
 
 def _read_answer(answer: Path) -> Answer:
+    """Return what the program wrote; the file that it ran may have written anything instead."""
     try:
-        with answer.open("rb") as file:
-            content: Any = json.loads(file.read(MAX_ANSWER))
-    except (OSError, ValueError) as error:
+        with open_beneath(answer.parent, answer.name) as file:
+            content: object = json.loads(read_bounded(file, MAX_ANSWER))
+    except (OSError, ValueError, RecursionError, OutputError) as error:
         raise NotAskedError("it ended its own process") from error
-    if "error" in content:
-        raise NotAskedError(str(content["error"]))
-    scenes = [Scene(name=str(item["name"]), line=None, doc=item["doc"]) for item in content["scenes"]]
-    return Answer(scenes=scenes, imported=content["imported"])
+    match content:
+        case {"error": str(text)}:
+            raise NotAskedError(text)
+        case {"scenes": list(scenes), "imported": dict(imported)}:
+            found = [_read_scene(item) for item in scenes]
+            return Answer(scenes=found, imported={str(name): str(file) for name, file in imported.items()})
+    raise NotAskedError("it wrote another answer")
+
+
+def _read_scene(item: object) -> Scene:
+    match item:
+        case {"name": str(name), "doc": (str() | None) as doc}:
+            return Scene(name=name, line=None, doc=doc)
+    raise NotAskedError("it wrote another answer")

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +92,19 @@ class Services:
     abstract: str
     path: str
     visits: int = 0
+    port6: int | None = None  # of the loopback interface of IPv6; None where there is none
 
 
 @contextmanager
 def services(folder: Path) -> Iterator[Services]:
-    """Serve on a port of the loopback interface, on an abstract socket and on one in a folder."""
+    """Serve on a port of each loopback interface, on an abstract socket and on one in a folder."""
     tcp = socket.create_server(("127.0.0.1", 0))
     name = f"\0renderer-test-{os.getpid()}"
     found = Services(tcp.getsockname()[1], name, str(folder / "service"))
     listeners = [tcp]
+    with suppress(OSError):
+        listeners.append(socket.create_server(("::1", 0), family=socket.AF_INET6))
+        found.port6 = listeners[1].getsockname()[1]
     for address in (found.abstract, found.path):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(address)
