@@ -16,12 +16,12 @@ from support.untrusted import Services
 
 from renderer.api import Job
 
-# What a container has of its own, and calls that podman's own filter allows; it is no border of a job without the flag.
+# What a container has of its own, and calls that filters of engines allow; it is no border of a job without the flag.
 _CONTAINER = {
     *("read /etc/shadow", "read /proc/vmallocinfo", "read /proc/pagetypeinfo", "list /root/.ssh", "core dump"),
     *("become root", "become root as group", "give away a file", "program newgrp root", "setuid file of its own"),
     *("new user namespace", "new user namespace by clone", "new user namespace by clone3", "the user's keys"),
-    *("keys of the session", "hypervisor socket"),
+    *("keys of the session", "hypervisor socket", "io_uring"),
 }
 # What gVisor shows and allows: it is a kernel of the container's own.
 _SANDBOX = {
