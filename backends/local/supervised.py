@@ -215,13 +215,19 @@ def _start_supervisor(folder: JobFolder, lock: BinaryIO) -> None:
             stdout=log,
             stderr=log,
             cwd=folder.path,
-            env={**os.environ, **({VARIABLE: level} if (level := active_level()) else {})},
+            env={**os.environ, **_absolute_python_path(), **({VARIABLE: level} if (level := active_level()) else {})},
             pass_fds=[lock.fileno()],
             start_new_session=True,
         )
         folder.pid.write_text(str(supervisor.pid))
     _log.debug("started supervisor %d of %s", supervisor.pid, folder.path)
     threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it, should it end before this process
+
+
+def _absolute_python_path() -> dict[str, str]:
+    """Return PYTHONPATH for a process with another current folder."""
+    path = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
 
 
 def _copy_output(folder: JobFolder, unit: int, output: Output, into: Path) -> None:

@@ -97,6 +97,11 @@ def test_a_script_runs_in_the_current_folder(make_project: MakeProject) -> None:
     _, found = project.compare("tools/run.py", None)
     assert found.exit_code == 0, found.log
     assert found.said
+    project.env["PYTHONPATH"] = "../my lib"  # outside of the root: found on this machine nevertheless
+    (project.folder / "tools" / "near.py").write_text("import house_style\nprint('said', house_style.__file__)\n")
+    found = project.submit("near.py", None, cwd="tools")
+    assert found.exit_code == 0, found.log
+    assert found.said == [f"said {project.folder / 'my lib' / 'house_style' / '__init__.py'}"]
 
 
 def test_an_error_names_what_was_not_uploaded(make_project: MakeProject) -> None:
