@@ -9,6 +9,7 @@ from backends.errors import SpecError
 from renderer.project.root import locate
 
 OUTPUT_NAME = "--output_file"
+_LONG = {"-o": OUTPUT_NAME, "-c": "--config_file"}
 _HINTS = {
     "--config_file": "-c names a file like manim.cfg; a colour goes into it: background_color = {}, below [CLI]",
     "--tex_template": "it is a file of TeX, in the project",
@@ -20,8 +21,8 @@ def choose_manim_options(options: Sequence[str], units: Sequence[str], root: Pat
 
     A name for the film is only for one scene, and files must be in the root.
     """
-    if OUTPUT_NAME in options and len(units) != 1:
-        name = options[options.index(OUTPUT_NAME) + 1]
+    options = [_LONG.get(word, word) for word in options]
+    if (name := find_film_name(options)) and len(units) != 1:
         raise SpecError(
             f"-o {name} names one film, and there are {len(units)} scenes", hint=f"for a folder write -o {name}/"
         )
@@ -31,7 +32,8 @@ def choose_manim_options(options: Sequence[str], units: Sequence[str], root: Pat
 
 def find_film_name(options: Sequence[str]) -> str | None:
     """Return the name that ``-o`` gives the film; None without that."""
-    return options[options.index(OUTPUT_NAME) + 1] if OUTPUT_NAME in options else None
+    pairs = zip(options, options[1:], strict=False)
+    return next((word for before, word in pairs if before in {"-o", OUTPUT_NAME}), None)
 
 
 def _find_file(option: str, text: str, root: Path) -> str:

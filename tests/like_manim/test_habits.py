@@ -73,7 +73,7 @@ def test_every_option_of_manim_has_an_answer() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     manims = set(done.stdout.split())
     commands: Any = command_group().commands
-    for command in ("submit", "manifest"):
+    for command in ("submit", "manifest", "map"):
         known = {flag for each in commands[command]._load().params for flag in (*each.opts, *each.secondary_opts)}
         assert manims - known == set(), f"renderer {command} has no answer to these options of Manim"
 
