@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,8 +33,7 @@ def choose_manim_options(options: Sequence[str], units: Sequence[str], root: Pat
 
 def find_film_name(options: Sequence[str]) -> str | None:
     """Return the name that ``-o`` gives the film; None without that."""
-    pairs = zip(options, options[1:], strict=False)
-    return next((word for before, word in pairs if before in {"-o", OUTPUT_NAME}), None)
+    return next((word for before, word in itertools.pairwise(options) if before in {"-o", OUTPUT_NAME}), None)
 
 
 def _find_file(option: str, text: str, root: Path) -> str:
