@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from backends.files import data_dir
+from backends.files import data_dir, sha256
 
 DOCKERFILE = Path("docker/Dockerfile")  # relative to the build context
 EXTRA = Path("docker/extra-requirements.txt")
@@ -40,7 +40,7 @@ def hash_sources(extra: Iterable[str] = ()) -> str:
         for path in sorted(folder.rglob("*")):
             parts = path.relative_to(folder).parts
             if not _IGNORED("", list(parts)) and path.is_file():
-                found.update(f"{name}/{'/'.join(parts)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+                found.update(_describe_file(f"{name}/{'/'.join(parts)}", path))
     return found.hexdigest()
 
 
@@ -54,6 +54,10 @@ def hash_context(folder: Path, arguments: Mapping[str, str]) -> str:
     found = hashlib.sha256(repr(sorted(arguments.items())).encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+            found.update(_describe_file(path.relative_to(folder).as_posix(), path))
     return found.hexdigest()[:12]
+
+
+def _describe_file(name: str, path: Path) -> bytes:
+    """Return the name and the hash of a file, as a part of the hash of many files."""
+    return f"{name}\0{sha256(path)}\n".encode()

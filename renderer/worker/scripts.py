@@ -45,9 +45,11 @@ class ScriptRunner(Runner):
         if packages:
             python = find_python(packages)
             environment["PATH"] = os.pathsep.join([str(packages / "bin"), environment.get("PATH", os.defpath)])
-        parent = os.getpid()
+        parent, file = os.getpid(), self.job.payload.file
+        if file.startswith("-"):  # Python would take it for an option
+            file = f"./{file}"
         child = subprocess.Popen(
-            [python, self.job.payload.file, *self.job.payload.arguments, *self._input_arguments(unit)],
+            [python, file, *self.job.payload.arguments, *self._input_arguments(unit)],
             cwd=self.job.source(unit),
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from support.processes import until
 from support.rigs.docker import BUILD
-from support.untrusted import PROBE, SECRET, User, services, user
+from support.untrusted import FILL_DISK, PROBE, SECRET, User, services, user
 
 pytestmark = pytest.mark.containers
 SAVE = "import os, pathlib\nout = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
@@ -88,20 +88,7 @@ os.mkfifo(out / "pipe")
 
 
 def test_the_disk_is_bounded(someone: User) -> None:
-    script = f"""{SAVE}
-size = 0
-try:
-    for number in range(1000):
-        with open(f"/tmp/{{number}}", "wb") as file:
-            for _ in range(16):
-                size += file.write(bytes(2**20))
-except OSError as error:
-    print(error.strerror)
-for number in range(1000):
-    pathlib.Path(f"/tmp/{{number}}").unlink(missing_ok=True)
-(out / "size.txt").write_text(str(size))
-"""
-    done = someone.submit(script, "--memory", "600Mi", "--output", "disk")
+    done = someone.submit(FILL_DISK, "--memory", "600Mi", "--output", "disk")
     assert done.returncode == 0, done.stderr
     assert 2**20 < int((someone.home / "project/disk/size.txt").read_text()) <= 150 * 2**20
 

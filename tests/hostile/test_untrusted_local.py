@@ -11,7 +11,7 @@ import psutil
 import pytest
 from support.commands import SMALL
 from support.processes import until
-from support.untrusted import PROBE, SECRET, USERS, User, services, user
+from support.untrusted import FILL_DISK, PROBE, SECRET, USERS, User, services, user
 
 HERE = Path(__file__).parent
 SAVE = "import os, pathlib\nout = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
@@ -132,20 +132,7 @@ def test_a_job_that_stops_all_it_can_is_ended_at_the_time_limit(someone: User) -
 
 
 def test_the_disk_is_bounded(someone: User) -> None:
-    script = f"""{SAVE}
-size = 0
-try:
-    for number in range(1000):
-        with open(f"/tmp/{{number}}", "wb") as file:
-            for _ in range(16):
-                size += file.write(bytes(2**20))
-except OSError as error:
-    print(error.strerror)
-for number in range(1000):
-    pathlib.Path(f"/tmp/{{number}}").unlink(missing_ok=True)
-(out / "size.txt").write_text(str(size))
-"""
-    done = someone.submit(script, *SMALL_LIMITS, "--output", "disk")
+    done = someone.submit(FILL_DISK, *SMALL_LIMITS, "--output", "disk")
     assert done.returncode == 0, done.stderr
     assert 2**20 < int((someone.home / "project/disk/size.txt").read_text()) <= 200 * 2**20
 

@@ -17,6 +17,20 @@ from support.commands import BIN, environment
 
 SECRET = "a-secret-of-the-host"  # noqa: S105  # what no job may see
 PROBE = Path(__file__).parents[1] / "hostile" / "scenes" / "probe.py"
+FILL_DISK = """
+import os, pathlib
+size = 0
+try:
+    for number in range(1000):
+        with open(f"/tmp/{number}", "wb") as file:
+            for _ in range(16):
+                size += file.write(bytes(2**20))
+except OSError as error:
+    print(error.strerror)
+for number in range(1000):
+    pathlib.Path(f"/tmp/{number}").unlink(missing_ok=True)
+pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "size.txt").write_text(str(size))
+"""  # writes what fits into /tmp, and says in size.txt how many bytes it was
 ORDINARY = 12345  # a user id that nobody has
 USERS = ("root", "ordinary") if os.getuid() == 0 else ("ordinary",)
 

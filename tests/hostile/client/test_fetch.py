@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import environment, output, renderer
+from support.commands import output
 
 from backends import Backend, JobHandle, JobSpec, JobState, JobStatus, LogLine, Plan, UnitStatus
 from backends.diagnostics import Check
@@ -326,17 +326,6 @@ def test_modes_of_a_job_do_not_come_along(out: Path) -> None:
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project").mkdir()
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def run(project: Path, tmp_path: Path) -> Run:
-    return lambda *arguments: renderer(*arguments, cwd=project, env=environment(tmp_path))
 
 
 def test_a_job_that_is_downloaded_into_the_project_changes_nothing_there(project: Path, run: Run) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.commands import BIN, environment, renderer
+from support.commands import BIN, environment
 
 from backends import JobHandle, JobState, JobStatus, UnitStatus
 from backends.errors import BackendError
@@ -143,17 +143,6 @@ def test_log_lines_for_debugging_send_nothing() -> None:
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project").mkdir()
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def run(project: Path, tmp_path: Path) -> Run:
-    return lambda *arguments: renderer(*arguments, cwd=project, env=environment(tmp_path / "home"))
 
 
 def on_a_terminal(*arguments: str, cwd: Path, env: dict[str, str]) -> str:
