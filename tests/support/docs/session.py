@@ -46,20 +46,20 @@ class Session:
         for name, value in self.handles.items():
             line = line.replace(name, value)
         if exported := re.fullmatch(r"export (\w+)=(.*)", line):
-            self.variables[exported[1]] = self._shell(f"printf %s {exported[2]}").stdout
+            self.variables[exported[1]] = self._shell(f"printf %s {exported[2]}", stderr=None).stdout
             return
         done = self._shell(line)
         assert done.returncode == code, f"$ {line}\n{done.stdout}"
         self._compare(command, done.stdout)
 
-    def _shell(self, line: str) -> subprocess.CompletedProcess[str]:
+    def _shell(self, line: str, stderr: int | None = subprocess.STDOUT) -> subprocess.CompletedProcess[str]:
         script = ["bash", "-euo", "pipefail", "-c", line]
         return subprocess.run(
             script,
             cwd=self.folder,
             env=self.variables,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             check=False,
             timeout=300,
