@@ -74,7 +74,7 @@ def choose_units(path: Path, root: Path, wanted: Wanted, ask: Ask) -> Units:
     if not found.scenes:
         raise _no_scene(path, wanted, found)
     names = choose_scenes(path, found.scenes, wanted.scenes, every=wanted.every)
-    partial = f"scenes that {path.name} makes as it runs are not included: {found.why_partial}"
+    partial = f"{path.name} may make other scenes as it runs, which are not included: {found.why_partial}"
     return Units(kind="manim", names=names, notes=(partial,) if found.why_partial else ())
 
 

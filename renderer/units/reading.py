@@ -109,6 +109,8 @@ def _is_sign(node: ast.stmt, assigned: set[str]) -> bool:
         return _has_decorator(node)
     if isinstance(node, ast.If):
         return any(isinstance(inner, ast.ClassDef) for inner in [*node.body, *node.orelse])
+    if isinstance(node, ast.Match | ast.Delete):
+        return True
     names = [name for name, value in _assignments(node) if not isinstance(value, ast.Constant | ast.Name)]
     return any(name[:1].isupper() and (len(name) == 1 or not name.isupper()) for name in names)
 
@@ -118,16 +120,20 @@ def _has_decorator(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) 
 
 
 def _assignments(node: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
-    """Yield the names that a statement assigns, with the value."""
+    """Yield the names that a statement assigns, with the value if it is a plain assignment."""
+    targets: list[ast.expr] = []
+    value: ast.expr | None = None
     if isinstance(node, ast.Assign):
-        for target in node.targets:
-            for part in ast.walk(target):
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                    yield part.id, node.value
-    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        yield node.target.id, node.value
-    elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-        yield node.target.id, None
+        targets, value = node.targets, node.value
+    elif isinstance(node, ast.AnnAssign):
+        targets, value = [node.target], node.value
+    elif isinstance(node, ast.For):
+        targets = [node.target]
+    elif isinstance(node, ast.With):
+        targets = [item.optional_vars for item in node.items if item.optional_vars]
+    for part in (part for target in targets for part in ast.walk(target)):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id, value
 
 
 def _last_name(node: ast.expr) -> str:

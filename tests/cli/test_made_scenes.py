@@ -188,6 +188,11 @@ SIGNS = {
     "a metaclass": "class A(Scene, metaclass=M): pass",
     "globals": "globals()['A'] = 1",
     "a factory": "A = kit.make()",
+    "a base from a loop": "for name, Base in [('x', Scene)]:\n    class A(Base): pass",
+    "a class that is removed": "class A(Scene): pass\ndel A",
+    "a case": "match 1:\n    case 1:\n        class A(Scene): pass",
+    "an inner class": "class B:\n    class A(Scene): pass\nA = B.A",
+    "another file's text": "exec(open('other.py').read())",
     "a condition": "if 1:\n    class A(Scene): pass",
     "another module name": "class A(Scene): pass\nA.__module__ = 'x'",
 }
