@@ -16,6 +16,7 @@ from backends.untrusted import Limits
 from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.maps import requests
 from renderer.project.left_out import explain_missing_files
+from renderer.project.options import check_backend_options
 from renderer.settings import Settings
 from renderer.units.choice import KindChoice
 from renderer.untrusted import check_untrusted
@@ -192,6 +193,7 @@ def plan(wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
     with _timed("plan", wanted.path):
         prepared = spec.prepare(wanted, loaded.settings)
         check_untrusted(wanted, loaded)
+        check_backend_options(loaded, is_map=bool(wanted.inputs))
         return PlannedJob(wanted, loaded, prepared, backend.plan(prepared.job), backend)
 
 

@@ -20,6 +20,7 @@ from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
 from renderer.bundle import pack
+from renderer.image.public import choose_image
 from renderer.maps import sources
 from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
 from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
@@ -93,6 +94,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     packed = _pack(path, root, settings, inputs, are_files=spec.are_files) if inputs else packing()
     python_path = read_python_path(root)
     needs = read_needs(path if kind == "script" else None, settings.packages, settings.requirements)
+    image, image_notes = choose_image(settings.image, settings.backend)
     usual = Limits()
     payload = WorkerPayload(
         kind=kind,
@@ -117,7 +119,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         units=tuple(item.label for item in inputs) or units,
         payload=payload.to_json(),
         bundle=packed.bundle,
-        image=settings.image,
+        image=image,
         packages=needs.packages,
         env=settings.env,
         resources=Resources(cpu=settings.cpu, memory_mib=settings.memory, gpu=settings.gpu),
@@ -131,7 +133,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         is_map=bool(inputs),
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
-    notes = (*chosen.notes, *_find_notes(path, root, python_path, settings, set(packed.files)))
+    found = _find_notes(path, root, python_path, settings, set(packed.files))
+    notes = (*chosen.notes, *image_notes, *found)
     return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
 
 

@@ -61,6 +61,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         if spec.untrusted:
             check_untrusted(spec, self.options)
         notes = gpu_request.describe_choice(gpu_request.parse_gpu(spec.resources.gpu or "1"))
+        notes = (*notes, *_find_unused(spec, self.options))
         return Plan(spec, build_request(spec, self.options, self._patch), notes=notes)
 
     def resolve(self, plan: Plan[KubernetesRequest], *, upload: bool = False) -> KubernetesRequest:
@@ -271,3 +272,11 @@ def _wait_until(condition: Callable[[], bool]) -> None:
                 hint="try again; `kubectl get nodes` shows whether their node still works",
             )
         time.sleep(POLL_INTERVAL_S)
+
+
+def _find_unused(spec: JobSpec, options: KubernetesOptions) -> Iterator[str]:
+    """Yield a sentence for each option that has no effect on this job."""
+    if options.store_secret and not spec.store:
+        yield "store_secret: no effect without --store"
+    if "collect_timeout" in options.model_fields_set and spec.store:
+        yield "collect_timeout: no effect with --store, which keeps the outputs"

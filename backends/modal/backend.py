@@ -54,7 +54,10 @@ class ModalBackend(Backend[ModalRequest]):
 
     def plan(self, spec: JobSpec) -> Plan[ModalRequest]:
         """Return which function would be called, and how."""
-        return Plan(spec, make_request(spec, self.options))
+        given = {"python": self.options.python, "registry_secret": self.options.registry_secret}
+        unused = [name for name, value in given.items() if value and not spec.image]
+        notes = (f"{', '.join(unused)}: no effect without --image",) if unused else ()
+        return Plan(spec, make_request(spec, self.options), notes=notes)
 
     def submit(self, plan: Plan[ModalRequest]) -> JobHandle:
         """Deploy the function if it is not current, upload the inputs, call the function, and save its record."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 KNOWN = ("0.22.0",)  # with which the engine's tests pass
+IMAGE_SOURCE = "file:///opt/manim"  # where the Dockerfile of Manim's public images installs a release from
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,5 @@ def find_installed_manim() -> InstalledManim | None:
     except PackageNotFoundError:
         return None
     origin = json.loads(found.read_text("direct_url.json") or "{}")
-    return InstalledManim(found.version, modified="vcs_info" in origin or "dir_info" in origin)
+    built_by_manim = origin.get("url") == IMAGE_SOURCE and not origin.get("dir_info")
+    return InstalledManim(found.version, modified="vcs_info" in origin or ("dir_info" in origin and not built_by_manim))

@@ -87,7 +87,7 @@ def run(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[
 @pytest.mark.parametrize(
     ("options", "engine", "code", "message"),
     [
-        ([], "podman", 2, "the docker backend needs an image"),
+        ([], "podman", 4, "podman has no image docker.io/manimcommunity/manim:v"),
         (["--image", "localhost/none:1"], "podman", 4, "podman has no image localhost/none:1"),
         (["--image", "x", "--store", "s3://b"], "podman", 2, "the docker backend does not use --store"),
         (["--image", "x", "--gpu", "mig-1g.10gb"], "podman", 2, "the docker backend cannot request MIG slices"),

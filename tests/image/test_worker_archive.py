@@ -39,6 +39,22 @@ def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(a
     assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", *OPTIONAL}
 
 
+@pytest.mark.parametrize("engine", [False, True])
+def test_it_has_every_module_of_ours_that_its_modules_import(engine: bool, tmp_path: Path) -> None:
+    (tmp_path / "worker").write_bytes(build_worker_archive(engine=engine))
+    with zipfile.ZipFile(tmp_path / "worker") as modules:
+        names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules.namelist()}
+        trees = {name: ast.parse(modules.read(name)) for name in modules.namelist()}
+    found = [
+        f"{name} imports {node.module}"
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in {"backends", "renderer"}
+        if node.module not in names
+    ]
+    assert [line for line in found if not line.startswith("renderer/worker/scenes.py") or engine] == []
+
+
 def start(archive: Path, folder: Path, *pythons: str) -> subprocess.CompletedProcess[str]:
     """Run the worker where these programs, given as shell scripts by name, are all that is on PATH."""
     for program in pythons:
