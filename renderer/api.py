@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from backends import Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
+from backends import BACKENDS, Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
 from backends.errors import SpecError, TransientError
 from backends.untrusted import Limits
 from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.maps import requests
 from renderer.project.left_out import explain_missing_files
-from renderer.project.options import check_backend_options
 from renderer.settings import Settings
 from renderer.units.choice import KindChoice
 from renderer.untrusted import check_untrusted
 
+GIVEN = frozenset({"flag", "argument"})  # settings for this job; a file may have the tables of all backends
 ANSWER_TIMEOUT_S = 60.0  # how long a backend may fail to answer before `wait` gives up
 
 _log = logging.getLogger(__name__)
@@ -193,8 +193,23 @@ def plan(wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
     with _timed("plan", wanted.path):
         prepared = spec.prepare(wanted, loaded.settings)
         check_untrusted(wanted, loaded)
-        check_backend_options(loaded, is_map=bool(wanted.inputs))
+        _check_backend_options(loaded, is_map=bool(wanted.inputs))
         return PlannedJob(wanted, loaded, prepared, backend.plan(prepared.job), backend)
+
+
+def _check_backend_options(loaded: config.Config, *, is_map: bool) -> None:
+    """Raise SpecError for an option that was given for this job and that its backend does not have."""
+    backend = loaded.settings.backend
+    for key, origin in loaded.origins.items():
+        table, _, name = key.rpartition(".")
+        if origin not in GIVEN or table not in BACKENDS or table == backend:
+            continue
+        if key == "k8s.parallelism" and is_map and backend in {"local", "docker"}:
+            continue
+        raise SpecError(
+            f"{name} is an option of the {table} backend, and this job runs on {backend}",
+            hint=f"leave it out, or add --backend {table}",
+        )
 
 
 def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground: bool = True) -> PlannedJob:
