@@ -15,7 +15,7 @@ from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
 from backends.kubernetes.isolation import find_faults_of_namespace
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.store_uri import parse_store_uri
-from backends.kubernetes.observe import diagnosis
+from backends.kubernetes.observe import scheduling
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.probe import Evidence, collect_evidence
 from backends.kubernetes.submit import NVIDIA_CLASS
@@ -101,11 +101,11 @@ def _check_namespace(api: Api, namespace: str) -> Check:
 
 def _check_gpus(api: Api) -> Check:
     try:
-        found = diagnosis.describe_gpus(api.list_items(NODES))
+        found = scheduling.describe_gpus(scheduling.parse_gpu_nodes(api.list_items(NODES)))
     except ApiError:
         todo = "let an administrator run `renderer setup k8s --cluster --apply`: it grants that"
         return Check("GPUs", "warning", "you may not list the nodes", todo)
-    if found == diagnosis.NO_GPUS:
+    if found == scheduling.NO_GPUS:
         todo = "install NVIDIA's device plugin or GPU operator, or render with --gpu none"
         return Check("GPUs", "warning", found, todo)
     return Check("GPUs", "ok", found)

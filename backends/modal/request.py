@@ -164,12 +164,13 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
 
 def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> CallOptions:
     """Return only the options that differ from the deployed function."""
-    timeout = math.ceil(spec.timeout.total_seconds()) + EXTRA_TIMEOUT_S
+    timeout = math.ceil(spec.timeout.total_seconds())
     if timeout > MAX_TIMEOUT_S:
         raise SpecError(
             f"Modal ends an attempt after 24 h, and --timeout is {spec.timeout}",
-            hint=f"at most {MAX_TIMEOUT_S - EXTRA_TIMEOUT_S} s; split the work into scenes",
+            hint="--timeout 24h is the most; split the work into scenes",
         )
+    timeout = min(timeout + EXTRA_TIMEOUT_S, MAX_TIMEOUT_S)
     wanted: dict[str, object] = {
         "gpu": names[0] if len(names) == 1 and names[0] != GPU else None,
         "cpu": spec.resources.cpu,

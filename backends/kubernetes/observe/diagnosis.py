@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.image.start_failures import explain_start_failure
-from backends.kubernetes import names
-from backends.kubernetes.client.client import JsonObject
 from backends.kubernetes.objects.pod import Pod, Termination, Waiting
 from backends.kubernetes.objects.termination import parse_report
 from backends.kubernetes.observe.diagnosis_rules import (
@@ -17,14 +14,12 @@ from backends.kubernetes.observe.diagnosis_rules import (
     DISRUPTIONS,
     EVENTS,
     IMAGE_HINT,
-    SCHEDULE,
     WAITING,
     WAITING_ALIASES,
     apply_first,
 )
 from backends.problem import Problem
 
-NO_GPUS = "no NVIDIA GPUs"
 KILLED = 128 + 9
 SEGMENTATION_FAULT = 128 + 11
 NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
@@ -36,23 +31,19 @@ def explain_failed_create(text: str) -> Problem:
     return apply_first(CREATE, text)
 
 
-def explain_unschedulable(text: str, gpus: str | None) -> Problem:
-    """Return why no node accepts a pod; ``gpus`` is what ``describe_gpus`` returned for the nodes."""
-    reason = text.split(" preemption:", maxsplit=1)[0].strip()
-    return apply_first(SCHEDULE, f"{reason} The nodes have {gpus}." if gpus else reason)
-
-
 def explain_waiting(waiting: Waiting | None) -> Problem | None:
     """Return why a container does not start; None while it is only being created."""
     if waiting is None:
         return None
     rules = WAITING.get(WAITING_ALIASES.get(waiting.reason, waiting.reason))
+    if rules and (reason := explain_start_failure(waiting.message)):
+        return Problem(message=reason, hint=IMAGE_HINT, exit_code=ExitCode.BACKEND)
     return apply_first(rules, _clean(waiting.message or waiting.reason)) if rules else None
 
 
 def explain_warning(reason: str, text: str) -> Problem | None:
     """Return what a Warning event about a pod means; None for an event that does not explain anything."""
-    return EVENTS[reason].apply(_clean(text)) if reason in EVENTS else None
+    return apply_first(EVENTS[reason], _clean(text)) if reason in EVENTS else None
 
 
 def explain_failure(pod: Pod, memory_limit: str | None) -> Problem:
@@ -115,20 +106,6 @@ def _explain_kill(memory_limit: str | None) -> Problem:
         hint="raise --memory, or set --retries if it was another cause",
         exit_code=ExitCode.LOST,
     )
-
-
-def describe_gpus(nodes: Iterable[JsonObject]) -> str:
-    """Return which GPUs the nodes have, such as "2 of Tesla-T4, 8 of NVIDIA-L4"."""
-    counts: dict[str, int] = {}
-    for node in nodes:
-        labels = node["metadata"].get("labels") or {}
-        for resource, count in (node.get("status", {}).get("allocatable") or {}).items():
-            if resource.startswith("nvidia.com/") and int(count):
-                kind = resource.removeprefix("nvidia.com/")
-                product = labels.get(names.GPU_PRODUCT, "GPU of unknown product")
-                title = product if kind == "gpu" else f"{product} {kind}"
-                counts[title] = counts.get(title, 0) + int(count)
-    return ", ".join(f"{count} of {title}" for title, count in sorted(counts.items())) or NO_GPUS
 
 
 def _clean(text: str) -> str:

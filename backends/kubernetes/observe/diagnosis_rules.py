@@ -67,49 +67,60 @@ CREATE = (
     ),
     Rule(r"", "the cluster cannot create the pod: {0}", "ask the cluster's administrator about this message"),
 )
-# Messages of the condition PodScheduled: why the scheduler does not find a node.
-SCHEDULE = (
-    Rule(
-        r"persistentvolumeclaim .* not found",
-        "the PVC does not exist: {0}",
-        "correct --store, or create the PVC: `renderer setup k8s --claim NAME --apply`",
-    ),
-    Rule(
-        r"unbound immediate PersistentVolumeClaims",
-        "the PVC does not have a volume yet: {0}",
-        "`kubectl describe pvc` says why",
-    ),
-    Rule(
-        r"Insufficient (nvidia|amd|gpu)[^ ,.]*",
-        "all GPUs are in use: {0}",
-        "the job starts when one is free; --gpu L4,T4 also accepts other models",
-    ),
-    Rule(
-        r"affinity/selector",
-        "no node has that GPU or those labels: {0}",
-        "choose a GPU that the nodes have with --gpu, or change --node-selector",
-    ),
-    Rule(
-        r"untolerated taint",
-        "the nodes have a taint that the pod does not tolerate: {0}",
-        "add a toleration for it in the --patch file",
-    ),
-    Rule(
-        r"Insufficient",
-        "no node has enough free resources: {0}",
-        "ask for less: --cpu, --memory, --ephemeral-storage",
-    ),
-    Rule(r"", "no node accepts the pod: {0}", "`kubectl describe nodes` shows what the nodes offer"),
-)
 # Reasons why a container waits, with rules for the message.
-_PULL_REFUSED = r"(?i)not found|does not exist|unauthorized|denied|forbidden|authentication required"
 IMAGE_HINT = "use an image that has sh and Python 3.8 or newer; `renderer image build` makes one"
-PULL_HINT = "check --image; a private registry needs --image-pull-secret"
-WAITING: Mapping[str, tuple[Rule, ...]] = {
-    "ErrImagePull": (
-        Rule(_PULL_REFUSED, "the image cannot be pulled: {0}", PULL_HINT, final=True),
-        Rule(r"", "the image cannot be pulled, and the node tries again: {0}", PULL_HINT),
+_HOSTS = "/etc/containerd/certs.d/REGISTRY/hosts.toml on the nodes"
+_PROXY = "/etc/systemd/system/containerd.service.d/http-proxy.conf on the nodes"
+_LOGIN = "`kubectl create secret docker-registry NAME --docker-server=REGISTRY …`, and --image-pull-secret NAME"
+# What a kubelet says of an image that it cannot pull. Most of it is set right on the nodes, and then the pull works.
+PULL = (
+    Rule(
+        r"(?i)too ?many ?requests|rate limit",
+        "the registry limits how often the nodes may ask, and the node tries again: {0}",
+        f"log in there: {_LOGIN}; or name a mirror in {_HOSTS}",
     ),
+    Rule(
+        r"(?i)x509|certificate",
+        "the node does not trust the registry's certificate, and tries again: {0}",
+        f'an administrator writes ca = "/path/to/ca.crt" in {_HOSTS}',
+    ),
+    Rule(
+        r"(?i)HTTP response to HTTPS client",
+        "the registry does not speak HTTPS, and the node tries again: {0}",
+        f'an administrator writes server = "http://REGISTRY" in {_HOSTS}',
+    ),
+    Rule(
+        r"(?i)proxyconnect|proxy authentication",
+        "the node's proxy does not let it reach the registry, and it tries again: {0}",
+        f"an administrator corrects HTTPS_PROXY and NO_PROXY in {_PROXY}",
+    ),
+    Rule(
+        r"(?i)no space left|disk quota",
+        "the node's disk is full, and it tries again: {0}",
+        "an administrator frees space (`crictl rmi --prune`); --node-selector chooses other nodes",
+    ),
+    Rule(
+        r"(?i)no match for platform|exec format error",
+        "the image is for another kind of processor than the node's: {0}",
+        "build it for that one, or choose nodes for it: --node-selector kubernetes.io/arch=amd64",
+        final=True,
+    ),
+    Rule(
+        r"(?i)unauthorized|denied|forbidden|authentication required|no basic auth|authorization failed",
+        "the image cannot be pulled: {0}",
+        f"check --image; a private registry needs a Secret: {_LOGIN}",
+        final=True,
+    ),
+    Rule(r"(?i)not found|does not exist", "the image cannot be pulled: {0}", "correct --image", final=True),
+    Rule(
+        r"(?i)no such host|dial tcp|timeout|deadline exceeded|connection re|unreachable|\bEOF\b",
+        "the node cannot reach the registry, and tries again: {0}",
+        f"an administrator sets HTTPS_PROXY in {_PROXY}, or names a mirror in {_HOSTS}",
+    ),
+    Rule(r"", "the image cannot be pulled, and the node tries again: {0}", "check --image and --image-pull-secret"),
+)
+WAITING: Mapping[str, tuple[Rule, ...]] = {
+    "ErrImagePull": PULL,
     "InvalidImageName": (Rule(r"", "the image's name is not valid: {0}", "correct --image", final=True),),
     "ErrImageNeverPull": (
         Rule(
@@ -127,15 +138,26 @@ WAITING: Mapping[str, tuple[Rule, ...]] = {
 }
 WAITING_ALIASES = {"ImagePullBackOff": "ErrImagePull", "RegistryUnavailable": "ErrImagePull"}
 # Warning events about a pod that has a node and does not start.
-EVENTS: Mapping[str, Rule] = {
-    "FailedMount": Rule("", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),
-    "FailedAttachVolume": Rule(
-        "", "a volume cannot be attached: {0}", "check whether another node uses the PVC: `kubectl describe pvc`"
+EVENTS: Mapping[str, tuple[Rule, ...]] = {
+    "FailedMount": (Rule(r"", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),),
+    "FailedAttachVolume": (
+        Rule(
+            r"", "a volume cannot be attached: {0}", "check whether another node uses the PVC: `kubectl describe pvc`"
+        ),
     ),
-    "FailedCreatePodSandBox": Rule(
-        "", "the node cannot start the pod: {0}", "ask the cluster's administrator about this message"
+    "FailedCreatePodSandBox": (
+        Rule(
+            r"(?i)no runtime for|binary not installed|unknown runtime|RuntimeHandler",
+            "the node does not have the runtime of the RuntimeClass: {0}",
+            "an administrator adds that handler to containerd's configuration on the nodes; or choose nodes that have "
+            "it with --node-selector, or another --runtime-class",
+            final=True,
+        ),
+        Rule(r"", "the node cannot start the pod: {0}", "ask the cluster's administrator about this message"),
     ),
-    "UnexpectedAdmissionError": Rule("", "the node rejected the pod: {0}", "the job is retried if --retries is set"),
+    "UnexpectedAdmissionError": (
+        Rule(r"", "the node rejected the pod: {0}", "the job is retried if --retries is set"),
+    ),
 }
 # Reasons of the condition DisruptionTarget: what took the pod away.
 DISRUPTIONS: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from backends.kubernetes.client.paths import NODES, core_path
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
 from backends.kubernetes.objects.snapshot import JobSnapshot
-from backends.kubernetes.observe import diagnosis
+from backends.kubernetes.observe import diagnosis, scheduling
 from backends.problem import Problem
 
 NODES_INTERVAL_S = 300  # how often the nodes are read: a large cluster has thousands of them
@@ -32,21 +32,39 @@ def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Map
     waiting = {
         unit: pod for unit, pod in snapshot.pods.items() if not pod.started and not pod.ended and not pod.deleted
     }
-    found = {unit: problem for unit, pod in waiting.items() if (problem := _explain_pod(api, pod))}
+    found = {unit: problem for unit, pod in waiting.items() if (problem := _explain_pod(api, snapshot.job, pod))}
     if waiting and not found:
         unit, pod = next(iter(waiting.items()))
-        for event in _list_warnings(api, namespace, f"name={pod.name}"):
-            if problem := diagnosis.explain_warning(event["reason"], event["message"]):
-                found[unit] = problem
+        if problem := _explain_events(api, namespace, pod):
+            found[unit] = problem
     return found
 
 
-def _explain_pod(api: Api, pod: Pod) -> Problem | None:
+def explain_idle_pod(api: Api, namespace: str, pod: Pod) -> Problem | None:
+    """Return why a pod that belongs to no Job waits."""
+    scheduled = pod.conditions.get("PodScheduled")
+    if scheduled and scheduled.holds is False:
+        return scheduling.explain_unschedulable(scheduled.message)
+    if problem := diagnosis.explain_waiting(pod.waiting):
+        return problem
+    return _explain_events(api, namespace, pod)
+
+
+def _explain_pod(api: Api, job: Job, pod: Pod) -> Problem | None:
     scheduled = pod.conditions.get("PodScheduled")
     if scheduled and scheduled.holds is False and scheduled.reason == "Unschedulable":
-        gpus = _read_gpus(api, int(time.monotonic() // NODES_INTERVAL_S))
-        return diagnosis.explain_unschedulable(scheduled.message, gpus)
+        nodes = _read_gpu_nodes(api, int(time.monotonic() // NODES_INTERVAL_S))
+        return scheduling.explain_unschedulable(scheduled.message, scheduling.parse_wanted(job.pod_spec), nodes)
     return diagnosis.explain_waiting(pod.waiting)
+
+
+def _explain_events(api: Api, namespace: str, pod: Pod) -> Problem | None:
+    """Return the first problem that the warnings about a pod explain."""
+    found = (
+        diagnosis.explain_warning(event["reason"], event["message"])
+        for event in _list_warnings(api, namespace, f"name={pod.name}")
+    )
+    return next(filter(None, found), None)
 
 
 def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
@@ -60,8 +78,8 @@ def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
 
 
 @functools.lru_cache(maxsize=1)
-def _read_gpus(api: Api, period: int) -> str:  # noqa: ARG001 - the cached answer is valid for one period
-    """Return which GPUs the nodes have; an empty text if the user may not read nodes."""
+def _read_gpu_nodes(api: Api, period: int) -> tuple[scheduling.GpuNode, ...] | None:  # noqa: ARG001 - cached for one period
+    """Return the nodes with GPUs; None if the user may not read nodes."""
     with suppress(ApiError):
-        return diagnosis.describe_gpus(api.list_items(NODES))
-    return ""
+        return scheduling.parse_gpu_nodes(api.list_items(NODES))
+    return None

@@ -14,18 +14,22 @@ from backends.errors import BackendError, StoreMissingError
 from backends.image.worker_archive import build_worker_archive
 from backends.kubernetes import names
 from backends.kubernetes.client.client import Api, JsonObject
+from backends.kubernetes.client.errors import NotFoundError
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.manifests.templates import render_template
 from backends.kubernetes.objects.job import Job
-from backends.kubernetes.objects.pod import Pod, parse_pod
-from backends.kubernetes.observe import diagnosis
+from backends.kubernetes.objects.pod import parse_pod
+from backends.kubernetes.observe import pending
 from backends.problem import Problem
+from backends.untrusted import show_line
 
 _log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 900.0  # a node may have to be created first, and an image of gigabytes pulled
-POLL_INTERVAL_S = 0.2
+POLL_INTERVAL_S = 0.2  # grows while a pod waits
+MAX_POLL_INTERVAL_S = 2.0
+QUIET_TIMEOUT_S = 5.0  # a wait that is longer is explained to the user
 _NO_CLAIM = r"persistentvolumeclaim .* (not found|is being deleted)"
 
 
@@ -79,35 +83,42 @@ def run_idle_pod(
     (manifest,) = render_template("helper", {"name": name, "namespace": namespace, "labels": labels, **values})
     api.create(core_path(namespace, "pods"), manifest)
     try:
-        _wait_until_running(api, core_path(namespace, "pods", name), timeout_s)
+        _wait_until_running(api, namespace, name, timeout_s)
         yield name
     finally:
         api.delete(core_path(namespace, "pods", name), gracePeriodSeconds=0)
 
 
-def _wait_until_running(api: Api, path: str, timeout_s: float) -> None:
-    until = time.monotonic() + timeout_s
-    problem = Problem(message=f"it has not started within {timeout_s:.0f} s")
-    while time.monotonic() < until:
-        pod = parse_pod(api.get(path), names.TRANSFER_COMPONENT)
+def _wait_until_running(api: Api, namespace: str, name: str, timeout_s: float) -> None:
+    """Wait until a transfer pod runs, and log from time to time what it waits for. Raises ApiError, BackendError."""
+    started = time.monotonic()
+    problem, logged = None, None
+    while (waited := time.monotonic() - started) < timeout_s:
+        try:
+            pod = parse_pod(api.get(core_path(namespace, "pods", name)), names.TRANSFER_COMPONENT)
+        except NotFoundError:
+            pod = None
+        if pod is None or pod.deleted:
+            raise BackendError("somebody deleted the transfer pod before it ran", hint="run the command again")
         if pod.phase == "Running":
             return
-        problem = _explain_wait(pod) or problem
-        if pod.phase == "Failed" or problem.exit_code is not None or re.search(_NO_CLAIM, problem.message):
+        problem = pending.explain_idle_pod(api, namespace, pod) or problem
+        if pod.phase == "Failed" or (problem and (problem.exit_code is not None or _is_claim_missing(problem))):
             break
-        time.sleep(POLL_INTERVAL_S)
-    error_class = StoreMissingError if re.search(_NO_CLAIM, problem.message) else BackendError
+        if waited > QUIET_TIMEOUT_S and logged != (words := problem.message if problem else "its node prepares it"):
+            _log.warning("waiting for the pod %s: %s", name, show_line(words))
+            logged = words
+        time.sleep(min(POLL_INTERVAL_S * (1 + waited), MAX_POLL_INTERVAL_S))
+    problem = problem or Problem(message=f"it has not started within {timeout_s:.0f} s")
+    error_class = StoreMissingError if _is_claim_missing(problem) else BackendError
     raise error_class(
         f"the transfer pod did not start: {problem.message}",
         hint=problem.hint or "`kubectl get events` shows what happened to it",
     )
 
 
-def _explain_wait(pod: Pod) -> Problem | None:
-    scheduled = pod.conditions.get("PodScheduled")
-    if scheduled and scheduled.holds is False:
-        return diagnosis.explain_unschedulable(scheduled.message, None)
-    return diagnosis.explain_waiting(pod.waiting)
+def _is_claim_missing(problem: Problem) -> bool:
+    return re.search(_NO_CLAIM, problem.message) is not None
 
 
 def upload_file(api: Api, namespace: str, pod: str, source: Path, target: str) -> None:

@@ -105,7 +105,7 @@ def test_what_only_a_deployment_can_say_has_an_app_of_its_own() -> None:
         ({"resources": Resources(gpu="A10G:5")}, "at most 4 A10G"),
         ({"resources": Resources(gpu="mig-1g.10gb")}, "no MIG slices"),
         ({"resources": Resources(gpu="A11")}, "there is no GPU"),
-        ({"timeout": timedelta(days=1)}, "Modal ends an attempt after 24 h"),
+        ({"timeout": timedelta(days=1, seconds=1)}, "Modal ends an attempt after 24 h"),
         ({"store": "s3://bucket"}, "Modal does not use --store"),
         ({"env": {"BIG": "x" * 131_072}}, "--env BIG has 128 KiB, and Linux allows 128"),
         ({"env": {"BIG": "x" * 100_000}, "units": ("A",) * 1000}, "--env for 1000 scenes makes 95 MiB, too large"),

@@ -48,7 +48,7 @@ def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: R
 
 def test_a_gpu_that_no_node_has_is_told_with_what_the_nodes_have_until_the_deadline(run: Run, namespace: str) -> None:
     job = run("print(1)", gpu="H100", **{"k8s.deadline": "10m"})
-    until(lambda: "no node has that GPU" in str(job.status().reason), within=120)
+    until(lambda: "no node has a H100: " in str(job.status().reason), within=120)
     assert "Tesla-T4" in str(job.status().reason)
     shorter = '{"spec": {"activeDeadlineSeconds": 6}}'
     kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", shorter)

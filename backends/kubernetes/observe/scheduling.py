@@ -1,0 +1,196 @@
+"""Explains why no node accepts a pod.
+
+The scheduler tells for each group of nodes one reason. What decides is the group that the user can mend first: a GPU
+that is in use becomes free, but a taint, a cordoned node or a GPU that no node has stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backends.gpus.catalog import GPUS
+from backends.kubernetes import names
+from backends.kubernetes.client.client import JsonObject
+from backends.kubernetes.observe.diagnosis_rules import Rule, apply_first
+from backends.problem import Problem
+
+NO_GPUS = "no NVIDIA GPUs"
+# Taints that say something about the node itself; the other ones keep it for somebody.
+_SYSTEM_TAINTS = ("node.kubernetes.io/", "node-role.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+_TAINT = r"untolerated taint(?:\(s\))? \{([^:}]*)"
+_VOLUMES = (
+    Rule(
+        r"persistentvolumeclaim .* not found",
+        "the PVC does not exist: {0}",
+        "correct --store, or create the PVC: `renderer setup k8s --claim NAME --apply`",
+    ),
+    Rule(
+        r"unbound immediate PersistentVolumeClaims",
+        "the PVC does not have a volume yet: {0}",
+        "`kubectl describe pvc` says why",
+    ),
+)
+_OTHERS = (
+    Rule(
+        r"Insufficient (nvidia|amd|gpu)[^ ,.]*",
+        "all GPUs are in use: {0}",
+        "the job starts when one is free; --gpu L4,T4 also accepts other models",
+    ),
+    Rule(
+        r"affinity/selector",
+        "no node has those labels: {0}",
+        "change --node-selector, or choose a GPU that the nodes have with --gpu",
+    ),
+    Rule(
+        r"untolerated taint",
+        "the nodes have a taint that the pod does not tolerate: {0}",
+        "add a toleration for it in the --patch file",
+    ),
+    Rule(r"were unschedulable", "the nodes are cordoned: {0}", "`kubectl uncordon NODE` opens a node again"),
+    Rule(
+        r"Insufficient",
+        "no node has enough free resources: {0}",
+        "ask for less: --cpu, --memory, --ephemeral-storage",
+    ),
+    Rule(r"", "no node accepts the pod: {0}", "`kubectl describe nodes` shows what the nodes offer"),
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The GPUs that a pod requests: the resource with its count, and the products that will do (none: any)."""
+
+    resource: str | None = None
+    count: int = 0
+    products: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        """Return the names of the GPUs as --gpu has them."""
+        known = {gpu.name: frozenset(gpu.labels) for gpu in GPUS.values()}
+        found = [name for name, labels in known.items() if labels & self.products]
+        return " or ".join([*found, *sorted(self.products - frozenset().union(*known.values()))])
+
+
+@dataclass(frozen=True)
+class GpuNode:
+    """A node with GPUs: its product, how many of a resource it has, and the taints that may keep a pod off it."""
+
+    product: str
+    counts: tuple[tuple[str, int], ...]
+    taints: frozenset[str]
+
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether it has the GPUs, in use or not."""
+        fits = not wanted.products or self.product in wanted.products
+        return fits and dict(self.counts).get(wanted.resource or "", 0) >= wanted.count
+
+
+def parse_wanted(pod_spec: JsonObject) -> Wanted:
+    """Return which GPUs a pod asks for."""
+    limits = pod_spec["containers"][0].get("resources", {}).get("limits", {})
+    resource = next((key for key in limits if key.startswith("nvidia.com/")), None)
+    required = (pod_spec.get("affinity") or {}).get("nodeAffinity", {}).get(_REQUIRED, {})
+    products = [
+        value
+        for term in required.get("nodeSelectorTerms", [])
+        for expression in term.get("matchExpressions", [])
+        if expression.get("key") == names.GPU_PRODUCT and expression.get("operator") == "In"
+        for value in expression.get("values", [])
+    ]
+    return Wanted(resource, int(limits[resource]) if resource else 0, frozenset(products))
+
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def parse_gpu_nodes(nodes: Iterable[JsonObject]) -> tuple[GpuNode, ...]:
+    """Return the nodes that have GPUs."""
+    return tuple(node for item in nodes if (node := _parse_node(item)).counts)
+
+
+def _parse_node(item: JsonObject) -> GpuNode:
+    allocatable = item.get("status", {}).get("allocatable") or {}
+    counts = [(key, int(count)) for key, count in allocatable.items() if key.startswith("nvidia.com/") and int(count)]
+    taints = [taint["key"] for taint in item.get("spec", {}).get("taints") or [] if taint["effect"] != _SOFT]
+    product = (item["metadata"].get("labels") or {}).get(names.GPU_PRODUCT, "GPU of unknown product")
+    return GpuNode(product, tuple(counts), frozenset(taints))
+
+
+_SOFT = "PreferNoSchedule"
+
+
+def describe_gpus(nodes: Iterable[GpuNode]) -> str:
+    """Return which GPUs the nodes have, such as "2 of Tesla-T4, 8 of NVIDIA-L4"."""
+    sums: dict[str, int] = {}
+    for node in nodes:
+        for resource, count in node.counts:
+            kind = resource.removeprefix("nvidia.com/")
+            title = node.product if kind == "gpu" else f"{node.product} {kind}"
+            sums[title] = sums.get(title, 0) + count
+    return ", ".join(f"{count} of {title}" for title, count in sorted(sums.items())) or NO_GPUS
+
+
+def explain_unschedulable(text: str, wanted: Wanted | None = None, nodes: tuple[GpuNode, ...] | None = None) -> Problem:
+    """Return why no node accepts a pod; ``nodes`` is None if they are not known."""
+    reason = text.split(" preemption:", maxsplit=1)[0].strip()
+    if any(re.search(rule.pattern, reason) for rule in _VOLUMES):
+        return apply_first(_VOLUMES, reason)
+    if wanted is None or not wanted.resource:
+        return apply_first(_OTHERS, reason)
+    if nodes is None:
+        return _explain_unseen(reason, wanted)
+    reason = f"{reason} The nodes have {describe_gpus(nodes)}."
+    fitting = [node for node in nodes if node.has(wanted)]
+    if not fitting:
+        return _explain_missing(reason, wanted, nodes)
+    closed = _find_closed(reason)
+    if all(node.taints & closed for node in fitting):
+        return _explain_closed(reason, closed.intersection(*(node.taints for node in fitting)) or closed)
+    return apply_first(_OTHERS, reason)
+
+
+def _explain_missing(reason: str, wanted: Wanted, nodes: tuple[GpuNode, ...]) -> Problem:
+    what = str(wanted)
+    if wanted.count > 1 and any(node.has(Wanted(wanted.resource, 1, wanted.products)) for node in nodes):
+        what = f"{wanted.count} {what}".strip() + ("" if what else " GPUs")
+        return Problem(message=f"no single node has {what}: {reason}", hint="ask for fewer; a unit runs on one node")
+    kind = (wanted.resource or "").removeprefix("nvidia.com/")
+    what = what or ("GPU" if kind == "gpu" else kind)
+    return Problem(
+        message=f"no node has a {what}: {reason}",
+        hint="choose with --gpu one that the nodes have; nodes need NVIDIA's device plugin to offer theirs",
+    )
+
+
+def _explain_closed(reason: str, keys: frozenset[str]) -> Problem:
+    if keys == {_UNSCHEDULABLE}:
+        return Problem(
+            message=f"every node with such a GPU is cordoned: {reason}", hint="`kubectl uncordon NODE` opens it again"
+        )
+    shown = ", ".join(sorted(keys))
+    return Problem(
+        message=f"every node with such a GPU has a taint that the pod does not tolerate ({shown}): {reason}",
+        hint="add a toleration for it in the --patch file",
+    )
+
+
+def _explain_unseen(reason: str, wanted: Wanted) -> Problem:
+    """Return what can be said if the nodes may not be read: both ways out, where there can be two."""
+    foreign = [key for key in _find_closed(reason) if not key.startswith(_SYSTEM_TAINTS)]
+    if foreign and re.search(r"Insufficient nvidia|affinity/selector", reason):
+        return Problem(
+            message=f"no node has a free {wanted or 'GPU'}, or its taint keeps the pod off: {reason}",
+            hint="add a toleration for the taint in the --patch file; otherwise the job starts when a GPU is free",
+        )
+    if wanted.products and "affinity/selector" in reason and "Insufficient nvidia" not in reason:
+        return Problem(message=f"no node has a {wanted}: {reason}", hint="choose another GPU with --gpu")
+    return apply_first(_OTHERS, reason)
+
+
+def _find_closed(reason: str) -> frozenset[str]:
+    """Return the keys of the taints that the scheduler names."""
+    keys = re.findall(_TAINT, reason)
+    return frozenset([*keys, *([_UNSCHEDULABLE] if "were unschedulable" in reason else [])])
