@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 
 from backends.diagnostics import Check
 from backends.errors import RendererError
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
-from backends.kubernetes.client.client import Api
+from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error, translating_errors
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
 from backends.kubernetes.isolation import find_faults_of_namespace
@@ -52,6 +53,7 @@ def run_checks(
             yield _check_store(store)
         if image:
             yield from _check_pod(api, namespace, options, image)
+            yield from _check_nodes(api, namespace, image)
 
 
 def _check_version(api: Api) -> Check:
@@ -193,3 +195,33 @@ def _check_untrusted(api: Api, namespace: str, options: KubernetesOptions, evide
     if not evidence.is_isolated:
         return Check("untrusted", "warning", "jobs with --untrusted are refused: see the checks above", None)
     return Check("untrusted", "ok", f"jobs with --untrusted are accepted in {namespace!r}")
+
+
+def _check_nodes(api: Api, namespace: str, image: str) -> Iterator[Check]:
+    """Yield on how many nodes with GPUs the image lies, or of all nodes where none has a GPU."""
+    try:
+        nodes = list(api.list_items(NODES))
+    except ApiError:
+        return
+    nodes = [node for node in nodes if scheduling.parse_gpu_nodes([node])] or nodes
+    there = sum(_has_image(node, image) for node in nodes)
+    if there == len(nodes):
+        yield Check("preload", "ok", f"the image is on {there} of {len(nodes)} nodes")
+        return
+    todo = (
+        f"`renderer setup k8s --namespace {namespace} --preload {image} --apply` brings it there before the first job"
+    )
+    yield Check("preload", "ok", f"the image is on {there} of {len(nodes)} nodes; the other ones pull it first", todo)
+
+
+def _has_image(node: JsonObject, image: str) -> bool:
+    """Return whether a node reports the image. A kubelet reports only its 50 largest images."""
+    first, _, rest = image.partition("/")
+    name = (
+        image
+        if rest and re.search(r"[.:]|^localhost$", first)
+        else f"docker.io/{image if rest else f'library/{image}'}"
+    )
+    if ":" not in name.rpartition("/")[2]:
+        name += ":latest"
+    return any(name in (item.get("names") or []) for item in node["status"].get("images") or [])

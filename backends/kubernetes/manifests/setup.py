@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from backends.errors import BackendError
@@ -21,6 +22,7 @@ _PATHS = {
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "DaemonSet": "/apis/apps/v1/namespaces/{}/daemonsets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "RuntimeClass": RUNTIME_CLASSES,
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -62,6 +64,12 @@ def build_manifests(options: SetupOptions) -> list[Manifest]:
     closed = [manifest for manifest in manifests if manifest["metadata"]["name"] != "renderer-store"]
     extra = ["untrusted", *(["sandbox"] if options.cluster else [])]
     return [*closed, *(manifest for template in extra for manifest in render_template(template, values))]
+
+
+def build_preload(namespace: str, image: str) -> list[Manifest]:
+    """Return the DaemonSet that brings an image to every node with a GPU."""
+    name = f"preload-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
+    return list(render_template("preload", {"name": name, "namespace": namespace, "labels": _LABELS, "image": image}))
 
 
 def apply_manifests(api: Api, manifests: list[Manifest]) -> None:

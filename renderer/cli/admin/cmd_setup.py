@@ -40,6 +40,14 @@ def command(
             "--untrusted", help="For jobs with --untrusted: no store, and a network that is closed to every pod."
         ),
     ] = False,
+    preload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Instead, a DaemonSet that brings this image to every node with a GPU before the first job.",
+            show_default=False,
+        ),
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Create the objects instead of printing them.")] = False,
     context: Context = None,
 ) -> None:
@@ -62,7 +70,7 @@ def command(
         cluster=cluster,
         untrusted=untrusted,
     )
-    objects = setup.build_manifests(wanted)
+    objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
     if not apply:
         print(dump_manifests(objects), end="")
         return

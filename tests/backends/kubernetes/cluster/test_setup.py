@@ -8,6 +8,7 @@ from pathlib import Path
 
 from support.commands import environment, output, renderer
 from support.rigs.base import Rig
+from support.rigs.kubernetes import get, kubectl
 
 
 def test_a_strict_api_server_accepts_the_whole_set_up(rig: Rig, namespace: str, tmp_path: Path) -> None:
@@ -34,7 +35,20 @@ def test_the_doctor_finds_a_cluster_well(rig: Rig, namespace: str, tmp_path: Pat
         assert network["state"] == "warning"
         assert "not kept off the network" in network["found"]
     assert "restricted" in lines["namespace"]["found"]
+    assert lines["preload"]["found"].startswith("the image is on 1 of 1 nodes") or "CLUSTER_PARTS" not in os.environ
     assert "Tesla-T4" in lines["GPUs"]["found"] or "of" in lines["GPUs"]["found"]
+
+
+def test_an_image_is_brought_to_the_nodes_with_gpus(rig: Rig, namespace: str, tmp_path: Path) -> None:
+    image = str(rig.settings["image"])
+    setup = ["setup", "k8s", "--namespace", namespace, "--preload", image, "--apply"]  # restricted: enforced there
+    done = renderer(*setup, cwd=tmp_path, env=environment(tmp_path))
+    assert done.returncode == 0, done.stderr
+    name = done.stderr.split()[1]
+    kubectl("rollout", "status", f"daemonset/{name}", "-n", namespace, "--timeout=60s")
+    (found,) = get("daemonsets", "-n", namespace)["items"]
+    assert found["status"]["numberReady"] == found["status"]["desiredNumberScheduled"] > 0
+    kubectl("delete", "daemonset", name, "-n", namespace)
 
 
 def test_the_doctor_says_what_is_missing(rig: Rig, tmp_path: Path) -> None:
