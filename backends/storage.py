@@ -74,6 +74,13 @@ class Storage:
                 part = self._read(path, have, min(TRANSFER_BYTES, size - have))
                 file.write(part)
 
+    def get_bytes(self, path: str, *, most: int) -> bytes:
+        """Return the first ``most`` bytes of a file. Raises OutputError if the file does not exist."""
+        size = self.size(path)
+        if size is None:
+            raise OutputError(f"{self.uri}/{path} does not exist")
+        return self._read(path, 0, min(size, most)) if size else b""
+
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes; None if the file does not exist."""
         import obstore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import NotFoundError, translating_errors
+from backends.kubernetes.client.errors import ApiError, NotFoundError, translating_errors
 from backends.kubernetes.client.paths import core_path, jobs_path
 from backends.kubernetes.isolation import check_untrusted, describe_open_network, prove_isolation
 from backends.kubernetes.manifests.job import KubernetesRequest, build_request
@@ -32,10 +33,13 @@ from backends.kubernetes.observe.status import read_status, summarize_job
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
 from backends.kubernetes.transfer.collector import Collector
+from backends.kubernetes.transfer.job_records import JobRecord, list_records, read_stored_status
 from backends.kubernetes.transfer.outputs import delete_stored_files, fetch_outputs, find_store_folder
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.stored_logs import StoredLogs
 from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
+
+_log = logging.getLogger(__name__)
 
 DELETION_TIMEOUT_S = 60.0  # how long pods may take to end
 POLL_INTERVAL_S = 0.1
@@ -94,7 +98,9 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             note = noted.result()
         self.notes = (note,) if note else ()
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
-        if not plan.spec.store:
+        if plan.spec.store:
+            JobRecord(handle).write(request.job, job)
+        else:
             Spool(handle, job).create()
         return handle
 
@@ -102,7 +108,10 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Read the Job, its pods and, while it waits, the reasons. Nothing is changed or downloaded."""
         api, namespace, _ = self._locate(handle)
         with translating_errors(f"read the job {handle}"):
-            return read_status(api, namespace, handle, self._read_snapshot(handle))
+            snapshot = self._read_snapshot(handle)
+            if snapshot.job.removed:
+                return read_stored_status(api, handle, snapshot.job)
+            return read_status(api, namespace, handle, snapshot)
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
         """Yield the status each time that the Job or a pod changes.
@@ -113,7 +122,9 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         informer = Informer(api, namespace, name)
         while True:
             with translating_errors(f"read the job {handle}"):
-                job = self._read_job(handle)
+                job = self._find_job(handle)
+                if job.removed:
+                    break
                 snapshot = informer.take_snapshot(job)
                 Collector(api, namespace, Spool(handle, job), self.limits).collect_all(snapshot.pods.values())
                 status = read_status(api, namespace, handle, snapshot)
@@ -121,6 +132,11 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             max_s = MAX_WATCH_S.get(status.state, 0.0)
             with translating_errors(f"watch the job {handle}"):
                 informer.wait_for_change(max_s if until is None else min(max_s, until - time.monotonic()))
+        while True:
+            with translating_errors(f"read the job {handle}"):
+                status = read_stored_status(api, handle, job)
+            yield status
+            time.sleep(self.poll_s)
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Yield the units' logs. With ``follow``, wait for new lines, and download outputs that wait in pods."""
@@ -136,7 +152,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""
         api, namespace, name = self._locate(handle)
         with translating_errors(f"cancel the job {handle}"):
-            if self._read_job(handle).ended:
+            if self._find_job(handle).ended:
                 return
             mark = {names.ANNOTATION_CANCELLED: datetime.now(UTC).isoformat(timespec="seconds")}
             patch = {"metadata": {"annotations": mark}, "spec": {"activeDeadlineSeconds": 1}}
@@ -162,7 +178,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Delete the job's files in the store, the Job with its pods and inputs, and the spool on this machine."""
         api, namespace, name = self._locate(handle)
         with translating_errors(f"delete the job {handle}"):
-            job = self._read_job(handle)
+            job = self._find_job(handle)
             if store := find_store_folder(job):  # the Job comes last: if the store fails, it still names the store
                 self.cancel(handle)
                 _wait_until(lambda: all(pod.ended for pod in self._list_pods(handle)))
@@ -174,6 +190,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             api.delete(core_path(namespace, "configmaps", names.inputs_name(name)))
             _wait_until(lambda: self._is_deleted(handle))
             Spool(handle, job).delete()
+            JobRecord(handle).delete()
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:
         """Check the cluster as submit would use it; with ``image``, run a small pod with this image for a moment."""
@@ -182,9 +199,25 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         api, namespace = self._target()
         return run_checks(api, namespace, self.options, image, store)
 
-    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:  # noqa: ARG002
-        """Yield nothing: the cluster itself deletes finished Jobs, each after its own time (``--ttl``)."""
-        return iter(())
+    def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
+        """Remove what jobs of this machine left in their stores after the cluster had deleted them.
+
+        The cluster itself deletes finished Jobs, each after its own time (``--ttl``).
+        """
+        for record in list_records():
+            age = record.age()
+            if age < older_than or not (known := record.read()) or not (store := find_store_folder(known)):
+                continue
+            try:
+                if not self._find_job(record.handle).removed:
+                    continue
+                if not dry_run:
+                    delete_stored_files(self.api(record.handle.parts[0]), record.handle, known, store)
+                    record.delete()
+            except (RendererError, ApiError) as error:  # the others are cleaned up all the same
+                _log.warning("cannot clean up after %s: %s", record.handle, error)
+                continue
+            yield Garbage(path=f"{known.store}/jobs/{known.name}", size=0, age=age, removed=not dry_run)
 
     def api(self, context: str | None = None) -> Api:
         """Return the API client of a context, by default of the configured one."""
@@ -222,12 +255,21 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             raise missing
         return job
 
+    def _find_job(self, handle: JobHandle) -> Job:
+        """Read the Job, or the record of one that the cluster has deleted. Raises JobNotFoundError."""
+        try:
+            return self._read_job(handle)
+        except JobNotFoundError:
+            if known := JobRecord(handle).read():
+                return known
+            raise
+
     def _list_pods(self, handle: JobHandle) -> Iterator[Pod]:
         return PodReflector(*self._locate(handle)).list_pods()
 
     def _read_snapshot(self, handle: JobHandle) -> JobSnapshot:
-        job = self._read_job(handle)
-        return JobSnapshot(job, select_latest(self._list_pods(handle)))
+        job = self._find_job(handle)
+        return JobSnapshot(job, {} if job.removed else select_latest(self._list_pods(handle)))
 
     def _is_deleted(self, handle: JobHandle) -> bool:
         api, namespace, name = self._locate(handle)

@@ -64,7 +64,7 @@ def describe_open_network(api: Api, namespace: str) -> str | None:
     """Return a sentence if it is known that the pods of a namespace may use the network; None if it is not known."""
     try:
         policies = [item["spec"] for item in api.list_items(policies_path(namespace))]
-    except ApiError:
+    except (ApiError, RendererError):  # a note is no reason to fail
         return None
     if not any(_denies_everything(policy) for policy in policies):
         return (

@@ -11,6 +11,8 @@ from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
 from backends.kubernetes.objects.conditions import Condition, parse_conditions, parse_time
 
+REMOVED = "Removed"  # the reason with which a record's Job has ended; none of Kubernetes' own
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -71,6 +73,11 @@ class Job:
     def ended(self) -> bool:
         """Whether the Job has ended. One that was cancelled while suspended never gets a condition that says so."""
         return self.end is not None or (self.cancelled and self.suspended)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it comes from a record of this machine: the cluster has deleted it."""
+        return self.end is not None and self.end.reason == REMOVED
 
     @property
     def exceeded_deadline_s(self) -> int | None:

@@ -41,7 +41,7 @@ def run_transfer_pod(api: Api, namespace: str, job: Job, claim: str) -> Iterator
         **_copy_placement(job.pod_spec),
         "image": container["image"],
         "image_pull_policy": container.get("imagePullPolicy"),
-        "owners": [job.owner_reference] if job.uid else [],
+        "owners": [job.owner_reference] if job.uid and not job.removed else [],
         "mounts": [
             {"name": "store", "mountPath": str(names.STORE)},
             {"name": "worker", "mountPath": str(names.TRANSFER_WORKER.parent)},

@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 def command(
     backend: Annotated[
-        Literal["local", "docker", "modal"], typer.Option("--backend", "-b", help="Backend to clean up.")
+        Literal["local", "docker", "k8s", "modal"], typer.Option("--backend", "-b", help="Backend to clean up.")
     ],
     days: Annotated[
         float,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,42 @@ def test_the_pod_that_reads_a_claim_goes_where_the_job_went(run: Run, claim: tup
     finally:
         kubectl("taint", "nodes", "--all", "closed:NoSchedule-")
     assert [path for path in claim[1].rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", ["claim", "s3"])
+def test_a_job_that_the_cluster_has_deleted_is_read_from_its_store(
+    run: Run, namespace: str, s3: str, claim: tuple[str, Path], kind: str, tmp_path: Path
+) -> None:
+    store, options = f"pvc://{claim[0]}/some where", {}
+    if kind == "s3":
+        create_secret(namespace, "kept", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+        store, options = s3, {"k8s.store_secret": "kept"}
+    text = SLOW.replace("range(8)", "range(1)") + f"print('from {kind}')\n"
+    job = run(text, store=store, gpu="none", **options)
+    assert job.wait(120).state is JobState.SUCCEEDED
+    broken = run(f"raise ValueError('{kind}')\n", store=store, gpu="none", **options)
+    assert broken.wait(120).state is JobState.FAILED
+    kubectl("delete", "job", job.handle.parts[2], broken.handle.parts[2], "-n", namespace)
+    status = job.wait(60)
+    assert (status.state, status.units[0].name) == (JobState.SUCCEEDED, "job.py")
+    assert "the cluster has deleted the Job" in status.notes[0]
+    assert [line.text for line in job.logs(follow=True)][-1] == f"from {kind}"
+    assert [file.read_text() for file in job.fetch(tmp_path / "out")] == ["made"]
+    failed = broken.status()
+    assert (failed.state, failed.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
+    assert kind in str(failed.reason)
+    job.cancel()
+    job.delete()
+    with pytest.raises(JobNotFoundError):
+        job.status()
+    assert list(broken.backend.collect_garbage(older_than=timedelta(days=1))) == []
+    (item,) = broken.backend.collect_garbage(older_than=timedelta(0))
+    assert item.removed
+    with pytest.raises(JobNotFoundError):
+        broken.status()
+    left = [path.name for path in claim[1].rglob("*") if path.is_file()] if kind == "claim" else Storage(s3).list()
+    assert [name for name in left if job.handle.parts[2] in name or broken.handle.parts[2] in name] == []
+    assert kind == "s3" or left == []
 
 
 def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:

@@ -6,6 +6,7 @@ gvisor-with-network are on the network of all pods.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_untrusted_jobs_run_in_a_sandbox_that_is_proven_once(user: dict[str, str
     done = renderer("doctor", "--backend", "k8s", "--json", cwd=project, env=user)
     lines = {line["name"]: line for line in output(done)}
     assert {lines[name]["state"] for name in ("network", "sandbox", "untrusted")} == {"ok"}, lines
-    assert "seen 0 min ago" in lines["image"]["found"]  # the probe of the first submit
+    assert "min ago" in lines["image"]["found"]  # the probe of the first submit
 
 
 def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str, str], tmp_path: Path) -> None:
@@ -100,6 +101,14 @@ def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str
     assert done.returncode == 4, done.stdout + done.stderr
     assert "the untrusted job is not sent: a pod in 'renderer-untrusted' reached 10.213.57.1" in done.stderr
     assert renderer("list", cwd=tmp_path, env=user).stdout == before
+    manifest = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor-nowhere"}}
+    kubectl("apply", "-f", "-", content=json.dumps({**manifest, "handler": "runsc-nowhere"}))
+    try:
+        done = renderer(*submit[:-1], "gvisor-nowhere", cwd=tmp_path, env=user)
+    finally:
+        kubectl("delete", "runtimeclass", "gvisor-nowhere")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "the node does not have the runtime of the RuntimeClass" in done.stderr
     done = renderer("submit", "job.py", "--runtime-class", "none", cwd=tmp_path, env=user)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "note: jobs in 'renderer-untrusted' may use the network: no policy is enforced, and a pod " in done.stderr
