@@ -17,7 +17,8 @@ DAY = timedelta(days=1)
 
 def command(
     backend: Annotated[
-        Literal["local", "docker", "k8s", "modal"], typer.Option("--backend", "-b", help="Backend to clean up.")
+        Literal["local", "docker", "k8s", "modal"],
+        typer.Option("--backend", "-b", help="Backend to clean up; k8s: stores of jobs that it has deleted."),
     ],
     days: Annotated[
         float,
