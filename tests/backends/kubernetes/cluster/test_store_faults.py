@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.disks import mount_small_disk
+from support.processes import until
 from support.rigs.flaky import Fault, flaky
 from support.rigs.kubernetes import Run, create_secret, kubectl, list_objects
 from support.rigs.kubernetes_jobs import (
@@ -134,6 +137,21 @@ def test_a_job_that_the_cluster_has_deleted_is_read_from_its_store(
     left = [path.name for path in claim[1].rglob("*") if path.is_file()] if kind == "claim" else Storage(s3).list()
     assert [name for name in left if job.handle.parts[2] in name or broken.handle.parts[2] in name] == []
     assert kind == "s3" or left == []
+
+
+def test_a_submit_says_what_its_transfer_pod_waits_for_and_notices_when_it_is_deleted(
+    run: Run, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "no-volume"}, "spec": spec}
+    kubectl("apply", "-n", namespace, "-f", "-", content=json.dumps(claim))
+    with ThreadPoolExecutor() as pool:
+        submitted = pool.submit(run, "print(1)", store="pvc://no-volume", gpu="none")
+        until(lambda: "the PVC does not have a volume yet" in caplog.text)
+        kubectl("delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/component=files", "--wait=false")
+        with pytest.raises(BackendError, match="somebody deleted the transfer pod"):
+            submitted.result(60)
+    kubectl("delete", "persistentvolumeclaim", "no-volume", "-n", namespace)
 
 
 def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:
