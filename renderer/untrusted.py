@@ -56,11 +56,10 @@ def _find_faults(wanted: RenderSpec, config: Config) -> Iterator[tuple[str, str]
 
 
 def _find_refused_settings(settings: Settings) -> Iterator[tuple[str, str]]:
-    options = settings.backend_options(settings.backend)
+    tables = {"": settings, settings.backend: settings.backend_options(settings.backend)}
     for key, hint in _REFUSED.items():
-        table, _, name = key.partition(".")
-        owner = settings if not table else options if table == settings.backend else None
-        if owner and getattr(owner, name):
+        table, _, name = key.rpartition(".")
+        if table in tables and getattr(tables[table], name):
             yield f"cannot have {key}", hint
     for name in settings.env:
         if name not in settings.untrusted_env:

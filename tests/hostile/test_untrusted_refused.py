@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import environment, renderer
+from support.files import make
 
 SCRIPT = "print('it ran')\n"
 
@@ -33,12 +34,15 @@ REFUSED = [
     (("--backend", "k8s", "--service-account", "admin"), "cannot have k8s.service_account", "--service-account"),
     (("--backend", "k8s", "--patch", "x.yaml"), "cannot have k8s.patch", "--patch"),
     (("--backend", "modal", "--with", "numpy"), "cannot have packages", "--with"),
+    (("--backend", "local", "--with", "numpy"), "cannot have packages", "--with"),
+    (("--backend", "docker", "--image", "x", "--requirements", "r.txt"), "cannot have requirements", "--requirements"),
     (("--backend", "modal", "--requirements", "r.txt"), "cannot have requirements", "--requirements"),
 ]
 
 
 @pytest.mark.parametrize(("words", "reason", "way_out"), REFUSED, ids=lambda value: str(value)[:40])
 def test_what_gives_a_job_more_is_refused(words: tuple[str, ...], reason: str, way_out: str, tmp_path: Path) -> None:
+    make(tmp_path, {"project/r.txt": "numpy\n"})
     done = run(tmp_path, "--untrusted", *words)
     assert done.returncode == 2, done.stderr
     message, hint = done.stderr.strip().splitlines()[-2:]
