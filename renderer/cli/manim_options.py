@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,10 +74,7 @@ OPTIONS = (
     _translated("-s", "--save_last_frame", text="Only the last frame, as --format png.", format="png"),
     _passed("--save_sections", text="Save a video of each section, too."),
     _passed("--seed", value="N", text="Seed of random numbers."),
-    replace(
-        _passed("--disable_caching", text="Draw all again, without the chunk cache."),
-        sets={"local.cache_mib": 0},
-    ),
+    _passed("--disable_caching", text="Draw all again, without the chunk cache."),
     _passed("-v", "--verbosity", value="LEVEL", text="How much Manim writes into the job's log."),
     _passed("-c", "--config_file", value="FILE", text="Another file than manim.cfg, in the project."),
     _passed("--tex_template", value="FILE", text="TeX template, in the project."),

@@ -143,7 +143,7 @@ class SceneRunner(Runner):
             settings=self.job.payload.settings,
             encoder=self.job.payload.encoder,
             choice=self.encoder.choice,
-            cache=self.cache,
+            cache=None if "--disable_caching" in self.job.payload.settings.manim_options else self.cache,
             restore=self._restore_folder(unit),
         )
 

@@ -117,6 +117,8 @@ def test_the_last_picture_and_letters_written_together(habits: Habits) -> None:
 def test_a_dry_run_of_manims_options_lists_what_the_job_gets(habits: Habits) -> None:
     done = habits.submit("-aqk", "scene.py", "--write_to_movie", "--dry-run", "--json")
     assert output(done)["units"] == ["First", "Second"]
+    elsewhere = ("--backend", "docker", "--image", "x", "--disable_caching", "--seed", "1")
+    assert habits.submit("scene.py", "Second", *elsewhere, "--dry-run").returncode == 0
     same = ("--frame_rate", "24", "-r", "320,180", "--format", "auto")
     assert habits.submit("scene.py", "Second", *same, "--dry-run").returncode == 0
 
