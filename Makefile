@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each installs what it needs first, and may be run again at any time.
-.PHONY: help setup demo check lint test test-unit test-engine test-cluster fuzz test-newest test-modal-live bench golden dist \
-	lock hooks cluster-up cluster-down clean
+.PHONY: help setup demo check lint test test-unit test-engine test-cluster fuzz test-newest test-newest-manim \
+	test-manim-versions test-modal-live bench golden dist lock hooks cluster-up cluster-down clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -46,6 +46,12 @@ test-newest: setup  ## Run the tests that depend on Python's version on the newe
 	scripts/setup "$$python" .venv-newest && \
 	.venv-newest/bin/pytest -q -p no:cacheprovider -m "$(OTHER_SERVICES)" tests/unit tests/cli tests/contract
 
+test-manim-versions: setup  ## Compare renders by each release of Manim that is promised with its own; installs them
+	MANIM_RELEASES="0.18.0 0.18.1 0.19.0 0.19.1 0.19.2 0.20.0 0.20.1 0.21.0 0.22.0" $(PYTEST) -q tests/versions
+
+test-newest-manim: setup  ## Run the engine's tests on the newest Manim and its main branch; prints what moved
+	@scripts/test-newest-manim
+
 test-modal-live: setup  ## Run the tests on Modal itself: needs an account and MODAL_LIVE=1, and costs money
 	$(PYTEST) -p no:cacheprovider tests/backends/modal/test_live.py
 
@@ -76,5 +82,5 @@ cluster-down:  ## End that cluster
 	tests/support/cluster/down
 
 clean:  ## Remove what these targets wrote into this folder, .venv included
-	rm -rf .venv .venv-newest dist renders media .cluster.env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-newest .venv-manim-* dist renders media .cluster.env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
