@@ -18,6 +18,7 @@ from renderer.cli.signature import Command, add_parameters
 if TYPE_CHECKING:
     from typer import _click as click
 
+SUBMIT_HINT = "did you mean `renderer submit FILE SCENE`?"
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Print what happens, on stderr; submit: in the job's log, too.")
 ]
@@ -58,6 +59,12 @@ def _help(command: Command) -> str:
 class CommandGroup(TyperGroup):
     """The command `renderer` itself, a group of commands."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Raises SpecError for options and a file without a command, as Manim takes them."""
+        if args and args[0].startswith("-") and any(word.endswith(".py") for word in args):
+            raise SpecError("there is no command before the options", hint=SUBMIT_HINT)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -69,7 +76,7 @@ class CommandGroup(TyperGroup):
     def _suggest(self, word: str) -> str:
         """Return a hint for a word that is no command. Manim's `render` and a file without a command are `submit`."""
         if word == "render" or word.endswith(".py"):
-            return "did you mean `renderer submit FILE SCENE`?"
+            return SUBMIT_HINT
         near = difflib.get_close_matches(word, self.commands, 1)
         return f"did you mean `renderer {near[0]}`?" if near else "`renderer --help` lists the commands"
 

@@ -111,7 +111,7 @@ def test_programs_read_errors_as_json(run: Run) -> None:
 
 
 def test_a_command_of_manim_is_submit(run: Run) -> None:
-    for arguments in (["render", "scene.py"], ["scene.py", "Scene"]):
+    for arguments in (["render", "scene.py"], ["scene.py", "Scene"], ["-pql", "scene.py", "Scene"]):
         assert "did you mean `renderer submit FILE SCENE`?" in run(*arguments).stderr
 
 
