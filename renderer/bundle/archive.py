@@ -61,17 +61,21 @@ class Entry:
             ) from error
 
 
-def make_bundle(entries: Iterable[Entry], extra: Mapping[str, bytes] | None = None) -> Bundle:
+def make_bundle(
+    entries: Iterable[Entry], extra: Mapping[str, bytes] | None = None, folders: Iterable[str] = ()
+) -> Bundle:
     """Return a bundle of the entries, in whatever order, and of the ``extra`` files, which are on no disk.
 
-    Raises SpecError for a file that cannot be read.
+    ``folders`` are those without files. Raises SpecError for a file that cannot be read.
     """
-    tar = _tar(sorted(entries, key=lambda entry: os.fsencode(entry.name)), extra or {})
+    tar = _tar(
+        sorted(entries, key=lambda entry: os.fsencode(entry.name)), extra or {}, sorted(folders, key=os.fsencode)
+    )
     level = 6 if len(tar) < SMALL else 1
     return Bundle(digest=hashlib.sha256(tar).hexdigest(), data=gzip.compress(tar, level, mtime=0))
 
 
-def _tar(entries: list[Entry], extra: Mapping[str, bytes]) -> bytes:
+def _tar(entries: list[Entry], extra: Mapping[str, bytes], folders: list[str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
@@ -90,4 +94,8 @@ def _tar(entries: list[Entry], extra: Mapping[str, bytes]) -> bytes:
             header = tarfile.TarInfo(name)
             header.mtime, header.size = MTIME, len(content)
             archive.addfile(header, io.BytesIO(content))
+        for name in folders:
+            header = tarfile.TarInfo(name)
+            header.type, header.mode, header.mtime = tarfile.DIRTYPE, 0o755, MTIME
+            archive.addfile(header)
     return buffer.getvalue()

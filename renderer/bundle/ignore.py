@@ -14,6 +14,7 @@ OWN_IGNORE_FILE = ".rendererignore"
 IGNORE_FILES = (".gitignore", OWN_IGNORE_FILE)  # the later one wins, in whichever folder it is
 MAX_IGNORE_FILE = 2**20  # bytes
 STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
+MADE_BY_MANIM = "Manim has made it"
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
 _LEFTOVER_FOLDERS = frozenset({
     "__pycache__", ".venv", "venv", "node_modules", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache",
@@ -43,6 +44,14 @@ class _Level:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a file is left out. A line in a .rendererignore in ``folder`` can include it; None: nothing can."""
+
+    text: str
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
 class IgnoreRules:
     """The ignore files that apply in a folder: its own and those above it, up to the top of the git checkout.
 
@@ -64,7 +73,7 @@ class IgnoreRules:
         ordered = sorted([*self.levels, *found], key=lambda level: IGNORE_FILES.index(level.file))
         return replace(self, levels=tuple(ordered))
 
-    def find_reason(self, name: str, beside: frozenset[str], *, is_folder: bool) -> str | None:
+    def find_reason(self, name: str, beside: frozenset[str], *, is_folder: bool) -> Reason | None:
         """Return why the path is left out, None if it is not. ``beside`` are the names in the same folder.
 
         The last match in the deepest ignore file decides, as in git.
@@ -73,7 +82,8 @@ class IgnoreRules:
             return reason
         for level in reversed(self.levels):
             if found := level.find(name, is_folder=is_folder):
-                return None if found.includes else f"{level.path} line {found.number} {found.line!r}"
+                text = f"{level.path} line {found.number} {found.line!r}"
+                return None if found.includes else Reason(text, level.below if level.file == OWN_IGNORE_FILE else "")
         return None
 
     def names(self, name: str) -> bool:
@@ -82,14 +92,14 @@ class IgnoreRules:
         found = next(filter(None, own), None)
         return found is not None and found.includes and found.is_plain and not found.folders_only
 
-    def _find_leftover(self, name: str, beside: frozenset[str], *, is_folder: bool) -> str | None:
+    def _find_leftover(self, name: str, beside: frozenset[str], *, is_folder: bool) -> Reason | None:
         last = name.rpartition("/")[2]
         if is_made_by_manim(name, beside, is_folder=is_folder):
-            return "Manim has made it"
+            return Reason(MADE_BY_MANIM)
         if last in _LEFTOVERS or last.endswith(".pyc") or last.startswith(STAGING):
-            return f"{last} is never uploaded"
+            return Reason(f"{last} is never uploaded")
         is_cache = is_folder and (last in _LEFTOVER_FOLDERS or (self.root / name / "pyvenv.cfg").is_file())
-        return f"the folder {last} is never uploaded" if is_cache else None
+        return Reason(f"the folder {last} is never uploaded") if is_cache else None
 
     def _read_all(self, folder: Path) -> list[_Level]:
         return [level for name in IGNORE_FILES if (level := self._read(folder, name))]

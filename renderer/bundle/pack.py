@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from backends import Bundle
 from backends.errors import SpecError
+from backends.untrusted.names import NAME_BYTES
 from renderer.bundle import archive
 from renderer.bundle.archive import Entry
 from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_like_credential
-from renderer.bundle.ignore import IGNORE_FILES, IgnoreRules
+from renderer.bundle.ignore import MADE_BY_MANIM, OWN_IGNORE_FILE, IgnoreRules
 from renderer.voices import INDEX, merge_indexes
 
 LARGEST_SHOWN = 5
@@ -74,7 +75,7 @@ def pack(
     for entry in _add_voices(root, entries, voices or {}, limit - size):
         entries[entry.name] = entry
         size += entry.info.st_size
-    bundle = archive.make_bundle(entries.values(), extra)
+    bundle = archive.make_bundle(entries.values(), extra, walk.folders)
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
         bundle=bundle,
@@ -100,10 +101,11 @@ def _add_voices(root: Path, entries: Mapping[str, Entry], voices: Mapping[str, b
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that a bundle does not include. With ``pattern`` in the root's .rendererignore it would."""
+    """A file or folder that a bundle does not include. It would with ``pattern`` in ``file``, a .rendererignore."""
 
     reason: str
     pattern: str | None = None
+    file: str = OWN_IGNORE_FILE
 
 
 def explain_left_out(root: Path, name: str) -> LeftOut | None:
@@ -120,8 +122,10 @@ def explain_left_out(root: Path, name: str) -> LeftOut | None:
         path = f"{folder}/{part}" if folder else part
         is_folder = (root / path).is_dir() and not (root / path).is_symlink()
         if reason := rules.find_reason(path, beside, is_folder=is_folder):
-            is_rule = any(f"{file} line " in reason for file in IGNORE_FILES)
-            return LeftOut(reason, f"!{path}{'/' if is_folder else ''}" if is_rule else None)
+            if reason.folder is None:
+                return LeftOut(reason.text)
+            pattern = f"!{path[len(reason.folder) :]}{'/' if is_folder else ''}"
+            return LeftOut(reason.text, pattern, reason.folder + OWN_IGNORE_FILE)
         if not is_folder:
             is_left_out = not rules.names(path) and is_credential(Entry(path, root, (root / path).lstat()))
             return LeftOut(CREDENTIAL, f"!{path}") if is_left_out else None
@@ -143,6 +147,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ignored: dict[str, str] = {}
+        self.folders: list[str] = []
         self._files = 0
 
     def find_these(self, files: Collection[Path]) -> Iterator[_Found]:
@@ -162,12 +167,31 @@ class _Walk:
                 name = f"{folder}/{item.name}" if folder else item.name
                 is_folder = item.is_dir(follow_symlinks=False)
                 if reason := rules.find_reason(name, beside, is_folder=is_folder):
-                    self.ignored[name] = reason
-                    _log.debug("left out %s: %s", name, reason)
+                    self.ignored[name] = reason.text
+                    _log.debug("left out %s: %s", name, reason.text)
                 elif is_folder:
                     left.append((name, rules))
                 else:
                     yield from self._file(name, item.stat(follow_symlinks=False), is_named=rules.names(name))
+            names = {f"{folder}/{name}" for name in beside}
+            if OWN_IGNORE_FILE not in beside and all(
+                self.ignored.get(name, MADE_BY_MANIM) != MADE_BY_MANIM for name in names
+            ):
+                self._keep_folder(folder)
+
+    def _keep_folder(self, folder: str) -> None:
+        """Include a folder without files: a job may write into it, or list it."""
+        if folder and len(os.fsencode(folder)) < NAME_BYTES:
+            self._count()
+            self.folders.append(folder)
+
+    def _count(self) -> None:
+        self._files += 1
+        if self._files > MAX_FILES:
+            raise SpecError(
+                f"{self.root} holds more than {MAX_FILES:,} files, too many for a job",
+                hint="choose a smaller folder with --root, or exclude what the job does not need in .rendererignore",
+            )
 
     def _file(self, name: str, info: os.stat_result, *, is_named: bool) -> Iterator[_Found]:
         """Yield the file if it is included."""
@@ -175,12 +199,7 @@ class _Walk:
             self.ignored[name] = "a socket, pipe or device has no content to upload"
             _log.debug("left out %s: %s", name, self.ignored[name])
             return
-        self._files += 1
-        if self._files > MAX_FILES:
-            raise SpecError(
-                f"{self.root} holds more than {MAX_FILES:,} files, too many for a job",
-                hint="choose a smaller folder with --root, or exclude what the job does not need in .rendererignore",
-            )
+        self._count()
         if stat.S_ISLNK(info.st_mode) and (is_named or not looks_like_credential(Path(name))):
             self._check_link(name, self.root / name)
         yield _Found(Entry(name, self.root, info), is_named)

@@ -52,7 +52,7 @@ def explain_left_out_file(root: Path, name: str) -> str | None:
         return f"{root} holds more than a project; move the project to a folder of its own"
     found = explain_left_out(root, name)
     if found and found.pattern:
-        return f"{found.reason}; to include it, write {found.pattern} in .rendererignore"
+        return f"{found.reason}; to include it, write {found.pattern} in {found.file}"
     return found.reason if found else None
 
 

@@ -122,7 +122,7 @@ def test_an_error_names_what_was_not_uploaded(make_project: MakeProject) -> None
         ("one.py", "Logo"): "assets/logo.png was not uploaded: .gitignore line 2 '*.png'; "
         "to include it, write !assets/logo.png in .rendererignore",
         ("one.py", "Click"): "my sounds/click.wav was not uploaded: my sounds/.rendererignore line 1 '*.wav'; "
-        "to include it, write !my sounds/click.wav in .rendererignore",
+        "to include it, write !click.wav in my sounds/.rendererignore",
         ("two.py", "Two"): "films/lost was not uploaded: films/.gitignore line 1 'lost/'; "
         "to include it, write !films/lost/ in .rendererignore",
         ("three.py", None): ".env was not uploaded: it looks like a credential; "

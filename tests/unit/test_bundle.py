@@ -41,6 +41,17 @@ def test_an_unpacked_bundle_is_the_folder(tmp_path: Path) -> None:
     assert (out / "link").readlink() == Path("sub/run.sh")
 
 
+def test_folders_without_files_are_included(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    names = ("main.py", "results/old.csv", "media/Tex/0123456789abcdef.svg", "renders/A.mp4")
+    main = make(root, {**dict.fromkeys(names, "x"), ".gitignore": "*.csv\n", "renders/.rendererignore": "*\n"})
+    (root / "empty" / "deeper").mkdir(parents=True)
+    bundle = pack(root, main=main, limit=LIMIT).bundle
+    unpack(bundle.data, bundle.digest, tmp_path / "out")
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*"))
+    assert found == [".gitignore", "empty", "empty/deeper", "main.py", "results"]
+
+
 def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x"})
     bundle = pack(tmp_path, main=main, limit=LIMIT).bundle
@@ -141,7 +152,7 @@ def test_the_reason_names_the_line_that_leaves_a_file_out(tmp_path: Path) -> Non
     )
     reasons = {
         "data/x/y.csv": LeftOut(".gitignore line 3 'data/'", "!data/"),
-        "sub/deep/a.wav": LeftOut("sub/.rendererignore line 2 '*.wav'", "!sub/deep/a.wav"),
+        "sub/deep/a.wav": LeftOut("sub/.rendererignore line 2 '*.wav'", "!deep/a.wav", "sub/.rendererignore"),
         "b.log": LeftOut("../.gitignore line 1 '*.log'", "!b.log"),
         "my.key": LeftOut("it looks like a credential", "!my.key"),
         "__pycache__/m.pyc": LeftOut("the folder __pycache__ is never uploaded"),
@@ -152,8 +163,9 @@ def test_the_reason_names_the_line_that_leaves_a_file_out(tmp_path: Path) -> Non
     packed = pack(root, main=main, limit=LIMIT)
     assert packed.ignored["data"] == ".gitignore line 3 'data/'"
     assert not set(packed.files) & {name for name, reason in reasons.items() if reason}
-    (root / ".rendererignore").write_text("".join(f"{found.pattern}\n" for found in reasons.values() if found))
-    (root / "sub" / ".rendererignore").unlink()
+    for found in filter(None, reasons.values()):
+        with (root / found.file).open("a") as file:
+            file.write(f"{found.pattern or ''}\n")
     wanted = {name for name, found in reasons.items() if found and found.pattern}
     assert wanted <= set(pack(root, main=main, limit=LIMIT).files)
 
