@@ -29,7 +29,7 @@ MODULES: dict[str, str | bytes] = {
     "    def setup(self):\n        self.add(Dot().to_corner(UL))\n",
     "project/scenarios/film.py": "import os, subprocess, sys\nfrom house_style import *\nfrom manim import *\n"
     "from project.scenarios.base import Base, shape\nimport base\n\n"
-    "print('said', os.path.relpath(__file__), base.Base is Base, os.environ['PYTHONPATH'].count(os.pathsep))\n"
+    "print('said', os.path.relpath(__file__), base.Base is Base, 'my lib' in os.environ['PYTHONPATH'])\n"
     "class Film(Base, HouseScene):\n    def construct(self):\n"
     "        subprocess.run([sys.executable, '-c', 'import house_style'], check=True)\n"
     "        self.play(Create(shape()), run_time=0.3)\n",
