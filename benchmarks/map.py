@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import resource
-import signal
 import statistics
 import subprocess
 import sys
@@ -101,7 +100,7 @@ def until(word: str, command: list[str | Path], *, count: int) -> float:
             count -= word in line
             if not count:
                 seconds = time.monotonic() - started
-                process.send_signal(signal.SIGINT)
+                process.terminate()  # as Ctrl-C, which a command in the background ignores
                 return seconds
     raise SystemExit(f"{command} failed")
 

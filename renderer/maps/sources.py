@@ -26,7 +26,7 @@ MOST_ARGUMENT = 128 * 1024 - 1  # bytes of one word on Linux (MAX_ARG_STRLEN, wi
 NAME_LENGTH = 100  # characters; the folder of a unit's outputs has the name
 DERIVED_LENGTH = 40  # characters of a name that is made from an input's text
 STANDARD_INPUT = "-"
-UPLOADED = "inputs that are files must lie in the project, and no .rendererignore may exclude them"
+UPLOADED = "inputs that are files must lie in the project (--root chooses a wider folder), and not be left out of it"
 FORMS = "name a .jsonl, .csv or text file, 'range:100', a pattern such as 'data/*.png', or - for standard input"
 
 Found = tuple[str, object]  # where an input stands, for messages, and its value

@@ -9,6 +9,7 @@ import typer
 from renderer import api, config
 from renderer.cli.options import takes_render
 from renderer.cli.output import print_message
+from renderer.cli.render.cmd_map import add_inputs
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.spec import RenderSpec
 
@@ -19,6 +20,10 @@ LAST_APPLIED_LIMIT = 262144  # bytes: `kubectl apply` keeps a copy of each objec
 @takes_render
 def command(
     upload: Annotated[bool, typer.Option("--upload", help="With --store: upload the inputs as well.")] = False,
+    over: Annotated[
+        str | None,
+        typer.Option("--over", metavar="INPUTS", help="Print what `renderer map` sends.", show_default=False),
+    ] = None,
     *,
     wanted: RenderSpec,
     flags: Flags,
@@ -27,6 +32,7 @@ def command(
 
     renderer manifest scene.py MyScene | kubectl apply -f -
     """
+    wanted = wanted if over is None else add_inputs(wanted, over)
     planned = api.plan(wanted, config.load({**flags, "backend": "k8s"}))
     from backends.kubernetes.backend import KubernetesBackend  # api.plan has reported a missing package
 

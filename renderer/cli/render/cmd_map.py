@@ -48,6 +48,9 @@ def command(
     A script gets its input as arguments, after those that follow --, and as a JSON file (RENDERER_INPUT). A scene reads
     it with renderer.inputs(). The file results.jsonl has a line for each input: its state, exit code, files, seconds.
     """
-    inputs, are_files = sources.read_inputs(over), sources.is_pattern(over)
-    wanted = replace(wanted, inputs=inputs, are_files=are_files, max_failed=max_failed)
-    return run(wanted, flags, detach=detach, dry_run=dry_run, json=json)
+    return run(add_inputs(wanted, over, max_failed), flags, detach=detach, dry_run=dry_run, json=json)
+
+
+def add_inputs(wanted: RenderSpec, over: str, max_failed: int | None = None) -> RenderSpec:
+    """Return the request as a map over the inputs. Raises SpecError."""
+    return replace(wanted, inputs=sources.read_inputs(over), are_files=sources.is_pattern(over), max_failed=max_failed)
