@@ -117,7 +117,7 @@ def _whole(value: object, most: int) -> int:
 
 
 def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
         _refuse("a duration is not a number")
     return float(value)
 

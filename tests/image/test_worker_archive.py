@@ -36,6 +36,8 @@ def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(a
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).partition(".")[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+                assert not isinstance(node.args[1], ast.BinOp), f"{path}:{node.lineno}: a union needs Python 3.10"
     assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", *OPTIONAL}
 
 
