@@ -81,7 +81,8 @@ def find_kept_voices(root: Path) -> dict[str, bytes]:
             if hashlib.sha256(data).hexdigest() == digest:
                 found[name] = data
     for name, entries in voices.lists.items():
-        known = [item for item in entries if list_sounds(PurePosixPath(name), [item]) <= found.keys()]
+        sounds = [list_sounds(PurePosixPath(name), entry) for entry in entries]
+        known = [entry for entry, files in zip(entries, sounds, strict=True) if files and files <= found.keys()]
         if known:
             found[name] = json.dumps(known, indent=2).encode()
     return found
@@ -114,9 +115,9 @@ def _add(folder: Path, voices: _Voices, name: str, files: Mapping[str, Path]) ->
         return
     known = voices.lists.setdefault(name, [])
     for entry in read_index(files[name].read_bytes()):
-        sounds = list_sounds(PurePosixPath(name), [entry])
+        sounds = list_sounds(PurePosixPath(name), entry)
         made = {sound: files[sound] for sound in sounds if sound in files and PurePosixPath(sound).suffix in _SOUNDS}
-        if not sounds <= {*made, *voices.sounds}:
+        if not sounds or not sounds <= {*made, *voices.sounds}:
             continue  # the project has the sound already
         for sound, path in made.items():
             if path.stat().st_size <= MAX_BYTES:

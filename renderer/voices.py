@@ -36,14 +36,16 @@ def merge_indexes(first: bytes, second: bytes) -> bytes:
     return json.dumps([*entries, *added], indent=2).encode() if entries else first
 
 
-def list_sounds(index: PurePosixPath, entries: list[dict[str, object]]) -> set[str]:
-    """Return the names of the files of sound that a list of voices names. ``index`` is the name of the list."""
-    found = set()
-    for sound in (entry.get(key) for entry in entries for key in _SOUNDS):
-        with suppress(OutputError):
-            if isinstance(sound, str):
-                found.add(str(index.parent / check_relative_name(sound)))
-    return found
+def list_sounds(index: PurePosixPath, entry: dict[str, object]) -> set[str]:
+    """Return the names of the files of sound of one voice; none if one is not a plain name below the list's folder.
+
+    ``index`` is the name of the list.
+    """
+    sounds = {entry[key] for key in _SOUNDS if key in entry}
+    try:
+        return {str(index.parent / check_relative_name(str(sound))) for sound in sounds}
+    except OutputError:
+        return set()
 
 
 def find_voices(folder: Path) -> set[str]:
@@ -53,5 +55,5 @@ def find_voices(folder: Path) -> set[str]:
         index = PurePosixPath(path.relative_to(folder).as_posix())
         with suppress(OSError, OutputError), open_beneath(folder, index) as file:
             if entries := read_index(read_bounded(file, MAX_INDEX)):
-                found |= {str(index), *list_sounds(index, entries)}
+                found |= {str(index)}.union(*(list_sounds(index, entry) for entry in entries))
     return {name for name in found if (folder / name).is_file() and not (folder / name).is_symlink()}

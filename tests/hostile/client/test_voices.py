@@ -1,0 +1,95 @@
+"""Voices that a job gives to the next job of its project: only sounds, and only of trusted jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backends.files import state_folder
+from renderer.bundle import pack
+from renderer.output_folder import Download
+from renderer.voice_store import find_kept_voices, keep_voices, remember_project
+
+Keep = Callable[[str, dict[str, bytes]], None]
+LIST = "media/voiceovers/cache.json"
+
+
+def list_voices(*sounds: str) -> bytes:
+    return json.dumps(
+        [{"input_text": sound, "original_audio": sound, "final_audio": sound} for sound in sounds]
+    ).encode()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "talk.py").write_text("")
+    remember_project("local://trusted", tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Keep:
+    def keep_files(handle: str, files: dict[str, bytes]) -> None:
+        downloads = []
+        for name, content in files.items():
+            path = tmp_path / hashlib.sha256(name.encode()).hexdigest()
+            path.write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            downloads.append(Download(source="talk.py", unit="A", index=0, name=name, sha256=digest, path=path))
+        keep_voices(handle, downloads)
+
+    return keep_files
+
+
+def test_a_voice_is_uploaded_with_the_projects_next_job(root: Path, keep: Keep) -> None:
+    keep("local://trusted", {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
+    (root / "media" / "voiceovers").mkdir(parents=True)
+    (root / LIST).write_bytes(list_voices("own.mp3"))
+    (root / "media" / "voiceovers" / "own.mp3").write_bytes(b"own")
+    packed = pack.pack(root, main=root / "talk.py", limit=2**20, voices=find_kept_voices(root))
+    assert set(packed.files) == {"talk.py", LIST, "media/voiceovers/a.mp3", "media/voiceovers/own.mp3"}
+    assert find_kept_voices(root.parent) == {}
+    assert json.loads((root / LIST).read_bytes()) == json.loads(list_voices("own.mp3"))
+
+
+@pytest.mark.parametrize("handle", ["local://untrusted", "local://of another machine"])
+def test_other_jobs_give_no_voices(handle: str, root: Path, keep: Keep) -> None:
+    keep(handle, {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
+    assert find_kept_voices(root) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy.py", "sitecustomize.pth", "manim.cfg", "../../talk.py", "/etc/passwd", "a\n.mp3"]
+)
+def test_only_sounds_are_kept(name: str, root: Path, keep: Keep) -> None:
+    keep("local://trusted", {LIST: list_voices(name), f"media/voiceovers/{name}": b"A"})
+    assert find_kept_voices(root) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 10_000, b"[1]", b'[{"original_audio": 1}]', b"\xff"])
+def test_a_list_that_is_none_gives_nothing(content: bytes, root: Path, keep: Keep) -> None:
+    keep("local://trusted", {LIST: content, "media/voiceovers/a.mp3": b"A"})
+    assert find_kept_voices(root) == {}
+
+
+def test_a_sound_that_somebody_changed_is_not_used(root: Path, keep: Keep) -> None:
+    keep("local://trusted", {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
+    (sound,) = state_folder("voices").rglob(hashlib.sha256(b"A").hexdigest())
+    sound.write_bytes(b"B")
+    assert find_kept_voices(root) == {}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"[{}, {}]", b'[{"../x/cache.json": []}, {"../evil.py": "1"}]', b"[1, 2]"]
+)
+def test_a_damaged_store_gives_nothing(content: bytes, root: Path, keep: Keep) -> None:
+    keep("local://trusted", {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
+    (store,) = state_folder("voices").rglob("voices.json")
+    store.write_bytes(content)
+    assert find_kept_voices(root) == {}
