@@ -40,4 +40,4 @@ def test_a_dry_run_shows_the_sandbox_of_an_untrusted_job(project: Path, run: Run
     done = run("submit", "script.py", "--untrusted", "--memory", "2Gi", "--dry-run")
     assert '"network": "none"' in done.stdout
     assert '"memory_mib": 2048' in done.stdout
-    assert "sandbox" not in output(run("submit", "script.py", "--dry-run", "--json"))["request"]
+    assert '"sandbox"' not in output(run("submit", "script.py", "--dry-run", "--json"))["request"]
