@@ -12,8 +12,8 @@ _DATA = frozenset({
     ".aac", ".ass", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".oga",
     ".ogg", ".ogv", ".opus", ".srt", ".vtt", ".wav", ".webm", ".y4m",
     # images and shapes
-    ".apng", ".avif", ".bmp", ".exr", ".gif", ".glb", ".hdr", ".heic", ".jpeg", ".jpg", ".jxl", ".obj", ".pdf", ".pgm",
-    ".ply", ".png", ".ppm", ".stl", ".svg", ".tga", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".exr", ".gif", ".glb", ".hdr", ".heic", ".jpeg", ".jpg", ".jxl", ".pdf", ".pgm",
+    ".ply", ".png", ".ppm", ".stl", ".tga", ".tif", ".tiff", ".webp",
     # numbers
     ".arrow", ".bin", ".csv", ".dat", ".feather", ".geojson", ".h5", ".hdf5", ".jsonl", ".mat", ".nc", ".ndjson",
     ".npy", ".npz", ".parquet", ".safetensors", ".tsv",

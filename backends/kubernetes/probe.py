@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES, core_path
 from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.transfer.transfer_pod import run_idle_pod
 from backends.untrusted import show_line
+from backends.untrusted.state_files import read_state, write_state
 
 PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 PROBE_BYTES = 4096  # of the probe's answer
@@ -88,7 +88,7 @@ def collect_evidence(api: Api, namespace: str, owner: str, values: Mapping[str, 
 def was_reached(api: Api, namespace: str) -> str:
     """Return what a pod of the namespace reached when it was last probed; nothing if it never was."""
     try:
-        found = json.loads(_reached_file(api, namespace).read_text("utf-8"))
+        found = json.loads(read_state(_reached_file(api, namespace)))
     except (OSError, ValueError):
         return ""
     return show_line(str(found))
@@ -110,7 +110,7 @@ class _Memory:
 
     def recall(self) -> Evidence | None:
         try:
-            found = json.loads(self._file.read_text("utf-8")) if self._file else None
+            found = json.loads(read_state(self._file)) if self._file else None
             age = time.time() - self._file.stat().st_mtime if self._file else 0.0
             known = Evidence(str(found["kernel"]), str(found["node_kernel"]), "", age) if found else None
         except (OSError, ValueError, TypeError, KeyError):
@@ -139,9 +139,7 @@ def _reached_file(api: Api, namespace: str) -> Path:
 
 
 def _write(path: Path, content: object) -> None:
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(content), "utf-8")
-    partial.replace(path)
+    write_state(path, json.dumps(content).encode())
 
 
 def _identify(item: JsonObject) -> str:

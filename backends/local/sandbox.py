@@ -103,7 +103,8 @@ def require_sandbox() -> None:
                 f"this machine cannot run untrusted jobs: {program} is not installed",
                 hint=f"sudo apt-get install {package}",
             )
-    probe = [PROGRAM, *_namespaces(), "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    system = [word for path in _SYSTEM if os.path.exists(path) for word in ("--ro-bind", path, path)]  # noqa: PTH110
+    probe = [PROGRAM, *_namespaces(), *system, "--proc", "/proc", "true"]
     done = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=PROBE_TIMEOUT_S)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

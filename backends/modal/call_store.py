@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +15,7 @@ from backends.errors import OutputError
 from backends.files import state_folder
 from backends.models import JobState
 from backends.problem import Problem
+from backends.untrusted.state_files import read_state, write_state
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class CallStore:
     """The folder with one record for each call."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder or state_folder("modal")
+        self.folder = folder.resolve() if folder else state_folder("modal")
 
     def check_writable(self) -> None:
         """Create the folder. Raises OutputError, before anything is sent."""
@@ -161,17 +161,15 @@ class CallStore:
         """Write a record, whole or not at all. Raises OutputError."""
         self.check_writable()
         path = self._path(record.call)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            temporary.write_text(record.to_json(), "utf-8")
-            temporary.replace(path)
+            write_state(path, record.to_json().encode())
         except OSError as error:
             raise self._write_error(error) from error
 
     def load(self, call: str) -> CallRecord | None:
         """Return a call's record; None where this machine has none."""
         with suppress(OSError, ValueError, TypeError, KeyError):
-            return CallRecord.from_json(self._path(call).read_bytes())
+            return CallRecord.from_json(read_state(self._path(call)))
         return None
 
     def remove(self, call: str) -> None:

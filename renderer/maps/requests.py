@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any
 from backends import JobHandle
 from backends.errors import SpecError
 from backends.files import state_folder
+from backends.untrusted.state_files import read_state, write_state
 from renderer.config import Config
 from renderer.maps.inputs import MapInput
 from renderer.spec import RenderSpec
@@ -68,16 +68,15 @@ def save(handle: JobHandle, request: Request) -> None:
         file = _file(handle)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for other in file.parent.iterdir():
-            if time.time() - other.stat().st_mtime > KEPT_DAYS * 86400:
+            if time.time() - other.lstat().st_mtime > KEPT_DAYS * 86400:
                 other.unlink(missing_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            json.dump(content, stream, default=str)
+        write_state(file, json.dumps(content, default=str).encode())
 
 
 def find(handle: JobHandle) -> Request | None:
     """Return the request of a job; None if it was submitted on another machine, or too long ago."""
     try:
-        content = json.loads(_file(handle).read_bytes())
+        content = json.loads(read_state(_file(handle)))
         wanted = content["wanted"]
         paths = {"path": Path(wanted["path"]), "root": Path(wanted["root"]) if wanted["root"] else None}
         tuples = {key: tuple(wanted[key]) for key in ("scenes", "arguments")}
@@ -90,7 +89,7 @@ def find(handle: JobHandle) -> Request | None:
             inputs=_read_lines(content["inputs"]),
             earlier=tuple(content["earlier"]),
         )
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

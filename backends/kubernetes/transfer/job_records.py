@@ -31,6 +31,7 @@ from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
 from backends.storage import Storage
 from backends.untrusted import Limits, parse_result
+from backends.untrusted.state_files import read_state, write_state
 from backends.worker_protocol import RESULT, UnitResult
 
 NOTE = "the cluster has deleted the Job; this is what its store has"
@@ -55,14 +56,12 @@ class JobRecord:
         content = {**manifest, "metadata": {**manifest["metadata"], **added}}
         with suppress(OSError):  # the job runs all the same
             make_private_folder(self.path.parent)
-            partial = self.path.with_suffix(f".{time.time_ns()}")
-            partial.write_text(json.dumps(content), "utf-8")
-            partial.replace(self.path)
+            write_state(self.path, json.dumps(content).encode())
 
     def read(self) -> Job | None:
         """Return the Job as one that has ended; None if there is no record."""
         try:
-            job = parse_job(json.loads(self.path.read_text("utf-8")))
+            job = parse_job(json.loads(read_state(self.path)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         ended = Condition(holds=True, reason=REMOVED, message="", changed=None)

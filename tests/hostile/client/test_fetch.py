@@ -163,7 +163,7 @@ ACTED_ON = [
 ]  # fmt: skip
 ONLY_IN_PROJECTS = [
     "x.sh", "index.js", "index.html", "requirements.txt", "tsconfig.json", "README", "a.mp4/b", "x.mp4.", "x",
-    "main.go", "compose.yaml", "x.ba\u017fh", "deno.lock", "test.rb", "x.ipynb", "x.pkl", "bin/tool",
+    "main.go", "a.svg", "compose.yaml", "x.ba\u017fh", "deno.lock", "test.rb", "x.ipynb", "x.pkl", "bin/tool",
 ]  # fmt: skip
 
 
