@@ -6,6 +6,7 @@ untrusted data: no link in it is followed, and only regular files are read.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -15,8 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backends import output_stream as stream
-from backends.errors import OutputError, RendererError
+from backends.errors import BackendError, OutputError, RendererError
 from backends.kubernetes import names
+from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
 from backends.kubernetes.pod.paths import RENDERED, STORED_BUNDLE, WORK, scratch_limits
 from backends.problem import Problem
@@ -36,15 +38,28 @@ def keep_store(uri: str, limit_mib: int) -> int:
     ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk.
     """
     if read_outcome() is None:  # otherwise this container has been restarted after its work
-        write_outcome(_move_files(Storage(uri, attempts=STORE_ATTEMPTS), scratch_limits(limit_mib)))
+        write_outcome(_move_files(uri, scratch_limits(limit_mib)))
     while True:
         signal.pause()
 
 
-def _move_files(store: Storage, limits: Limits) -> Problem:
+def _open_store(uri: str) -> Storage | ClaimFolder:
+    """Return the job's folder in its store. Raises BackendError for a bucket in an image that cannot reach one."""
+    if importlib.util.find_spec("obstore"):
+        return Storage(uri, attempts=STORE_ATTEMPTS)
+    if uri.startswith("file://"):
+        return ClaimFolder(uri)
+    raise BackendError(
+        "this image cannot use a bucket: the Python package obstore is missing",
+        hint="use --store pvc://CLAIM, or an image of `renderer image build`",
+    )
+
+
+def _move_files(uri: str, limits: Limits) -> Problem:
     unit = int(os.environ["JOB_COMPLETION_INDEX"])
     target = f"{os.environ[names.JOB_UID]}/{names.UNITS}/{unit}"
     try:
+        store = _open_store(uri)
         if not _has_succeeded(store, target):
             _get_bundle(store)
             while not os.path.lexists(RENDERED):
@@ -57,7 +72,7 @@ def _move_files(store: Storage, limits: Limits) -> Problem:
     return DONE
 
 
-def _has_succeeded(store: Storage, target: str) -> bool:
+def _has_succeeded(store: Storage | ClaimFolder, target: str) -> bool:
     """Return whether an earlier attempt of the same Job has stored its outputs: then nothing is rendered again.
 
     The folder has the Job's uid in its name, so that no file can be older than the Job.
@@ -73,14 +88,14 @@ def _has_succeeded(store: Storage, target: str) -> bool:
         return False
 
 
-def _get_bundle(store: Storage) -> None:
+def _get_bundle(store: Storage | ClaimFolder) -> None:
     partial = STORED_BUNDLE.with_suffix(".part")
     store.get(names.BUNDLE_KEY, partial)
     partial.replace(STORED_BUNDLE)
     _log.debug("downloaded the bundle, %d bytes", STORED_BUNDLE.stat().st_size)
 
 
-def _store_outputs(store: Storage, target: str, unit: int, limits: Limits) -> None:
+def _store_outputs(store: Storage | ClaimFolder, target: str, unit: int, limits: Limits) -> None:
     """Store the unit's files; result.json comes last, as the sign that everything else is there."""
     with suppress(FileNotFoundError), _open_outputs(unit) as folder:  # none where the worker was killed
         names_found = [name for name, _ in stream.list_files(folder, limits)]

@@ -1,0 +1,46 @@
+"""A job's folder on a PVC, read and written with the standard library: images of others do not have obstore."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backends.storage import translate_error
+
+
+class ClaimFolder:
+    """Does what the store's container needs of ``Storage``, for ``file://`` URIs. Raises the same errors."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.folder = Path(uri[len("file://") :])
+
+    def put(self, path: str, source: Path) -> None:
+        """Store a file. Readers see the whole file or none."""
+        target = self.folder / path
+        partial = target.with_name(f".{target.name}.part")
+        with self._translating_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, partial)
+            partial.replace(target)
+
+    def get(self, path: str, target: Path) -> None:
+        """Copy a file from the PVC."""
+        with self._translating_errors():
+            shutil.copyfile(self.folder / path, target)
+
+    def size(self, path: str) -> int | None:
+        """Return a file's size in bytes; None if the file does not exist."""
+        try:
+            return (self.folder / path).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _translating_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise translate_error(error, self.uri) from error
