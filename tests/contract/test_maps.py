@@ -76,7 +76,7 @@ def test_a_map_and_the_retry_of_what_failed(rig: Rig, project: Path, tmp_path: P
 def test_too_many_failures_end_a_map(rig: Rig, project: Path, tmp_path: Path) -> None:
     script = project / "fails.py"
     script.write_text("raise SystemExit(1)")
-    one_at_a_time = {"k8s.parallelism": 1, "modal.max_containers": 1}
+    one_at_a_time = {"modal.max_containers": 1} if rig.backend == "modal" else {"k8s.parallelism": 1}
     mapped = rig.map(script, "range:6", output=tmp_path / "renders", max_failed=1, **one_at_a_time)
     results = list(mapped)
     assert {result.state for result in results} == {JobState.FAILED}
