@@ -41,6 +41,11 @@ def import_manim(version: str) -> None:
     except ImportError as error:
         remedy = _REMEDIES.get(error.name or "", "install it again, with the packages that it asks for")
         raise BackendError(f"Manim {version} cannot be imported: {error}; {remedy}") from error
+    except Exception as error:  # it reads the user's manim.cfg
+        text = str(error).partition("\n")[0]
+        own = Path.home() / ".config" / "manim" / "manim.cfg"
+        cause = f"; it reads {own}" if own.is_file() else ""
+        raise BackendError(f"Manim {version} cannot be imported: {type(error).__name__}: {text}{cause}") from error
 
 
 def render_plainly(request: SceneRequest, why: str) -> SceneReport:

@@ -111,9 +111,10 @@ def _find_user_lines(error: BaseException, source: Path) -> str | None:
 
 def _find_terminal_call(error: BaseException) -> str | None:
     """Return what the user's code calls that needs a terminal, if the error comes from that."""
-    calls = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    calls = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, bdb.BdbQuit):
         return "breakpoint()"
     if isinstance(error, EOFError) and str(error) == "EOF when reading a line":
         return "input()"
-    return "interactive_embed()" if isinstance(error, AssertionError) and "interactive_embed" in calls else None
+    embeds = [name for name in calls if name in {"embed", "interactive_embed"}]  # of Manim's scenes
+    return f"{embeds[0]}()" if isinstance(error, AssertionError) and embeds else None

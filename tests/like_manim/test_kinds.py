@@ -46,6 +46,7 @@ def write_sound(path: Path, seconds: float = 0.4, rate: int = 8000) -> None:
         ("Space", ()),
         ("Configures", ()),
         ("Picture", ()),
+        ("Parts", ("-n", "1,2")),
         ("Frames", ("--format", "gif")),
         ("Frames", ("--format", "mov", "--transparent")),
         ("Frames", ("--renderer", "opengl")),

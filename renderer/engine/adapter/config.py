@@ -48,12 +48,14 @@ def configured(request: SceneRequest) -> Iterator[None]:
     restrict_tex()
     with tempconfig({}):
         before = (config.frame_width, config.frame_height)
-        with _explained_errors():
+        with _explained_errors("manim.cfg"):
             config.digest_parser(make_config_parser())
         if (config.frame_width, config.frame_height) != before:
             _refresh_defaults()
         config.input_file = ""
-        config.digest_args(Namespace(**_parse(command, _list_arguments(request))))
+        arguments = Namespace(**_parse(command, _list_arguments(request)))
+        with _explained_errors(arguments.config_file):
+            config.digest_args(arguments)
         config.media_dir = _choose_media_folder(Path(config.media_dir))
         move_folders(request.scratch / "media")
         if config.output_file:
@@ -78,15 +80,15 @@ def _choose_media_folder(chosen: Path) -> Path:
 
 
 @contextmanager
-def _explained_errors() -> Iterator[None]:
-    """Raise SceneError for what is wrong in the folder's manim.cfg, if there is one."""
+def _explained_errors(file: str | None) -> Iterator[None]:
+    """Raise SceneError for what is wrong in the file, which the block reads, if there is one."""
     try:
         yield
     except Exception as error:
-        if not Path("manim.cfg").is_file():
+        if file is None or not Path(file).is_file():
             raise
         text = str(error).partition("\n")[0]
-        raise SceneError(f"manim.cfg cannot be used: {text}", lines=traceback.format_exc()) from error
+        raise SceneError(f"{file} cannot be used: {text}", lines=traceback.format_exc()) from error
 
 
 def _keep_mobject_classes() -> None:

@@ -192,8 +192,9 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         self.static_image = None
         if static_mobjects:
             self.update_frame(scene, mobjects=static_mobjects)
-            is_drawn = self.delegate.draws and not self.skip_animations
-            self.static_image = self.delegate.share_static_image(self.camera.pixel_array if is_drawn else None)
+            if not self.skip_animations:
+                drawn = self.camera.pixel_array if self.delegate.draws else None
+                self.static_image = self.delegate.share_static_image(drawn)
         return self.static_image
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.scene_finished", sha256="734f4aa531e189ac")

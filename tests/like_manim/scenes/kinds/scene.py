@@ -53,3 +53,12 @@ class Picture(Scene):
 class Frames(Scene):
     def construct(self):
         self.play(Rotate(Square()), run_time=0.3)
+
+
+class Parts(Scene):
+    """Begins with plays that ``-n`` skips, with something that stands still in them."""
+
+    def construct(self):
+        self.add(Square())
+        for shape in (Circle(), Triangle(), Dot(), Star()):
+            self.play(FadeIn(shape), run_time=0.3)
