@@ -138,7 +138,7 @@ def render(way: str, scene: str, quality: str, work: Path) -> Run:
 
 def render_lossless(scene: str, quality: str, work: Path) -> Path:
     folder = work / "lossless" / f"{scene}-{quality}"
-    options = ["--encoder-option", "qp=0", "--encoder-option", "preset=ultrafast"]
+    options = ["--encoder-option", "crf=0", "--encoder-option", "preset=ultrafast"]
     command = [*manim_command(scene, quality, folder)[:-2], *options, str(SCENES), scene]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(folder.rglob(f"{scene}.mp4"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import marshal
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from itertools import chain
 from types import FunctionType
 
@@ -19,7 +20,10 @@ from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.manim_types import Mobject, Scene
 
 _SCALARS = (int, float, str, complex, bytes, np.generic)
+Container = list[object] | tuple[object, ...] | deque[object] | dict[object, object]
+
 _MAX_DEPTH = 4  # how deeply nested containers are read
+_LARGE = 64  # items; from so many on, a container is read at once where that is possible
 _LEFT_OUT = {"original_id"}  # an address in memory: differs between processes
 _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
 
@@ -28,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 def digest_state(scene: Scene) -> SceneState:
     """Return a digest of the mobjects' points, colours and plain attributes, of random states, and of the time."""
-    hasher, parts = blake2b(digest_size=16), []
+    hasher, parts = sha256(), []  # processors compute it faster than blake2b
     is_debug = _log.isEnabledFor(logging.DEBUG)
     for label, content in _read_parts(scene):
         hasher.update(content)
@@ -97,7 +101,24 @@ def _describe(value: object, depth: int) -> bytes | None:
         return None if value.dtype == object else repr(value.shape).encode() + value.tobytes()
     if isinstance(value, ManimColor):
         return value._internal_value.tobytes()  # type: ignore[no-any-return]  # noqa: SLF001
-    if not depth or not isinstance(value, list | tuple | deque | dict):
-        return None
+    return _describe_container(value, depth) if depth and isinstance(value, list | tuple | deque | dict) else None
+
+
+def _describe_container(value: Container, depth: int) -> bytes:
+    if len(value) >= _LARGE and (content := _describe_plain(value)) is not None:
+        return content
     items: Iterable[object] = chain.from_iterable(value.items()) if isinstance(value, dict) else value
     return b"[" + b",".join(_describe(item, depth - 1) or b"" for item in items) + b"]"
+
+
+def _describe_plain(value: Container) -> bytes | None:
+    """Return bytes that describe a container that holds plain values alone; None for others.
+
+    A scene may keep a table of 300,000 rows. The interpreter writes that many times as fast as Python code reads it,
+    and changes no reference counts, for which a forked process would have to copy the memory.
+    """
+    try:
+        # version 2 writes no references, which depend on reference counts
+        return marshal.dumps(value, 2)  # type: ignore[arg-type]  # what cannot be written raises ValueError
+    except ValueError:
+        return None

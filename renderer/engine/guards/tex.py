@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -111,6 +112,8 @@ def _tex_folder() -> str:
 @functools.cache
 def _find_prologue() -> Path | None:
     """Return the path of TeX's own prologue."""
+    if not shutil.which("kpsewhich"):  # TeX without its search program
+        return None
     done = subprocess.run(["kpsewhich", _PROLOGUE], capture_output=True, check=False)
     return Path(os.fsdecode(done.stdout).strip()) if done.stdout.strip() else None
 

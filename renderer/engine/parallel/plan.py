@@ -116,7 +116,13 @@ class PlayPlanner:
 
 
 def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:
-    """Return the first and the last frame (exclusive) of equal chunks of at most ``longest`` frames."""
+    """Return the first and the last frame (exclusive) of equal chunks of at most ``longest`` frames.
+
+    Their number is even where there are several, so that two cores end at the same time. It does not depend on the
+    number of cores: the same chunks give the same bytes on every machine.
+    """
     pieces = max(1, -(-frames // longest))
+    if pieces > 1:
+        pieces = min(pieces + pieces % 2, frames)
     edges = [frames * piece // pieces for piece in range(pieces + 1)]
     return list(pairwise(edges))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -50,6 +51,7 @@ class SceneProcess:
             self._stop(f"it has a {kind} open")
         pid = os.fork()
         if not pid:
+            gc.freeze()  # a collection would touch all objects, and so copy the memory that the processes share
             random.setstate(random_state)  # Python reseeds it in every forked child
             prepare_child(parent)
             files.separate()
