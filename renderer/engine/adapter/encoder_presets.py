@@ -9,12 +9,12 @@ from renderer.model import EncoderChoice
 from renderer.system.limits import has_avx512
 
 MANIM = EncoderChoice()
-# What superfast lacks for lines on flat ground is the macroblock tree; and adaptive quantisation spends bits on the ground
+# superfast lacks the macroblock tree, which lines on flat ground need; adaptive quantisation spends bits on that ground
 FAST = EncoderChoice(
     options={
         "preset": "superfast",
         "crf": "22.5",
-        "x264-params": "mbtree=1:rc-lookahead=10:b-adapt=0:aq-strength=0.6:me=hex:ref=2",
+        "x264-params": "mbtree=1:rc-lookahead=10:b-adapt=0:aq-strength=0.6",
     }
 )
 CHUNK_S = 3.0  # seconds of video; each chunk begins with a complete frame, which costs size
