@@ -198,7 +198,7 @@ for name in ("task.json", "bundle.tar.gz", "new", "withdrawn"):
     seen, *refused = [line.text for line in job.logs()]
     assert refused == ["Read-only file system"] * 4
     names = {"inputs", "inputs/task.json", "inputs/bundle.tar.gz", "outputs", "outputs/0", "outputs/0/files"}
-    names |= {"outputs/attempts", "outputs/attempts/0"}
+    names |= {"inputs/renderer-worker", "outputs/attempts", "outputs/attempts/0"}
     assert set(eval(seen)) == {f"/mnt/renderer/{name}" for name in names}  # noqa: S307  # our own words
     assert [file.read_text() for file in other.fetch(tmp_path / "out")] == ["mine"]
     folders = [fake.mounted(item.handle.parts[1], OUTPUTS_MOUNT) for item in (other, job)]
