@@ -8,8 +8,10 @@ checked before it is used.
 from __future__ import annotations
 
 import errno
+import ntpath
 import os
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import ContextManager, Iterator, Union
@@ -130,7 +132,13 @@ def is_plain_on_windows(name: str) -> bool:
     """Return whether Windows takes the name for that of a file in the folder itself: no drive, stream or device."""
     path = PureWindowsPath(name)
     is_usual = not any(char in '<>:"|?*' for char in name) and not name.endswith((".", " "))
-    return path.name == name and is_usual and not path.is_reserved()
+    return path.name == name and is_usual and not _is_device_on_windows(path)
+
+
+def _is_device_on_windows(path: PureWindowsPath) -> bool:
+    if sys.version_info >= (3, 13):
+        return ntpath.isreserved(path)
+    return path.is_reserved()
 
 
 def _open_top(folder: Path | int, *, follow: bool) -> Folder:

@@ -37,7 +37,7 @@ def test_debug_prints_each_decision(how: str, script: str, project: Path, run: R
     assert f"read the configuration file {project / 'renderer.toml'}" in lines
     assert f"setting retries comes from {project / 'renderer.toml'}" in lines
     assert "left out key.pem: it looks like a credential" in lines
-    assert "left out old.log: it is ignored" in lines
+    assert "left out old.log: .gitignore line 1 '*.log'" in lines
     assert "included hello.py" in lines
     assert re.search(r"submit of hello took \d+\.\d{3} s", lines)
 

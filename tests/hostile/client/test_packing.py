@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def test_no_pattern_takes_long(line: str) -> None:
     patterns = Patterns([line], Budget())
     started = time.process_time()
     for path in ("a" * 255, "/".join("a" * 2000), "/".join(["aaaaaaa"] * 500) + "/c", "a" * 200 + "b/" + "a" * 255):
-        patterns.find(path, is_folder=False)
+        with suppress(SpecError):  # too many tries, told in words
+            patterns.find(path, is_folder=False)
     assert time.process_time() - started < 5
 
 

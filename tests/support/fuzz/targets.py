@@ -223,7 +223,7 @@ def _job() -> Iterator[JobFolder]:
             Record(name="job", units=("A", "B"), created="2026-01-01T00:00:00+00:00", boot="", retries=0, timeout=10.0)
         )
         folder.lock.touch()
-        (folder.path / "launcher.json").write_text('{"python": "python", "root": "/", "prefix": [], "end": []}')
+        (folder.path / "launcher.json").write_text('{"start": ["python"], "root": "/", "prefix": [], "end": []}')
         yield folder
         assert [entry.name for entry in Path(path).iterdir()] == ["job-abc123"]
 
