@@ -75,6 +75,8 @@ def pack(
     for entry in _add_voices(root, entries, voices or {}, limit - size):
         entries[entry.name] = entry
         size += entry.info.st_size
+    for name in sorted(entries):
+        _log.debug("included %s", name)
     bundle = archive.make_bundle(entries.values(), extra, walk.folders)
     _log.debug("the bundle %s of %s holds %d files, %d bytes", bundle.digest, root, len(entries), size)
     return Packed(
