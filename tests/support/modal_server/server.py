@@ -15,7 +15,6 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 from google.protobuf.message import Message
-from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 from modal_proto import api_pb2 as pb
 from support.modal_server.api.apps import AppHandlers
@@ -34,28 +33,6 @@ from support.modal_server.state import State, Task
 TOKEN_ID, TOKEN_SECRET = "ak-fake", "as-fake"  # of no account at Modal
 MessageT = TypeVar("MessageT", bound=Message)
 ResultT = TypeVar("ResultT")
-
-
-class ClosingServer(Server):
-    """A server that can close its connections; grpclib leaves that to clients, which may be slow to end."""
-
-    def __init__(self, service: Service) -> None:
-        super().__init__([service])
-        self._protocols: list[H2Protocol] = []
-
-    def _protocol_factory(self) -> H2Protocol:
-        self._protocols.append(super()._protocol_factory())
-        return self._protocols[-1]
-
-    def abort_connections(self) -> None:
-        """Abort open connections; their sockets close in the loop's next turn.
-
-        A connection that is only closed would stay until a client, which may not read any more, has read everything.
-        """
-        for protocol in self._protocols:
-            connection = getattr(protocol, "connection", None)  # None until it is made
-            if transport := getattr(connection, "_transport", None):  # None once it is closed
-                transport.abort()
 
 
 class FakeModal:
@@ -160,7 +137,7 @@ class FakeModal:
         groups: list[Handlers] = [AppHandlers(state), FunctionHandlers(state), ImageHandlers(state)]
         groups += [VolumeHandlers(state), LogHandlers(state)]
         groups += [CallHandlers(state, scheduler), ContainerHandlers(state, scheduler)]
-        self._server = ClosingServer(Service(state, groups))
+        self._server = Server([Service(state, groups)])
         listener = socket.create_server(("127.0.0.1", 0))
         await self._server.start(sock=listener)
         self.state.grpc_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -175,6 +152,8 @@ class FakeModal:
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
-        self._server.abort_connections()
+        # A connection that is only closed would stay until a client, which may not read any more, has read everything.
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
         for _ in range(2):
             await asyncio.sleep(0)  # one turn for what has been aborted, one for what has been cancelled
