@@ -39,7 +39,8 @@ def remove_tree(path: Path) -> None:
         return
     unused = secrets.token_hex(8)
     names = (f"{unused}-{number}" for number in itertools.count())
-    path.chmod(stat.S_IRWXU)
+    with suppress(PermissionError):  # of another user: it may be writable all the same
+        path.chmod(stat.S_IRWXU)
     top = os.open(path, _FOLDER_FLAGS)
     try:
         while folders := _unlink_files(top):
@@ -62,7 +63,8 @@ def _unlink_files(folder: int) -> list[str]:
     with os.scandir(folder) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.name, stat.S_IRWXU, dir_fd=folder)
+                with suppress(PermissionError):
+                    os.chmod(entry.name, stat.S_IRWXU, dir_fd=folder)
                 folders.append(entry.name)
             else:
                 os.unlink(entry.name, dir_fd=folder)
