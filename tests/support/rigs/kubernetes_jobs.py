@@ -38,7 +38,7 @@ def write_noise(power: int) -> str:
 
 def wait_until_begun(job: Job) -> None:
     """Wait for the first line. After the API server was away, a kubelet polls rarely for a while."""
-    until(lambda: any(line.text == "begun" for line in job.logs()), within=180)
+    until(lambda: any(line.text == "begun" for line in job.logs()), within=400)
 
 
 def find_pod(job: Job) -> str:

@@ -118,11 +118,11 @@ def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tm
 def test_a_collector_that_is_cut_off_goes_on_where_it_stopped(run: Run, parts: Parts, tmp_path: Path) -> None:
     job = run(write_noise(27))
     statuses: list[JobStatus] = []
-    waiter = threading.Thread(target=lambda: statuses.append(job.wait(180)))
+    waiter = threading.Thread(target=lambda: statuses.append(job.wait(500)))
     waiter.start()
     state = Path(os.environ["XDG_STATE_HOME"])
     started: Callable[[], bool] = lambda: any(path.stat().st_size > 2**20 for path in state.rglob("*.stream"))  # noqa: E731
-    until(started, within=180)  # a kubelet polls rarely after the API server was away
+    until(started, within=400)  # a kubelet polls rarely after the API server was away
     timer = away(parts, 3)
     waiter.join()
     timer.join()
