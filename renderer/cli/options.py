@@ -57,6 +57,10 @@ _HANDLE: Any = typer.Argument(
 Handle = Annotated[str, _HANDLE]
 Handles = Annotated[list[str], _HANDLE]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")]
 BackendName = Annotated[
     str | None,
     typer.Option(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from renderer import api
-from renderer.cli.options import Handle, Json
+from renderer.cli.options import Detach, DryRun, Handle, Json
 from renderer.cli.render.cmd_submit import run_planned
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.maps import requests
@@ -18,10 +15,8 @@ from renderer.maps import requests
 @takes_settings
 def command(
     handle: Handle,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")] = False,
+    detach: Detach = False,
+    dry_run: DryRun = False,
     json: Json = False,
     *,
     flags: Flags,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from renderer.cli.options import Json, takes_render
+from renderer.cli.options import Detach, DryRun, Json, takes_render
 from renderer.cli.render.cmd_submit import run
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.maps import sources
@@ -30,10 +30,8 @@ def command(
         int | None,
         typer.Option(min=0, metavar="N", help="End the job when more than N inputs have failed.", show_default=False),
     ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")] = False,
+    detach: Detach = False,
+    dry_run: DryRun = False,
     json: Json = False,
     *,
     wanted: RenderSpec,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from backends import JobState
 from backends.exit_codes import ExitCode
 from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
 from renderer.bundle.pack import Packed
-from renderer.cli.options import Json, takes_render
+from renderer.cli.options import Detach, DryRun, Json, takes_render
 from renderer.cli.output import MOST_UNITS, count_line, print_json, print_message, status_json, status_lines
 from renderer.cli.preview import open_films
 from renderer.cli.setting_options import Flags, takes_settings
@@ -31,10 +28,8 @@ MOST_SHOWN = 10  # names in one message
 @takes_settings
 @takes_render
 def command(
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Print the job handle and return at once; on k8s this needs --store.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it.")] = False,
+    detach: Detach = False,
+    dry_run: DryRun = False,
     json: Json = False,
     *,
     wanted: RenderSpec,
