@@ -52,7 +52,7 @@ def test_nothing_outside_the_job_is_reached(case: Case, host: Host, project: Pat
     assert host.word not in json.dumps(found)
     if case.untrusted:
         assert int(amounts["amount: files open"]) <= 4096
-        if case.rig.backend != "docker":  # threads in gVisor cost its own memory, and are none of the kernel's
+        if case.rig.backend != "docker":  # threads in gVisor are none of the kernel's
             assert not amounts["amount: threads"].isdecimal() or int(amounts["amount: threads"]) < 3000
     host.assert_untouched()
     job.delete()

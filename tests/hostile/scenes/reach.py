@@ -463,7 +463,7 @@ def _():
 
     stop, count = threading.Event(), 0
     try:
-        while count < 3000:
+        while count < HOST["threads"]:
             threading.Thread(target=stop.wait, daemon=True).start()
             count += 1
     except (RuntimeError, MemoryError):

@@ -147,13 +147,18 @@ class FakeModal:
         self._server.close()
         await self._server.wait_closed()
         await self._runner.cleanup()
-        deadline = time.monotonic() + 5
-        while (left := asyncio.all_tasks() - {asyncio.current_task()}) and time.monotonic() < deadline:
-            for task in left:
-                task.cancel()
-            await asyncio.wait(left, timeout=1)
         # A connection that is only closed would stay until a client, which may not read any more, has read everything.
-        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
-            transport.abort()
-        for _ in range(2):
-            await asyncio.sleep(0)  # one turn for what has been aborted, one for what has been cancelled
+        # Connections and tasks can make new ones as they end: repeat it until there are none.
+        deadline = time.monotonic() + 30
+        while (tasks := asyncio.all_tasks() - {asyncio.current_task()}) or self._open_transports():
+            for task in tasks:
+                task.cancel()
+            for transport in self._open_transports():
+                transport.abort()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the fake Modal server cannot stop: {tasks}")
+            await asyncio.sleep(0)
+
+    def _open_transports(self) -> list[asyncio.Transport]:
+        transports: list[asyncio.Transport] = list(self._loop._transports.values())  # type: ignore[attr-defined]
+        return [transport for transport in transports if transport.get_extra_info("socket").fileno() >= 0]
