@@ -59,6 +59,25 @@ class Storage:
 
         self._retry(lambda: obstore.put(self._store, path, data))
 
+    def create(self, path: str, source: Path) -> bool:
+        """Store a file unless there is one of this name; return whether this call stored it. It is whole or not there.
+
+        Of several that try at once, one succeeds: this is a conditional put (S3's If-None-Match, GCS's generation 0, a
+        link in a folder). After an answer that was lost, the repeated request may return False although it was ours.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        def upload() -> bool:
+            try:
+                with source.open("rb") as file:
+                    obstore.put(self._store, path, file, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
+        return self._retry(upload)
+
     def get(self, path: str, target: Path, *, most: int | None = None) -> None:
         """Download a file, or its first ``most`` bytes; continue if the connection breaks.
 
