@@ -6,10 +6,13 @@ is a script for any POSIX shell, with a zip file behind it that Python imports f
 
 from __future__ import annotations
 
+import ast
 import functools
 import io
+import re
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 _HERE = Path(__file__)
@@ -36,10 +39,20 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
+def is_own_image(image: str) -> bool:
+    """Return whether `renderer image build` of this version chose the image's tag, so that the image has the worker."""
+    return re.fullmatch(rf".*:{re.escape(version('manim-renderer'))}-[0-9a-f]{{12}}", image) is not None
+
+
+def read_start_script() -> bytes:
+    """Return the file without modules, which is enough in an image of `renderer image build`."""
+    return _HERE.with_name("start.sh").read_bytes()
+
+
 @functools.cache
 def build_worker_archive(*, engine: bool = False) -> bytes:
     """Return the file's content, with the modules that render scenes if ``engine``. Equal modules give equal bytes."""
-    buffer = io.BytesIO(_HERE.with_name("start.sh").read_bytes())
+    buffer = io.BytesIO(read_start_script())
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, text in _list_modules((*_PARTS, *_ENGINE) if engine else _PARTS):
             archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
@@ -58,4 +71,27 @@ def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     ):
         yield f"{folder}/__init__.py", b""
     for name in sorted(names):
-        yield name, (_ROOT / name).read_bytes()
+        yield name, _strip((_ROOT / name).read_text("utf-8")).encode()
+
+
+def _strip(source: str) -> str:
+    """Return a module without docstrings and lines of comments. The other lines keep their numbers, for tracebacks."""
+    lines = source.split("\n")
+    inside: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Constant, ast.JoinedStr)):
+            inside.update(range(node.lineno + 1, (node.end_lineno or 0) + 1))  # lines that begin within a text
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            _strip_docstring(node.body, lines)
+    stripped = (
+        "" if line.lstrip().startswith("#") and number not in inside else line for number, line in enumerate(lines, 1)
+    )
+    return "\n".join(stripped)
+
+
+def _strip_docstring(body: list[ast.stmt], lines: list[str]) -> None:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        lines[first.lineno - 1 : first.end_lineno] = [""] * ((first.end_lineno or 0) - first.lineno + 1)
+        if len(body) == 1:
+            lines[first.lineno - 1] = " " * first.col_offset + "pass"

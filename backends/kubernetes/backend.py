@@ -187,7 +187,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             for pod in api.list_items(core_path(namespace, "pods"), labelSelector=selector):
                 api.delete(core_path(namespace, "pods", pod["metadata"]["name"]), gracePeriodSeconds=0)
             api.delete(jobs_path(namespace, name), propagationPolicy="Foreground")
-            api.delete(core_path(namespace, "configmaps", names.inputs_name(name)))
+            for inputs in job.inputs:
+                api.delete(core_path(namespace, "configmaps", inputs))
             _wait_until(lambda: self._is_deleted(handle))
             Spool(handle, job).delete()
             JobRecord(handle).delete()

@@ -42,9 +42,9 @@ JOB_UID = "JOB_UID"  # variable of the store's container
 LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller
 
 
-def inputs_name(job: str) -> str:
-    """Return the name of the ConfigMap with a job's inputs."""
-    return f"{job}-inputs"
+def inputs_name(job: str, number: int = 0) -> str:
+    """Return the name of a ConfigMap with inputs of a job; the first has the number 0."""
+    return f"{job}-inputs-{number}" if number else f"{job}-inputs"
 
 
 def transfer_pod_selector(job: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import tempfile
 import time
@@ -57,7 +58,10 @@ def create_job(api: Api, namespace: str, request: KubernetesRequest, bundle: Bun
         upload_bundle(api, namespace, request, bundle)
     job, is_new = _create_or_reuse_job(api, namespace, request.job)
     try:
-        _create_inputs(api, namespace, request.inputs, job, is_new=is_new)
+        threads.run_all(
+            functools.partial(_create_inputs, api, namespace, manifest, job, is_new=is_new)
+            for manifest in request.inputs
+        )
     except BaseException:
         if is_new:
             with suppress(ApiError, BackendError):
@@ -123,7 +127,7 @@ def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
 
 
 def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Job, *, is_new: bool) -> None:
-    """Create the ConfigMap, owned by the Job, so that Kubernetes deletes both together.
+    """Create a ConfigMap, owned by the Job, so that Kubernetes deletes both together.
 
     If the Job is new and the ConfigMap exists, it belongs to an earlier Job and will be deleted soon. So replace it.
     """

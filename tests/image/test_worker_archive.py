@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from backends.image import worker_archive
 from backends.image.worker_archive import build_worker_archive
 
+ROOT = Path(worker_archive.__file__).parents[2]
 OPTIONAL = {"obstore"}  # the store's container of a bucket needs it, and says so
 
 
@@ -55,6 +57,25 @@ def test_it_has_every_module_of_ours_that_its_modules_import(engine: bool, tmp_p
         if node.module not in names
     ]
     assert [line for line in found if not line.startswith("renderer/worker/scenes.py") or engine] == []
+
+
+def test_its_modules_are_those_here_without_docstrings_and_keep_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "worker").write_bytes(build_worker_archive(engine=True))
+    with zipfile.ZipFile(tmp_path / "worker") as modules:
+        for name in modules.namelist():
+            if (ROOT / name).exists() and (text := modules.read(name).decode()) and name != "renderer/__init__.py":
+                assert code_of(text) == code_of((ROOT / name).read_text()), name
+
+
+def code_of(source: str) -> str:
+    """Return the syntax tree with the numbers of the lines, without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body[0] = ast.Pass()
+            node.body = [each for each in node.body if not isinstance(each, ast.Pass)]
+    return "\n".join(f"{getattr(node, 'lineno', 0)} {ast.dump(node)}" for node in ast.walk(tree))
 
 
 def start(archive: Path, folder: Path, *pythons: str) -> subprocess.CompletedProcess[str]:

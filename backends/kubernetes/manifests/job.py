@@ -1,8 +1,7 @@
-"""Builds the Job and the ConfigMap of a job. Uses no network, and reads only the templates from the disk."""
+"""Builds the Job and the ConfigMaps of a job. Uses no network, and reads only the templates from the disk."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,17 +10,15 @@ from dataclasses import dataclass, replace
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.gpus import request as gpu_request
-from backends.image.worker_archive import build_worker_archive
 from backends.kubernetes import names
 from backends.kubernetes.manifests import pod_template
+from backends.kubernetes.manifests.inputs import build_inputs, check_size
 from backends.kubernetes.manifests.merge_patch import merge_patch
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.manifests.templates import Manifest, dump_manifests, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
-from backends.worker_protocol import ARCHIVE
 
-CONFIG_MAP_LIMIT = 2**20  # bytes of all its values
 UNITS_LIMIT = 2**17  # bytes of the names of units; all annotations of an object have at most 256 KiB
 MAP_PARALLELISM = 500  # pods of a map at the same time, without --parallelism
 GPU_WAIT_TIMEOUT_S = 86400  # how long a job may wait for its GPUs, in addition to the time to render
@@ -40,17 +37,17 @@ FINAL_EXIT_CODES = (
 class KubernetesRequest:
     """The objects that submit creates.
 
-    ``upload`` is the store's folder for the bundle; None if the bundle is in the ConfigMap ``inputs``. With
+    ``upload`` is the store's folder for the bundle; None if the bundle is in the ConfigMaps ``inputs``. With
     ``detect_runtime_class``, submit adds the RuntimeClass nvidia if the cluster has it.
     """
 
     job: Manifest
-    inputs: Manifest
+    inputs: tuple[Manifest, ...]
     upload: StoreFolder | None = None
     detect_runtime_class: bool = False
 
     def __str__(self) -> str:
-        return dump_manifests([self.inputs, self.job])
+        return dump_manifests([*self.inputs, self.job])
 
     def with_runtime_class(self, name: str) -> KubernetesRequest:
         """Return a copy of the request with this RuntimeClass."""
@@ -67,20 +64,14 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     digest = _compute_digest(spec, options, patch)
     name = f"{spec.name}-{digest[:6]}"
     store = parse_store_uri(spec.store, name) if spec.store else None
-    _validate(spec, options, store)
+    _validate(spec, options)
     values = {
         **_build_metadata(name, spec, options, digest),
         **_build_schedule(spec, options, request),
         **pod_template.build_container(spec, options, request, store),
-        **pod_template.build_volumes(name, options, store),
     }
-    files = {
-        ARCHIVE: build_worker_archive(engine=spec.engine),
-        **({} if store else {names.BUNDLE_KEY: spec.bundle.data}),
-    }
-    encoded = {key: base64.b64encode(data).decode() for key, data in files.items()}
-    input_values = {**values, "name": names.inputs_name(name), "task": spec.payload, "files": encoded}
-    (inputs,) = render_template("inputs", input_values)
+    inputs = build_inputs(spec, name, values)
+    values |= pod_template.build_volumes(name, options, store, maps=len(inputs))
     sidecars = [pod_template.build_store_container(spec, options, store, values)] if store else []
     (job,) = render_template("job", {**values, "sidecars": sidecars})
     detect_runtime_class = bool(request) and options.runtime_class == "auto"
@@ -101,7 +92,7 @@ def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[st
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | None) -> None:
+def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
     if not (spec.store or spec.foreground):
         raise SpecError(
             "a detached job on Kubernetes needs a store that keeps its outputs",
@@ -113,17 +104,7 @@ def _validate(spec: JobSpec, options: KubernetesOptions, store: StoreFolder | No
             hint="`renderer image build --name REGISTRY/NAME` and `renderer image push --name REGISTRY/NAME` make one; "
             "then add --image with the name that they print",
         )
-    size = len(spec.payload.encode()) + (0 if store else len(spec.bundle.data))
-    limit = CONFIG_MAP_LIMIT - len(build_worker_archive(engine=spec.engine))
-    if size > limit:
-        subject = "the description of the job is" if store else "the inputs are"
-        raise SpecError(
-            f"{subject} {size / 1024:.0f} KiB, and a ConfigMap has room for {limit / 1024:.0f} KiB of them",
-            hint="submit fewer scenes or inputs at a time"
-            if store
-            else "add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, choose a smaller folder with --root, "
-            "or exclude files in .rendererignore",
-        )
+    check_size(spec)
     memory = spec.resources.memory_mib or pod_template.DEFAULT_MEMORY_MIB
     if options.shm >= memory:
         raise SpecError(

@@ -111,8 +111,13 @@ def _escape(value: str) -> str:
     return value.replace("$", "$$")
 
 
-def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | None) -> dict[str, object]:
-    """Return the volumes, and the render's mounts: inputs, scratch folders, Secrets, but nothing of the store."""
+def build_volumes(
+    name: str, options: KubernetesOptions, store: StoreFolder | None, *, maps: int = 1
+) -> dict[str, object]:
+    """Return the volumes, and the render's mounts: inputs, scratch folders, Secrets, but nothing of the store.
+
+    ``maps`` is the number of ConfigMaps with inputs.
+    """
     scratch = f"{options.ephemeral_storage}Mi"
     mounts: list[dict[str, object]] = [
         {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
@@ -120,8 +125,9 @@ def build_volumes(name: str, options: KubernetesOptions, store: StoreFolder | No
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - the container's own
     ]
+    sources = [{"configMap": {"name": names.inputs_name(name, number)}} for number in range(maps)]
     volumes: list[dict[str, object]] = [
-        {"name": "inputs", "configMap": {"name": names.inputs_name(name)}},
+        {"name": "inputs", "projected": {"sources": sources}},
         {"name": "work", "emptyDir": {"sizeLimit": scratch}},
         {"name": "tmp", "emptyDir": {"sizeLimit": scratch}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{options.shm}Mi"}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -96,6 +96,13 @@ class Job:
         """The memory limit of one unit, such as 4096Mi."""
         limits: Mapping[str, str] = self.pod_spec["containers"][0].get("resources", {}).get("limits", {})
         return limits.get("memory")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the ConfigMaps with its inputs."""
+        volumes: Iterable[JsonObject] = self.pod_spec.get("volumes") or ()
+        sources = next((each["projected"]["sources"] for each in volumes if "projected" in each), ())
+        return tuple(source["configMap"]["name"] for source in sources)
 
     @property
     def owner_reference(self) -> JsonObject:

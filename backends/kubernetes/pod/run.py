@@ -52,11 +52,24 @@ def run(*, stored: bool, collect_timeout_s: int, timeout_s: int, limits: Limits)
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # the worker, of the same user, can neither read nor trace us
     if stored:
         return _run_with_store(unit, timeout_s)
-    code = _run_worker(INPUTS / names.BUNDLE_KEY, unit, timeout_s)
+    code = _run_worker(_find_bundle(), unit, timeout_s)
     if not os.path.lexists(OUTPUT / str(unit) / RESULT):
         return code  # the worker was killed: it did not leave outputs
     _prepare_download(OUTPUT / str(unit), limits)
     return _wait_for_download(collect_timeout_s, code)
+
+
+def _find_bundle() -> Path:
+    """Return the bundle's file, after joining the pieces of one that came in several ConfigMaps."""
+    bundle = INPUTS / names.BUNDLE_KEY
+    if bundle.exists():
+        return bundle
+    joined = SCRATCH / names.BUNDLE_KEY
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with joined.open("wb") as file:
+        for piece in sorted(INPUTS.glob(f"{names.BUNDLE_KEY}.*")):
+            file.write(piece.read_bytes())
+    return joined
 
 
 def _run_with_store(unit: int, timeout_s: int) -> int:

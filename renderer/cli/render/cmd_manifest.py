@@ -13,8 +13,6 @@ from renderer.cli.render.cmd_map import add_inputs
 from renderer.cli.setting_options import Flags, takes_settings
 from renderer.spec import RenderSpec
 
-LAST_APPLIED_LIMIT = 262144  # bytes: `kubectl apply` keeps a copy of each object in an annotation of that size
-
 
 @takes_settings
 @takes_render
@@ -40,6 +38,4 @@ def command(
     text = str(planned.backend.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
         print_message("the inputs are not in the store yet: upload them with --upload")
-    if len(text) > LAST_APPLIED_LIMIT:
-        print_message("too large for `kubectl apply`: use `kubectl create` or `kubectl apply --server-side`")
     print(text, end="")

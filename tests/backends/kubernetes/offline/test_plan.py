@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import tarfile
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,11 @@ from backends import Bundle, JobSpec, Resources, get_backend
 from backends.errors import SpecError
 from backends.kubernetes.manifests.merge_patch import merge_patch
 from backends.kubernetes.manifests.templates import quote_yaml
+from backends.kubernetes.objects.job import parse_job
 from backends.kubernetes.options import KubernetesOptions
 
 GOLDEN = Path(__file__).parent / "golden"
+OWN_IMAGE = f"registry.example.com/me/renderer:{version('manim-renderer')}-0123456789ab"
 NASTY = "no: 'x' \"y\" $HOME {{ x }} {% y %} # & * é 🎬 \n\t1e3"
 
 
@@ -44,6 +50,7 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"units": tuple(f"Scene{i}" for i in range(7)), "retries": 3, "timeout": timedelta(minutes=10)},
         {"parallelism": 3, "deadline": "2h", "ttl": "1h"},
     ),
+    "own-image": ({"image": OWN_IMAGE}, {}),
     "object-store": ({"store": "s3://bucket/some/where", "foreground": False}, {"store_secret": "s3-keys"}),
     "claim": ({"store": "pvc://renders/videos", "foreground": False}, {}),
     "every-option": (
@@ -72,7 +79,7 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def planned(case: str) -> str:
     spec, options = CASES[case]
     request = get_backend("k8s", KubernetesOptions.model_validate(options)).plan(job(**spec)).request
-    request.inputs["binaryData"]["renderer-worker"] = "V09SS0VS"  # it changes with every change of the code
+    request.inputs[0]["binaryData"]["renderer-worker"] = "V09SS0VS"  # it changes with every change of the code
     return str(request)
 
 
@@ -82,6 +89,29 @@ def test_the_manifests_are_the_golden_ones(case: str) -> None:
     if "WRITE_GOLDEN" in os.environ:
         golden.write_text(planned(case))
     assert planned(case) == golden.read_text()
+
+
+@pytest.mark.parametrize("bundle", [b"small", os.urandom(900_000)], ids=["small", "large"])
+@pytest.mark.parametrize(("engine", "image"), [(True, "manim:1"), (False, "python:3"), (True, OWN_IMAGE)])
+def test_a_plain_apply_has_room_for_a_copy_of_each_object(engine: bool, image: str, bundle: bytes) -> None:
+    spec = job(engine=engine, image=image, bundle=Bundle(digest="ab" * 32, data=bundle), payload='{"a": "b"}' * 5000)
+    request = get_backend("k8s", KubernetesOptions()).plan(spec).request
+    for manifest in (request.job, *request.inputs):
+        assert len(json.dumps(manifest)) < 256 * 1024
+    assert [each["metadata"]["name"] for each in request.inputs] == list(parse_job(request.job).inputs)
+    files = {key: data for each in request.inputs for key, data in each.get("binaryData", {}).items()}
+    pieces = [base64.b64decode(data) for key, data in sorted(files.items()) if key.startswith("bundle")]
+    assert b"".join(pieces) == bundle
+
+
+def test_a_project_that_is_too_large_is_refused_with_the_names_of_its_largest_files(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "bundle", "w:gz") as archive:
+        for name, size in (("scene.py", 10), ("a film.mp4", 2_000_000), ("data.bin", 30_000)):
+            (tmp_path / name).write_bytes(os.urandom(size))
+            archive.add(tmp_path / name, name)
+    bundle = Bundle(digest="ab" * 32, data=(tmp_path / "bundle").read_bytes())
+    with pytest.raises(SpecError, match=r"the largest files: a film\.mp4 \(1953 KiB\), data\.bin \(29 KiB\)"):
+        get_backend("k8s", KubernetesOptions()).plan(job(bundle=bundle))
 
 
 def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
@@ -99,7 +129,7 @@ def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
     [
         ({"image": None}, {}, "needs a container image"),
         ({"resources": Resources(gpu="A10B")}, {}, "there is no GPU"),
-        ({"bundle": Bundle(digest="", data=b"x" * 2**20)}, {}, "a ConfigMap has room for"),
+        ({"bundle": Bundle(digest="", data=b"x" * 2**20)}, {}, "1024 KiB of them travel in ConfigMaps at most"),
         ({"store": "s3://"}, {}, "'s3://'"),
         ({"store": "ftp://somewhere"}, {}, "'ftp://somewhere'"),
         ({"store": "pvc://claim/../other"}, {}, "pvc://claim/../other"),
