@@ -49,7 +49,7 @@ def test_a_plain_apply_takes_inputs_that_need_several_config_maps(rig: Rig, kind
     (project / "data.bin").write_bytes(os.urandom(700_000))
     (project / "file.py").write_text(SOURCES[kind])
     before = list_objects(name)
-    command = [BIN / "renderer", "manifest", "file.py", "--namespace", name, "--image", str(rig.settings["image"])]
+    command = [str(BIN / "renderer"), "manifest", "file.py", "--namespace", name, "--image", str(rig.settings["image"])]
     sizes = ["--cpu", "0.5", "--memory", "2Gi", "--ephemeral-storage", "1Gi", "--gpu", "none", "-r", "160x90"]
     done = subprocess.run([*command, *sizes], cwd=project, capture_output=True, text=True, check=True)
     applied = kubectl("apply", "-f", "-", content=done.stdout)
