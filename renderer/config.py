@@ -14,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 from backends.debug_log import VARIABLE
 from backends.errors import SpecError
 from backends.option_types import option_info
+from backends.worker_protocol import OUTPUT_DIR
 from renderer.config_files import POWERFUL, find_project_file, read_own_file
 from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
-NOT_SETTINGS = frozenset({"RENDERER_OUTPUT_DIR", "RENDERER_INPUT", VARIABLE})  # the first two are set in jobs
+NOT_SETTINGS = frozenset({OUTPUT_DIR, "RENDERER_INPUT", VARIABLE})  # the first two are set in jobs
 
 _log = logging.getLogger(__name__)
 _MESSAGES = {  # pydantic's type of an error: the message for the user

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,13 +13,11 @@ from backends.docker.engine import Engine
 from backends.docker.options import DockerOptions
 from backends.docker.untrusted import SHARED_KERNEL, open_inputs, untrusted_command
 from backends.errors import SpecError
-from backends.files import state_folder
 from backends.image.worker_archive import build_worker_archive
 from backends.local.documents import Launcher
 from backends.local.folder import JobFolder
-from backends.local.job_store import JobStore
-from backends.local.relay import relay_command
-from backends.local.sandbox import SandboxLimits, choose_limits
+from backends.local.isolation.relay import relay_command
+from backends.local.isolation.sandbox import SandboxLimits, choose_limits
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
 from backends.worker_protocol import WORKER, worker_command
@@ -32,12 +29,12 @@ class DockerBackend(SupervisedBackend):
     """Runs the worker in a container of docker or podman. The outputs belong to the user who submits."""
 
     name: ClassVar[str] = "docker"
+    folder: ClassVar[str] = "docker"
 
     def __init__(self, options: DockerOptions | None = None) -> None:
         self.options = options or DockerOptions()
         self.engine = Engine(self.options.engine)
-        path = (self.options.state_dir or state_folder("docker")).absolute()
-        super().__init__(JobStore(self.name, path), timedelta(days=self.options.keep_days))
+        super().__init__(self.options.state_dir, self.options.keep_days)
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the container's command. It contains JOB in place of the job's id and folder."""

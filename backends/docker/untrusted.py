@@ -7,7 +7,7 @@ from pathlib import Path
 from backends.docker.container import JOB, PLANNED, PROCESSES, SHELL, START, request_gpus
 from backends.docker.engine import Engine
 from backends.local.folder import JobFolder
-from backends.local.sandbox import USER, SandboxLimits
+from backends.local.isolation.sandbox import USER, SandboxLimits
 from backends.models import JobSpec
 
 SHARED_KERNEL = (
@@ -41,7 +41,7 @@ def untrusted_command(
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
     command += [*request_gpus(spec, engine.name, planned=name == PLANNED), "--entrypoint", SHELL]
-    return [*command, str(spec.image), START, "backends.local.seccomp", SHELL]
+    return [*command, str(spec.image), START, "backends.local.isolation.seccomp", SHELL]
 
 
 def open_inputs(folder: JobFolder) -> None:

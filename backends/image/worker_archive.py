@@ -21,7 +21,7 @@ _ROOT = _HERE.parents[2]
 _PARTS = (
     *("backends/debug_log.py", "backends/errors.py", "backends/exit_codes.py", "backends/output_stream.py"),
     *("backends/problem.py", "backends/processes.py", "backends/storage.py", "backends/worker_protocol.py"),
-    *("backends/local/seccomp.py", "backends/untrusted/*.py"),
+    *("backends/local/isolation/seccomp.py", "backends/untrusted/*.py"),
     *("backends/kubernetes/names.py", "backends/kubernetes/objects/termination.py", "backends/kubernetes/pod/*.py"),
     *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/worker/*.py"),
     *("renderer/maps/inputs.py", "renderer/system/limits.py"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import ClassVar
 
 from backends.base import Plan
 from backends.files import cache_folder, state_folder
-from backends.local import sandbox
 from backends.local.documents import PYTHON_WORKER, Launcher
 from backends.local.folder import JobFolder
-from backends.local.job_store import JobStore
+from backends.local.isolation import sandbox
 from backends.local.options import LocalOptions
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
@@ -21,11 +19,11 @@ class LocalBackend(SupervisedBackend):
     """Runs jobs as processes of this machine, with the Python that runs this program."""
 
     name: ClassVar[str] = "local"
+    folder: ClassVar[str] = "jobs"
 
     def __init__(self, options: LocalOptions | None = None) -> None:
         self.options = options or LocalOptions()
-        path = (self.options.state_dir or state_folder("jobs")).absolute()
-        super().__init__(JobStore(self.name, path), timedelta(days=self.options.keep_days))
+        super().__init__(self.options.state_dir, self.options.keep_days)
 
     def plan(self, spec: JobSpec) -> Plan[WorkerRequest]:
         """Return the worker's command. The plan's notes name settings that have no effect here."""

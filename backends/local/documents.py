@@ -108,13 +108,14 @@ class Launcher:
 
     ``start`` is the command that runs the worker, and ``root`` the job's folder, as the worker sees them. ``prefix``
     comes before it, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after
-    each attempt.
+    each attempt. ``turns`` is the folder in which the job waits for its turn; None for a job that does not wait.
     """
 
     start: tuple[str, ...]
     root: str
     prefix: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
+    turns: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the document."""
@@ -124,8 +125,14 @@ class Launcher:
     def from_json(cls, data: bytes) -> Launcher:
         """Return what the document says."""
         match _load(data):
-            case {"start": list(start), "root": str(root), "prefix": list(prefix), "end": list(end)}:
-                return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end))
+            case {
+                "start": list(start),
+                "root": str(root),
+                "prefix": list(prefix),
+                "end": list(end),
+                "turns": (str() | None) as turns,
+            }:
+                return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end), turns=turns)
         raise ValueError("launcher.json has another form")
 
 

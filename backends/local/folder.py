@@ -9,6 +9,7 @@ ID/environment.json   variables for the user's code; only the owner can read it,
 ID/lock               locked by the supervisor while it lives
 ID/pid                the supervisor's process id, for people
 ID/attempt            the number of the current attempt
+ID/earlier            how many earlier jobs are left, while the job waits for its turn
 ID/cancel             exists once somebody has cancelled the job
 ID/state.json         how the job ended; written last
 ID/worker.log         what the worker printed
@@ -58,6 +59,7 @@ class JobFolder:
         self.lock = path / "lock"
         self.pid = path / "pid"
         self.attempt = path / "attempt"
+        self.earlier = path / "earlier"
         self.cancel = path / "cancel"
         self.worker_log = path / "worker.log"
         self.supervisor_log = path / "supervisor.log"
@@ -162,6 +164,17 @@ class JobFolder:
             return int(self._read("attempt"))
         except (OSError, ValueError):
             return 1
+
+    def read_earlier(self) -> int | None:
+        """Return how many earlier jobs are left while the job waits for its turn; None if it does not wait."""
+        try:
+            return int(self._read(self.earlier.name))
+        except (OSError, ValueError):
+            return None
+
+    def write_earlier(self, jobs: int) -> None:
+        """Write for how many earlier jobs the job waits."""
+        _write(self.earlier, str(jobs), mode=0o644)
 
     def is_supervised(self) -> bool:
         """Return whether the supervisor runs: it has a lock, which the kernel releases when the process ends."""

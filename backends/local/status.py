@@ -12,6 +12,7 @@ from datetime import datetime
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Record, now
 from backends.local.folder import JobFolder, boot_id, read_tail
+from backends.local.turns import count_turns
 from backends.models import JobHandle, JobState, JobStatus, LogLine, UnitStatus
 from backends.problem import Problem
 from backends.untrusted import Limits, LineCutter
@@ -39,7 +40,7 @@ def read_status(folder: JobFolder, handle: JobHandle, known: dict[int, UnitStatu
         name=record.name,
         state=_job_state(units, ended),
         units=units,
-        problem=_job_problem(units, ended, handle),
+        problem=_explain_end(ended, handle) if ended else _explain_wait(folder, units),
         created=datetime.fromisoformat(record.created),
         finished=datetime.fromisoformat(ended.finished) if ended else None,
     )
@@ -52,11 +53,19 @@ def _job_state(units: tuple[UnitStatus, ...], ended: Ended | None) -> JobState:
     return JobState.RUNNING if started else JobState.PENDING
 
 
-def _job_problem(units: tuple[UnitStatus, ...], ended: Ended | None, handle: JobHandle) -> Problem | None:
-    if ended:
-        return ended.problem and replace(ended.problem, hint=f"renderer logs {handle}")
-    waits = all(unit.state is JobState.PENDING for unit in units)
-    return Problem(message="the worker is starting") if waits else None
+def _explain_end(ended: Ended, handle: JobHandle) -> Problem | None:
+    return ended.problem and replace(ended.problem, hint=f"renderer logs {handle}")
+
+
+def _explain_wait(folder: JobFolder, units: tuple[UnitStatus, ...]) -> Problem | None:
+    """Return why no unit of a job that has not ended has begun; None if one has."""
+    if any(unit.state is not JobState.PENDING for unit in units):
+        return None
+    if earlier := folder.read_earlier():
+        jobs = f"{earlier} earlier {'job' if earlier == 1 else 'jobs'}"
+        message = f"it waits for its turn: {jobs} of yours on this machine, of which {count_turns()} run at a time"
+        return Problem(message=message, hint="`renderer list` shows them; `renderer cancel HANDLE` ends one")
+    return Problem(message="the worker is starting")
 
 
 def _end_lost_job(folder: JobFolder, record: Record) -> Ended:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -21,6 +21,7 @@ from backends.base import Backend
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
 from backends.errors import InputError, JobNotFoundError, OutputError
+from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
@@ -28,7 +29,7 @@ from backends.local.status import read_logs, read_status
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
-from backends.worker_protocol import FILES, RESULT, Output
+from backends.worker_protocol import FILES, OUTPUT_DIR, RESULT, Output
 
 CANCEL_TIMEOUT_S = 20.0  # most jobs end within a second
 POLL_INTERVAL_S = 0.02
@@ -59,9 +60,13 @@ class SupervisedBackend(Backend[WorkerRequest]):
     poll_s: ClassVar[float] = 0.05
     poll_s_per_unit: ClassVar[float] = 0.0002  # reading many units takes time, which the job itself could use
 
-    def __init__(self, jobs: JobStore, keep: timedelta) -> None:
-        self.jobs = jobs
-        self.keep = keep
+    folder: ClassVar[str]  # the name of the folder of all jobs, in the user's folder for state
+
+    def __init__(self, state_dir: Path | None, keep_days: float) -> None:
+        """Keep the jobs in ``state_dir``. All backends that have none of their own share the turns."""
+        self.jobs = JobStore(self.name, (state_dir or state_folder(self.folder)).absolute())
+        self.turns = (state_dir / ".turns" if state_dir else state_folder("turns")).absolute()
+        self.keep = timedelta(days=keep_days)
 
     def start(self, spec: JobSpec, make_launcher: MakeLauncher, environment: Mapping[str, str]) -> JobHandle:
         """Write the job's folder and start its supervisor, which goes on when this process ends.
@@ -80,7 +85,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
             with folder.lock.open("wb") as lock:  # first: a job without a lock looks like one whose supervisor is dead
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 _write_inputs(folder, spec, {**environment, **spec.env})
-                folder.write_launcher(make_launcher(folder))
+                folder.write_launcher(replace(make_launcher(folder), turns=self._find_turns(spec)))
                 folder.write_record(_make_record(spec))
                 _start_supervisor(folder, lock)
         except BaseException as error:
@@ -90,6 +95,13 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}") from error
             raise
         return self.jobs.handle(folder)
+
+    def _find_turns(self, spec: JobSpec) -> str | None:
+        """Return the folder in which the job waits for its turn.
+
+        Scripts do not wait, because they may themselves wait for anything; nor does a job that another job submits.
+        """
+        return str(self.turns) if spec.engine and OUTPUT_DIR not in os.environ else None
 
     def status(self, handle: JobHandle) -> JobStatus:
         """Read the job's folder."""

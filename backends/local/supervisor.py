@@ -23,6 +23,7 @@ from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_start_failure
 from backends.local.documents import Ended, now
 from backends.local.folder import JobFolder
+from backends.local.turns import count_turns, take_turn
 from backends.local.worker_process import WorkerProcess
 from backends.models import JobState
 from backends.problem import Problem
@@ -50,7 +51,8 @@ def main() -> None:
     folder = JobFolder(Path(sys.argv[1]))
     supervisor = Supervisor(folder)
     try:
-        ended = supervisor.run()
+        with supervisor.take_turn():
+            ended = supervisor.run()
     except Stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.end_worker()
@@ -76,6 +78,22 @@ class Supervisor:
         self.launcher = folder.read_launcher()
         self.worker: subprocess.Popen[bytes] | None = None
         self.failed: dict[int, int] = {}  # the exit codes of units that failed for good
+
+    @contextmanager
+    def take_turn(self) -> Iterator[None]:
+        """Wait for the job's turn, and keep it within the block. Raises Stopped if the job is cancelled before."""
+        with ExitStack() as stack:
+            if self.launcher.turns:
+                with suppress(OSError):  # better two jobs too many than none
+                    stack.enter_context(take_turn(Path(self.launcher.turns), count_turns(), self._wait))
+                self.folder.earlier.unlink(missing_ok=True)
+            yield
+
+    def _wait(self, earlier: int) -> None:
+        if self.folder.cancel.exists():
+            raise Stopped
+        if self.folder.read_earlier() != earlier:
+            self.folder.write_earlier(earlier)
 
     def run(self) -> Ended:
         """Run the worker until every unit has succeeded, has a failure that is not retried, or has no attempts left."""

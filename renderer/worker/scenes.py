@@ -15,7 +15,7 @@ from typing import NoReturn
 from backends.errors import OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
-from backends.worker_protocol import FILES, UnitResult
+from backends.worker_protocol import FILES, OUTPUT_DIR, UnitResult
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
@@ -103,7 +103,7 @@ class SceneRunner(Runner):
         source = self.job.source(unit)
         os.chdir(source)
         self._extend_python_path(unit)
-        os.environ["RENDERER_OUTPUT_DIR"] = str(source)
+        os.environ[OUTPUT_DIR] = str(source)
         os.environ.update(self.job.write_input(unit))
         scratch = self.job.scratch / f"unit-{unit}"
         scratch.mkdir()

@@ -12,7 +12,7 @@ from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.untrusted import open_beneath
-from backends.worker_protocol import LOG
+from backends.worker_protocol import LOG, OUTPUT_DIR
 from renderer.system.limits import count_usable_cores
 from renderer.worker import diagnosis
 from renderer.worker.packages import find_python
@@ -36,7 +36,7 @@ class ScriptRunner(Runner):
     def start(self, unit: int, output: int) -> int:
         """Start Python: that of the job's own packages, or the one that runs the worker."""
         environment = dict(self.environment)
-        environment["RENDERER_OUTPUT_DIR"] = str(self.job.source(unit))
+        environment[OUTPUT_DIR] = str(self.job.source(unit))
         environment["PYTHONUNBUFFERED"] = "1"
         environment.update(self.job.write_input(unit))
         if path := self.job.python_path(unit):

@@ -225,7 +225,9 @@ def test_a_killed_guard_takes_the_sandbox_along(someone: User) -> None:
     handle = someone.run("submit", "job.py", "--untrusted", "--detach").stdout.strip()
     until(lambda: "up" in someone.run("logs", handle).stdout)
     (guard,) = (
-        process for process in find_processes("backends.local.guard") if str(someone.home) in process.cmdline()[4]
+        process
+        for process in find_processes("backends.local.isolation.guard")
+        if str(someone.home) in process.cmdline()[4]
     )
     guard.kill()
     until(lambda: not find_processes(marker), within=5)

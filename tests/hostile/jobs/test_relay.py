@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from backends.local.documents import Record
 from backends.local.folder import JobFolder
-from backends.local.relay import Relay
+from backends.local.isolation.relay import Relay
 from backends.untrusted import Limits
 from backends.worker_protocol import ENDED, PRINTED, STARTED, STORED, Output, UnitResult
 
@@ -39,7 +39,7 @@ def follow(folder: JobFolder, data: bytes) -> bytes:
     """Let a relay follow a worker that sends the bytes; return what it passes on."""
     program = (
         "import sys\nfrom pathlib import Path\nfrom subprocess import PIPE, Popen\n"
-        "from backends.local.folder import JobFolder\nfrom backends.local.relay import Relay\n"
+        "from backends.local.folder import JobFolder\nfrom backends.local.isolation.relay import Relay\n"
         "from backends.untrusted import Limits\n"
         f"worker = Popen(['sh', '-c', 'cat >&2'], stdin=0, stdout=PIPE, stderr=PIPE)\n"
         f"Relay(JobFolder(Path(sys.argv[1])), {LIMITS!r}).follow(worker)\n"

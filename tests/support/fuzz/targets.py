@@ -20,7 +20,7 @@ from backends.errors import OutputError, ResultError
 from backends.kubernetes.objects.termination import dump_report, parse_report
 from backends.local.documents import Record
 from backends.local.folder import JobFolder
-from backends.local.relay import Relay
+from backends.local.isolation.relay import Relay
 from backends.local.status import read_logs, read_status
 from backends.local.worker_process import WorkerProcess
 from backends.modal.observe.answer_format import UnitEnd, decode_answer, decode_exception

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import backends
 from backends.errors import BackendError, SpecError
-from backends.local.control_group import find_groups, find_memory_events
 from backends.local.documents import PYTHON_WORKER, Launcher
 from backends.local.folder import JobFolder
-from backends.local.seccomp import build_filter
+from backends.local.isolation.control_group import find_groups, find_memory_events
+from backends.local.isolation.seccomp import build_filter
 from backends.processes import MEMORY_EVENTS
 from backends.untrusted import Limits
 
@@ -129,7 +129,7 @@ def make_launcher(folder: JobFolder, limits: SandboxLimits) -> Launcher:
         scope += ["-p", f"TasksMax={limits.processes}", "--"]
         limits = replace(limits, grouped=True)
     remove = ("rmdir", *map(str, find_groups(folder.id))) if not os.getuid() else ()
-    guard = [sys.executable, "-I", "-m", "backends.local.guard", str(folder.path), limits.to_json()]
+    guard = [sys.executable, "-I", "-m", "backends.local.isolation.guard", str(folder.path), limits.to_json()]
     return Launcher(start=PYTHON_WORKER, root=JOB, prefix=(*scope, *guard), end=remove)
 
 

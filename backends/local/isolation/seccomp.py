@@ -3,8 +3,8 @@
 The filter is a classic BPF program over ``struct seccomp_data``: nr at offset 0, arch at 4, argument i at 16 + 8 i.
 See seccomp(2), and linux/bpf_common.h for the instructions.
 
-``python -I -m backends.local.seccomp COMMAND…`` runs a command with the filter, for containers: the filters of some
-engines leave out sockets to the hypervisor.
+``python -I -m backends.local.isolation.seccomp COMMAND…`` runs a command with the filter, for containers: the
+filters of some engines leave out sockets to the hypervisor.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The guard of an untrusted job: starts the worker in the sandbox and takes what it sends.
 
-``python -I -m backends.local.guard FOLDER LIMITS WORKER…``. It runs outside the worker's namespaces, where the job can
-neither stop nor see it.
+``python -I -m backends.local.isolation.guard FOLDER LIMITS WORKER…``. It runs outside the worker's namespaces,
+where the job can neither stop nor see it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from backends.exit_codes import ExitCode
-from backends.local.control_group import GroupLimits, create_groups, find_memory_events
 from backends.local.folder import JobFolder
-from backends.local.relay import Relay
-from backends.local.sandbox import (
+from backends.local.isolation.control_group import GroupLimits, create_groups, find_memory_events
+from backends.local.isolation.relay import Relay
+from backends.local.isolation.sandbox import (
     SandboxLimits,
     choose_user,
     make_command,
@@ -25,7 +25,7 @@ from backends.local.sandbox import (
     make_options,
     write_accounts,
 )
-from backends.local.seccomp import build_filter
+from backends.local.isolation.seccomp import build_filter
 from backends.processes import die_with_parent, read_oom_kills
 from backends.worker_protocol import SEND
 

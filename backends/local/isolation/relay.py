@@ -1,7 +1,8 @@
 """Takes what the worker of an untrusted job sends, writes it into the job's folder, and passes its reports on.
 
-``python -I -m backends.local.relay FOLDER LIMITS COMMAND…`` runs the command, which starts a worker with SEND. Units
-run where no folder of this machine can be written, so all that they print and store arrives as lines on stderr.
+``python -I -m backends.local.isolation.relay FOLDER LIMITS COMMAND…`` runs the command, which starts a worker with
+SEND. Units run where no folder of this machine can be written, so all that they print and store arrives as lines on
+stderr.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main() -> int:
 
 def relay_command(folder: JobFolder, limits: Limits) -> list[str]:
     """Return the command that runs another command, which is to follow, with a relay."""
-    return [sys.executable, "-I", "-m", "backends.local.relay", str(folder.path), json.dumps(asdict(limits))]
+    return [sys.executable, "-I", "-m", "backends.local.isolation.relay", str(folder.path), json.dumps(asdict(limits))]
 
 
 class Relay:

@@ -1,0 +1,1 @@
+"""Isolates untrusted local jobs: the sandbox, the processes that guard it, and what their streams carry."""
