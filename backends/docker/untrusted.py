@@ -9,6 +9,7 @@ from backends.docker.engine import Engine
 from backends.local.folder import JobFolder
 from backends.local.isolation.sandbox import USER, SandboxLimits
 from backends.models import JobSpec
+from backends.untrusted import OPEN_FILES
 
 SHARED_KERNEL = (
     "the container uses this machine's kernel, because gVisor is not there: install runsc for a kernel of its own"
@@ -31,7 +32,14 @@ def untrusted_command(
     command += ["--user", f"{USER}:{USER}", "--network", "none", "--ipc", "private", "--log-driver", "none"]
     command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--security-opt", "label=disable"]
     command += ["--pids-limit", str(limits.processes), "--memory", memory, "--memory-swap", memory]
-    command += ["--ulimit", "nofile=4096:4096", "--ulimit", "core=0:0", "--ulimit", f"nproc={PROCESSES}:{PROCESSES}"]
+    command += [
+        "--ulimit",
+        f"nofile={OPEN_FILES}:{OPEN_FILES}",
+        "--ulimit",
+        "core=0:0",
+        "--ulimit",
+        f"nproc={PROCESSES}:{PROCESSES}",
+    ]
     command += ["--shm-size", disk, "--read-only"]
     command += ["--mount", f"type=bind,source={folder}/inputs,target={JOB}/inputs,readonly"]
     for path in ("/tmp", f"{JOB}/work"):  # noqa: S108  # in the container

@@ -12,13 +12,14 @@ from backends.untrusted.files import (
     read_bounded,
     stat_beneath,
 )
-from backends.untrusted.limits import Limits, OutputCounter
+from backends.untrusted.limits import OPEN_FILES, Limits, OutputCounter
 from backends.untrusted.logs import LineCutter, LogWriter
 from backends.untrusted.names import check_relative_name
 from backends.untrusted.results import parse_result
 from backends.untrusted.text import show_line, show_text
 
 __all__ = [
+    "OPEN_FILES",
     "Limits",
     "LineCutter",
     "LogWriter",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backends.errors import OutputError
 
+OPEN_FILES = 4096  # of one process of an untrusted job
 _GIB = 2**30
 
 

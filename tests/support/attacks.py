@@ -28,6 +28,13 @@ _SANDBOX = {
     *("read /proc/1/environ", "read /proc/1/maps", "files of process 1", "open /dev/fuse", "open /dev/net/tun"),
     *("block device", "character device"),
 }
+# The same in a pod of Kubernetes: gVisor answers the system calls that a filter of the container would refuse.
+_SANDBOX_OF_POD = {
+    *("open /dev/fuse", "open /dev/net/tun", "read another process", "write another process", "kernel log"),
+    *("program unshare -Ur true", "program dmesg", "new user namespace", "new user namespace by clone"),
+    *("new user namespace by clone3", "new mount namespace by clone", "new mount namespace by clone3"),
+    *("new control group namespace", "new time namespace"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,9 @@ class Case:
     @property
     def inside(self) -> set[str]:
         """The attacks of reach.py that may succeed, because what they reach belongs to the job."""
-        return (
-            _SANDBOX if self.rig.backend == "docker" and self.untrusted else _CONTAINER if not self.untrusted else set()
-        )
+        if not self.untrusted:
+            return _CONTAINER
+        return {"docker": _SANDBOX, "k8s": _SANDBOX_OF_POD}.get(self.rig.backend, set())
 
     @property
     def is_apart(self) -> bool:
@@ -86,7 +93,7 @@ class Host:
             "port": self.services.port,
             "folders": 4 if case.is_apart else 2,
             # Each thread costs gVisor memory of the container: with 3,000 it would be ended, and say nothing.
-            "threads": 300 if case.untrusted and case.rig.backend == "docker" else 3000,
+            "threads": 300 if case.untrusted and case.rig.backend in {"docker", "k8s"} else 3000,
         }
 
     def assert_untouched(self) -> None:

@@ -58,6 +58,7 @@ def build_container(
     home = {"HOME": str(names.WORK), "USER": "renderer", "XDG_CACHE_HOME": str(names.WORK / "cache")}
     timeout = str(math.ceil(spec.timeout.total_seconds()))
     kept = ["--stored"] if store else ["--collect", str(options.collect_timeout)]
+    kept += ["--untrusted"] if spec.untrusted else []
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
     return {
         "image": spec.image,

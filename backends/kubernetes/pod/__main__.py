@@ -19,6 +19,7 @@ from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes.pod import run, store, transfers
 from backends.kubernetes.pod.paths import scratch_limits
+from backends.kubernetes.pod.process_limits import limit_processes
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
 
@@ -45,6 +46,7 @@ def _build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--collect", type=int, default=0, help="without a store: seconds to wait for a download")
     run_parser.add_argument("--timeout", type=int, required=True, help="time limit of the render in seconds")
     run_parser.add_argument("--limit", type=int, required=True, help="size of the unit's scratch disk in MiB")
+    run_parser.add_argument("--untrusted", action="store_true", help="limit the processes of the job")
     store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
     store_parser.set_defaults(command=lambda options: store.keep_store(options.uri, options.limit))
     store_parser.add_argument("uri", help="the job's folder in its store")
@@ -66,6 +68,8 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.untrusted:
+        limit_processes(options.limit)
     return run.run(
         stored=options.stored,
         collect_timeout_s=options.collect,

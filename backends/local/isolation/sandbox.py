@@ -20,7 +20,7 @@ from backends.local.folder import JobFolder
 from backends.local.isolation.control_group import find_groups, find_memory_events
 from backends.local.isolation.seccomp import build_filter
 from backends.processes import MEMORY_EVENTS
-from backends.untrusted import Limits
+from backends.untrusted import OPEN_FILES, Limits
 
 MIB = 2**20
 PROGRAM = "bwrap"
@@ -29,7 +29,6 @@ USER = 65532  # the worker's user and group: no person or service has this numbe
 # The kernel limits keys, pipes and inotify for each user, so root's jobs get a user each: this number and the guard's
 # process id. systemd's documentation of user ids leaves the range unused.
 _FIRST_USER = 1_880_000_000
-OPEN_FILES = 4096
 PROBE_TIMEOUT_S = 10
 
 # The system's programs, and what TeX, fonts and the dynamic linker read outside /usr. None of it holds a secret.

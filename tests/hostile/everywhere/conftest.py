@@ -12,13 +12,13 @@ import pytest
 from support.attacks import Case, Host, shared_memory
 from support.processes import until
 from support.rigs import RIGS
+from support.rigs.kubernetes_untrusted import untrusted_kubernetes
 from support.untrusted import services
 
 from renderer.api import Job
 
 MARKERS = {"docker": pytest.mark.containers, "k8s": pytest.mark.cluster, "modal": pytest.mark.modal}
 CASES = [(name, untrusted) for name in ("local", "docker", "modal", "k8s") for untrusted in (False, True)]
-CASES.remove(("k8s", True))  # needs a sandbox in the cluster: tests/hostile/test_kubernetes.py
 BESIDE = "import time\nprint('beside', flush=True)\ntime.sleep(600)\n"
 
 
@@ -31,10 +31,11 @@ BESIDE = "import time\nprint('beside', flush=True)\ntime.sleep(600)\n"
 )
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     name, untrusted = request.param
-    options: dict[str, Any] = {"memory": "1Gi"} if untrusted else {}
+    options: dict[str, Any] = {"memory": "1Gi"} if untrusted and name != "k8s" else {}  # its rig has its own
     if (name, untrusted) == ("docker", True):
         options["docker.options"] = ""  # an untrusted job must not have any
-    with RIGS[name](tmp_path_factory.mktemp(name)) as rig:
+    start = untrusted_kubernetes if request.param == ("k8s", True) else RIGS[name]
+    with start(tmp_path_factory.mktemp(name)) as rig:
         yield Case(rig, untrusted, options)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import BIN, SMALL, environment, output, renderer
-from support.rigs.kubernetes import copy_kubeconfig, get, kubectl
+from support.commands import SMALL, environment, output, renderer
+from support.rigs.kubernetes import get, kubectl
+from support.rigs.kubernetes_untrusted import untrusted_user
 
-NAMESPACE = "renderer-untrusted"
 # What it prints proves the sandbox: a kernel of its own, no network but its own loopback, no token, no Secret.
 SCRIPT = """\
 import os, pathlib, socket
@@ -42,27 +42,19 @@ class Moves(Scene):
 @pytest.fixture(scope="module")
 def user(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Set up the namespace; yield the environment of a user with the permissions of its ServiceAccount."""
-    if "gvisor" not in kubectl("get", "runtimeclasses", "-o", "name"):
-        pytest.skip("the cluster has no RuntimeClass gvisor; that of tests/support/cluster has")
     folder = tmp_path_factory.mktemp("user")
-    setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", NAMESPACE, "--untrusted", "--cluster"]
-    subprocess.run([*setup, "--apply"], check=True, capture_output=True)
-    try:
-        token = kubectl("create", "token", "renderer", "-n", NAMESPACE).strip()
-        settings = {
-            "BACKEND": "k8s",
-            "IMAGE": cluster,
-            "CPU": "0.5",
-            "MEMORY": "2Gi",
-            "GPU": "none",
-            "K8S_EPHEMERAL_STORAGE": "1Gi",
-            "K8S_RUNTIME_CLASS": "gvisor",
-        }
-        variables = {f"RENDERER_{key}": value for key, value in settings.items()}
-        yield environment(folder, KUBECONFIG=str(copy_kubeconfig(folder, NAMESPACE, token=token)), **variables)
-    finally:
-        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-        kubectl("delete", "clusterrolebinding", f"renderer-{NAMESPACE}", "clusterrole/renderer", check=False)
+    settings = {
+        "BACKEND": "k8s",
+        "IMAGE": cluster,
+        "CPU": "0.5",
+        "MEMORY": "2Gi",
+        "GPU": "none",
+        "K8S_EPHEMERAL_STORAGE": "1Gi",
+        "K8S_RUNTIME_CLASS": "gvisor",
+    }
+    variables = {f"RENDERER_{key}": value for key, value in settings.items()}
+    with untrusted_user(folder) as (name, kubeconfig):
+        yield environment(folder, KUBECONFIG=str(kubeconfig), RENDERER_K8S_NAMESPACE=name, **variables)
 
 
 def test_untrusted_jobs_run_in_a_sandbox_that_is_proven_once(user: dict[str, str], tmp_path: Path) -> None:
@@ -99,7 +91,8 @@ def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str
     submit = ["submit", "job.py", "--untrusted", "--runtime-class", "gvisor-with-network"]
     done = renderer(*submit, cwd=tmp_path, env=user)
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "the untrusted job is not sent: a pod in 'renderer-untrusted' reached 10.213.57.1" in done.stderr
+    where = user["RENDERER_K8S_NAMESPACE"]
+    assert f"the untrusted job is not sent: a pod in {where!r} reached 10.213.57.1" in done.stderr
     assert renderer("list", cwd=tmp_path, env=user).stdout == before
     manifest = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor-nowhere"}}
     kubectl("apply", "-f", "-", content=json.dumps({**manifest, "handler": "runsc-nowhere"}))
@@ -111,11 +104,11 @@ def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str
     assert "the node does not have the runtime of the RuntimeClass" in done.stderr
     done = renderer("submit", "job.py", "--runtime-class", "none", cwd=tmp_path, env=user)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "note: jobs in 'renderer-untrusted' may use the network: no policy is enforced, and a pod " in done.stderr
+    assert f"note: jobs in {where!r} may use the network: no policy is enforced, and a pod " in done.stderr
 
 
-@pytest.mark.usefixtures("user")
-def test_the_namespace_can_have_no_secret() -> None:
-    create = ["kubectl", "create", "secret", "generic", "beside", "--from-literal=key=value", "-n", NAMESPACE]
+def test_the_namespace_can_have_no_secret(user: dict[str, str]) -> None:
+    create = ["kubectl", "create", "secret", "generic", "beside", "--from-literal=key=value"]
+    create += ["-n", user["RENDERER_K8S_NAMESPACE"]]
     done = subprocess.run(create, capture_output=True, text=True, check=False)
     assert "exceeded quota: renderer-no-secrets" in done.stderr

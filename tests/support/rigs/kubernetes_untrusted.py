@@ -1,0 +1,42 @@
+"""The Kubernetes backend for untrusted jobs: in gVisor, in a namespace of `renderer setup k8s --untrusted`."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.commands import BIN
+from support.rigs.base import Rig
+from support.rigs.kubernetes import KubernetesRig, copy_kubeconfig, kubectl, require_cluster
+
+
+@contextmanager
+def untrusted_user(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Set up a namespace; yield its name, and a kubeconfig with the permissions of its ServiceAccount."""
+    require_cluster()
+    if "gvisor" not in kubectl("get", "runtimeclasses", "-o", "name"):
+        pytest.skip("the cluster has no RuntimeClass gvisor; that of tests/support/cluster has")
+    name = f"renderer-untrusted-{secrets.token_hex(4)}"
+    setup: list[str | Path] = [BIN / "renderer", "setup", "k8s", "--namespace", name, "--untrusted", "--cluster"]
+    subprocess.run([*setup, "--apply"], check=True, capture_output=True)
+    try:
+        token = kubectl("create", "token", "renderer", "-n", name).strip()
+        yield name, copy_kubeconfig(folder, name, token=token)
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+        kubectl("delete", "clusterrolebinding", f"renderer-{name}", "clusterrole/renderer", check=False)
+
+
+@contextmanager
+def untrusted_kubernetes(folder: Path) -> Iterator[Rig]:
+    """Yield a rig whose pods are in gVisor without a network, and whose user has the rights that the set-up gives."""
+    image = require_cluster()
+    with untrusted_user(folder) as (name, kubeconfig), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        settings = {"k8s.namespace": name, "k8s.runtime_class": "gvisor", "image": image, "gpu": "none", "cpu": 0.5}
+        yield KubernetesRig("k8s", {**settings, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"})
