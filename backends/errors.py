@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from backends.exit_codes import ExitCode
 
@@ -12,7 +11,7 @@ from backends.exit_codes import ExitCode
 class RendererError(Exception):
     """The base class. The command line prints message and hint and exits with ``exit_code``."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    exit_code: ExitCode = ExitCode.INTERNAL
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from renderer.maps.inputs import inputs
     from renderer.maps.mapping import MappedJob, map  # noqa: A004  # as Python's own function
     from renderer.maps.results import MapResult
+    from renderer.previews.previewing import Preview, preview
     from renderer.scenes import Scene, find_scenes
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LogLine",
     "MapResult",
     "MappedJob",
+    "Preview",
     "RendererError",
     "Scene",
     "UnitStatus",
@@ -38,6 +40,7 @@ __all__ = [
     "jobs",
     "map",
     "open_job",
+    "preview",
     "submit",
 ]
 
@@ -48,6 +51,7 @@ _MODULES = {
     "renderer.maps.inputs": {"inputs"},
     "renderer.maps.mapping": {"MappedJob", "map"},
     "renderer.maps.results": {"MapResult"},
+    "renderer.previews.previewing": {"Preview", "preview"},
     "renderer.scenes": {"Scene", "find_scenes"},
 }
 

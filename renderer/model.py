@@ -43,6 +43,17 @@ class EncoderSettings:
 
 
 @dataclass(frozen=True)
+class PreviewRequest:
+    """What a preview shows: frames at times of the film (``at``, in seconds) and the last frames of ``plays``.
+
+    Plays are counted from 0. Without both, the preview is a contact sheet with the last frames of all plays.
+    """
+
+    at: tuple[float, ...] = ()
+    plays: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class EncoderChoice:
     """The encoder that a worker has chosen. ``codec`` and ``pixel_format`` are FFmpeg's names, ``auto`` is Manim's own.
 
@@ -66,7 +77,8 @@ class WorkerPayload:
     backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. A map has
     as many units as ``inputs``, which are in the bundle; ``units`` then holds the one scene or script that all units
     run. ``side_by_side`` is how many of them run at the same time at most. ``packages`` are lines of a requirements
-    file; ``requires_python`` is what the script asks of its Python (PEP 440). The JSON has these last ones only where
+    file; ``requires_python`` is what the script asks of its Python (PEP 440). With ``preview`` the worker
+    makes that instead of videos; with ``poster`` it makes an image beside each. The JSON has these last ones only where
     they are set, so that they do not change the names of other jobs.
     """
 
@@ -87,6 +99,8 @@ class WorkerPayload:
     side_by_side: int | None = None
     packages: tuple[str, ...] = ()
     requires_python: str | None = None
+    preview: PreviewRequest | None = None
+    poster: bool = False
 
     @property
     def count(self) -> int:
@@ -99,6 +113,9 @@ class WorkerPayload:
         rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages")
         for key in (*rare, "requires_python"):
             if content[key] in {None, ()}:
+                del content[key]
+        for key in ("preview", "poster"):
+            if not content[key]:
                 del content[key]
         if not content["settings"]["manim_options"]:
             del content["settings"]["manim_options"]
@@ -115,6 +132,8 @@ class WorkerPayload:
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])
             settings["manim_options"] = tuple(settings.get("manim_options", ()))
             content["settings"] = RenderSettings(**settings)
+            if preview := content.get("preview"):
+                content["preview"] = PreviewRequest(tuple(preview["at"]), tuple(preview["plays"]))
             content["encoder"] = EncoderSettings(**content["encoder"])
             return cls(**content)
         except (ValueError, TypeError, KeyError) as error:

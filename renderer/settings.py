@@ -113,6 +113,7 @@ class Settings(BaseModel):
         "fast", "encoder settings: fast (quicker, nearly the same quality) or manim (Manim's own)"
     )
 
+    poster: bool = _video(False, "leave an image beside each film, to show before it plays: NAME.poster.png")
     manim_options: ShellWords = Field((), description="further options of `manim render`, such as --seed 3")
     preview: bool = _video(False, "open the film when it is there", "--preview", "-p")
     preview_command: str | None = _video(None, "program that opens the film", "--preview_command", value="COMMAND")

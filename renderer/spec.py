@@ -23,7 +23,7 @@ from renderer.bundle import pack
 from renderer.image.public import choose_image
 from renderer.maps import sources
 from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
-from renderer.model import EncoderSettings, Kind, RenderSettings, WorkerPayload
+from renderer.model import EncoderSettings, Kind, PreviewRequest, RenderSettings, WorkerPayload
 from renderer.project.left_out import explain_left_out_file
 from renderer.project.needs import read_needs
 from renderer.project.python_path import PythonPath, read_python_path
@@ -49,6 +49,8 @@ class RenderSpec:
 
     With ``inputs`` the job is a map: it runs the one scene or script once for each of them. ``are_files``: they are
     files of the project. The job is ended when more than ``max_failed`` of them have failed.
+
+    With ``preview`` the job makes that of its scenes, and no video.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class RenderSpec:
     inputs: tuple[MapInput, ...] = ()
     are_files: bool = False
     max_failed: int | None = None
+    preview: PreviewRequest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         side_by_side=settings.k8s.parallelism if inputs and settings.backend in {"local", "docker"} else None,
         packages=needs.packages,
         requires_python=needs.python,
+        preview=spec.preview,
+        poster=settings.poster and kind == "manim" and spec.preview is None,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),

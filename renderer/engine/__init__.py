@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from renderer.engine.cache.store import ChunkCache, open_chunk_cache
     from renderer.engine.errors import OutOfMemoryError, SceneError
     from renderer.engine.plain import import_manim, render_plainly
+    from renderer.engine.preview.scene import preview_scene
     from renderer.engine.process.slots import ProcessSlots
     from renderer.engine.render import render
     from renderer.engine.request import PlayReport, SceneReport, SceneRequest
@@ -50,6 +51,7 @@ __all__ = [
     "SceneRequest",
     "import_manim",
     "open_chunk_cache",
+    "preview_scene",
     "render",
     "render_plainly",
     "warm_up",
@@ -60,6 +62,7 @@ _MODULES = {
     "renderer.engine.cache.store": {"ChunkCache", "open_chunk_cache"},
     "renderer.engine.errors": {"OutOfMemoryError", "SceneError"},
     "renderer.engine.plain": {"import_manim", "render_plainly"},
+    "renderer.engine.preview.scene": {"preview_scene"},
     "renderer.engine.process.slots": {"ProcessSlots"},
     "renderer.engine.render": {"render"},
     "renderer.engine.request": {"PlayReport", "SceneReport", "SceneRequest"},

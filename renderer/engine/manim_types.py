@@ -56,6 +56,8 @@ class FileWriter(Protocol):
     """A SceneFileWriter."""
 
     write_frame: Callable[..., None]
+    sections: Sequence[Any]
+    subcaptions: Sequence[Any]
     _create_segment_encoder: Callable[[Path], object]
 
 

@@ -124,7 +124,7 @@ class _SceneRender:
     def _render_in_parallel(self, attempt: _Attempt, process: SceneProcess) -> SceneReport:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
 
-        scene_class = _load_scene_class(self.request)
+        scene_class = load_scene(self.request)
         if why := _find_serial_reason():
             raise Unfit(why)
         scene = scene_class()
@@ -156,7 +156,7 @@ def render(
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
-        keep_tex_files(request.cache or _make_own_cache(scratch))
+        keep_tex_files(request.cache or make_own_cache(scratch))
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
         report = _SceneRender(request, slots, progress).run(attempt)
@@ -165,7 +165,7 @@ def render(
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
 
 
-def _make_own_cache(scratch: Path) -> ChunkCache:
+def make_own_cache(scratch: Path) -> ChunkCache:
     """Return a cache for one render, so that the next attempt has the formulas of the one before."""
     folder = scratch / "formulas"
     folder.mkdir(mode=0o700)
@@ -201,11 +201,11 @@ def _memory_error(play: int) -> OutOfMemoryError:
 
 
 def _render_serially(request: SceneRequest, why: str) -> SceneReport:
-    scene = _load_scene_class(request)()
+    scene = load_scene(request)()
     if request.frame_hashes:
         record_frame_hashes(scene.renderer, request.frame_hashes)
     _install_ffmpeg_encoder(request, scene)
-    _run(scene)
+    run_scene(scene)
     return _report(request, scene, why_serial=why)
 
 
@@ -222,7 +222,7 @@ def _install_ffmpeg_encoder(request: SceneRequest, scene: Scene) -> None:
 def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
     """Run the scene. Raise the Stop that ended it, even if the scene's own code caught it."""
     try:
-        _run(scene)
+        run_scene(scene)
     except Exception:
         scheduler.settle()
         stops.raise_again()
@@ -230,7 +230,7 @@ def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
     stops.raise_again()
 
 
-def _load_scene_class(request: SceneRequest) -> Callable[[], Scene]:
+def load_scene(request: SceneRequest) -> Callable[[], Scene]:
     """Run the scene's file, then configure the encoder: the file may change Manim's configuration."""
     with running_user_code(request.scene):
         scene_class = load_scene_class(request.scene)
@@ -238,7 +238,8 @@ def _load_scene_class(request: SceneRequest) -> Callable[[], Scene]:
     return scene_class
 
 
-def _run(scene: Scene) -> None:
+def run_scene(scene: Scene) -> None:
+    """Run the scene as `manim render` does, with the renderer and the file writer that it has."""
     from manim.manager import Manager
 
     if scene.manager is None:

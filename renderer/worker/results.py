@@ -47,7 +47,8 @@ def write_result(
     A unit whose outputs have bad names, are too many or too large, or cannot be read by ``deadline`` (a time of
     time.monotonic()) has failed, and has no outputs.
     """
-    outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S), working)
+    left = None if job.payload.preview else working  # a preview is the same whatever else the scene writes
+    outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S), left)
     report = replace(report, error=report.error or problem)
     finished = datetime.now(timezone.utc)
     result = UnitResult(

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from backends.errors import OutputError, RendererError
+from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
 from backends.worker_protocol import FILES, OUTPUT_DIR, UnitResult
@@ -22,6 +22,7 @@ from renderer.engine.request import SceneReport, SceneRequest
 from renderer.system.limits import count_usable_cores
 from renderer.system.manim_versions import InstalledManim, find_installed_manim
 from renderer.video.errors import EncoderError
+from renderer.video.poster import FILMS, write_poster
 from renderer.video.selection import Decision, choose_encoder
 from renderer.voices import find_voices
 from renderer.worker import diagnosis
@@ -114,8 +115,10 @@ class SceneRunner(Runner):
             return UnitReport(error=diagnosis.diagnose(error, request.scene, source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        if report.why_serial:
+        if report.why_serial and not self.job.payload.preview:
             print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
+        if self.job.payload.poster:
+            _write_posters(request.output)
         self._name_outputs(unit, request)
         render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
         encoder = {**report.encoder, **self.encoder.report()}
@@ -132,7 +135,7 @@ class SceneRunner(Runner):
         """Rename the files of a map's scene to the name of the input, if it has one."""
         if self.job.inputs and (name := self.job.read_input(unit).name):
             for path in request.output.glob(f"{request.scene}.*"):
-                path.rename(path.with_name(name + path.suffix))
+                path.rename(path.with_name(name + path.name.removeprefix(request.scene)))
 
     def _make_request(self, unit: int, scratch: Path) -> SceneRequest:
         return SceneRequest(
@@ -155,6 +158,10 @@ class SceneRunner(Runner):
     def _render_scene(self, request: SceneRequest) -> SceneReport:
         from renderer import engine
 
+        if wanted := self.job.payload.preview:
+            if self.why_plain:
+                raise BackendError(f"a preview cannot be made: {self.why_plain}", hint="render the scene instead")
+            return engine.preview_scene(request, wanted, progress=_progress_printer())
         if self.encoder_error:
             raise self.encoder_error
         if self.why_plain:
@@ -162,6 +169,15 @@ class SceneRunner(Runner):
         for line in [*self.encoder.log_lines(), *self.cache_refusal]:
             print(line, flush=True)
         return engine.render(request, slots=self.slots, progress=_progress_printer())
+
+
+def _write_posters(folder: Path) -> None:
+    """Write an image beside each film."""
+    for film in sorted(path for path in folder.iterdir() if path.suffix in FILMS):
+        try:
+            write_poster(film)
+        except (ImportError, OSError, ValueError) as error:  # the film is there all the same
+            print(f"{film.name} has no poster: {error}", flush=True)
 
 
 def _warm_up() -> str | None:

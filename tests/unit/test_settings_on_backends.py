@@ -40,6 +40,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "renderer": ("opengl", EVERYWHERE),
     "encoder": ("x264", EVERYWHERE),
     "encoder_preset": ("manim", EVERYWHERE),
+    "poster": (True, EVERYWHERE),
     "manim_options": (("--seed", "7"), EVERYWHERE),
     "preview": (True, CLIENT),
     "preview_command": ("xdg-open", CLIENT),

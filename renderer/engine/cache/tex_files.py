@@ -36,6 +36,11 @@ _TEX_TREES = ("/var/lib/texmf", "/usr/share/texmf", "/usr/share/texlive/texmf-di
 _VARIABLES = {"openin_any", "openout_any", "shell_escape", "SOURCE_DATE_EPOCH", "FORCE_SOURCE_DATE"}
 _TEX_SUFFIXES = {".tex", ".sty", ".cls", ".clo", ".def", ".cfg", ".fd", ".ldf", ".enc", ".map", ".tfm", ".pfb", ".lua"}
 
+_COMMENT = "<!-- fonts: "
+_MOST_PROBLEMS = 10
+_REPLACED_FONT = re.compile(r"Font shape `([^']+)' undefined\s+using `([^']+)' instead")
+_MISSING_CHARACTER = re.compile(r"Missing character: There is no (\S+)(?: \([^)]*\))? in font ([^!\s]+)")
+
 _MANIM_TEX_TO_SVG = tex_file_writing.tex_to_svg_file
 _MANIM_COMMAND = tex_file_writing.make_tex_compilation_command
 
@@ -64,6 +69,7 @@ def keep_tex_files(cache: ChunkCache) -> None:
             cleans_up, config.no_latex_cleanup = not config.no_latex_cleanup, True
             try:
                 svg = _MANIM_TEX_TO_SVG(expression, environment, template)
+                _note_font_problems(svg)
             finally:
                 config.no_latex_cleanup = not cleans_up
             if key is not None:
@@ -74,6 +80,29 @@ def keep_tex_files(cache: ChunkCache) -> None:
 
     tex_file_writing.make_tex_compilation_command = make_recording_command
     tex_mobject.tex_to_svg_file = tex_to_svg_file
+
+
+def _note_font_problems(svg: Path) -> None:
+    """Append what TeX's log says of fonts to the SVG file, as a comment, to know it when the file is used again."""
+    try:
+        log = svg.with_suffix(".log").read_text("utf-8", "replace").replace("\n(Font)", " ")
+    except OSError:
+        return
+    found = [f"TeX used {to} for {name}" for name, to in _REPLACED_FONT.findall(log)]
+    found += [f"the font {font} has no character {char}" for char, font in _MISSING_CHARACTER.findall(log)]
+    if found:
+        text = json.dumps(sorted(set(found))[:_MOST_PROBLEMS]).replace("--", "- -")
+        with svg.open("a", encoding="utf-8") as file:
+            file.write(f"{_COMMENT}{text} -->\n")
+
+
+def read_font_problems(svg: Path) -> tuple[str, ...]:
+    """Return what TeX said of fonts when it made the SVG file of a formula: which it replaced, and what they lack."""
+    try:
+        _, found, comment = svg.read_text("utf-8", "replace").rpartition(_COMMENT)
+        return tuple(map(str, json.loads(comment.removesuffix("-->\n")))) if found else ()
+    except (OSError, ValueError):
+        return ()
 
 
 def _compute_key(source: Path, compiler: str | list[str], output_format: str) -> ChunkKey | None:

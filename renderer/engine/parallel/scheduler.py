@@ -95,7 +95,7 @@ class Scheduler:
             for earlier in alike:
                 self._monitor.wait_until(lambda earlier=earlier: earlier.manim_key is not None)  # type: ignore[misc]
                 if earlier.manim_key == identity.manim_key:
-                    _refuse_drawn_keys(self._scene)
+                    refuse_drawn_keys(self._scene)
                     return earlier
         alike.append(identity)
         return None
@@ -183,7 +183,7 @@ class Scheduler:
         self._monitor.verify(self._play, chunk)
 
 
-def _refuse_drawn_keys(scene: Scene) -> None:
+def refuse_drawn_keys(scene: Scene) -> None:
     """Raise Unfit where Manim's keys contain drawn pixels, which the stepping process does not have."""
     family = scene.get_mobject_family_members()
     if any("camera" in vars(member) or getattr(member, "background_image", None) is not None for member in family):

@@ -1,0 +1,1 @@
+"""Makes previews of scenes: the client's side."""
