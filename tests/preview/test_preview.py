@@ -40,7 +40,8 @@ def preview(project: Path, *arguments: str) -> dict[str, dict[str, Any]]:
 
 def hash_image(file: Path) -> str:
     with Image.open(file) as image:
-        return blake2b(np.asarray(image.convert("RGBA")).tobytes(), digest_size=16).hexdigest()
+        pixels: bytes = np.asarray(image.convert("RGBA")).tobytes()
+    return blake2b(pixels, digest_size=16).hexdigest()
 
 
 def find_hash(hashes: list[str], plays: list[Mapping[str, Any]], frame: int) -> str:
