@@ -51,7 +51,8 @@ def find_hash(hashes: list[str], plays: list[Mapping[str, Any]], frame: int) -> 
         earlier = next(item for item in plays if item["number"] == play["repeats"])
         return find_hash(hashes, plays, earlier["first_frame"] + frame - play["first_frame"])
     before = [item["frames"] for item in plays if item["number"] < play["number"] and item["repeats"] is None]
-    return hashes[sum(before) + frame - play["first_frame"]]
+    index: int = sum(before) + frame - play["first_frame"]
+    return hashes[index]
 
 
 @pytest.mark.slow
