@@ -63,10 +63,11 @@ class JobSpec:
     user's code. ``timeout`` limits each attempt of each unit. ``retries`` is the number of further attempts after an
     infrastructure failure; errors in the user's code are not retried. ``packages`` are lines of a requirements file:
     the worker installs them, unless the backend has done that before. ``store`` is the URI of the store for inputs and
-    outputs. ``engine`` says that the job renders scenes, not a script. ``foreground`` is true when the client waits for
-    the end and downloads the outputs. ``untrusted`` asks for isolation from network, credentials, the host's files and
-    other jobs; a backend without it refuses the job. The job is ended when more than ``max_failed`` units have failed;
-    without it, all units run. ``is_map`` is true for a job whose units are inputs: there may be thousands of them.
+    outputs, ``cache`` that of the shared cache of chunks. ``engine`` says that the job renders scenes, not a script.
+    ``foreground`` is true when the client waits for the end and downloads the outputs. ``untrusted`` asks for isolation
+    from network, credentials, the host's files and other jobs; a backend without it refuses the job. The job is ended
+    when more than ``max_failed`` units have failed; without it, all units run. ``is_map`` is true for a job whose units
+    are inputs: there may be thousands of them.
     """
 
     name: str
@@ -80,6 +81,7 @@ class JobSpec:
     timeout: timedelta = timedelta(hours=1)
     retries: int = 0
     store: str | None = None
+    cache: str | None = None
     engine: bool = True
     foreground: bool = True
     untrusted: bool = False

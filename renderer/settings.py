@@ -134,6 +134,10 @@ class Settings(BaseModel):
         None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"
     )
 
+    cache: str | None = _resource(
+        None, "cache of drawn frames that machines share: s3://…, gs://…, file:///…, pvc://NAME/path", value="URI"
+    )
+
     local: LocalOptions = _TABLE
     docker: DockerOptions = _TABLE
     k8s: KubernetesOptions = _TABLE

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from backends import JobSpec, Resources
+from backends.cache.location import check_cache_uri
 from backends.debug_log import active_level
 from backends.errors import SpecError
 from backends.gpus import request as gpu_request
@@ -131,6 +132,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         timeout=timedelta(seconds=settings.timeout),
         retries=settings.retries,
         store=settings.store,
+        cache=_choose_cache(settings, kind),
         engine=kind == "manim",
         foreground=spec.foreground,
         untrusted=settings.untrusted,
@@ -139,8 +141,17 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
     found = _find_notes(path, root, python_path, settings, set(packed.files))
-    notes = (*chosen.notes, *image_notes, *found)
+    unused = ("cache: not used with --untrusted",) if settings.untrusted and settings.cache else ()
+    notes = (*chosen.notes, *image_notes, *found, *unused)
     return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
+
+
+def _choose_cache(settings: Settings, kind: Kind) -> str | None:
+    """Return the shared cache of the job. Scripts draw no chunks; who is not trusted neither reads nor writes any."""
+    if settings.cache is None or kind == "script":
+        return None
+    uri = check_cache_uri(settings.cache, settings.backend)
+    return None if settings.untrusted else uri
 
 
 def _check_inputs(spec: RenderSpec, root: Path, kind: Kind, units: tuple[str, ...]) -> tuple[MapInput, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from backends.cache.client import VARIABLE as CACHE_VARIABLE
+from backends.cache.launch import SOCKET as CACHE_SOCKET
 from backends.docker.mig import ANY, find_slices
 from backends.docker.options import DockerOptions
 from backends.gpus import request as gpu_request
@@ -34,6 +36,8 @@ def container_command(spec: JobSpec, options: DockerOptions, name: str, folder: 
     command += ["--pids-limit", str(PROCESSES), "--log-driver", "none"]
     command += ["--env", "HOME=/tmp", "--env", "USER=renderer"]
     command += [word for key in spec.env for word in ("--env", key)]
+    if spec.cache:  # a process of the host has the store's credentials, and answers at this socket
+        command += ["--env", f"{CACHE_VARIABLE}={JOB}/work/scratch/{CACHE_SOCKET}"]
     if spec.resources.cpu:
         command += ["--cpus", f"{spec.resources.cpu:g}"]
     if spec.resources.memory_mib:

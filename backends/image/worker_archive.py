@@ -21,14 +21,16 @@ _ROOT = _HERE.parents[2]
 _PARTS = (
     *("backends/debug_log.py", "backends/errors.py", "backends/exit_codes.py", "backends/output_stream.py"),
     *("backends/problem.py", "backends/processes.py", "backends/storage.py", "backends/worker_protocol.py"),
-    *("backends/local/isolation/seccomp.py", "backends/untrusted/*.py"),
+    *("backends/local/isolation/seccomp.py", "backends/untrusted/*.py", "backends/chunk_store.py"),
+    *("backends/cache/client.py", "backends/cache/entries.py", "backends/cache/server.py"),
+    "backends/cache/shared_store.py",
     *("backends/kubernetes/names.py", "backends/kubernetes/objects/termination.py", "backends/kubernetes/pod/*.py"),
     *("renderer/model.py", "renderer/bundle/unpack.py", "renderer/worker/*.py"),
     *("renderer/maps/inputs.py", "renderer/system/limits.py"),
 )
 _ENGINE = (
     *("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py"),
-    *("backends/files.py", "renderer/mirrors.py", "renderer/voices.py"),
+    *("backends/files.py", "backends/cache/key_file.py", "renderer/mirrors.py", "renderer/voices.py"),
 )
 _RENDERER = "from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
 _MAIN = """\

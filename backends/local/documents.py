@@ -109,6 +109,7 @@ class Launcher:
     ``start`` is the command that runs the worker, and ``root`` the job's folder, as the worker sees them. ``prefix``
     comes before it, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after
     each attempt. ``turns`` is the folder in which the job waits for its turn; None for a job that does not wait.
+    ``cache`` is a command that serves the shared cache as long as the worker runs.
     """
 
     start: tuple[str, ...]
@@ -116,6 +117,7 @@ class Launcher:
     prefix: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
     turns: str | None = None
+    cache: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the document."""
@@ -131,8 +133,16 @@ class Launcher:
                 "prefix": list(prefix),
                 "end": list(end),
                 "turns": (str() | None) as turns,
+                "cache": list(cache),
             }:
-                return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end), turns=turns)
+                return cls(
+                    start=_texts(start),
+                    root=root,
+                    prefix=_texts(prefix),
+                    end=_texts(end),
+                    turns=turns,
+                    cache=_texts(cache),
+                )
         raise ValueError("launcher.json has another form")
 
 

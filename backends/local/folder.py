@@ -14,6 +14,7 @@ ID/cancel             exists once somebody has cancelled the job
 ID/state.json         how the job ended; written last
 ID/worker.log         what the worker printed
 ID/supervisor.log     what the supervisor itself printed
+ID/spool/             entries of the shared cache that are being read or written, removed when the job has ended
 ID/results/INDEX.json how a unit ended, as the worker reported it to the supervisor
 ID/inputs/            task.json, the worker's payload; bundle.tar.gz and, for a container, the worker's archive, both
                       removed when the job has ended
@@ -64,6 +65,7 @@ class JobFolder:
         self.worker_log = path / "worker.log"
         self.supervisor_log = path / "supervisor.log"
         self.results = path / "results"
+        self.spool = path / "spool"
         self.work = path / "work"
         self.scratch = self.work / "scratch"
         self.units = self.work / "units"
@@ -154,6 +156,7 @@ class JobFolder:
         """Remove what only a running job needs, then write state.json. From then on, the job has ended."""
         with suppress(OSError):
             remove_tree(self.scratch)
+            remove_tree(self.spool)
         for used in (self.bundle, self.worker, self.environment):
             used.unlink(missing_ok=True)
         write_json(self.path / "state.json", ended.to_json())

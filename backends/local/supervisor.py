@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from backends import debug_log
+from backends.cache.launch import start_cache_server
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_start_failure
@@ -139,6 +140,8 @@ class Supervisor:
         with _short_name(self.folder.scratch) as scratch:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
+            if self.launcher.cache:
+                environment |= start_cache_server(self.launcher.cache, scratch, self.folder.spool, environment)
             supervisor = os.getpid()
             # `docker run` passes SIGTERM on to the container
             orphan_signal = signal.SIGTERM if self.launcher.prefix else signal.SIGKILL

@@ -95,6 +95,11 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
     """Return what would be sent for a job. Raises SpecError for what Modal cannot do."""
     if spec.store is not None:
         raise SpecError("Modal does not use --store", hint="leave it out: inputs and outputs are on a Modal volume")
+    if spec.cache is not None:
+        raise SpecError(
+            "Modal does not use --cache: a job there could read its credentials and its key",
+            hint="leave it out, or render on local, docker or k8s",
+        )
     if spec.untrusted and (options.secrets or spec.packages):
         raise SpecError(
             "an untrusted job at Modal cannot have secrets or packages of its own",

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.cache.key_file import KEY_BYTES
 from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit
 from renderer.engine.adapter.config import apply_encoder, configured, move_folders
 from renderer.engine.adapter.encoder_presets import MANIM
@@ -20,7 +21,6 @@ from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, count_output_frames, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
-from renderer.engine.cache.key_file import KEY_BYTES
 from renderer.engine.cache.store import ChunkCache
 from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.errors import OutOfMemoryError

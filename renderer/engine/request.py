@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.interface import Cache
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 Progress = Callable[[int, int | None], None]  # frames that are done, and all frames once their number is known
@@ -34,7 +34,7 @@ class SceneRequest:
     choice: EncoderChoice | None = None
     chunk_frames: int | None = None
     frame_hashes: Path | None = None
-    cache: ChunkCache | None = None
+    cache: Cache | None = None
     restore: Callable[[], None] | None = None
 
 

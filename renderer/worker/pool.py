@@ -88,6 +88,7 @@ class Pool:
                     while waiting and len(self.running) < most:
                         self._start(runner, waiting.pop(0))
                     results.update(self._step(runner))
+                runner.finish()
         finally:
             end_children()
         return next((ExitCode(found.exit_code) for found in results.values() if found and found.exit_code), ExitCode.OK)

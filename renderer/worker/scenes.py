@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -12,10 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
+from backends.cache.client import VARIABLE as CACHE_SOCKET
+from backends.cache.client import CacheClient
+from backends.cache.key_file import KEY_BYTES
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
 from backends.worker_protocol import FILES, OUTPUT_DIR, UnitResult
+from renderer.engine.cache.shared import SharedCache
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest
@@ -31,6 +36,7 @@ from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_KEY, CACHE_MIB, Run
 from renderer.worker.working_folder import WorkingFolder
 
 STATUS_INTERVAL_S = 0.5
+FRONT_MIB = 512  # of a job's own cache in front of a shared one, where this machine keeps none
 
 
 class SceneRunner(Runner):
@@ -45,7 +51,9 @@ class SceneRunner(Runner):
         self.why_plain = manim.why_serial or _warm_up()
         self.encoder, self.encoder_error = self._choose_encoder()
         self.slots = engine.ProcessSlots(self.encoder.sessions)
-        self.cache, self.cache_refusal = _open_cache()
+        own, self.cache_refusal = _open_cache()
+        self.shared = _open_shared_cache(own, job.scratch)
+        self.cache = self.shared or own
         self.side_by_side = self.slots.n + 1  # one more scene steps while the others' chunk renderers have the slots
 
     def _choose_encoder(self) -> tuple[Decision, RendererError | None]:
@@ -79,6 +87,11 @@ class SceneRunner(Runner):
             said = parse_result(data, unit=self.job.name(unit))
             return UnitReport(error=said.error, render=said.render, encoder=said.encoder, seconds=said.seconds)
         return None
+
+    def finish(self) -> None:
+        """Wait until what the scenes have drawn is in the shared cache, for a limited time."""
+        if self.shared and (problem := self.shared.store.finish()):
+            print(f"the shared cache may lack what this job drew: {problem}", flush=True)
 
     def _report_path(self, unit: int) -> Path:
         return self.job.scratch / f"report-{unit}.json"
@@ -115,6 +128,8 @@ class SceneRunner(Runner):
             return UnitReport(error=diagnosis.diagnose(error, request.scene, source, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        if self.shared and request.cache and (problem := self.shared.store.find_problem()):
+            print(f"the shared cache is not used: {problem}", flush=True)
         if report.why_serial and not self.job.payload.preview:
             print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
         if self.job.payload.poster:
@@ -203,6 +218,20 @@ def _open_cache() -> tuple[ChunkCache | None, list[str]]:
         return open_chunk_cache(Path(folder), int(limit), Path(key)), []
     except (OSError, ValueError) as error:
         return None, [f"the chunk cache is not used: {error}"]
+
+
+def _open_shared_cache(own: ChunkCache | None, scratch: Path) -> SharedCache | None:
+    """Return the shared cache whose server the backend has started, behind this machine's own or the job's."""
+    socket = os.environ.pop(CACHE_SOCKET, "")
+    if not socket:
+        return None
+    if own is None:
+        folder = scratch / "chunk-cache"
+        folder.mkdir(mode=0o700)
+        own = ChunkCache(folder, FRONT_MIB, secrets.token_bytes(KEY_BYTES))
+    client = CacheClient(Path(socket))
+    client.wait()
+    return SharedCache(own, client)
 
 
 def _progress_printer() -> Callable[[int, int | None], None]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
@@ -24,7 +25,7 @@ CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, 
 PYTHON_PATH = "RENDERER_PYTHONPATH"
 MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
-OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, PACKAGES})
+OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, CACHE_SOCKET, PACKAGES})
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,6 @@ class Runner(ABC):
     @abstractmethod
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
         """Return how the unit ended; None if its process was killed before it could write a report."""
+
+    def finish(self) -> None:  # noqa: B027  # most kinds have nothing to do
+        """Do what is left once all units have ended."""

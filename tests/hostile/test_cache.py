@@ -16,8 +16,8 @@ import pytest
 from engine.renders import SCENES
 from support.commands import SMALL, environment, output, renderer
 
+from backends.cache.key_file import KEY_BYTES, read_or_create_key
 from renderer.engine.cache.chunk_key import ChunkKey
-from renderer.engine.cache.key_file import KEY_BYTES, read_or_create_key
 from renderer.engine.cache.store import MAC_BYTES, ChunkCache, open_chunk_cache
 
 CHUNK = b"the frames of one chunk"
@@ -264,7 +264,7 @@ def test_a_key_that_is_not_a_plain_file_is_refused(work: Path, plant: Callable[[
 
 
 def test_processes_that_start_at_once_agree_on_one_key(work: Path) -> None:
-    code = "import sys; from pathlib import Path; from renderer.engine.cache.key_file import read_or_create_key\n"
+    code = "import sys; from pathlib import Path; from backends.cache.key_file import read_or_create_key\n"
     code += "sys.stdin.read(); print(read_or_create_key(Path(sys.argv[1])).hex())"
     command = [sys.executable, "-c", code, str(work / "state" / "key")]
     started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]

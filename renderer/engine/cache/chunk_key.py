@@ -6,9 +6,13 @@ from hashlib import blake2b
 
 
 class ChunkKey:
-    """The key of a chunk, built frame by frame. If a frame has no digest, ``is_known`` is false: there is no key."""
+    """The key of a chunk, built frame by frame. If a frame has no digest, ``is_known`` is false: there is no key.
 
-    def __init__(self, settings: str) -> None:
+    Chunks of the same ``group`` are listed together in a shared cache; by default those with the same settings are one.
+    """
+
+    def __init__(self, settings: str, group: str = "") -> None:
+        self.group = group or blake2b(settings.encode(), digest_size=8).hexdigest()
         self._hasher = blake2b(settings.encode(), digest_size=20)
         self.first_frame = ""
         self.is_known = True

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.frame_digest import FrameDigester
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.interface import Cache
 from renderer.engine.manim_types import Mobject, Renderer, Scene
 
 
@@ -23,7 +23,7 @@ class CacheEntry:
     ``settings`` is the part of the key that is the same for all chunks of a render.
     """
 
-    def __init__(self, scene: Scene, cache: ChunkCache, settings: str, target: Path) -> None:
+    def __init__(self, scene: Scene, cache: Cache, settings: str, target: Path) -> None:
         self._scene, self._cache, self._target = scene, cache, target
         self._digester = FrameDigester(scene.renderer.camera)
         self._key = ChunkKey(settings)

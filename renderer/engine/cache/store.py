@@ -20,11 +20,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
+from backends.cache.key_file import read_or_create_key
 from backends.errors import OutputError
 from backends.files import make_private_folder
 from backends.untrusted import create_beneath, open_beneath
 from renderer.engine.cache.chunk_key import ChunkKey
-from renderer.engine.cache.key_file import read_or_create_key
 
 MIB = 2**20
 MAC_BYTES = 32

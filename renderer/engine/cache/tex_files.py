@@ -23,7 +23,7 @@ from manim.mobject.text import tex_mobject
 from manim.utils import tex_file_writing
 
 from renderer.engine.cache.chunk_key import ChunkKey
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.interface import Cache
 from renderer.mirrors import mirrors
 
 _NOT_KEPT = re.compile(
@@ -55,7 +55,7 @@ def make_recording_command(tex_compiler: str, output_format: str, tex_file: Path
 
 
 @mirrors("manim.utils.tex_file_writing:tex_to_svg_file", sha256="d28d36113ef0da41")
-def keep_tex_files(cache: ChunkCache) -> None:
+def keep_tex_files(cache: Cache) -> None:
     """Have Manim use kept SVG files, and keep those that it makes, in this process and in those forked from it."""
 
     def tex_to_svg_file(expression: str, environment: str | None = None, tex_template: Any = None) -> Path:
@@ -114,7 +114,8 @@ def _compute_key(source: Path, compiler: str | list[str], output_format: str) ->
         return None
     variables = sorted(item for item in os.environ.items() if item[0] in _VARIABLES or item[0].startswith("TEX"))
     own_names = sorted(entry.name for entry in os.scandir() if Path(entry.name).suffix in _TEX_SUFFIXES)
-    key = ChunkKey(repr(("TeX", version("manim"), text, compilers, output_format, programs, variables, own_names)))
+    parts = ("TeX", version("manim"), text, compilers, output_format, programs, variables, own_names)
+    key = ChunkKey(repr(parts), group="tex")
     key.add_frame(b"", 1)
     return key
 
@@ -136,7 +137,7 @@ def _describe_programs(names: tuple[str, ...], path: str | None) -> object:
     return [(str(path), _identify_by_time(path)) for path in (*programs, *lists, *fonts)], own_tree
 
 
-def _restore(cache: ChunkCache, key: ChunkKey, svg: Path) -> bool:
+def _restore(cache: Cache, key: ChunkKey, svg: Path) -> bool:
     """Write the kept SVG file, if there is one whose inputs are as they were; return whether it was there."""
     entry = svg.with_suffix(".kept")
     if not cache.restore(key, entry):
@@ -149,7 +150,7 @@ def _restore(cache: ChunkCache, key: ChunkKey, svg: Path) -> bool:
     return True
 
 
-def _keep(cache: ChunkCache, key: ChunkKey, svg: Path) -> None:
+def _keep(cache: Cache, key: ChunkKey, svg: Path) -> None:
     try:
         inputs = _read_inputs(svg.with_suffix(".fls"))
     except OSError:  # a program that does not record

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from renderer.engine.adapter.play_key import count_frames
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.interface import Cache
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
 from renderer.engine.parallel.play import (
@@ -54,7 +54,7 @@ class ParallelOptions:
     progress: Progress | None = None
     frame_hashes: Path | None = None
     open_encoder: OpenEncoder = PyAVEncoder
-    cache: ChunkCache | None = None
+    cache: Cache | None = None
     rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
 
 

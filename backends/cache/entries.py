@@ -1,0 +1,77 @@
+"""Entries of the shared cache: a message authentication code (MAC), and the content.
+
+An entry is the file KEY/GROUP/FIRST/ALL below the cache's URI. KEY identifies the secret key, so that caches of several
+owners in one store do not meet. GROUP has what all chunks of a render have in common, or is ``tex``; FIRST is the key
+of a chunk's first frame, ALL that of all its frames.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+MAC_BYTES = 32
+MAX_ENTRY_BYTES = 64 * 2**20
+COPY_BYTES = 2**20
+_NAME = re.compile(r"(?:[0-9a-f]{16}|tex)/[0-9a-f]{40}/[0-9a-f]{40}")
+
+
+class Readable(Protocol):
+    """The part of a file or a connection that content is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+
+
+class Writable(Protocol):
+    """The part of a file or a connection that content is written to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write all bytes, and return how many these are."""
+
+
+def is_entry_name(name: object) -> bool:
+    """Return whether the value is a name of an entry: GROUP/FIRST/ALL."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def identify_secret(secret: bytes) -> str:
+    """Return a name for the secret key, from which nobody can compute the key."""
+    return blake2b(b"name", key=secret, digest_size=8, person=b"renderer keyname").hexdigest()
+
+
+def seal(source: Readable, size: int, target: Path, name: str, secret: bytes) -> None:
+    """Write an entry with ``size`` bytes of ``source``. Raises EOFError if there are fewer."""
+    with target.open("wb") as file:
+        file.write(bytes(MAC_BYTES))
+        mac = _copy(source, file, size, name, secret)
+        file.seek(0)
+        file.write(mac)
+
+
+def unseal(entry: Path, target: Path, name: str, secret: bytes) -> bool:
+    """Write the entry's content to ``target``; return False, and leave nothing there, if its MAC is wrong."""
+    with entry.open("rb") as file, target.open("wb") as copy:
+        size = os.fstat(file.fileno()).st_size - MAC_BYTES
+        stored = file.read(MAC_BYTES)
+        is_right = 0 <= size <= MAX_ENTRY_BYTES and hmac.compare_digest(_copy(file, copy, size, name, secret), stored)
+    if not is_right:
+        target.unlink()
+    return is_right
+
+
+def _copy(source: Readable, target: Writable, size: int, name: str, secret: bytes) -> bytes:
+    hasher = blake2b(key=secret, digest_size=MAC_BYTES, person=b"renderer shared")
+    hasher.update(name.encode() + b"\0" + size.to_bytes(8, "big"))
+    while size:
+        data = source.read(min(size, COPY_BYTES))
+        if not data:
+            raise EOFError("the content is shorter than announced")
+        hasher.update(data)
+        target.write(data)
+        size -= len(data)
+    return hasher.digest()
