@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
+KEY_BYTES = 32
 MAC_BYTES = 32
 MAX_ENTRY_BYTES = 64 * 2**20
 COPY_BYTES = 2**20

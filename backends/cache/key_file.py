@@ -15,9 +15,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from backends.cache.entries import KEY_BYTES
 from backends.files import check_private, make_private_folder
-
-KEY_BYTES = 32
 
 
 def read_or_create_key(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from backends.cache.entries import MAC_BYTES, MAX_ENTRY_BYTES, Readable, identify_secret, seal, unseal
+from backends.cache.entries import KEY_BYTES, MAC_BYTES, MAX_ENTRY_BYTES, Readable, identify_secret, seal, unseal
 from backends.chunk_store import ChunkStore, FolderChunks, StoredChunks
 from backends.errors import OutputError, RendererError
 from backends.storage import Storage
@@ -205,9 +205,19 @@ def open_shared_store(uri: str, read_secret: Callable[[], bytes], spool: Path) -
         return UnusableStore("this image cannot use a bucket: the Python package obstore is missing")
 
 
+def read_mounted_key(path: Path) -> bytes:
+    """Return the key of a Secret that is mounted. Raises ValueError for a file that holds no key, and OSError."""
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"the Secret's file `{path.name}` does not hold a key of {KEY_BYTES} bytes")
+    return key
+
+
 def _open_store(uri: str) -> tuple[ChunkStore, Callable[[str, Path], None]]:
     if uri.startswith("file://"):
         folder = Path(uri[len("file://") :])
+        if not folder.parent.is_dir():
+            raise OutputError(f"there is no folder {folder.parent}")
         return FolderChunks(folder), lambda name, source: _replace_file(folder / name, source)
     storage = Storage(uri, attempts=ATTEMPTS)
     return StoredChunks(storage), storage.put

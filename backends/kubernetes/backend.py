@@ -321,5 +321,7 @@ def _find_unused(spec: JobSpec, options: KubernetesOptions) -> Iterator[str]:
     """Yield a sentence for each option that has no effect on this job."""
     if options.store_secret and not spec.store:
         yield "store_secret: no effect without --store"
+    if options.cache_secret and not spec.cache:
+        yield "cache_secret: no effect without --cache"
     if "collect_timeout" in options.model_fields_set and spec.store:
         yield "collect_timeout: no effect with --store, which keeps the outputs"

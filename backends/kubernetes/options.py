@@ -98,6 +98,12 @@ class KubernetesOptions(BaseModel):
         "--store-secret",
         value="NAME",
     )
+    cache_secret: Name | None = _option(
+        None,
+        "Secret with the shared cache's key, as the file `key`; your code cannot read it",
+        "--cache-secret",
+        value="NAME",
+    )
     service_account: Name | None = _option(
         None,
         "ServiceAccount of the pods, for a cloud identity; the pods get no Kubernetes token",

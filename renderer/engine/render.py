@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.cache.key_file import KEY_BYTES
+from backends.cache.entries import KEY_BYTES
 from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit
 from renderer.engine.adapter.config import apply_encoder, configured, move_folders
 from renderer.engine.adapter.encoder_presets import MANIM

@@ -15,7 +15,9 @@ from typing import NoReturn
 
 from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.cache.client import CacheClient
-from backends.cache.key_file import KEY_BYTES
+from backends.cache.client import VARIABLE as CACHE_SOCKET
+from backends.cache.client import CacheClient
+from backends.cache.entries import KEY_BYTES
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded

@@ -16,7 +16,8 @@ import pytest
 from engine.renders import SCENES
 from support.commands import SMALL, environment, output, renderer
 
-from backends.cache.key_file import KEY_BYTES, read_or_create_key
+from backends.cache.entries import KEY_BYTES
+from backends.cache.key_file import read_or_create_key
 from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.store import MAC_BYTES, ChunkCache, open_chunk_cache
 

@@ -50,6 +50,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "image": ("debian:12", (NOTE, SENT, SENT, SENT)),
     "packages": ("einops", EVERYWHERE),
     "requirements": ("needs.txt", EVERYWHERE),
+    "cache": ("s3://frames/cache", (KEPT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store and --cache-secret, too
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
 }
 # The settings of one backend: each is refused when it is given for a job on another.
@@ -75,6 +76,7 @@ OWN: Mapping[str, tuple[object, str]] = {
     "k8s.secret_env": ("one", SENT),
     "k8s.secret_files": ({"one": "/one"}, SENT),
     "k8s.store_secret": ("one", NOTE),  # sent with --store
+    "k8s.cache_secret": ("one", NOTE),  # sent with --cache
     "k8s.service_account": ("one", SENT),
     "k8s.node_selector": ({"a": "b"}, SENT),
     "k8s.priority_class": ("one", SENT),

@@ -12,6 +12,7 @@ from backends.exit_codes import ExitCode
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.manifests import pod_template
+from backends.kubernetes.manifests.cache import build_cache_parts
 from backends.kubernetes.manifests.inputs import build_inputs, check_size
 from backends.kubernetes.manifests.merge_patch import merge_patch
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
@@ -65,14 +66,15 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     name = f"{spec.name}-{digest[:6]}"
     store = parse_store_uri(spec.store, name) if spec.store else None
     _validate(spec, options)
+    cache = build_cache_parts(spec, options, store)
     values = {
         **_build_metadata(name, spec, options, digest),
         **_build_schedule(spec, options, request),
         **pod_template.build_container(spec, options, request, store),
     }
     inputs = build_inputs(spec, name, values)
-    values |= pod_template.build_volumes(name, options, store, maps=len(inputs))
-    sidecars = [pod_template.build_store_container(spec, options, store, values)] if store else []
+    values |= pod_template.build_volumes(name, options, store, cache, maps=len(inputs))
+    sidecars = [pod_template.build_store_container(spec, options, store, values, cache)] if store else []
     (job,) = render_template("job", {**values, "sidecars": sidecars})
     detect_runtime_class = bool(request) and options.runtime_class == "auto"
     return KubernetesRequest(merge_patch(job, patch), inputs, store, detect_runtime_class)
@@ -87,7 +89,8 @@ def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[st
         *(spec.name, spec.units, spec.payload, spec.bundle.digest, spec.image, dict(spec.env), vars(spec.resources)),
         *(spec.timeout.total_seconds(), spec.retries, spec.store, patch),
         *([] if spec.max_failed is None else [spec.max_failed]),
-        options.model_dump(mode="json", exclude={"context", "namespace", "patch"}),
+        *([] if spec.cache is None else [spec.cache, options.cache_secret]),
+        options.model_dump(mode="json", exclude={"cache_secret", "context", "namespace", "patch"}),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -115,7 +118,7 @@ def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
 
 def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, object]:
     labels = {**options.labels, **names.job_labels(name)}
-    if spec.store and not spec.store.startswith("pvc:"):
+    if any(uri and not uri.startswith("pvc:") for uri in (spec.store, spec.cache)):
         labels[names.LABEL_NETWORK] = "store"
     annotations = {
         names.ANNOTATION_NAME: spec.name,

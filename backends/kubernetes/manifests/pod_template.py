@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
+from backends.kubernetes.manifests.cache import RENDER_ENV, CacheParts
 from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.manifests.templates import Manifest, render_template
 from backends.kubernetes.options import KubernetesOptions
@@ -64,7 +65,7 @@ def build_container(
         "image": spec.image,
         "image_pull_policy": options.image_pull_policy,
         "arguments": ["--timeout", timeout, "--limit", str(options.ephemeral_storage), *kept],
-        "env": _build_env({**home, **nvidia, **spec.env}),
+        "env": [*_build_env({**home, **nvidia, **spec.env}), *([RENDER_ENV] if spec.cache else [])],
         "env_from": _build_env_from(options.secret_env),
         "resources": {"requests": amount, "limits": limits},
         "readiness": {} if store else ready,
@@ -72,7 +73,7 @@ def build_container(
 
 
 def build_store_container(
-    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, object]
+    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, object], cache: CacheParts | None
 ) -> Manifest:
     """Return the container that alone has the store: its credentials, and the PVC of a pvc:// store.
 
@@ -85,12 +86,17 @@ def build_store_container(
     ]
     if store.claim:
         mounts.append({"name": "store", "mountPath": str(names.STORE)})
+    if cache:
+        mounts += cache.mounts
     settings = {key: value for key, value in spec.env.items() if key.startswith(STORE_SETTINGS)}
     hidden = {"NVIDIA_VISIBLE_DEVICES": "void"}
     uid = {"name": names.JOB_UID, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{names.LABEL_UID}']"}}}
     values = {
         **image,
-        "store_arguments": [_escape(store.uri_in_pod), str(options.ephemeral_storage)],
+        "store_arguments": [
+            *(_escape(store.uri_in_pod), str(options.ephemeral_storage)),
+            *(_escape(argument) for argument in (cache.arguments if cache else ())),
+        ],
         "store_env": [uid, *_build_env({**hidden, **settings})],
         "store_env_from": _build_env_from([options.store_secret] if options.store_secret else []),
         "store_mounts": mounts,
@@ -113,7 +119,7 @@ def _escape(value: str) -> str:
 
 
 def build_volumes(
-    name: str, options: KubernetesOptions, store: StoreFolder | None, *, maps: int = 1
+    name: str, options: KubernetesOptions, store: StoreFolder | None, cache: CacheParts | None = None, *, maps: int = 1
 ) -> dict[str, object]:
     """Return the volumes, and the render's mounts: inputs, scratch folders, Secrets, but nothing of the store.
 
@@ -141,4 +147,6 @@ def build_volumes(
         volumes.append({"name": "control", "emptyDir": {"sizeLimit": scratch}})
     if store and store.claim:
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": store.claim}})
+    if cache:
+        volumes += cache.volumes
     return {"mounts": mounts, "volumes": volumes}

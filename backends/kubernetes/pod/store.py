@@ -10,17 +10,20 @@ import importlib.util
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backends import output_stream as stream
+from backends.cache.server import CacheServer
+from backends.cache.shared_store import open_shared_store, read_mounted_key
 from backends.errors import BackendError, OutputError, RendererError
 from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
-from backends.kubernetes.pod.paths import RENDERED, STORED_BUNDLE, WORK, scratch_limits
+from backends.kubernetes.pod.paths import CONTROL, RENDERED, STORED_BUNDLE, WORK, scratch_limits
 from backends.problem import Problem
 from backends.storage import Storage
 from backends.untrusted import Limits, check_relative_name, open_beneath, parse_result
@@ -32,15 +35,33 @@ POLL_INTERVAL_S = 0.05
 STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 
-def keep_store(uri: str, limit_mib: int) -> int:
+def keep_store(uri: str, limit_mib: int, cache: str | None = None) -> int:
     """Move the inputs and the outputs of this pod's unit; then wait for the signal that ends the pod.
 
-    ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk.
+    ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk. ``cache`` is the
+    URI of the shared cache.
     """
+    if cache:
+        _serve_cache(cache)
     if read_outcome() is None:  # otherwise this container has been restarted after its work
         write_outcome(_move_files(uri, scratch_limits(limit_mib)))
     while True:
         signal.pause()
+
+
+def _serve_cache(uri: str) -> None:
+    """Answer the render's questions about the shared cache in a thread of this process."""
+    spool = CONTROL / "spool"
+    spool.mkdir(mode=0o700, exist_ok=True)
+    if uri.startswith("file://"):
+        with suppress(OSError):  # the cache then says that its folder is not there
+            Path(uri[len("file://") :]).parent.mkdir(parents=True, exist_ok=True)
+    socket = Path(names.CACHE_SOCKET)
+    if os.path.lexists(socket):
+        socket.unlink()  # of this container before it was restarted
+    key = Path(names.CACHE_SECRET) / names.CACHE_KEY
+    server = CacheServer(socket, open_shared_store(uri, lambda: read_mounted_key(key), spool), spool)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def _open_store(uri: str) -> Storage | ClaimFolder:
