@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Plan
-from backends.cache.launch import serve_command
 from backends.diagnostics import Check
 from backends.docker.container import JOB, PLANNED, START, container_command, describe_gpus, removal_command
 from backends.docker.engine import Engine
@@ -71,8 +70,7 @@ class DockerBackend(SupervisedBackend):
                 open_inputs(folder)
                 prefix = [*relay_command(folder, self._limits(spec).outputs), *prefix]
             end = removal_command(self.options.engine, name)
-            cache = serve_command(spec)
-            return Launcher(start=(START, WORKER), root=JOB, prefix=tuple(prefix), end=end, cache=cache)
+            return Launcher(start=(START, WORKER), root=JOB, prefix=tuple(prefix), end=end)
 
         return self.start(spec, make_launcher, {})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from backends.base import Plan
-from backends.cache.launch import serve_command
 from backends.files import cache_folder, state_folder
 from backends.local.documents import PYTHON_WORKER, Launcher
+from backends.local.folder import JobFolder
 from backends.local.isolation import sandbox
 from backends.local.options import LocalOptions
 from backends.local.supervised import SupervisedBackend, WorkerRequest
@@ -60,12 +60,7 @@ class LocalBackend(SupervisedBackend):
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""
         if not plan.spec.untrusted:
-            cache = serve_command(plan.spec)
-            return self.start(
-                plan.spec,
-                lambda folder: Launcher(start=PYTHON_WORKER, root=str(folder.path), cache=cache),
-                self._caches(),
-            )
+            return self.start(plan.spec, _make_launcher, self._caches())
         sandbox.require_sandbox()
         limits = sandbox.choose_limits(plan.spec.resources.memory_mib, self.limits)
         return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
@@ -81,3 +76,7 @@ class LocalBackend(SupervisedBackend):
             "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
             "RENDERER_SEGMENT_CACHE_KEY": str(state_folder("chunk-cache.key").absolute()),
         }
+
+
+def _make_launcher(folder: JobFolder) -> Launcher:
+    return Launcher(start=PYTHON_WORKER, root=str(folder.path))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from backends.base import Backend
+from backends.cache.launch import serve_command
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
 from backends.errors import InputError, JobNotFoundError, OutputError
@@ -85,7 +86,8 @@ class SupervisedBackend(Backend[WorkerRequest]):
             with folder.lock.open("wb") as lock:  # first: a job without a lock looks like one whose supervisor is dead
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 _write_inputs(folder, spec, {**environment, **spec.env})
-                folder.write_launcher(replace(make_launcher(folder), turns=self._find_turns(spec)))
+                launcher = replace(make_launcher(folder), turns=self._find_turns(spec), cache=serve_command(spec))
+                folder.write_launcher(launcher)
                 folder.write_record(_make_record(spec))
                 _start_supervisor(folder, lock)
         except BaseException as error:
