@@ -40,7 +40,8 @@ def build_cache_parts(spec: JobSpec, options: KubernetesOptions, store: StoreFol
     if not options.cache_secret:
         raise SpecError(
             "--cache on Kubernetes needs --cache-secret, the name of a Secret with the cache's key",
-            hint="kubectl create secret generic NAME --from-file=key=~/.local/state/manim-renderer/shared-cache.key",
+            hint="create it from this machine's key: "
+            "kubectl create secret generic NAME --from-file=key=$HOME/.local/state/manim-renderer/shared-cache.key",
         )
     scheme, _, rest = spec.cache.partition("://")
     claim, _, path = rest.partition("/")
