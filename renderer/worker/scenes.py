@@ -15,8 +15,6 @@ from typing import NoReturn
 
 from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.cache.client import CacheClient
-from backends.cache.client import VARIABLE as CACHE_SOCKET
-from backends.cache.client import CacheClient
 from backends.cache.entries import KEY_BYTES
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
