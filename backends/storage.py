@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,15 @@ DEFAULT_ATTEMPTS = 5
 FIRST_RETRY_INTERVAL_S = 0.25  # doubled with each attempt
 REASON_CHARACTERS = 200  # of what an error says
 ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in a store; ``path`` is relative to the store's folder, ``modified`` is in seconds since 1970."""
+
+    path: str
+    size: int
+    modified: float
 
 
 class Storage:
@@ -117,13 +127,23 @@ class Storage:
         found = self._retry(lambda: obstore.list(self._store, prefix=prefix).collect())
         yield from (str(item["path"]) for item in found)
 
-    def delete(self, folder: str = "") -> None:
-        """Remove every file below a folder."""
+    def list_files(self) -> Iterator[StoredFile]:
+        """Yield all files, with size and time."""
         import obstore
 
-        paths = list(self.list(folder))
+        found = self._retry(lambda: obstore.list(self._store).collect())
+        yield from (StoredFile(str(item["path"]), item["size"], item["last_modified"].timestamp()) for item in found)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files."""
+        import obstore
+
         if paths:
             self._retry(lambda: obstore.delete(self._store, paths))
+
+    def delete(self, folder: str = "") -> None:
+        """Remove every file below a folder."""
+        self.remove(list(self.list(folder)))
 
     def _read(self, path: str, start: int, length: int) -> bytes:
         import obstore
