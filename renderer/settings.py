@@ -55,12 +55,27 @@ Pixels = Annotated[int, Field(ge=16, le=16384)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(_resolution)]
 AttemptDuration = Annotated[Duration, longest(days=7)]
 
+# what a caller of `renderer serve` may change, unless serve.allow says otherwise
+SERVE_ALLOW = (
+    *("backend", "cpu", "encoder", "encoder_preset", "format", "fps", "gpu", "memory", "quality", "renderer"),
+    *("resolution", "retries", "timeout", "transparent"),
+)
+
 _TABLE: Any = Field({}, validate_default=True)  # the tables then need no validators of their own, which start slowly
 
 
 _job = partial(option, group="Job")
 _video = partial(option, group="Video")
 _resource = partial(option, group="Resources")
+
+
+class ServeOptions(BaseModel):
+    """The configuration's ``[serve]`` table: what callers of `renderer serve` may do. It concerns no job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    allow: CommaWords = Field(SERVE_ALLOW, description="settings that a caller of `renderer serve` may change")
+    backends: CommaWords = Field((), description="backends that it may choose; default: the configured one")
 
 
 class Settings(BaseModel):
@@ -142,6 +157,7 @@ class Settings(BaseModel):
     docker: DockerOptions = _TABLE
     k8s: KubernetesOptions = _TABLE
     modal: ModalOptions = _TABLE
+    serve: ServeOptions = _TABLE
 
     @model_validator(mode="after")
     def _check_video(self) -> Settings:

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "image": "Build, push and name the container image",
         "setup": "Prepare a namespace of a Kubernetes cluster",
         "config": "Show every setting and where it comes from",
+        "serve": "Serve an HTTP API and a page for your jobs",
     },
 }
 

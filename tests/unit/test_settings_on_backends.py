@@ -52,6 +52,8 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "requirements": ("needs.txt", EVERYWHERE),
     "cache": ("s3://frames/cache", (KEPT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store and --cache-secret, too
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
+    "serve.allow": ("quality", CLIENT),
+    "serve.backends": ("local", CLIENT),
 }
 # The settings of one backend: each is refused when it is given for a job on another.
 OWN: Mapping[str, tuple[object, str]] = {

@@ -1,0 +1,440 @@
+"""The API: the routes below /api/v1."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Path as PathParameter
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.datastructures import UploadFile
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from backends import JobState, JobStatus
+from backends.errors import SpecError
+from renderer import config
+from renderer.serve import schemas
+from renderer.serve.callers import Caller
+from renderer.serve.documents import job_document, outputs_document, summary_document
+from renderer.serve.events import Followers, is_ended
+from renderer.serve.guard import allow_body
+from renderer.serve.outputs import OTHER, OutputStore
+from renderer.serve.problems import TYPE, explain
+from renderer.serve.service import Entry, Service
+from renderer.serve.uploads import Upload, read_form
+
+THREADS = 16  # that one backend may keep waiting, so that the others are still answered
+SEND_TIMEOUT_S = 60  # for a client that reads nothing
+LOG_BYTES = 2**16
+_REQUEST = "request"
+
+
+class Parts:
+    """What all routes share."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.outputs = OutputStore(service)
+        self.followers = Followers(service, self.call)
+        self._limiters: dict[str, anyio.CapacityLimiter] = {}
+
+    async def call(self, backend: str, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call a function that may wait for a backend, in a thread of those for this backend."""
+        limiter = self._limiters.setdefault(backend, anyio.CapacityLimiter(THREADS))
+        return await anyio.to_thread.run_sync(lambda: function(*arguments), limiter=limiter)
+
+    async def find(self, request: Request, key: str) -> Entry:
+        """Return the job that an address names. Raises JobNotFoundError."""
+        return self.service.find(caller_of(request), key)
+
+    async def status(self, entry: Entry) -> JobStatus:
+        """Return the state of a job."""
+        status: JobStatus = await self.call(entry.backend, self.service.status, entry)
+        return status
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks, as the guard has found out."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def parts_of(request: Request) -> Parts:
+    """Return what the routes share."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Shared = Annotated[Parts, Depends(parts_of)]
+Who = Annotated[Caller, Depends(caller_of)]
+Id = Annotated[
+    str, PathParameter(alias="id", max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="the job's `id`")
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any text that is new for each job: the same request sent again then returns the same job",
+    ),
+]
+
+
+async def _find(request: Request, parts: Shared, key: Id) -> Entry:
+    return await parts.find(request, key)
+
+
+Found = Annotated[Entry, Depends(_find)]
+
+
+def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    content = {TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {
+        code: {"description": "see RFC 9457", "content": content} for code in (*codes, 401, 403, 421, 422, 502, 503)
+    }
+
+
+router = APIRouter(prefix="/api/v1")
+_JOB = _problems(404, 409)
+_SUBMIT = _problems(400, 413, 429, 507)
+
+
+@router.get("/settings", responses=_problems(), tags=["server"])
+async def get_rights(parts: Shared, who: Who) -> schemas.Rights:
+    """Return what the caller may do, and the settings that may be changed."""
+    policy, token = parts.service.policy, who.token
+    found = [setting for setting in config.load({}) if setting.key in policy.allow]
+    return schemas.Rights(
+        backends=list(policy.backends_of(who)),
+        gpus=list(token.gpus) if token else None,
+        jobs=token.jobs if token else None,
+        seconds=token.seconds if token else None,
+        bundle_mib=bundle_limit(who),
+        untrusted=token.untrusted if token else False,
+        settings=[
+            schemas.Setting(name=item.key, description=item.description, default=to_jsonable_python(item.value))
+            for item in found
+        ],
+    )
+
+
+def bundle_limit(who: Caller) -> int:
+    """Return how many MiB the files of a job may have."""
+    return who.token.bundle_mib if who.token else config.load({}).settings.bundle_limit_mib
+
+
+@router.post("/jobs", status_code=201, responses={**_SUBMIT, 200: {"model": schemas.Job}}, tags=["jobs"])
+async def submit(
+    body: schemas.Submission, response: Response, parts: Shared, who: Who, idempotency_key: Key = None
+) -> schemas.Job:
+    """Submit a job, or a map if there are `inputs`, with the files in the request itself.
+
+    The answer is 201 for a new job, and 200 for one that was submitted before with the same Idempotency-Key.
+    """
+
+    def fill(upload: Upload) -> None:
+        upload.add_submission(body)
+
+    return await start(parts, who, body, fill, idempotency_key, response)
+
+
+@router.post(
+    "/jobs/upload",
+    status_code=201,
+    responses={**_SUBMIT, 200: {"model": schemas.Job}},
+    tags=["jobs"],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["request"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "request": {
+                                "$ref": "#/components/schemas/Run",
+                            },
+                            "files": {
+                                "type": "array",
+                                "items": {"type": "string", "format": "binary"},
+                                "description": "the files of the project; the name of each is its path there",
+                            },
+                            "archive": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "the files of the project as a tar archive, plain or compressed",
+                            },
+                        },
+                    },
+                    "encoding": {"request": {"contentType": "application/json"}},
+                }
+            },
+        }
+    },
+)
+async def submit_upload(
+    request: Request, response: Response, parts: Shared, who: Who, idempotency_key: Key = None
+) -> schemas.Job:
+    """Submit a job whose files are uploaded: each as `files`, or all in one `archive`. `request` says what to run."""
+    allow_body(request, bundle_limit(who))
+    async with read_form(request) as form:
+        run = await _read_run(form.get(_REQUEST))
+        files = [item for item in form.getlist("files") if not isinstance(item, str)]
+        archives = [item for item in form.getlist("archive") if not isinstance(item, str)]
+        if unknown := sorted(set(form) - {_REQUEST, "files", "archive"}):
+            raise SpecError(f"there is no part {unknown[0][:100]!r}", hint="parts are request, files and archive")
+        if len(files) + len(archives) < len(form.multi_items()) - len(form.getlist(_REQUEST)):
+            raise SpecError("files and archive must be files", hint="with curl: --form files=@scene.py")
+
+        def fill(upload: Upload) -> None:
+            for item in files:
+                upload.add(item.filename or "", item.file)
+            for item in archives:
+                upload.add_tar(item.file)
+
+        return await start(parts, who, run, fill, idempotency_key, response)
+
+
+async def _read_run(part: UploadFile | str | None) -> schemas.Run:
+    """Return what the part ``request`` says. Raises SpecError."""
+    if part is None:
+        raise SpecError('the part "request" is missing', hint='send {"file": "scene.py"} as the part request')
+    text = part if isinstance(part, str) else await part.read(schemas.MAX_CODE)
+    try:
+        return TypeAdapter(schemas.Run).validate_json(text)
+    except ValidationError as error:
+        raise SpecError(f"request: {explain(error.errors())}") from error
+
+
+async def start(
+    parts: Parts,
+    who: Caller,
+    run: schemas.Run,
+    fill: Callable[[Upload], None],
+    key: str | None,
+    response: Response | None = None,
+) -> schemas.Job:
+    """Write the files, submit the job and return it."""
+
+    def work() -> tuple[Entry, bool, JobStatus]:
+        with parts.service.records.upload() as folder:
+            upload = Upload(folder / "project", bundle_limit(who))
+            fill(upload)
+            entry, is_new = parts.service.submit(who, run, folder, upload.digest, key)
+        return entry, is_new, parts.service.status(entry)
+
+    entry, is_new, status = await parts.call("submit", work)
+    if response is not None:
+        response.status_code = 201 if is_new else 200
+        response.headers["Location"] = f"/api/v1/jobs/{entry.id}"
+    return job_document(entry, status)
+
+
+@router.get("/jobs", responses=_problems(400), tags=["jobs"])
+async def list_jobs(  # each is a parameter of the address
+    parts: Shared,
+    who: Who,
+    *,
+    state: Annotated[list[JobState] | None, Query(description="only jobs in one of these states")] = None,
+    backend: Annotated[str | None, Query(max_length=20)] = None,
+    name: Annotated[str | None, Query(max_length=200, description="only jobs whose name contains this")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the part before")] = None,
+) -> schemas.JobPage:
+    """List the caller's jobs, newest first, in parts."""
+
+    def work() -> schemas.JobPage:
+        found = parts.service.list(who, backend)
+        chosen = (
+            summary_document(entry, status)
+            for entry, status in found
+            if (not state or status.state in state) and (name is None or name.lower() in status.name)
+        )
+        page = list(itertools.islice(_after(chosen, cursor), limit + 1))
+        more = _cursor(page[limit - 1]) if len(page) > limit else None
+        return schemas.JobPage(jobs=page[:limit], next=more)
+
+    page: schemas.JobPage = await parts.call("list", work)
+    return page
+
+
+def _cursor(job: schemas.JobSummary) -> str:
+    return f"{job.created.isoformat() if job.created else ''}~{job.id}"
+
+
+def _after(jobs: Iterator[schemas.JobSummary], cursor: str | None) -> Iterator[schemas.JobSummary]:
+    """Yield the jobs that come after the cursor, also if the job that it names was deleted."""
+    if cursor is None:
+        return jobs
+    text, _, key = cursor.partition("~")
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        if moment.tzinfo is None:
+            raise ValueError  # noqa: TRY301
+    except ValueError as error:
+        raise SpecError("the cursor is not one of this server", hint="take `next` of the part before") from error
+
+    def is_before(job: schemas.JobSummary) -> bool:
+        return job.created is None or job.created > moment or (job.created == moment and job.id != key)
+
+    rest = itertools.dropwhile(is_before, jobs)
+    return (job for job in rest if job.id != key)
+
+
+@router.get("/jobs/{id}", responses=_JOB, tags=["jobs"])
+async def get_job(parts: Shared, entry: Found) -> schemas.Job:
+    """Return a job with its units."""
+    return job_document(entry, await parts.status(entry))
+
+
+@router.delete("/jobs/{id}", status_code=204, responses=_JOB, tags=["jobs"])
+async def delete_job(parts: Shared, entry: Found) -> None:
+    """Stop the job if it runs, and remove it with all that it stored."""
+    await parts.call(entry.backend, parts.service.delete, entry)
+    parts.outputs.forget(entry)
+
+
+@router.post("/jobs/{id}/cancel", responses=_JOB, tags=["jobs"])
+async def cancel_job(parts: Shared, entry: Found) -> schemas.Job:
+    """Stop a job; one that has ended stays as it is."""
+    return job_document(entry, await parts.call(entry.backend, parts.service.cancel, entry))
+
+
+@router.post("/jobs/{id}/retry", status_code=201, responses={**_JOB, **_problems(400, 429, 507)}, tags=["jobs"])
+async def retry_job(
+    parts: Shared,
+    who: Who,
+    entry: Found,
+    body: schemas.Retry | None = None,
+) -> schemas.Job:
+    """Run the units that failed or were cancelled again, as a new job with the same files."""
+    settings = body.settings if body else {}
+    new = await parts.call(entry.backend, parts.service.retry, who, entry, settings)
+    return job_document(new, await parts.status(new))
+
+
+@router.get(
+    "/jobs/{id}/logs",
+    responses={**_JOB, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    response_class=StreamingResponse,
+    tags=["jobs"],
+)
+async def get_logs(
+    parts: Shared,
+    entry: Found,
+    unit: Annotated[int | None, Query(ge=0, le=2**31, description="only the lines of this unit")] = None,
+) -> StreamingResponse:
+    """Return what the job has printed so far. `events` goes on from there."""
+    lines = await parts.call(entry.backend, parts.service.open(entry).logs)
+
+    def read() -> bytes:
+        """Return the next lines; nothing at the end."""
+        data = bytearray()
+        for line in lines:
+            if unit in {None, line.unit}:
+                data += line.text.encode("utf-8", "replace") + b"\n"
+            if len(data) > LOG_BYTES:
+                break
+        return bytes(data)
+
+    async def stream() -> AsyncIterator[bytes]:
+        data = first
+        while data:
+            yield data
+            data = await parts.call(entry.backend, read)
+
+    first = await parts.call(entry.backend, read)
+    return StreamingResponse(stream(), media_type="text/plain; charset=utf-8")
+
+
+@router.get(
+    "/jobs/{id}/events",
+    responses={
+        **_JOB,
+        200: {
+            "description": "Server-sent events: `job` (a JobSummary), `units` (units that changed, with their index), "
+            "`log` (a list of lines), `gap` (so many lines were left out), `reset` (everything comes again), `end`.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        204: {"description": "The client has seen everything."},
+    },
+    response_class=EventSourceResponse,
+    tags=["jobs"],
+)
+async def get_events(
+    parts: Shared,
+    entry: Found,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=100)] = None,
+) -> Response:
+    """Follow a job: its state, progress and log lines as they come, until it has ended."""
+    if is_ended(last_event_id):
+        return Response(status_code=204)
+    await parts.status(entry)
+
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        async for event in parts.followers.follow(entry, last_event_id):
+            yield ServerSentEvent(event.to_json(), event=event.name, id=event.id or None, sep="\n")
+
+    return EventSourceResponse(events(), send_timeout=SEND_TIMEOUT_S)
+
+
+@router.get("/jobs/{id}/outputs", responses={**_JOB, **_problems(507)}, tags=["outputs"])
+async def list_outputs(parts: Shared, entry: Found) -> schemas.Outputs:
+    """List the files that the job made. There are none before it has ended."""
+    return outputs_document(entry, await parts.call(entry.backend, parts.outputs.find, entry))
+
+
+_FILE: dict[str, Any] = {"content": {OTHER: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@router.get(
+    "/jobs/{id}/outputs/{path:path}",
+    responses={
+        **_JOB,
+        **_problems(507),
+        200: _FILE,
+        206: {"description": "The ranges that were asked for.", **_FILE},
+        304: {"description": "The client has the file already."},
+        400: {"description": "The header Range cannot be read."},
+        416: {"description": "The file does not have this range."},
+    },
+    response_class=FileResponse,
+    tags=["outputs"],
+)
+async def get_output(
+    request: Request,
+    path: Annotated[str, PathParameter(max_length=2000)],
+    parts: Shared,
+    entry: Found,
+    download: Annotated[bool, Query(description="as a file to save, also if a browser could show it")] = False,
+) -> Response:
+    """Return a file that the job made, or ranges of it. Its ETag is the file's SHA-256."""
+    file, place = await parts.call(entry.backend, parts.outputs.find_file, entry, path)
+    return send_file(request, file.type, f'"{file.sha256}"', place, as_file=download or file.type == OTHER)
+
+
+def send_file(request: Request, kind: str, etag: str, place: Path, *, as_file: bool) -> Response:
+    """Return a file that a job made, in such a way that it can run nothing in a browser."""
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Content-Security-Policy": "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'none'; sandbox",
+        "Content-Disposition": "inline",
+    }
+    if as_file:
+        headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(place.name)}"
+    known = request.headers.get("if-none-match", "")
+    if etag in [word.strip().removeprefix("W/") for word in known.split(",")] or known.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    return FileResponse(place, headers=headers, media_type=kind)

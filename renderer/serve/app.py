@@ -1,0 +1,127 @@
+"""Puts the server together and runs it."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
+from starlette.staticfiles import StaticFiles
+
+from backends.errors import SpecError
+from backends.files import state_folder
+from renderer.serve import api, page, problems, schemas, tokens
+from renderer.serve.callers import Policy
+from renderer.serve.guard import Guard
+from renderer.serve.records import Records
+from renderer.serve.service import Service
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+DESCRIPTION = """Submit Manim scenes and Python scripts, follow them and get what they made.
+
+Send a token as `Authorization: Bearer TOKEN`. Errors are `application/problem+json`: `detail` says what happened,
+`hint` what to do about it."""
+
+
+def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
+    """Return the application. ``is_open`` says whether callers of this machine need no token."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, service.recover)
+            yield
+            tasks.cancel_scope.cancel()
+
+    version = importlib.metadata.version("manim-renderer")
+    app = FastAPI(
+        title="renderer",
+        version=version,
+        description=DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # it would load scripts of another site
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.parts = api.Parts(service)
+    app.state.error_page = page.error_page
+    app.include_router(api.router)
+    app.include_router(page.router, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_api_route("/healthz", _health, include_in_schema=False)
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # as FastAPI's documents say
+    problems.install(app)
+    app.add_middleware(Guard, is_open=is_open)
+    return app
+
+
+async def _health() -> PlainTextResponse:
+    return PlainTextResponse("ok\n")
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the form of errors and of tokens."""
+    if app.openapi_schema is None:
+        from fastapi.openapi.utils import get_openapi
+
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        parts = found["components"]
+        for model in (schemas.ProblemDocument, schemas.Run):
+            parts["schemas"][model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(name, None)
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"token": []}, {}]
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def check_address(host: str) -> bool:
+    """Return whether the server is open to this machine without tokens. Raises SpecError if it would be to others."""
+    if tokens.exist():
+        return False
+    if host not in LOOPBACK:
+        raise SpecError(
+            f"without tokens the server listens on this machine alone, not on {host}",
+            hint="make a token first: renderer serve token create --name me",
+        )
+    return True
+
+
+def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop. ``announce`` gets the server's address once it listens."""
+    is_open, policy = check_address(host), Policy.load()
+    try:
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
+        )
+    except OSError as error:
+        raise SpecError(
+            f"cannot listen on {host}, port {port}: {error.strerror}", hint="choose another: --port 8081"
+        ) from error
+    gc.set_threshold(10_000, 10, 10)  # the command line collects no garbage, and this process goes on for long
+    store = Records(state_folder("serve"))
+    with listener, store.lock():
+        app = make_app(Service(store, policy), is_open=lambda: is_open)
+        settings = uvicorn.Config(
+            app,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            h11_max_incomplete_event_size=2**16,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=5,
+            ws="none",
+        )
+        name = f"[{host}]" if ":" in host else host
+        announce(f"http://{name}:{listener.getsockname()[1]}")
+        uvicorn.Server(settings).run(sockets=[listener])

@@ -1,0 +1,83 @@
+"""Turns statuses and outputs into the documents of the API."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from backends import JobState, JobStatus, UnitStatus
+from renderer.serve import schemas
+from renderer.serve.outputs import OutputTable
+from renderer.serve.service import Entry, name_of
+
+
+def job_document(entry: Entry, status: JobStatus) -> schemas.Job:
+    """Return a job with its units."""
+    return schemas.Job(
+        id=entry.id,
+        handle=str(status.handle),
+        backend=entry.backend,
+        name=name_of(entry, status),
+        state=status.state,
+        reason=status.reason,
+        hint=status.hint,
+        exit_code=status.exit_code,
+        created=status.created,
+        finished=status.finished,
+        notes=list(status.notes),
+        units=[unit_document(unit) for unit in status.units],
+    )
+
+
+def unit_document(unit: UnitStatus) -> schemas.Unit:
+    """Return a unit."""
+    return schemas.Unit(
+        name=unit.name,
+        state=unit.state,
+        progress=unit.progress,
+        message=unit.message,
+        hint=unit.hint,
+        details=unit.details,
+        exit_code=unit.exit_code,
+        attempt=unit.attempt,
+    )
+
+
+def summary_document(entry: Entry, status: JobStatus) -> schemas.JobSummary:
+    """Return a job as it is in a list."""
+    return schemas.JobSummary(
+        id=entry.id,
+        handle=str(status.handle),
+        backend=entry.backend,
+        name=name_of(entry, status),
+        state=status.state,
+        progress=progress_of(status),
+        exit_code=status.exit_code,
+        created=status.created,
+        finished=status.finished,
+        units=len(status.units),
+        ended=sum(unit.state.terminal for unit in status.units),
+        failed=sum(unit.state is JobState.FAILED for unit in status.units),
+    )
+
+
+def progress_of(status: JobStatus) -> float | None:
+    """Return the progress of all units together, in percent; None before the first has begun."""
+    if not status.units or all(unit.state is JobState.PENDING for unit in status.units):
+        return None
+    done = sum(100.0 if unit.state.terminal else unit.progress or 0.0 for unit in status.units)
+    return round(done / len(status.units), 1)
+
+
+def outputs_document(entry: Entry, table: OutputTable) -> schemas.Outputs:
+    """Return the files of a job with their addresses."""
+    files = [
+        schemas.Output(
+            path=file.path,
+            size=file.size,
+            sha256=file.sha256,
+            type=file.type,
+            url=f"/api/v1/jobs/{entry.id}/outputs/{quote(file.path)}",
+        )
+        for file in table.files
+    ]
+    return schemas.Outputs(outputs=files, note=table.note)

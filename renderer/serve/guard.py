@@ -1,0 +1,150 @@
+"""Checks every request before a route sees it, and adds headers that keep pages and outputs from doing harm.
+
+- Who asks: a token, or this machine's user. Nothing but the login page, its files and the API's description is public.
+- Without tokens, the Host must be this machine: another site could make its own name lead here (DNS rebinding).
+- A request that changes something must come from this server's own pages, or from a program: a browser says so in
+  Origin and Sec-Fetch-Site, which other sites cannot change. Programs that send a token in a header are not asked.
+- A body has a limit, which is counted while it arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from renderer.serve import problems
+from renderer.serve.callers import identify
+from renderer.serve.problems import RefusedError
+
+COOKIE = "renderer_token"
+SMALL_BODY = 8 * 2**20  # of every request but an upload
+LIMIT = "renderer.body_limit"  # key of the scope: an upload raises it
+_PUBLIC = ("/static/", "/login", "/healthz", "/api/v1/openapi.json")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """The outermost layer of the application. ``is_open``: the server was started without tokens, for this machine."""
+
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer to a request, or pass it on with its caller in the scope's state."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refused = self._check(scope)
+        if refused is not None:
+            await refused(scope, receive, _with_headers(send))
+            return
+        scope[LIMIT] = SMALL_BODY
+        await self._app(scope, _count(scope, receive), _with_headers(send))
+
+    def _check(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that goes no further."""
+        headers, path = Headers(scope=scope), scope["path"]
+        is_open = self._is_open()
+        try:
+            _check_site(headers, scope["method"], is_open=is_open)
+            if not path.startswith(_PUBLIC):
+                caller = identify(headers.get("authorization"), _cookie(headers), is_open=is_open)
+                scope.setdefault("state", {})["caller"] = caller
+        except RefusedError as error:
+            is_page = not path.startswith(("/api/", "/metrics")) and scope["method"] == "GET"
+            if error.status == 401 and is_page:  # noqa: PLR2004
+                return RedirectResponse("/login", 303)
+            extra = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}  # noqa: PLR2004
+            return problems.respond(problems.describe(error), extra)
+        return None
+
+
+def _check_site(headers: Headers, method: str, *, is_open: bool) -> None:
+    """Raise RefusedError for a request that the page of another site made a browser send."""
+    host = headers.get("host", "")
+    if is_open and _name(host) not in _LOOPBACK:
+        raise RefusedError(
+            421,
+            f"this server answers to localhost, not to {host[:100]!r}",
+            hint="open it by its address, or use tokens",
+        )
+    if "authorization" in headers:  # no browser adds it by itself
+        return
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if method in _SAFE:
+        if site in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
+            raise RefusedError(403, "pages of other sites cannot read from here")
+        return
+    if origin is not None and (origin == "null" or urlsplit(origin).netloc != host):
+        raise RefusedError(
+            403, f"the page of {origin[:100]} cannot change anything here", hint="use the server's own page"
+        )
+    if site not in {None, "same-origin", "none"}:
+        raise RefusedError(403, "pages of other sites cannot change anything here", hint="use the server's own page")
+
+
+def _name(host: str) -> str:
+    name, separator, port = host.rpartition(":")
+    return (name if separator and port.isdecimal() else host).lower()
+
+
+def _cookie(headers: Headers) -> str | None:
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return cookie.value if cookie else None
+
+
+def _count(scope: Scope, receive: Receive) -> Receive:
+    """Return a function that receives as the given one does, and refuses a body that is too large."""
+    total = 0
+
+    async def count() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > scope[LIMIT]:
+            raise HTTPException(413, f"the request has more than {scope[LIMIT] >> 20} MiB")
+        return message
+
+    return count
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
+
+
+def allow_body(request: Request, limit_mib: int) -> None:
+    """Let a request have files of so many MiB. Raises RefusedError at once if it says that it has more."""
+    request.scope[LIMIT] = limit = (limit_mib + 1) << 20  # with the text between the files
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise RefusedError(413, f"the request has more than {limit_mib} MiB", hint="send less, or use another token")

@@ -1,0 +1,134 @@
+"""The outputs of jobs: downloaded once when they are first asked for, verified, and then served from here."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from backends.errors import JobNotFoundError, OutputError
+from backends.files import sha256
+from backends.untrusted.state_files import read_state, write_state
+from backends.untrusted.trees import remove_tree
+from renderer import fetch
+from renderer.bundle.ignore import OWN_IGNORE_FILE
+from renderer.serve.service import Entry, Service
+
+# What a browser may show by itself. Everything else is a download: HTML and SVG could run scripts.
+TYPES = {
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".mov": "video/quicktime",
+    ".mp4": "video/mp4",
+    ".png": "image/png",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+}
+OTHER = "application/octet-stream"
+_TABLE = "outputs.json"
+_MAX_TABLE = 2**27
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFile:
+    """A file that a job made."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def type(self) -> str:
+        """The media type, by the name's ending."""
+        return TYPES.get(PurePosixPath(self.path).suffix.lower(), OTHER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputTable:
+    """All files of a job, the folder in which they are, and what was wrong with some of them."""
+
+    folder: Path
+    files: tuple[OutputFile, ...]
+    note: str | None = None
+
+
+class OutputStore:
+    """Downloads the outputs of jobs into the server's own folder."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def find(self, entry: Entry) -> OutputTable:
+        """Return the files of a job that has ended; none before its end."""
+        folder = self._folder(entry)
+        status = self._service.status(entry)
+        if not status.state.terminal:
+            return OutputTable(folder=folder, files=())
+        with self._locks[entry.id]:
+            if (table := _read(folder)) is None:
+                self._download(entry, folder)
+                table = _read(folder) or OutputTable(folder=folder, files=())
+        return table
+
+    def find_file(self, entry: Entry, path: str) -> tuple[OutputFile, Path]:
+        """Return a file of a job and where it is. Raises JobNotFoundError if the job has no such file."""
+        table = self.find(entry)
+        for file in table.files:
+            if file.path == path:
+                return file, table.folder / path
+        raise JobNotFoundError("the job has no such file", hint=f"GET /api/v1/jobs/{entry.id}/outputs lists its files")
+
+    def forget(self, entry: Entry) -> None:
+        """Remove the downloaded files of a job that was deleted."""
+        with suppress(OSError):
+            remove_tree(self._folder(entry).parent)
+        self._locks.pop(entry.id, None)
+
+    def _folder(self, entry: Entry) -> Path:
+        base = self._service.records.folder
+        return (base / entry.id if entry.record else base / "command-line" / entry.id) / "outputs"
+
+    def _download(self, entry: Entry, folder: Path) -> None:
+        """Download into a folder beside, and give it its name when it is complete."""
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = folder.parent / f"new-{secrets.token_hex(8)}"
+        job, note = self._service.open(entry), None
+        try:
+            try:
+                fetch.download(job.backend, job.handle, new)
+            except OutputError as error:
+                if not error.written:
+                    raise
+                note = str(error)
+            new.mkdir(exist_ok=True)
+            files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
+            kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
+            write_state(folder.parent / _TABLE, json.dumps({"files": kept, "note": note}).encode())
+            new.rename(folder)
+        finally:
+            with suppress(OSError):
+                remove_tree(new)
+
+
+def _describe(folder: Path, path: Path) -> OutputFile:
+    return OutputFile(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=sha256(path))
+
+
+def _read(folder: Path) -> OutputTable | None:
+    """Return what was downloaded before; None if nothing was."""
+    if not folder.is_dir():
+        return None
+    try:
+        content = json.loads(read_state(folder.parent / _TABLE, _MAX_TABLE))
+        files = tuple(OutputFile(**item) for item in content["files"])
+        return OutputTable(folder=folder, files=files, note=content["note"])
+    except (OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError):
+            remove_tree(folder)
+        return None

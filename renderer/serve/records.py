@@ -1,0 +1,184 @@
+"""What the server keeps of each job that came through it: a folder with the owner and the uploaded files.
+
+ID/record.json  the owner, the request and its digest, the name of the job at its backend
+ID/handle       the job's handle, written once the backend has taken the job
+ID/project/     the uploaded files, which a retry needs
+ID/outputs/     downloaded outputs: see outputs
+
+The name of a job contains the id of its record. So a server that was killed after a backend took a job, and before it
+could write the handle, finds that job again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backends import JobHandle
+from backends.errors import OutputError, SpecError
+from backends.models import NAME_MAX
+from backends.untrusted.file_lock import try_lock
+from backends.untrusted.state_files import read_state, write_state
+from backends.untrusted.trees import remove_tree
+from renderer.spec import job_name
+
+MARK = 10  # characters of the id in the job's name
+_ID = re.compile(r"[0-9a-f]{24}")
+_NEW = ".new-"
+_MAX_BYTES = 2**27
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One job. ``job_name`` is its name at the backend, ``request`` what the caller asked for, as JSON.
+
+    ``digest`` is that of the whole request with its files. ``handle`` is None until the backend has taken the job.
+    """
+
+    id: str
+    owner: str
+    created: str
+    backend: str
+    name: str
+    digest: str
+    request: Mapping[str, Any]
+    handle: str | None = None
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job at its backend, which no other job has."""
+        return f"{self.name}-{self.id[:MARK]}"
+
+
+class Records:
+    """All records of one server. Only one process may have them: see ``lock``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, Record] = {}
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the records, and read them. Raises SpecError if another server has them."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not try_lock(descriptor):
+                raise SpecError(
+                    f"another `renderer serve` uses {self.folder}",
+                    hint="stop that one, or set XDG_STATE_HOME to another folder",
+                )
+            self._read_all()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read_all(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name.startswith(_NEW):  # an upload that broke off with the server
+                remove_tree(path)
+            elif _ID.fullmatch(path.name):
+                with suppress(OSError, ValueError, TypeError):
+                    record = Record(**json.loads(read_state(path / "record.json", _MAX_BYTES)))
+                    with suppress(OSError):
+                        record = replace(record, handle=read_state(path / "handle", _MAX_BYTES).decode())
+                    self._known[record.id] = record
+
+    def all(self, owner: str | None = None) -> list[Record]:
+        """Return the records of an owner, or of all, newest first."""
+        with self._guard:
+            found = [record for record in self._known.values() if owner in {None, record.owner}]
+        return sorted(found, key=lambda record: (record.created, record.id), reverse=True)
+
+    def find(self, key: str) -> Record | None:
+        """Return the record with this id."""
+        return self._known.get(key)
+
+    def find_handle(self, handle: str) -> Record | None:
+        """Return the record of the job with this handle."""
+        with self._guard:
+            return next((record for record in self._known.values() if record.handle == handle), None)
+
+    def path(self, key: str) -> Path:
+        """Return the folder of a record."""
+        return self.folder / key
+
+    @contextmanager
+    def upload(self) -> Iterator[Path]:
+        """Yield a new folder for uploaded files, which is removed after the block if ``create`` did not take it."""
+        path = self.folder / f"{_NEW}{secrets.token_hex(8)}"
+        try:
+            (path / "project").mkdir(mode=0o700, parents=True)
+            yield path
+        except OSError as error:
+            raise OutputError(f"cannot write the files: {error.strerror}", hint="free disk space") from error
+        finally:
+            with suppress(OSError):
+                remove_tree(path)
+
+    def create(self, upload: Path, record: Record) -> Record:
+        """Make the uploaded folder that of a new record, in one step."""
+        write_state(upload / "record.json", json.dumps({**asdict(record), "handle": None}).encode())
+        upload.rename(self.path(record.id))
+        with self._guard:
+            self._known[record.id] = record
+        return record
+
+    def set_handle(self, record: Record, handle: JobHandle) -> Record:
+        """Store the job's handle."""
+        done = replace(record, handle=str(handle))
+        write_state(self.path(record.id) / "handle", str(handle).encode())
+        with self._guard:
+            self._known[record.id] = done
+        return done
+
+    def remove(self, key: str) -> None:
+        """Remove a record with its files. Do nothing if it is not there."""
+        with self._guard:
+            self._known.pop(key, None)
+        hidden = self.folder / f"{_NEW}{secrets.token_hex(8)}"
+        with suppress(OSError):
+            self.path(key).rename(hidden)  # in one step, so that no half of it is found later
+            remove_tree(hidden)
+
+    def copy_project(self, key: str, upload: Path) -> None:
+        """Put the files of a record into a new upload: as second names of the same files, where the disk has these."""
+        shutil.copytree(self.path(key) / "project", upload / "project", copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def new_id() -> str:
+    """Return a new id."""
+    return secrets.token_hex(12)
+
+
+def short_name(text: str) -> str:
+    """Return a name for a job that leaves room for the mark."""
+    return job_name(text)[: NAME_MAX - MARK - 1].rstrip("-")
+
+
+def now() -> str:
+    """Return the time in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def find_submitted(record: Record, list_jobs: Callable[[str], Iterator[Any]]) -> JobHandle | None:
+    """Return the handle of the record's job, if its backend has taken it. Raises RendererError."""
+    return next((status.handle for status in list_jobs(record.backend) if status.name == record.job_name), None)

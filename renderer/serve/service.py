@@ -1,0 +1,308 @@
+"""What the server does for a caller: submits, finds, lists and changes jobs. Knows nothing about HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backends import JobHandle, JobState, JobStatus
+from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError
+from backends.untrusted import check_relative_name, show_line
+from renderer import api, config
+from renderer.config import Config
+from renderer.maps import requests, sources
+from renderer.serve import records
+from renderer.serve.callers import Caller, Policy
+from renderer.serve.problems import RefusedError
+from renderer.serve.records import Record, Records
+from renderer.serve.schemas import Run
+from renderer.spec import RenderSpec
+
+FRESH_S = 0.25  # how old a status may be that several clients get
+MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
+_COMMAND_LINE = "h-"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job as the server knows it. ``record`` is None for one that was submitted on the command line."""
+
+    id: str
+    handle: JobHandle
+    record: Record | None = None
+
+    @property
+    def backend(self) -> str:
+        """The name of the job's backend."""
+        return self.handle.backend
+
+
+class Service:
+    """The jobs of one server. Every method may block, and may be called from any thread."""
+
+    def __init__(self, store: Records, policy: Policy) -> None:
+        self.records = store
+        self.policy = policy
+        self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def recover(self) -> None:
+        """Find the jobs that a killed server submitted and could not note, and forget requests without a job."""
+        for record in self.records.all():
+            if record.handle is None:
+                with suppress(RendererError):
+                    self._recover(record)
+
+    def _recover(self, record: Record) -> Record | None:
+        found = records.find_submitted(record, lambda name: api.jobs(name))  # noqa: PLW0108  # its signature is wider
+        if found:
+            return self.records.set_handle(record, found)
+        self.records.remove(record.id)
+        return None
+
+    def submit(self, caller: Caller, run: Run, folder: Path, digest: str, key: str | None) -> tuple[Entry, bool]:
+        """Submit the job whose files are in ``folder``, and return it and whether it is new.
+
+        With a ``key`` (Idempotency-Key) the same request returns the first job. Raises SpecError and BackendError.
+        """
+        content = run.model_dump(include=set(Run.model_fields))
+        digest = hashlib.sha256(f"{digest}{json.dumps(content, sort_keys=True)}".encode()).hexdigest()
+        new = records.new_id()
+        if key is not None:
+            new = hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest()[: len(new)]
+        with self._submitting[caller.owner]:
+            if known := self._find_earlier(new, digest):
+                return known, False
+            loaded = self.policy.load_settings(caller, run.settings)
+            self._check_count(caller)
+            title = run.name or (run.scenes[0] if len(run.scenes) == 1 else Path(run.file).stem)
+            record = Record(
+                id=new,
+                owner=caller.owner,
+                created=records.now(),
+                backend=loaded.settings.backend,
+                name=records.short_name(title),
+                digest=digest,
+                request=content,
+            )
+            return self._start(record, _make_spec(run), folder, loaded), True
+
+    def _find_earlier(self, key: str, digest: str) -> Entry | None:
+        record = self.records.find(key)
+        if record and record.digest != digest:
+            raise RefusedError(
+                422, "this Idempotency-Key was used for another request", hint="use a new key for each job"
+            )
+        if record and record.handle is None:
+            record = self._recover(record)
+        return _entry(record) if record else None
+
+    def _check_count(self, caller: Caller) -> None:
+        if caller.token is None:
+            return
+        active = sum(not self.is_ended(entry) for entry in self._own(caller))
+        if active >= caller.token.jobs:
+            raise RefusedError(
+                429, f"{active} jobs of this token run or wait, which is its limit", hint="wait until one has ended"
+            )
+
+    def is_ended(self, entry: Entry) -> bool:
+        """Return whether the job has ended or is gone; False if its backend does not answer."""
+        try:
+            return self.status(entry).state.terminal
+        except JobNotFoundError:
+            return True
+        except RendererError:
+            return False
+
+    def _start(
+        self,
+        record: Record,
+        wanted: RenderSpec,
+        folder: Path,
+        loaded: Config,
+        earlier: tuple[str, ...] = (),
+    ) -> Entry:
+        """Take the files, submit the job and note its handle. A request that is refused leaves nothing behind."""
+        self.records.create(folder, record)
+        project = self.records.path(record.id) / "project"
+        wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
+        try:
+            planned = replace(api.plan(wanted, loaded), earlier=earlier)
+            job = planned.submit()
+        except BaseException as error:
+            self.records.remove(record.id)
+            if isinstance(error, SpecError):
+                raise SpecError(_hide(str(error), project), hint=error.hint and _hide(error.hint, project)) from error
+            raise
+        done = self.records.set_handle(record, job.handle)
+        _log.info("%s was submitted for %s as %s", done.id, done.owner, job.handle)
+        return Entry(done.id, job.handle, done)
+
+    def retry(self, caller: Caller, entry: Entry, settings: dict[str, Any]) -> Entry:
+        """Run what failed of a job again, as a new job with the same files. Raises SpecError if nothing failed."""
+        given = self.policy.load_settings(caller, settings) if settings else None
+        request = requests.find(entry.handle)
+        if entry.record is None or request is None:
+            return self._retry_other(entry, settings)
+        with self._submitting[caller.owner], self.records.upload() as folder:
+            failed, names = self._find_failed(entry)
+            old = self.records.path(entry.record.id) / "project"
+            wanted = requests.select(request, failed, names)
+            run = {**entry.record.request, "settings": {**entry.record.request["settings"], **settings}}
+            loaded = self.policy.load_settings(caller, run["settings"])
+            self._check_count(caller)
+            self.records.copy_project(entry.record.id, folder)
+            new = replace(
+                entry.record,
+                id=records.new_id(),
+                created=records.now(),
+                backend=(given or loaded).settings.backend,
+                request=run,
+                handle=None,
+            )
+            wanted = replace(wanted, path=wanted.path.relative_to(old))
+            return self._start(new, wanted, folder, loaded, (*request.earlier, str(entry.handle)))
+
+    def _retry_other(self, entry: Entry, settings: dict[str, Any]) -> Entry:
+        """Retry a job of the command line, which stays one."""
+        job = api.plan_retry(self.open(entry), settings, source="argument", foreground=False).submit()
+        return Entry(_command_line_id(job.handle), job.handle)
+
+    def _find_failed(self, entry: Entry) -> tuple[list[int], list[str]]:
+        status = self.status(entry, fresh=True)
+        if not status.state.terminal:
+            raise RefusedError(409, "the job has not ended", hint="wait for its end, or cancel it")
+        failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]
+        if not failed:
+            raise RefusedError(409, "nothing of this job failed, so there is nothing to run again")
+        return failed, [unit.name for unit in status.units]
+
+    def find(self, caller: Caller, key: str) -> Entry:
+        """Return a job that the caller may see. Raises JobNotFoundError for all others."""
+        record = self.records.find(key)
+        if record and (caller.token is None or record.owner == caller.owner):
+            if record.handle is None:
+                raise RefusedError(409, "the job is being submitted", hint="ask again in a second")
+            return _entry(record)
+        if caller.token is None and key.startswith(_COMMAND_LINE):
+            with suppress(ValueError, SpecError):
+                handle = JobHandle.parse(urlsafe_b64decode(key.removeprefix(_COMMAND_LINE) + "==").decode())
+                if handle.backend in self.policy.backends:
+                    return Entry(key, handle)
+        raise JobNotFoundError(f"there is no job {key[:64]}", hint="GET /api/v1/jobs lists your jobs")
+
+    def _own(self, caller: Caller) -> Iterator[Entry]:
+        owner = caller.owner if caller.token else None
+        return (_entry(record) for record in self.records.all(owner) if record.handle)
+
+    def list(self, caller: Caller, backend: str | None = None) -> Iterator[tuple[Entry, JobStatus]]:
+        """Yield the caller's jobs, newest first; without tokens those of the command line as well."""
+        if caller.token is None:
+            names = [name for name in self.policy.backends if backend in {None, name}]
+            by_handle = {record.handle: record for record in self.records.all()}
+            for name in names:
+                for status in api.jobs(name):
+                    record = by_handle.get(str(status.handle))
+                    yield (_entry(record) if record else _other(status.handle)), status
+            return
+        for entry in self._own(caller):
+            if backend in {None, entry.backend}:
+                with suppress(JobNotFoundError):
+                    yield entry, self.status(entry)
+
+    def open(self, entry: Entry) -> api.Job:
+        """Return the job itself."""
+        return api.open_job(entry.handle, config.load({}).settings)
+
+    def status(self, entry: Entry, *, fresh: bool = False) -> JobStatus:
+        """Return the state of a job: not older than FRESH_S. Raises JobNotFoundError, and forgets what is gone."""
+        key = str(entry.handle)
+        known = self._statuses.get(key)
+        if known and not fresh and (known[1].state.terminal or time.monotonic() - known[0] < FRESH_S):
+            return known[1]
+        try:
+            status = self.open(entry).status()
+        except JobNotFoundError:
+            self.forget(entry)
+            raise
+        with self._guard:
+            self._statuses[key] = time.monotonic(), status
+            self._statuses.move_to_end(key)
+            while len(self._statuses) > MOST_ENDED:
+                self._statuses.popitem(last=False)
+        return status
+
+    def cancel(self, entry: Entry) -> JobStatus:
+        """Stop a job, and return its state."""
+        self.open(entry).cancel()
+        return self.status(entry, fresh=True)
+
+    def delete(self, entry: Entry) -> None:
+        """Remove a job with all that it stored here and at its backend."""
+        with suppress(JobNotFoundError):
+            self.open(entry).delete()
+        self.forget(entry)
+
+    def forget(self, entry: Entry) -> None:
+        """Remove what is kept here of a job that its backend does not have any more."""
+        with self._guard:
+            self._statuses.pop(str(entry.handle), None)
+        if entry.record:
+            self.records.remove(entry.record.id)
+
+
+def name_of(entry: Entry, status: JobStatus) -> str:
+    """Return the name of the job, without the mark of its record."""
+    return entry.record.name if entry.record else status.name
+
+
+def _hide(text: str, project: Path) -> str:
+    """Return a message with the names of files as the caller knows them."""
+    here = f"the current folder is {Path.cwd()}"
+    return text.replace(f"{project}/", "").replace(str(project), "the project").replace(here, "send it with the job")
+
+
+def _make_spec(run: Run) -> RenderSpec:
+    inputs = () if run.inputs is None else sources.take_values(run.inputs)
+    if run.max_failed is not None and not inputs:
+        raise SpecError("max_failed is for a map", hint="send inputs as well")
+    try:
+        check_relative_name(run.file)
+    except OutputError as error:
+        raise SpecError(f"file cannot be {show_line(run.file[:200])!r}", hint="name a file that is sent") from error
+    return RenderSpec(
+        path=Path(run.file),
+        scenes=tuple(run.scenes),
+        every=run.all,
+        arguments=tuple(run.arguments),
+        kind=run.kind,
+        inputs=inputs,
+        max_failed=run.max_failed,
+    )
+
+
+def _entry(record: Record) -> Entry:
+    if record.handle is None:
+        raise BackendError("the job is being submitted", hint="ask again in a second")
+    return Entry(record.id, JobHandle.parse(record.handle), record)
+
+
+def _other(handle: JobHandle) -> Entry:
+    return Entry(_command_line_id(handle), handle)
+
+
+def _command_line_id(handle: JobHandle) -> str:
+    return _COMMAND_LINE + urlsafe_b64encode(str(handle).encode()).decode().rstrip("=")

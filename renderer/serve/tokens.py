@@ -1,0 +1,104 @@
+"""Tokens: who may use the server, and how much. Only the hash of a token is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backends.errors import JobNotFoundError, SpecError
+from backends.files import state_folder
+from backends.untrusted.state_files import read_state, write_state
+
+ANY_GPU = "any"
+_FORM = re.compile(r"rdr_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_ID = re.compile(r"[0-9a-f]{12}")
+_MAX_BYTES = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What the holder of one token may do.
+
+    ``backends`` and ``gpus`` are names; no backends stand for those of the server, ``any`` for every GPU. ``jobs`` may
+    run at once, each attempt for ``seconds``; the files of a job have at most ``bundle_mib`` MiB.
+    """
+
+    id: str
+    name: str
+    created: str
+    backends: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+    jobs: int = 10
+    seconds: float = 3600.0
+    bundle_mib: int = 64
+    untrusted: bool = True
+    digest: str = field(repr=False)
+
+
+def create(name: str, **limits: Any) -> tuple[str, Token]:
+    """Store a new token, and return its text, which is nowhere else, and what it may do."""
+    if not re.fullmatch(r"[\w.@ -]{1,60}", name):
+        raise SpecError(f"the name {name!r} must have 1 to 60 letters, digits, blanks or .-_@")
+    key, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    created = datetime.now(UTC).isoformat(timespec="microseconds")
+    token = Token(id=key, name=name, created=created, digest=_digest(secret), **limits)
+    write_state(_file(key), json.dumps(asdict(token)).encode())
+    return f"rdr_{key}_{secret}", token
+
+
+def find(text: str) -> Token | None:
+    """Return the token that a caller sent; None for one that does not exist or was revoked."""
+    match = _FORM.fullmatch(text)
+    token = match and _read(match[1])
+    if not match or not token or not hmac.compare_digest(token.digest, _digest(match[2])):
+        return None
+    return token
+
+
+def list_tokens() -> Iterator[Token]:
+    """Yield all tokens, oldest first."""
+    folder = _file("").parent
+    names = [path.stem for path in folder.iterdir() if _ID.fullmatch(path.stem)] if folder.is_dir() else []
+    yield from sorted(filter(None, map(_read, names)), key=lambda token: (token.created, token.id))
+
+
+def exist() -> bool:
+    """Return whether there is a token, also a damaged one."""
+    folder = _file("").parent
+    return folder.is_dir() and any(path.suffix == ".json" for path in folder.iterdir())
+
+
+def revoke(key: str) -> None:
+    """Remove a token; who holds it is refused from now on. Raises JobNotFoundError if there is none with this id."""
+    try:
+        _file(key if _ID.fullmatch(key) else "-").unlink()
+    except FileNotFoundError as error:
+        raise JobNotFoundError(
+            f"there is no token {key!r}", hint="`renderer serve token list` shows the ids"
+        ) from error
+
+
+def _read(key: str) -> Token | None:
+    with suppress(OSError, ValueError, TypeError):
+        content = json.loads(read_state(_file(key), _MAX_BYTES))
+        content |= {name: tuple(content[name]) for name in ("backends", "gpus")}
+        return Token(**content)
+    return None
+
+
+def _digest(secret: str) -> str:
+    """Return the hash that is kept. The secret is random, so that a quick hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _file(key: str) -> Path:
+    return state_folder("serve-tokens") / f"{key}.json"

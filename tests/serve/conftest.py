@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.http_server import Server, serving
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without tokens."""
+    with serving(tmp_path_factory.mktemp("user") / "home with blank", RENDERER_BUNDLE_LIMIT_MIB="8") as started:
+        yield started

@@ -1,0 +1,159 @@
+"""Who may use `renderer serve`, and what a browser or a stranger cannot make it do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from support.commands import output, renderer
+from support.http_server import Server, serving
+from support.processes import until
+
+PRINTS = "print('x')"
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a token: trusted, because a sandbox takes long to start."""
+    with serving(tmp_path_factory.mktemp("user") / "home", RENDERER_SERVE_ALLOW="timeout,gpu") as started:
+        yield started
+
+
+def test_jobs_belong_to_their_token_and_revoking_ends_it(closed: Server) -> None:
+    assert closed.call("GET", "/api/v1/jobs").status_code == 200  # until the first token is made
+    alice, bob = closed.token("--name", "alice", "--trusted"), closed.token("--name", "bob", "--trusted")
+    refused = closed.call("GET", "/api/v1/jobs")
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    job = closed.submit(PRINTS, token=alice, key="same").json()["id"]
+    other = closed.submit(PRINTS, token=bob, key="same")
+    assert (other.status_code, other.json()["id"] != job) == (201, True)
+    closed.wait(job, token=alice)
+    assert [item["id"] for item in closed.call("GET", "/api/v1/jobs", token=alice).json()["jobs"]] == [job]
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/logs"),
+        ("GET", "/events"),
+        ("GET", "/outputs"),
+        ("GET", "/outputs/x"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("DELETE", ""),
+    ):
+        assert closed.call(method, f"/api/v1/jobs/{job}{path}", token=bob).status_code == 404
+    listed = output(renderer("serve", "token", "list", "--json", cwd=closed.home, env=closed.env))
+    assert [item["name"] for item in listed] == ["alice", "bob"]
+    kept = "".join(path.read_text() for path in (closed.home / "state/manim-renderer/serve-tokens").iterdir())
+    assert alice.rsplit("_", 1)[1] not in kept
+    assert alice not in kept
+    assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 0
+    assert closed.call("GET", "/api/v1/jobs", token=alice).status_code == 401
+    assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 3
+
+
+def test_limits_of_a_token(closed: Server) -> None:
+    token = closed.token(
+        "--name", "small", "--jobs", "1", "--time", "60s", "--bundle", "1Mi", "--gpus", "L4", "--trusted"
+    )
+    rights = closed.call("GET", "/api/v1/settings", token=token).json()
+    assert (rights["jobs"], rights["seconds"], rights["bundle_mib"], rights["gpus"]) == (1, 60, 1, ["L4"])
+    assert [setting["name"] for setting in rights["settings"]] == ["timeout", "gpu"]
+    refused = closed.submit(PRINTS, token=token, settings={"timeout": "2m"})
+    assert (refused.status_code, refused.json()["detail"]) == (403, "this token's jobs may run for 60 s")
+    refused = closed.submit(PRINTS, token=token, settings={"gpu": "L4,H100"})
+    assert (refused.status_code, refused.json()["hint"]) == (403, "GPUs are L4")
+    refused = closed.submit(PRINTS + "#" * 2**20, token=token)
+    assert (refused.status_code, refused.json()["detail"]) == (400, "the files have more than 1 MiB")
+    running = closed.submit("import time\ntime.sleep(600)", token=token).json()["id"]
+    refused = closed.submit(PRINTS, token=token)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+    closed.call("POST", f"/api/v1/jobs/{running}/cancel", token=token)
+    assert closed.submit(PRINTS, token=token).status_code == 201
+
+
+def test_jobs_of_a_token_are_untrusted_unless_it_says_otherwise(closed: Server) -> None:
+    token = closed.token("--name", "stranger")
+    code = "import pathlib\nprint('reads', pathlib.Path(r'%s').exists())" % (closed.home / "state")
+    answer = closed.submit(code, token=token)
+    assert answer.status_code == 201, answer.text
+    assert closed.wait(answer.json()["id"], token=token)["state"] == "succeeded"
+    log = closed.call("GET", f"/api/v1/jobs/{answer.json()['id']}/logs", token=token).text
+    assert "reads False" in log
+    assert closed.submit(PRINTS, token=token, settings={"untrusted": False}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost.evil.example:80"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Authorization": "Bearer nothing"}, 401),
+        ({"Cookie": "renderer_token=nothing"}, 401),
+    ],
+)
+def test_pages_of_other_sites_can_do_nothing(server: Server, headers: dict[str, str], status: int) -> None:
+    assert server.call("POST", "/api/v1/jobs", json={"code": "pass"}, headers=headers).status_code == status
+    assert server.call("POST", "/jobs", data={"code": "pass"}, headers=headers).status_code == status
+    if "Origin" not in headers:
+        answer = server.call("GET", "/api/v1/jobs", headers=headers)
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_address_of_others_needs_a_token(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    done = renderer("serve", "--host", "::", "--port", "0", cwd=tmp_path, env=server.env)
+    assert (done.returncode, "without tokens" in done.stderr) == (2, True)
+    (tmp_path / "renderer.toml").write_text("[serve]\nallow = ['output']\n")
+    done = renderer("serve", cwd=tmp_path, env=server.env)
+    assert (done.returncode, "sets serve.allow" in done.stderr) == (2, True)  # a project's file must be trusted
+    done = renderer("serve", cwd=Path("/"), env={**server.env, "RENDERER_SERVE_ALLOW": "output"})
+    assert (done.returncode, "acts on the server itself" in done.stderr) == (2, True)
+
+
+def test_upload_that_breaks_off_or_is_too_large_leaves_nothing(server: Server) -> None:
+    before = spooled(server.pid)
+    host, port = server.url.removeprefix("http://").split(":")
+    head = "POST /api/v1/jobs/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    part = '--x\r\nContent-Disposition: form-data; name="files"; filename="a.py"\r\n\r\n'
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"{head}Content-Length: 8000000\r\n\r\n{part}".encode() + bytes(2**21))
+        until(lambda: spooled(server.pid) != before)
+    until(lambda: spooled(server.pid) == before)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"{head}Content-Length: 1073741824\r\n\r\n".encode())
+        assert b" 413 " in connection.recv(4096)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**18 + b"\r\n\r\n")
+        assert b" 400 " in connection.recv(4096) or b" 431 " in connection.recv(4096)
+    assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
+
+
+def spooled(pid: int) -> list[str]:
+    """Return the files without a name that a process has open: uploads that are on the disk."""
+    folder = Path(f"/proc/{pid}/fd")
+    found = [str(item.readlink()) for item in folder.iterdir() if item.is_symlink()]
+    return [name for name in found if name.endswith("(deleted)")]
+
+
+def test_clients_that_are_gone_keep_nothing(server: Server) -> None:
+    job = server.submit("import time\nprint('up', flush=True)\ntime.sleep(600)").json()["id"]
+    process = psutil.Process(server.pid)
+    for _ in range(5):
+        for name, _data, _id in server.events(job):
+            if name == "log":
+                break
+    before = process.num_threads()
+    for _ in range(20):
+        for name, _data, _id in server.events(job):
+            if name == "log":
+                break
+    assert process.num_threads() <= before + 2
+    until(lambda: len([item for item in process.net_connections() if item.status == "ESTABLISHED"]) == 0)
+    server.call("DELETE", f"/api/v1/jobs/{job}")

@@ -1,0 +1,234 @@
+"""Jobs through the API of `renderer serve`: a real server, and real jobs of the local backend."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from support.commands import output, renderer
+from support.http_server import Server, serving
+
+SCENE = """
+from manim import *
+
+class Hello(Scene):
+    def construct(self):
+        self.play(Create(Square()), run_time=0.5)
+"""
+WRITES = """
+import os, pathlib
+print("it runs")
+pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "page.html").write_text("<script>alert(1)</script>")
+"""
+FAILS = """
+from manim import Scene
+
+class Wrong(Scene):
+    def construct(self):
+        value = 1 / 0
+"""
+SLEEPS = "import time\nprint('sleeping', flush=True)\ntime.sleep(600)\n"
+
+
+def test_scene_is_submitted_followed_and_downloaded_in_ranges(server: Server) -> None:
+    submitted = server.submit(SCENE, scenes=["Hello"], settings={"resolution": "160x90", "fps": 10})
+    assert submitted.status_code == 201, submitted.text
+    job = submitted.json()
+    assert job["name"] == "hello"
+    assert submitted.headers["Location"] == f"/api/v1/jobs/{job['id']}"
+    events = list(server.events(job["id"]))
+    assert [data["state"] for name, data, _ in events if name == "job"][-1] == "succeeded"
+    assert events[-1][0] == "end"
+    lines = [line["text"] for name, data, _ in events if name == "log" for line in data]
+    assert lines == server.call("GET", f"/api/v1/jobs/{job['id']}/logs").text.splitlines()
+    assert list(server.events(job["id"], after=events[-1][2])) == []
+
+    (file,) = server.call("GET", f"/api/v1/jobs/{job['id']}/outputs").json()["outputs"]
+    whole = server.call("GET", file["url"])
+    assert (file["path"], file["type"], file["size"]) == ("Hello.mp4", "video/mp4", len(whole.content))
+    assert hashlib.sha256(whole.content).hexdigest() == file["sha256"]
+    part = server.call("GET", file["url"], headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert server.call("GET", file["url"], headers={"Range": "bytes=99999999-"}).status_code == 416
+    assert server.call("GET", file["url"], headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+    listed = output(renderer("list", "--json", cwd=server.home, env=server.env))
+    assert job["handle"] in {item["handle"] for item in listed}
+
+
+def test_error_has_the_users_lines_and_a_retry_runs_the_same_files(server: Server) -> None:
+    job = server.wait(server.submit(FAILS).json()["id"])
+    assert (job["state"], job["exit_code"]) == ("failed", 10)
+    assert "division by zero" in job["units"][0]["message"]
+    assert "value = 1 / 0" in job["units"][0]["details"]
+    again = server.call("POST", f"/api/v1/jobs/{job['id']}/retry", json={"settings": {"timeout": "5m"}})
+    assert again.status_code == 201, again.text
+    assert server.call("DELETE", f"/api/v1/jobs/{job['id']}").status_code == 204  # the retry has files of its own
+    second = server.wait(again.json()["id"])
+    assert (second["state"], second["name"]) == ("failed", job["name"])
+    third = server.call("POST", f"/api/v1/jobs/{second['id']}/retry")
+    assert third.status_code == 201, third.text
+    assert server.wait(third.json()["id"])["exit_code"] == 10
+    gone = server.call("GET", f"/api/v1/jobs/{job['id']}")
+    assert (gone.status_code, gone.headers["Content-Type"]) == (404, "application/problem+json")
+    assert gone.json()["exit_code"] == 3
+
+
+def test_upload_of_files_with_an_idempotency_key_and_outputs_that_cannot_run(server: Server) -> None:
+    parts = [
+        ("request", (None, json.dumps({"file": "sub/job.py"}), "application/json")),
+        ("files", ("sub/job.py", WRITES)),
+        ("files", ("data file.txt", "x")),
+    ]
+    answers = [
+        server.call("POST", "/api/v1/jobs/upload", files=parts, headers={"Idempotency-Key": "one"}) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200], answers[0].text
+    first, second = (answer.json()["id"] for answer in answers)
+    assert first == second
+    other = server.submit("print('other')", key="one")
+    assert (other.status_code, other.json()["detail"]) == (422, "this Idempotency-Key was used for another request")
+    assert server.wait(first)["state"] == "succeeded"
+    (file,) = server.call("GET", f"/api/v1/jobs/{first}/outputs").json()["outputs"]
+    got = server.call("GET", file["url"])
+    assert got.text == "<script>alert(1)</script>"
+    assert got.headers["Content-Type"] == "application/octet-stream"
+    assert got.headers["Content-Disposition"].startswith("attachment")
+    assert got.headers["X-Content-Type-Options"] == "nosniff"
+    assert got.headers["Content-Security-Policy"].endswith("sandbox")
+    assert server.call("GET", f"{file['url']}/../../../../../../etc/passwd").status_code == 404
+    assert server.call("GET", f"/api/v1/jobs/{first}/outputs/..%2f..%2frecord.json").status_code == 404
+
+
+def test_map_runs_once_for_each_input_and_cancel_ends_it(server: Server) -> None:
+    code = "import json, os, sys\nprint('input', sys.argv[1:])\n"
+    job = server.wait(server.submit(code, inputs=[{"name": "a", "x": 1}, 2]).json()["id"])
+    assert [unit["name"] for unit in job["units"]] == ["0-a", "1"]
+    log = server.call("GET", f"/api/v1/jobs/{job['id']}/logs", params={"unit": 1}).text
+    assert "input ['2']" in log
+    assert "'--x'" not in log
+    running = server.submit(SLEEPS).json()["id"]
+    for name, data, _ in server.events(running):
+        if name == "log" and any("sleeping" in line["text"] for line in data):
+            break
+    assert server.call("POST", f"/api/v1/jobs/{running}/retry").status_code == 409
+    cancelled = server.call("POST", f"/api/v1/jobs/{running}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert server.wait(running)["exit_code"] == 17
+
+
+def test_list_has_filters_and_parts_and_jobs_of_the_command_line(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        (server.home / "own.py").write_text("print('own')")
+        renderer("submit", "own.py", "--detach", cwd=server.home, env=server.env)
+        made = [server.submit("pass", name=f"job {number}").json()["id"] for number in range(3)]
+        for key in made:
+            server.wait(key)
+        first = server.call("GET", "/api/v1/jobs", params={"limit": 2}).json()
+        second = server.call("GET", "/api/v1/jobs", params={"limit": 2, "cursor": first["next"]}).json()
+        assert [job["id"] for job in first["jobs"]] == made[:0:-1]
+        assert [job["name"] for job in second["jobs"]] == ["job-0", "own"]
+        assert second["next"] is None
+        own = second["jobs"][1]["id"]
+        assert server.wait(own)["state"] == "succeeded"
+        assert server.call("GET", f"/api/v1/jobs/{own}/logs").text == "own\n"
+        assert server.call("GET", "/api/v1/jobs", params={"state": "failed"}).json() == {"jobs": [], "next": None}
+        assert server.call("GET", "/api/v1/jobs", params={"cursor": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "words"),
+    [
+        ({"settings": {"env": {"A": "1"}}}, 403, "the setting 'env' cannot be changed here"),
+        ({"settings": {"output": "/etc"}}, 403, "the setting 'output' cannot be changed here"),
+        ({"settings": {"backend": "k8s"}}, 403, "jobs cannot run on 'k8s' here"),
+        ({"settings": {"quality": "z"}}, 400, "quality cannot be 'z'"),
+        ({"file": "../../../etc/passwd.py"}, 400, "a file cannot have the name '../../../etc/passwd.py'"),
+        ({"file": "/etc/passwd.py", "code": None}, 400, "file cannot be '/etc/passwd.py'"),
+        ({"file": "missing.py", "code": None}, 400, "there is no file missing.py"),
+        ({"files": {"JOB.py": ""}}, 400, "the file 'job.py' is sent twice"),
+        ({"files": {"a": "", "a/b": ""}}, 400, "a file cannot have the name 'a/b'"),
+        ({"files": {"\ud800": ""}}, 400, "a file cannot have the name"),
+        ({"max_failed": 1}, 400, "max_failed is for a map"),
+        ({"other": 1}, 422, "other: Extra inputs are not permitted"),
+        ({"scenes": ["None"]}, 400, ""),
+    ],
+)
+def test_wrong_requests_are_refused_in_words_and_leave_nothing(
+    server: Server, run: dict[str, object], status: int, words: str
+) -> None:
+    body = json.dumps({"code": "pass", "file": "job.py", **run})
+    answer = server.call("POST", "/api/v1/jobs", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
+    assert answer.json()["exit_code"] == 2
+    assert str(server.home) not in answer.text
+    assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
+
+
+@pytest.mark.parametrize("kind", ["link", "name", "absolute", "large", "damaged", "header"])
+def test_archives_are_unpacked_with_care(server: Server, kind: str) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo({"name": "../job.py", "absolute": "/job.py"}.get(kind, "job.py"))
+        if kind == "link":
+            entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        if kind == "header":
+            entry.pax_headers = {"comment": "x" * 2**21}
+        entry.size = 9 * 2**20 if kind == "large" else 0
+        tar.addfile(entry, io.BytesIO(bytes(entry.size)))
+    data = content.getvalue()[:-20] if kind == "damaged" else content.getvalue()
+    answer = server.call(
+        "POST",
+        "/api/v1/jobs/upload",
+        files=[("request", (None, '{"file": "job.py"}')), ("archive", ("project.tar.gz", data))],
+    )
+    assert answer.status_code == 400, answer.text
+    assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
+
+
+def test_archive_is_a_project(server: Server) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name, text in {"./job.py": "import helper", "./helper.py": "print('helped')"}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    answer = server.call(
+        "POST",
+        "/api/v1/jobs/upload",
+        files=[("request", (None, '{"file": "job.py"}')), ("archive", ("project.tar.gz", content.getvalue()))],
+    )
+    assert answer.status_code == 201, answer.text
+    assert server.wait(answer.json()["id"])["state"] == "succeeded"
+
+
+def test_killed_server_loses_and_doubles_no_job(tmp_path: Path) -> None:
+    """A server that is killed after the backend took a job, and before it noted the handle, finds the job again."""
+    with serving(tmp_path / "home") as server:
+        done = server.submit("print('once')", key="k").json()
+        server.wait(done["id"])
+        server.end(kill=True)
+        records = server.home / "state/manim-renderer/serve"
+        (records / done["id"] / "handle").unlink()  # as if it had been killed just before
+        (records / ".new-1").mkdir()  # and in an upload
+        lost = json.loads((records / done["id"] / "record.json").read_text())
+        other = records / ("0" * 24)  # and before the backend took another one
+        other.mkdir()
+        (other / "record.json").write_text(json.dumps({**lost, "id": "0" * 24}))
+        server.start()
+        again = server.submit("print('once')", key="k")
+        assert (again.status_code, again.json()["handle"]) == (200, done["handle"])
+        assert [job["id"] for job in server.call("GET", "/api/v1/jobs").json()["jobs"]] == [done["id"]]
+        assert server.call("GET", f"/api/v1/jobs/{'0' * 24}").status_code == 404
+        assert sorted(path.name for path in records.iterdir()) == sorted([done["id"], "lock"])
+
+
+def test_second_server_is_refused(server: Server) -> None:
+    done = renderer("serve", "--port", "0", cwd=server.home, env=server.env)
+    assert done.returncode == 2
+    assert "another `renderer serve` uses" in done.stderr
