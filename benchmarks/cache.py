@@ -1,0 +1,90 @@
+"""Measures what a shared cache saves: one of sixty plays has changed, and another machine drew the others.
+
+    .venv/bin/python benchmarks/cache.py [--quality m]
+
+CPU seconds are those of all processes of a job, from `renderer submit` to its end. The cache is in S3, on a server of
+this machine, if tests/support/cluster/build has made one, and in a folder otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from backends.cache.launch import KEY_FILE
+from backends.processes import adopt_orphans
+
+SCENES = Path(__file__).parent / "scenes"
+LIMIT = 0.08
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quality", default="m")
+    quality = parser.parse_args().quality
+    adopt_orphans()  # the supervisors of jobs, so that their CPU time is counted
+    with tempfile.TemporaryDirectory() as name, _store(Path(name)) as (uri, variables):
+        work = Path(name)
+        shared = ["--cache", uri]
+        cold, _ = _render(work / "first", quality, [], {})
+        filled, _ = _render(work / "second", quality, shared, variables)
+        key = Path("state/manim-renderer") / KEY_FILE
+        (work / "third" / key).parent.mkdir(parents=True, mode=0o700)
+        (work / "third" / "state").chmod(0o700)
+        shutil.copy(work / "second" / key, work / "third" / key)
+        changed, cached = _render(work / "third", quality, [*shared, "--env", "CHANGED=1"], variables)
+    print(f"sixty plays at quality {quality}, cache in {uri.partition(':')[0]}")
+    print(f"{'what':<52} {'CPU s':>8} {'of cold':>8} {'limit':>8}")
+    print(f"{'without any cache':<52} {cold:8.1f} {'':>8} {'':>8}")
+    print(f"{'with an empty shared cache, which it fills':<52} {filled:8.1f} {filled / cold:8.1%} {'':>8}")
+    what = f"another machine, one play changed ({cached} frames cached)"
+    print(f"{what:<52} {changed:8.1f} {changed / cold:8.1%} {LIMIT:8.0%}")
+    sys.exit(changed > LIMIT * cold)
+
+
+def _render(home: Path, quality: str, arguments: list[str], variables: Mapping[str, str]) -> tuple[float, int]:
+    """Render on the machine whose folders are in ``home``; return its CPU seconds and the frames from the cache."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(SCENES / "sixty.py", home)
+    folders = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_STATE_HOME": str(home / "state")}
+    command = [Path(sys.executable).parent / "renderer", "submit", "sixty.py", "Sixty", "-q", quality, *arguments]
+    before, others = _cpu_seconds(), _children()
+    subprocess.run(command, cwd=home, env={**os.environ, **folders, **variables}, check=True, capture_output=True)
+    while supervisors := _children() - others:
+        os.waitpid(min(supervisors), 0)
+    (result,) = home.glob("state/manim-renderer/jobs/*/work/units/0/result.json")
+    return _cpu_seconds() - before, json.loads(result.read_text())["render"]["cached"]
+
+
+def _children() -> set[int]:
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def _store(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from support import s3
+
+    if s3.PROGRAM is None:
+        yield f"file://{folder}/shared", {}
+        return
+    with s3.s3_server(folder / "s3") as variables:
+        yield "s3://frames/cache", variables
+
+
+if __name__ == "__main__":
+    main()
