@@ -17,6 +17,10 @@ class Unfit(Stop):
     """The scene cannot be rendered in parallel with identical frames; the text is the reason, in one clause."""
 
 
+class UnfitInGroup(Unfit):
+    """A play that joined a group went wrong, and may be right in a chunk renderer of its own."""
+
+
 class ProcessFailed(Stop):
     """A chunk renderer or a play encoder failed with a RendererError, such as a full disk; it ends the render."""
 

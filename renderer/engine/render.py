@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.cache.entries import KEY_BYTES
-from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit
+from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit, UnfitInGroup
 from renderer.engine.adapter.config import apply_encoder, configured, move_folders
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
@@ -46,11 +46,13 @@ class _Attempt:
     """How to render: in parallel with at most ``limit`` processes that draw, or serially if ``why_serial`` is set.
 
     ``rendered`` are the plays that the first attempt had rendered when a process was killed; None in the first attempt.
-    ``printed`` is what earlier attempts have printed, by stream.
+    ``printed`` is what earlier attempts have printed, by stream. ``group_plays`` is false after a process that drew
+    several plays came to another state than the scene.
     """
 
     limit: int
     why_serial: str | None = None
+    group_plays: bool = True
     rendered: Mapping[int, RenderedPlay] | None = field(default=None, repr=False)
     printed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -102,6 +104,9 @@ class _SceneRender:
         try:
             with replay:
                 return self._render_in_parallel(attempt, SceneProcess())
+        except UnfitInGroup as unfit:
+            _log.debug("rendering again with a process for each play: %s", unfit)
+            fallback.start_again(replace(attempt, group_plays=False, printed=replay.printed).to_json())
         except Unfit as unfit:
             _log.debug("rendering serially: %s", unfit)
             fallback.start_again(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed).to_json())
@@ -130,7 +135,16 @@ class _SceneRender:
         scene = scene_class()
         refuse_own_classes(scene)
         rendered = attempt.rendered or {}
-        options = make_options(scene, self.request, process, self.slots, attempt.limit, rendered, self.progress)
+        options = make_options(
+            scene,
+            self.request,
+            process,
+            self.slots,
+            attempt.limit,
+            rendered,
+            self.progress,
+            group_plays=attempt.group_plays,
+        )
         scheduler = instrument_scene(scene, self.request.scratch, options)
         try:
             _step(scene, scheduler, process.stops)

@@ -55,6 +55,25 @@ def test_scenes_that_a_scene_renders_itself(tmp_path: Path) -> None:
     assert modes == ["parallel", "serial"]
 
 
+def test_short_plays_share_a_process(tmp_path: Path) -> None:
+    file = SCENES / "grouped.py"
+    names = [name for name in scene_names(file) if not name.startswith(("Breaks", "Leaves"))]
+    want = render_with_manim(tmp_path / "plain", file, names)
+    orders = [order_render(tmp_path, file, name, log="debug") for name in scene_names(file)]
+    *rendered, breaks, leaves = render_with_engine(tmp_path, file, orders)
+    for name, found in zip(names, rendered, strict=True):
+        assert found.report["mode"] == "parallel", (name, found.report)
+        assert found.frames == want[name].frames, name
+        check_files(name, found, want[name], decoded=True)
+    joined = dict(zip(names, (found.log.count("goes on with play") for found in rendered), strict=True))
+    assert joined["ManyShortPlays"] > 5  # of 18
+    assert joined["WritesBetween"] == 0
+    lines = (tmp_path / "project" / "between.txt").read_text().split()
+    assert lines == (tmp_path / "plain" / "project" / "between.txt").read_text().split()
+    assert breaks.report["error"] == "KeyError"
+    assert (leaves.report["error"], leaves.report["text"]) == ("ValueError", "between two plays")
+
+
 @pytest.mark.parametrize("preset", ["manim", "fast"])
 def test_same_bytes_with_any_number_of_processes(tmp_path: Path, preset: str) -> None:
     file = SCENES / "basics.py"

@@ -35,6 +35,7 @@ class SideEffectGuard:
         self._stepping = 0  # depth of ``stepping`` blocks
         self._allowed = 0  # depth of ``allowed`` blocks
         self._open_resource: str | None = None
+        self.count = 0  # of all side effects so far, allowed ones too
         sys.addaudithook(self._audit)  # cannot be removed
 
     @contextmanager
@@ -47,6 +48,10 @@ class SideEffectGuard:
             yield
         finally:
             self._stepping -= 1
+
+    def refuse_between_plays(self) -> None:
+        """Raise Unfit for side effects between plays as well, in a chunk renderer that goes on to the next play."""
+        self._stepping += 1
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
@@ -63,7 +68,10 @@ class SideEffectGuard:
         if event == "mmap.__new__":
             self._audit_mapping(arguments[2])
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITE_FLAGS
-        if self._allowed or not (writes or event in _SIDE_EFFECTS):
+        if not (writes or event in _SIDE_EFFECTS):
+            return
+        self.count += 1
+        if self._allowed:
             return
         if event == "os.fork" and sys._getframe(1).f_globals.get("__name__") not in _FORKING_MODULES:  # noqa: SLF001
             self._stops.raise_stop(Unfit("it forks its process"))  # the child would share the engine's pipes

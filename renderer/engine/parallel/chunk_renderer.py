@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from renderer.engine.adapter.frame_hashes import hash_frame
@@ -21,6 +22,8 @@ from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
 REPORT_FRAMES = 8  # frames between two reports of progress
 
+BeginPlay = Callable[[], tuple[str, bool]]  # begins a play, and returns what ``begin_play`` of a delegate does
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +32,9 @@ class ChunkRenderer(ForkedDelegate):
 
     If the cache may have the chunk, this process forks another one that does not draw (``draws`` is false): it steps to
     the end of the chunk, which makes the chunk's cache key known, and looks it up.
+
+    ``go_on`` is called at the end of the chunk if the process may draw the next play as well. It ends the process, or
+    returns what begins the next play.
     """
 
     def __init__(
@@ -40,16 +46,23 @@ class ChunkRenderer(ForkedDelegate):
         pipe: int,
         open_encoder: OpenEncoder,
         entry: CacheEntry | None,
+        go_on: Callable[[], BeginPlay] | None = None,
     ) -> None:
         super().__init__(scene, play, pipe)
         self._process, self._drawn_play, self._chunk = process, play, chunk
-        self._open_encoder, self._entry = open_encoder, entry
+        self._open_encoder, self._entry, self._go_on = open_encoder, entry, go_on
         self.draws = True
+        self._begin_next: BeginPlay | None = None
         self._found = self._has_frame = False
+        self._answer = b""  # what the process found that looked the chunk up, if this process goes on all the same
         self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
         self._unreported = 0  # frames
         self._started, self._encode_s = time.perf_counter(), 0.0
+
+    def begin_play(self) -> tuple[str, bool]:
+        """Return the segment's name; after the first play of this process, let another delegate begin."""
+        return self._begin_next() if self._begin_next else super().begin_play()
 
     def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
         """Return the image to use; copy it to the memory that the play's other chunk renderers read, if any."""
@@ -94,16 +107,20 @@ class ChunkRenderer(ForkedDelegate):
         read, write = self._process.create_pipe()
         pid = self._process.fork()
         if not pid:
-            self.draws, self._pipe = False, write
+            self.draws, self._pipe, self._go_on = False, write, None
             return
         _log.debug("process %d steps to the end of chunk %d to look it up in the cache", pid, self._chunk.index)
         os.close(write)
         with os.fdopen(read, "rb") as stream:
             answer = stream.read()
         os.waitpid(pid, 0)
-        if answer:
-            os.write(self._pipe, answer)
-            os._exit(0)
+        if not answer:
+            return
+        if self._go_on:
+            self.draws, self._answer = False, answer
+            return
+        os.write(self._pipe, answer)
+        os._exit(0)
 
     def _encode(self, pixels: Pixels | None, repeat: int) -> None:
         spec = self._scene.session_spec.video_encoder
@@ -124,18 +141,22 @@ class ChunkRenderer(ForkedDelegate):
             self._unreported = 0
 
     def end_play(self) -> None:
-        """Complete the chunk, and end the process."""
+        """Complete the chunk; end the process, or prepare for the next play."""
         self._finish()
 
-    def _finish(self) -> NoReturn:
+    def _finish(self) -> None:
         state = digest_state(self._scene)
-        if self.draws:
+        if self._answer:
+            os.write(self._pipe, self._answer)
+        elif self.draws:
             self._close_file()
             draw_s = time.perf_counter() - self._started - self._encode_s
             self._report_done(0, state, draw_s)
         elif self._found or (self._entry and self._entry.restore()):
             self._report_done(self._unreported, state, 0.0)
-        os._exit(0)
+        if not self._go_on:
+            os._exit(0)
+        self._begin_next, self.draws = self._go_on(), True
 
     def _report_done(self, cached: int, state: SceneState, draw_s: float) -> None:
         self._send(ChunkDone(self._unreported, cached, state, draw_s, self._encode_s))

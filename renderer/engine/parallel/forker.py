@@ -12,13 +12,14 @@ from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.cache.versions import describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
-from renderer.engine.parallel.chunk_renderer import ChunkRenderer
+from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer
 from renderer.engine.parallel.forked_delegate import forward_logs
+from renderer.engine.parallel.group import Group, is_short, wait_to_go_on
 from renderer.engine.parallel.monitor import Monitor
-from renderer.engine.parallel.plan import ParallelOptions
+from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, SingleEncoderPlay
 from renderer.engine.parallel.play_encoder import PlayEncoder
-from renderer.engine.process.scene_process import discard_output
+from renderer.engine.process.scene_process import discard_output, keep_freed_memory
 from renderer.video.ffmpeg_encoder import FfmpegEncoder
 
 _log = logging.getLogger(__name__)
@@ -33,10 +34,37 @@ class Forker:
 
     def __init__(self, scene: Scene, options: ParallelOptions, monitor: Monitor) -> None:
         self._scene, self._options, self._monitor = scene, options, monitor
+        self._planner = PlayPlanner(scene, options)
+        self._group: Group | None = None
         self._cache_settings = ""
         if options.cache:
             versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
             self._cache_settings = repr((versions, scene.session_spec.video_encoder))
+
+    def join_group(self, play: Play) -> bool:
+        """Let the chunk renderer of the play before draw this one, too; return False if it does not."""
+        if not self._group:
+            return False
+        if not (self._group.has_room(play) and self._options.process.may_be_copied()):
+            self.close_group()
+            return False
+        chunk = play.chunks[0]
+        chunk.joined = True
+        _log.debug("process %d goes on with play %d", self._group.pid, play.identity.number)
+        self._monitor.add_following(self._group.pid, play, chunk)
+        self._group.go_on(chunk)
+        return True
+
+    def end_play(self) -> None:
+        """Note that the stepping process has ended a play, whose chunk renderer may go on with the next one."""
+        if self._group:
+            self._group.end_play()
+
+    def close_group(self) -> None:
+        """Let the last chunk renderer end after the plays that it has."""
+        if self._group:
+            self._group.close()
+            self._group = None
 
     def fork_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
         """Wait for a free slot and a free buffer, then fork the process that draws the chunk."""
@@ -44,15 +72,21 @@ class Forker:
             single = play
             self._monitor.wait_until(lambda: chunk.index < single.chunks_encoded + single.buffers.count)
         slot = self._monitor.wait_for_slot(self._options.slots, self._options.limit)
+        answers = self._options.process.create_pipe() if self._options.group_plays and is_short(play) else None
         try:
-            pipe = self._fork(play, chunk)
+            pipe, pid = self._fork(play, chunk)
         except Unfit:
             os.close(slot)  # other scenes may use it
             raise
         if pipe is not None:
-            self._become_chunk_renderer(play, chunk, pipe)
+            if answers:
+                os.close(answers[1])  # so that this process ends if its parent does not answer
+            self._become_chunk_renderer(play, chunk, pipe, answers[0] if answers else None)
             return
         os.close(slot)
+        if answers:
+            os.close(answers[0])
+            self._group = Group(pid, answers[1], chunk, self._options.process.side_effects)
         if not chunk.first and play.static_image:
             play.static_image.leave_to_child()
 
@@ -62,41 +96,61 @@ class Forker:
         When this returns in the parent, ``play.cache_answer`` is known, if there is a cache.
         """
         self._monitor.wait_until(lambda: self._monitor.encoders < self._options.limit)
-        if (pipe := self._fork(play, None)) is not None:
+        pipe, _ = self._fork(play, None)
+        if pipe is not None:
             self._become_play_encoder(play, pipe)
             return True
         if self._options.cache:
             self._monitor.wait_until(lambda: play.cache_answer in {CacheAnswer.MISS, CacheAnswer.HIT})
         return False
 
-    def _fork(self, play: Play, chunk: Chunk | None) -> int | None:
-        """Fork. Return the pipe to the parent in the new process, and None in the parent."""
+    def _fork(self, play: Play, chunk: Chunk | None) -> tuple[int | None, int]:
+        """Fork. Return the pipe to the parent in the new process, None in the parent; and what ``os.fork`` returns."""
         read, write = self._options.process.create_pipe()
         pid = self._options.process.fork()
         if not pid:
             discard_output()
             forward_logs(write)
             release_pixels(self._scene.renderer.camera)
-            return write
+            return write, pid
         os.close(write)
         what = f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of" if chunk else "encodes"
         _log.debug("process %d %s play %d", pid, what, play.identity.number)
         self._monitor.add(pid, read, play, chunk)
-        return None
+        return None, pid
 
-    def _become_chunk_renderer(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk, pipe: int) -> None:
-        open_encoder, entry = self._options.open_encoder, None
+    def _become_chunk_renderer(
+        self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk, pipe: int, answers: int | None
+    ) -> None:
+        open_encoder, entry, go_on = self._options.open_encoder, None, None
+        if answers is not None:
+            go_on = lambda: self._go_on(pipe, answers)  # noqa: E731
         if isinstance(play, SingleEncoderPlay):
             buffers = play.buffers
             open_encoder = lambda *_: buffers.open_writer(chunk.index)  # noqa: E731
         else:
             entry = self._cache_entry(chunk.path)
-        delegate = ChunkRenderer(self._scene, self._options.process, play, chunk, pipe, open_encoder, entry)
+        delegate = ChunkRenderer(self._scene, self._options.process, play, chunk, pipe, open_encoder, entry, go_on)
         replace_delegate(self._scene, delegate)
         if chunk.first:
             delegate.start_inside_play()
         else:
             delegate.begin_play()
+
+    def _go_on(self, pipe: int, answers: int) -> BeginPlay:
+        """Wait for the stepping process's answer; then end this process, or return what begins the next play."""
+        if not wait_to_go_on(answers):
+            os._exit(0)
+        self._options.process.side_effects.refuse_between_plays()
+        keep_freed_memory()
+        return lambda: self._draw_next_play(pipe, answers)
+
+    def _draw_next_play(self, pipe: int, answers: int) -> tuple[str, bool]:
+        """Become the chunk renderer of the play that begins now."""
+        play = self._planner.plan_play(identify_play(self._scene))
+        assert isinstance(play, ChunkedPlay)  # noqa: S101  # a short play
+        self._become_chunk_renderer(play, play.chunks[0], pipe, answers)
+        return play.identity.name, False
 
     def _become_play_encoder(self, play: SingleEncoderPlay, pipe: int) -> None:
         delegate = PlayEncoder(self._scene, play, pipe, self._cache_entry(play.identity.path))

@@ -7,12 +7,13 @@ import os
 import selectors
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backends.errors import OutputError, RendererError
-from renderer.engine.abort import ProcessFailed, ProcessKilled, Stop, Unfit
+from renderer.engine.abort import ProcessFailed, ProcessKilled, Stop, Unfit, UnfitInGroup
 from renderer.engine.adapter.scene_state import describe_difference
 from renderer.engine.parallel import messages
 from renderer.engine.parallel.forked_delegate import log_forwarded
@@ -31,12 +32,31 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Process:
-    """A chunk renderer or, if ``chunk`` is None, a play's encoder. ``unread`` is an incomplete message."""
+    """A chunk renderer or, if ``chunk`` is None, a play's encoder. ``unread`` is an incomplete message.
+
+    ``following`` are the plays that a chunk renderer of short plays draws next. Nobody needs the play ``abandoned``.
+    """
 
     pid: int
     play: Play
     chunk: Chunk | None
     unread: bytes = b""
+    following: deque[tuple[Play, Chunk]] = field(default_factory=deque)
+    abandoned: Play | None = None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody needs what the process does now."""
+        return self.abandoned is self.play
+
+    def start_following(self) -> None:
+        """Take the next play, if the current one is done."""
+        if self.following and self.chunk and self.chunk.reached:
+            self.play, self.chunk = self.following.popleft()
+
+    def fail(self, reason: str) -> Unfit:
+        """Return the exception for a failure of this process."""
+        return UnfitInGroup(reason) if self.chunk and self.chunk.joined else Unfit(reason)
 
 
 class Monitor:
@@ -63,6 +83,13 @@ class Monitor:
         os.set_blocking(pipe, False)
         self._selector.register(pipe, selectors.EVENT_READ, _Process(pid, play, chunk))
 
+    def add_following(self, pid: int, play: Play, chunk: Chunk) -> None:
+        """Note that the chunk renderer ``pid`` goes on with another play, if it has not ended."""
+        for key in self._selector.get_map().values():
+            if key.data.pid == pid:
+                key.data.following.append((play, chunk))
+                key.data.start_following()
+
     def wait_for_slot(self, slots: ProcessSlots, limit: int) -> int:
         """Wait until one of the first ``limit`` slots is free; return its descriptor for the new process."""
         started = time.monotonic()
@@ -82,9 +109,10 @@ class Monitor:
         self.wait_until(lambda: False)
 
     def kill(self, play: Play | None = None) -> None:
-        """Kill all processes, or those of one play, and wait for their end."""
+        """Kill all processes, or those of one play, and wait for their end. Earlier plays of a group are finished."""
         for key in list(self._selector.get_map().values()):
             if play and key.data.play is not play:
+                key.data.abandoned = play
                 continue
             with suppress(ProcessLookupError):
                 os.kill(key.data.pid, signal.SIGKILL)
@@ -94,7 +122,8 @@ class Monitor:
         """Raise Unfit if drawing a chunk led to another state than stepping it. Do nothing until both are known."""
         if chunk.expected and chunk.reached and not chunk.is_verified:
             _log.debug("play %d: %s", play.identity.number, describe_difference(chunk.expected, chunk.reached))
-            raise Unfit(f"play {play.identity.number} leads to another state when it is drawn than when it is stepped")
+            reason = f"play {play.identity.number} leads to another state when it is drawn than when it is stepped"
+            raise (UnfitInGroup if chunk.joined else Unfit)(reason)
 
     def count_frames(self, frames: int, *, cached: int = 0) -> None:
         """Add finished frames to the progress; ``cached`` of them come from the chunk cache."""
@@ -114,11 +143,13 @@ class Monitor:
                 self._handle_end(process, self._reap(key))
 
     def _handle(self, process: _Process, message: Message) -> None:
+        if process.is_abandoned:
+            return
         match message:
             case messages.LogLine():
                 log_forwarded(message)
             case messages.ErrorRaised():
-                raise _error(message)
+                raise _error(message, process)
             case messages.ManimKeyComputed(key):
                 process.play.identity.manim_key = key
             case messages.FramesDrawn(frames):
@@ -134,6 +165,7 @@ class Monitor:
             chunk.reached = message.state
             self.verify(process.play, chunk)
         self.count_frames(message.frames, cached=message.cached)
+        process.start_following()
 
     def _reap(self, key: selectors.SelectorKey) -> int:
         self._selector.unregister(key.fd)
@@ -144,10 +176,12 @@ class Monitor:
     def _handle_end(self, process: _Process, code: int) -> None:
         number = process.play.identity.number
         _log.debug("process %d of play %d ended with %d", process.pid, number, code)
+        if process.is_abandoned:
+            return
         if code == -signal.SIGKILL:
             raise ProcessKilled(number)
         if code or process.unread or (process.chunk and process.chunk.reached is None):
-            raise Unfit(f"a process that renders play {number} ended with {code}")
+            raise process.fail(f"a process that renders play {number} ended with {code}")
         if isinstance(process.play, SingleEncoderPlay) and process.chunk is None:
             process.play.encoder_ended = True
 
@@ -179,12 +213,12 @@ def _handle_encoder(play: Play, message: Message) -> None:
             play.encode_s = encode_s
 
 
-def _error(message: ErrorRaised) -> Stop:
+def _error(message: ErrorRaised, process: _Process) -> Stop:
     kinds: dict[str, type[RendererError]] = {"encoder": EncoderError, "output": OutputError}
     if message.kind in kinds:
         return ProcessFailed(kinds[message.kind](message.text, hint=message.hint))
     if message.kind == "memory":
         return ProcessKilled(-1)
     if message.kind == "unfit":
-        return Unfit(message.text)
-    return Unfit(f"drawing raised {message.text}, and stepping did not")
+        return process.fail(message.text)
+    return process.fail(f"drawing raised {message.text}, and stepping did not")

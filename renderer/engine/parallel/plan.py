@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from renderer.engine.adapter.play_key import count_frames
+from renderer.engine.adapter.play_key import compute_fingerprint, count_frames
 from renderer.engine.cache.interface import Cache
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
@@ -27,6 +27,8 @@ from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import Progress
 from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
+_MAX_FREE = 6  # free slots that count
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +44,8 @@ class ParallelOptions:
     encoder, and only a long play that would be one chunk is divided for a single encoder.
 
     ``frame_hashes`` is a folder for a hash of each frame. ``open_encoder`` opens the encoder of a chunk. ``rendered``
-    are the plays, by number, that an earlier attempt rendered.
+    are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
+    plays.
     """
 
     process: SceneProcess
@@ -55,6 +58,7 @@ class ParallelOptions:
     frame_hashes: Path | None = None
     open_encoder: OpenEncoder = PyAVEncoder
     cache: Cache | None = None
+    group_plays: bool = True
     rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
 
 
@@ -85,8 +89,10 @@ class PlayPlanner:
 
     def _is_long(self, frames: int) -> bool:
         """Return whether the play has enough frames to divide it. With more free slots, fewer frames are enough."""
+        if frames <= self._options.whole_play_frames * 2 / _MAX_FREE:
+            return False
         free = self._options.slots.count_free(self._options.limit)
-        return frames > self._options.whole_play_frames * 2 / min(max(2, free), 6)
+        return frames > self._options.whole_play_frames * 2 / min(max(2, free), _MAX_FREE)
 
     def _make_buffers(self, frames: int) -> tuple[FrameBuffers | None, int]:
         """Return the buffers of a single encoder and the length of a chunk; no buffers if one chunk is enough."""
@@ -113,6 +119,16 @@ class PlayPlanner:
             final = index == len(ranges) - 1
             chunks.append(Chunk(index, first, last, path, final=final, hashes=folder / name if folder else None))
         return chunks
+
+
+def identify_play(scene: Scene) -> PlayIdentity:
+    """Return the identity of the scene's next play, with a fingerprint if Manim's caching is on."""
+    from manim import config
+
+    number = scene.renderer.num_plays
+    name = f"{number:05}"
+    fingerprint = () if config["disable_caching"] else compute_fingerprint(scene)
+    return PlayIdentity(number, name, scene.output_plan.segment_path(f"{name}-000"), fingerprint)
 
 
 def divide_frames(frames: int, longest: int) -> list[tuple[int, int]]:

@@ -55,6 +55,7 @@ class Chunk:
     reached: SceneState | None = None
     frames: int = 0
     cached: int = 0
+    joined: bool = False  # drawn by the chunk renderer of the play before
     draw_s: float = 0.0
     encode_s: float = 0.0
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 
 from renderer.engine.abort import Unfit
-from renderer.engine.adapter.play_key import Fingerprint, compute_fingerprint, compute_manim_key
+from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import digest_static_image
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
 from renderer.engine.parallel.monitor import Monitor
-from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner
+from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import (
     Chunk,
     ChunkedPlay,
@@ -53,14 +53,16 @@ class Scheduler:
 
         For a play that is not skipped, fork the chunk renderer of its first chunk.
         """
-        number = self._scene.renderer.num_plays
-        name = f"{number:05}"
-        identity = PlayIdentity(number, name, self._scene.output_plan.segment_path(f"{name}-000"))
+        identity = identify_play(self._scene)
+        name = identity.name
         if repeated := self._find_repeated(identity):
-            _log.debug("play %d repeats play %d", number, repeated.number)
+            _log.debug("play %d repeats play %d", identity.number, repeated.number)
+            self._forker.close_group()
             return repeated.name, True
         play = self._planner.plan_play(identity)
         self._plays.append(play)
+        if self._forker.join_group(play):
+            return name, False
         if isinstance(play, SingleEncoderPlay):
             if self._forker.fork_play_encoder(play):
                 return name, False  # this process is the encoder
@@ -84,11 +86,8 @@ class Scheduler:
 
         Manim's key is slow to compute. It is only needed for plays with the same fingerprint.
         """
-        from manim import config
-
-        if config["disable_caching"]:
+        if not identity.fingerprint:
             return None
-        identity.fingerprint = compute_fingerprint(self._scene)
         alike = self._known.setdefault(identity.fingerprint, [])
         if alike:
             identity.manim_key = compute_manim_key(self._scene)
@@ -137,12 +136,14 @@ class Scheduler:
         if isinstance(play, SingleEncoderPlay):
             play.buffers.close(len(play.chunks))
         play.ended = True
+        self._forker.end_play()
 
     def report_failure(self, error: BaseException) -> None:
         """Do nothing: Manim calls ``abort_encode_jobs`` of the file writer as well."""
 
     def finish(self) -> dict[str, tuple[Clip, ...]]:
         """Wait for all processes; return the clips of each segment, by the segment's path."""
+        self._forker.close_group()
         self._monitor.total = sum(play.frame for play in self._plays)
         self._monitor.wait_for_all()
         segment_path = self._scene.output_plan.segment_path
@@ -165,11 +166,13 @@ class Scheduler:
 
     def wait_for_processes(self) -> None:
         """Wait until all processes have ended; called between two plays."""
+        self._forker.close_group()
         with self._options.process.stops.recording():
             self._monitor.wait_for_all()
 
     def settle(self) -> None:
         """After an error of the scene, wait for the earlier plays: their processes may report what caused it."""
+        self._forker.close_group()
         if self._plays and not self._play.ended:
             self._monitor.kill(self._play)
         self._monitor.wait_for_all()

@@ -22,6 +22,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (Mobject, "family_members_with_points", mobject_patches.family_members_with_points),
     (Mobject, "update", mobject_patches.update),
     (Mobject, "get_critical_point", mobject_patches.get_critical_point),
+    (VMobject, "interpolate_color", mobject_patches.interpolate_color),
     (VMobject, "get_points_defining_boundary", mobject_patches.get_points_defining_boundary),
     (VMobject, "get_subpath_split_indices_from_points", mobject_patches.get_subpath_split_indices_from_points),
     (three_d_utils, "get_3d_vmob_unit_normal", mobject_patches.get_3d_vmob_unit_normal),

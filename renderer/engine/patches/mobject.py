@@ -12,6 +12,7 @@ import numpy as np
 from manim import UP
 from manim import Mobject as ManimMobject
 from manim import VMobject as ManimVMobject
+from manim.mobject.types import vectorized_mobject
 from manim.utils import space_ops
 from manim.utils.iterables import remove_list_redundancies
 from manim.utils.space_ops import get_unit_normal
@@ -26,6 +27,12 @@ _MANIM_ANCHORS = ManimVMobject.get_anchors
 _MANIM_SPLITS = ManimVMobject.get_subpath_split_indices_from_points
 _MANIM_NUM_POINTS = ManimMobject.get_num_points
 _MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
+_MANIM_INTERPOLATE_COLOR = ManimVMobject.interpolate_color
+_MANIM_INTERPOLATE = vectorized_mobject.interpolate
+_COLORS = (
+    "fill_rgbas", "stroke_rgbas", "background_stroke_rgbas", "stroke_width", "background_stroke_width",
+    "sheen_direction", "sheen_factor",
+)  # fmt: skip
 
 _min_of_rows, _max_of_rows = np.minimum.reduce, np.maximum.reduce
 _CURVE_POINTS = 4  # points of a cubic curve
@@ -161,6 +168,18 @@ def get_subpath_split_indices_from_points(self: VMobject, points: Points, n_dims
         if (points[_CURVE_POINTS - 1 :: _CURVE_POINTS, :n_dims][: len(starts)] == starts).all():
             return np.array([[0, count]])
     return _MANIM_SPLITS(self, points, n_dims)  # type: ignore[no-any-return]
+
+
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.interpolate_color", sha256="92cde4939f7e2054")
+@mirrors("manim.utils.bezier:interpolate", sha256="2fb07801609bfb97")
+def interpolate_color(self: VMobject, mobject1: VMobject, mobject2: VMobject, alpha: float) -> VMobject:
+    """Interpolate colours and widths between two shapes, without a call for each of them."""
+    if alpha == 1 or vectorized_mobject.interpolate is not _MANIM_INTERPOLATE:
+        return _MANIM_INTERPOLATE_COLOR(self, mobject1, mobject2, alpha)  # type: ignore[no-any-return]
+    start = 1 - alpha
+    for name in _COLORS:
+        setattr(self, name, start * getattr(mobject1, name) + alpha * getattr(mobject2, name))
+    return self
 
 
 @mirrors("manim.mobject.three_d.three_d_utils:get_3d_vmob_unit_normal", sha256="5e989f0447fd6189")

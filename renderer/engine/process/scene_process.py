@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import random
@@ -15,6 +16,8 @@ from renderer.engine.abort import StopRecord, Unfit
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.process.open_files import OpenFiles, identify_file, list_pipes
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes
 THREAD_END_TIMEOUT_S = 0.2  # a thread that has ended can be listed a moment longer
 
 
@@ -61,6 +64,12 @@ class SceneProcess:
             self._stop("it runs threads of its own, in a library (for example one that reads a video)")
         return pid
 
+    def may_be_copied(self) -> bool:
+        """Return whether a fork would have all that the scene has: no threads, pipes or connections of the scene."""
+        if threading.active_count() > 1 or self._has_new_threads():
+            return False
+        return OpenFiles().find_shared(self._known_pipes) is None
+
     def _has_new_threads(self) -> bool:
         """Return whether the process has more threads than before the scene, including those of C libraries."""
         deadline = time.monotonic() + THREAD_END_TIMEOUT_S
@@ -79,6 +88,14 @@ def prepare_child(parent: int) -> None:
     die_with_parent(parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def keep_freed_memory() -> None:
+    """Use memory that was freed again, instead of returning it to the kernel: each encoder needs much of it at once."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_MMAP_THRESHOLD * 8)
 
 
 def discard_output() -> None:

@@ -1,0 +1,53 @@
+"""Scenes of the kinds where a parallel render gains least, or could lose."""
+
+from __future__ import annotations
+
+import numpy as np
+from manim import PI, RIGHT, UP, Dot, MathTex, Rotate, Scene, Square, ValueTracker, VGroup, always_redraw
+
+
+class ShortPlays(Scene):
+    """600 plays of six frames at 60 frames per second."""
+
+    def construct(self) -> None:
+        dot = Dot()
+        self.add(dot, Square())
+        for index in range(600):
+            self.play(dot.animate.shift(0.005 * RIGHT + 0.00001 * index * UP), run_time=0.1)
+
+
+class LargeTable(Scene):
+    """A scene that keeps a table of 300,000 rows."""
+
+    def construct(self) -> None:
+        self.table = [(index, index * 0.5, str(index)) for index in range(300_000)]
+        dot = Dot()
+        for _ in range(10):
+            self.play(dot.animate.shift(0.1 * RIGHT), run_time=0.3)
+
+
+class ManyDots(Scene):
+    """6,000 dots, which all move."""
+
+    def construct(self) -> None:
+        places = np.random.default_rng(1).uniform(-4, 4, (6000, 2))
+        dots = VGroup(*(Dot([x, y, 0], radius=0.02) for x, y in places))
+        self.add(dots)
+        self.play(Rotate(dots, PI / 4), run_time=1)
+
+
+class FormulaInUpdater(Scene):
+    """A formula that is typeset again in each frame."""
+
+    def construct(self) -> None:
+        value = ValueTracker(0)
+        self.add(always_redraw(lambda: MathTex(f"x = {value.get_value():.1f}")))
+        self.play(value.animate.set_value(1), run_time=2)
+
+
+class OneLongPlay(Scene):
+    """One play of 8.5 seconds."""
+
+    def construct(self) -> None:
+        squares = VGroup(*(Square(0.2 + 0.1 * index) for index in range(30)))
+        self.play(Rotate(squares, PI), run_time=8.5)

@@ -1,0 +1,68 @@
+"""Short plays, one after the other, that one chunk renderer draws: a fork for each would cost more than its frames.
+
+The stepping process decides at the start of each play whether the chunk renderer of the play before goes on with it,
+and tells that process, which waits for the answer at the end of each play. Each play keeps a file of its own, so the
+decision, which may depend on measured times, does not change the bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from renderer.engine.guards.side_effects import SideEffectGuard
+from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play
+
+MAX_PLAY_FRAMES = 20  # of a play in a group: for more frames, a fork does not matter
+MAX_FRAMES = 60  # of a group: other processes should have work, too
+MAX_CODE_CPU_S, MAX_CODE_S = 0.005, 0.05  # of the scene's code between two plays, which both processes run
+
+_GO_ON = b"+"
+
+
+def is_short(play: Play) -> bool:
+    """Return whether one process may draw the play together with the plays before and after it."""
+    return isinstance(play, ChunkedPlay) and len(play.chunks) == 1 and play.chunks[0].last <= MAX_PLAY_FRAMES
+
+
+class Group:
+    """The stepping process's end of a group: ``pid`` is the chunk renderer's process."""
+
+    def __init__(self, pid: int, pipe: int, chunk: Chunk, side_effects: SideEffectGuard) -> None:
+        self.pid = pid
+        self._pipe, self._side_effects = pipe, side_effects
+        self._frames = chunk.last
+        self._ended_at: tuple[float, float, int] | None = None
+
+    def end_play(self) -> None:
+        """Start to measure the code between two plays."""
+        self._ended_at = self._measure()
+
+    def has_room(self, play: Play) -> bool:
+        """Return whether the chunk renderer can go on with the play, which begins now.
+
+        It cannot if the code before the play wrote a file or started a process: the chunk renderer would do it again.
+        """
+        if self._ended_at is None or not isinstance(play, ChunkedPlay) or not is_short(play):
+            return False
+        wall, cpu, effects = (now - then for now, then in zip(self._measure(), self._ended_at, strict=True))
+        is_quick = cpu < MAX_CODE_CPU_S and wall < MAX_CODE_S and not effects
+        return is_quick and self._frames + play.chunks[0].last <= MAX_FRAMES
+
+    def go_on(self, chunk: Chunk) -> None:
+        """Let the chunk renderer go on with the chunk, a whole play."""
+        self._frames += chunk.last
+        self._ended_at = None
+        os.write(self._pipe, _GO_ON)
+
+    def close(self) -> None:
+        """Let the chunk renderer end after the plays that it has."""
+        os.close(self._pipe)
+
+    def _measure(self) -> tuple[float, float, int]:
+        return time.monotonic(), time.process_time(), self._side_effects.count
+
+
+def wait_to_go_on(pipe: int) -> bool:
+    """Wait in the chunk renderer, at the end of a play; return whether it shall go on with the next play."""
+    return os.read(pipe, 1) == _GO_ON
