@@ -58,7 +58,7 @@ AttemptDuration = Annotated[Duration, longest(days=7)]
 # what a caller of `renderer serve` may change, unless serve.allow says otherwise
 SERVE_ALLOW = (
     *("backend", "cpu", "encoder", "encoder_preset", "format", "fps", "gpu", "memory", "quality", "renderer"),
-    *("resolution", "retries", "timeout", "transparent"),
+    *("poster", "resolution", "retries", "timeout", "transparent"),
 )
 
 _TABLE: Any = Field({}, validate_default=True)  # the tables then need no validators of their own, which start slowly

@@ -26,7 +26,7 @@ from renderer.serve.callers import Caller
 from renderer.serve.documents import job_document, outputs_document, summary_document
 from renderer.serve.events import Followers, is_ended
 from renderer.serve.guard import allow_body
-from renderer.serve.outputs import OTHER, OutputStore
+from renderer.serve.outputs import OTHER, TYPES, OutputStore
 from renderer.serve.problems import TYPE, explain
 from renderer.serve.service import Entry, Service
 from renderer.serve.uploads import Upload, read_form
@@ -150,7 +150,7 @@ async def submit(
 @router.post(
     "/jobs/upload",
     status_code=201,
-    responses={**_SUBMIT, 200: {"model": schemas.Job}},
+    responses={**_SUBMIT, **_problems(415), 200: {"model": schemas.Job}},
     tags=["jobs"],
     openapi_extra={
         "requestBody": {
@@ -358,6 +358,17 @@ async def get_logs(
     return StreamingResponse(stream(), media_type="text/plain; charset=utf-8")
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["job", "units", "log", "gap", "reset", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+    },
+}
+
+
 @router.get(
     "/jobs/{id}/events",
     responses={
@@ -365,7 +376,7 @@ async def get_logs(
         200: {
             "description": "Server-sent events: `job` (a JobSummary), `units` (units that changed, with their index), "
             "`log` (a list of lines), `gap` (so many lines were left out), `reset` (everything comes again), `end`.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         204: {"description": "The client has seen everything."},
     },
@@ -395,7 +406,9 @@ async def list_outputs(parts: Shared, entry: Found) -> schemas.Outputs:
     return outputs_document(entry, await parts.call(entry.backend, parts.outputs.find, entry))
 
 
-_FILE: dict[str, Any] = {"content": {OTHER: {"schema": {"type": "string", "format": "binary"}}}}
+_FILE: dict[str, Any] = {
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted({OTHER, *TYPES.values()})}
+}
 
 
 @router.get(

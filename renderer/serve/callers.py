@@ -18,7 +18,7 @@ from renderer.serve.tokens import ANY_GPU, Token
 LOCAL = "local"  # the owner of jobs that are submitted without a token
 # settings that reach files of the server or what it does after a job: no list can allow them
 NEVER = frozenset({
-    "bundle_limit_mib", "docker.options", "docker.state_dir", "k8s.patch", "k8s.context", "local.state_dir",
+    "bundle_limit_mib", "cache", "docker.options", "docker.state_dir", "k8s.patch", "k8s.context", "local.state_dir",
     "modal.profile", "modal.state_dir", "output", "output_files", "output_limit", "overwrite", "preview",
     "preview_command", "requirements", "serve.allow", "serve.backends", "untrusted", "untrusted_env",
 })  # fmt: skip

@@ -117,7 +117,12 @@ def _read_form(texts: Mapping[str, str], files: list[str]) -> schemas.Submission
     file = texts.get("file") or ("scene.py" if code.strip() else _choose_file(files))
     try:
         return schemas.Submission(
-            file=file, scenes=scenes, all=not scenes, settings=settings, code=code if code.strip() else None
+            file=file,
+            scenes=scenes,
+            all=not scenes,
+            settings=settings,
+            code=code if code.strip() else None,
+            preview=schemas.Preview() if texts.get("preview") else None,
         )
     except ValidationError as error:
         raise SpecError(explain(error.errors())) from error

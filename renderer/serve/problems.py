@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +24,6 @@ _STATUS: Mapping[ExitCode, int] = {
     ExitCode.TRANSIENT: 503,
     ExitCode.OUTPUT: 507,
 }
-_log = logging.getLogger(__name__)
 
 
 class RefusedError(SpecError):
@@ -85,7 +83,6 @@ async def _on_own(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": "5"} if document["status"] in {429, 503} else {}
     if document["status"] == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    _log.debug("%s %s: %s", request.method, request.url.path, error)
     return _answer(request, document, headers)
 
 
@@ -115,7 +112,7 @@ async def _on_broken_off(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def _on_defect(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+async def _on_defect(request: Request, _: Exception) -> Response:
+    """Return the answer for a defect, which uvicorn logs."""
     hint = "the server's log has the traceback; please report it"
     return _answer(request, _document(500, "the server has a defect", hint=hint, exit_code=ExitCode.INTERNAL))

@@ -17,6 +17,15 @@ Text = Annotated[str, Field(max_length=2000)]
 FileName = Annotated[str, Field(max_length=1024, description="path in the project, with slashes")]
 
 
+class Preview(BaseModel):
+    """Frames of a scene instead of its film. Without times and plays it is a contact sheet of all plays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: list[Annotated[float, Field(ge=0, le=1e6)]] = Field([], max_length=100, description="times in seconds")
+    plays: list[Annotated[int, Field(ge=0, le=1e6)]] = Field([], max_length=100, description="numbers of plays, from 0")
+
+
 class Run(BaseModel):
     """What to run of the files that are sent: as the arguments and options of `renderer submit` and `renderer map`."""
 
@@ -34,6 +43,7 @@ class Run(BaseModel):
     max_failed: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
         None, description="end a map when more inputs than this have failed"
     )
+    preview: Preview | None = Field(None, description="make a preview of the scenes (images and JSON), and no film")
     settings: dict[str, Any] = Field(
         {},
         description="settings by their names in renderer.toml; GET /api/v1/settings lists those to change",

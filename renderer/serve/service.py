@@ -21,6 +21,7 @@ from backends.untrusted import check_relative_name, show_line
 from renderer import api, config
 from renderer.config import Config
 from renderer.maps import requests, sources
+from renderer.model import PreviewRequest
 from renderer.serve import records
 from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
@@ -140,7 +141,7 @@ class Service:
         project = self.records.path(record.id) / "project"
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            planned = replace(api.plan(wanted, loaded), earlier=earlier)
+            planned = replace(self._plan(wanted, loaded), earlier=earlier)
             job = planned.submit()
         except BaseException as error:
             self.records.remove(record.id)
@@ -150,6 +151,14 @@ class Service:
         done = self.records.set_handle(record, job.handle)
         _log.info("%s was submitted for %s as %s", done.id, done.owner, job.handle)
         return Entry(done.id, job.handle, done)
+
+    def _plan(self, wanted: RenderSpec, loaded: Config) -> api.PlannedJob:
+        planned = api.plan(wanted, loaded)
+        if wanted.preview and planned.prepared.kind == "script":
+            raise SpecError(
+                f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it"
+            )
+        return planned
 
     def retry(self, caller: Caller, entry: Entry, settings: dict[str, Any]) -> Entry:
         """Run what failed of a job again, as a new job with the same files. Raises SpecError if nothing failed."""
@@ -173,7 +182,8 @@ class Service:
                 request=run,
                 handle=None,
             )
-            wanted = replace(wanted, path=wanted.path.relative_to(old))
+            first = Run.model_validate(entry.record.request)
+            wanted = replace(wanted, path=wanted.path.relative_to(old), preview=_make_preview(first))
             return self._start(new, wanted, folder, loaded, (*request.earlier, str(entry.handle)))
 
     def _retry_other(self, entry: Entry, settings: dict[str, Any]) -> Entry:
@@ -291,7 +301,13 @@ def _make_spec(run: Run) -> RenderSpec:
         kind=run.kind,
         inputs=inputs,
         max_failed=run.max_failed,
+        preview=_make_preview(run),
     )
+
+
+def _make_preview(run: Run) -> PreviewRequest | None:
+    wanted = run.preview
+    return PreviewRequest(tuple(wanted.at), tuple(wanted.plays)) if wanted else None
 
 
 def _entry(record: Record) -> Entry:

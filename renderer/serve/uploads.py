@@ -41,6 +41,8 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
 
     So they are when the client breaks off. Raises RefusedError for what is no such form.
     """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise RefusedError(415, "the body is no form with files", hint="send it as multipart/form-data")
     limits = {"max_files": MAX_FILES + 1, "max_fields": 20, "max_part_size": MAX_CODE}
     parser = MultiPartParser(request.headers, request.stream(), **limits)
     try:

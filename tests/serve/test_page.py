@@ -1,0 +1,122 @@
+"""The pages of `renderer serve` in a real browser: Debian's chromium."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from support.http_server import Server, serving
+
+WAIT_S = 120
+SCENE = """from manim import *
+
+class Turn(Scene):
+    def construct(self):
+        self.play(Rotate(Square()), run_time=2)
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver.set_window_size(1200, 900)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose scenes are small, because the page offers no resolution."""
+    with serving(tmp_path_factory.mktemp("user") / "home", RENDERER_RESOLUTION="160x90", RENDERER_FPS="10") as started:
+        yield started
+
+
+def see(browser: webdriver.Chrome, css: str, text: str = "") -> Any:
+    """Return the first element that has the text, as soon as there is one."""
+
+    def find(driver: Any) -> Any:
+        script = "return [...document.querySelectorAll(arguments[0])].find(e => e.textContent.includes(arguments[1]))"
+        return driver.execute_script(script, css, text)
+
+    return WebDriverWait(browser, WAIT_S).until(find)
+
+
+def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Server) -> None:
+    browser.get(small.url)
+    see(browser, "p", "There are no jobs")
+    browser.execute_script("document.getElementById('code').value = arguments[0]", SCENE)
+    see(browser, "#scenes").send_keys("Turn", Keys.TAB)
+    see(browser, "button", "Render").send_keys(Keys.ENTER)
+    see(browser, "h1", "turn")
+    see(browser, ".state.succeeded", "succeeded")
+    see(browser, "#log", "video is encoded")
+    assert see(browser, "#announce").get_attribute("role") == "status"
+    video = see(browser, "video")
+    browser.execute_script("arguments[0].muted = true; arguments[0].play()", video)
+    WebDriverWait(browser, WAIT_S).until(
+        lambda driver: driver.execute_script("return arguments[0].currentTime", video) > 0
+    )
+    see(browser, "a", "Turn.mp4")
+    requested = re.findall(r'"url":"(https?://[^"]+)', "".join(logged(browser, "performance")))
+    assert requested
+    assert {address for address in requested if not address.startswith(small.url)} == set()
+    assert [entry for entry in logged(browser, "browser") if "SEVERE" in entry] == []
+
+
+def logged(browser: Any, kind: str) -> list[str]:
+    return [f"{entry['level']} {entry['message']}" for entry in browser.get_log(kind)]
+
+
+def test_error_retry_cancel_and_delete(browser: webdriver.Chrome, small: Server, tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "from manim import *\nclass Wrong(Scene):\n    def construct(self):\n        1 / 0\n"
+    )
+    browser.get(small.url)
+    see(browser, "button", "Render").click()
+    see(browser, "[role=alert]", "there is no code")
+    see(browser, "#files").send_keys(str(tmp_path / "wrong.py"))
+    see(browser, "button", "Render").click()
+    see(browser, "[role=alert]", "Wrong raised ZeroDivisionError")
+    see(browser, "[role=alert] pre", "wrong.py:4")
+    browser.set_window_size(400, 800)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    browser.set_window_size(1200, 900)
+    first = browser.current_url
+    see(browser, "button", "Retry what failed").click()
+    WebDriverWait(browser, WAIT_S).until(lambda driver: driver.current_url != first)
+    see(browser, "button", "Delete")
+    see(browser, "button", "Delete").click()
+    see(browser, "h1", "Jobs")
+
+    job = small.submit("import time\nprint('<b>up</b>', flush=True)\ntime.sleep(600)", name="long").json()
+    see(browser, "#jobs a", "long")  # without a reload
+    browser.get(f"{small.url}/jobs/{job['id']}")
+    see(browser, "#log", "<b>up</b>")
+    see(browser, "button", "Cancel").click()
+    see(browser, ".state.cancelled", "cancelled")
+
+
+def test_page_asks_for_a_token(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        token = server.token("--name", "alice")
+        browser.get(server.url)
+        see(browser, "#token").send_keys("wrong", Keys.ENTER)
+        see(browser, "[role=alert]", "the token is not known")
+        see(browser, "#token").send_keys(token, Keys.ENTER)
+        see(browser, "nav", "alice")
+        (cookie,) = browser.get_cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        see(browser, "button", "Log out").click()
+        see(browser, "#token")
+        assert server.call("GET", "/", headers={"Accept": "text/html"}).headers["Location"] == "/login"
