@@ -46,11 +46,13 @@ def film(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def secret(namespace: str) -> str:
+def secret(rig: Rig) -> str:
     """Create the Secret with this user's key, as the documents say, and return its name."""
     path = state_folder(KEY_FILE)
     read_or_create_key(path)
-    kubectl("create", "secret", "generic", "cache-key", "-n", namespace, f"--from-file=key={path}")
+    kubectl(
+        "create", "secret", "generic", "cache-key", "-n", str(rig.settings["k8s.namespace"]), f"--from-file=key={path}"
+    )
     return "cache-key"
 
 
