@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import environment, renderer
@@ -14,6 +16,7 @@ from support.rigs.base import Rig
 from support.rigs.docker import docker
 
 from backends import JobState
+from renderer.api import submit
 
 pytestmark = pytest.mark.containers
 SCRIPT = "import os, pathlib\npathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'uid').write_text(str(os.getuid()))\n"
@@ -121,3 +124,32 @@ def test_gpus_are_asked_for_in_the_engines_words(engine: str, gpu: str, words: s
     done = run(tmp_path, "--image", "x", "--gpu", gpu, "--dry-run", RENDERER_DOCKER_ENGINE=engine)
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
+
+
+SCENE = """\
+import os
+from manim import RIGHT, Circle, Scene, Square
+
+if os.path.exists("/job"):  # in the container
+    assert not [key for key in os.environ if key.startswith("AWS_") or "CACHE_SOCKET" in key]
+
+
+class Two(Scene):
+    def construct(self):
+        self.play(Square().animate.shift(RIGHT), run_time=0.5)
+        self.play(Circle(radius=float(os.environ.get("RADIUS", "1"))).animate.shift(RIGHT), run_time=0.5)
+"""
+
+
+def test_containers_without_network_and_this_machine_share_a_cache(rig: Rig, tmp_path: Path) -> None:
+    film = script(tmp_path, SCENE)
+    small: dict[str, Any] = {"resolution": "160x90", "fps": 10, "cache": f"file://{tmp_path}/shared"}
+    for number, (backend, radius, cached) in enumerate([("docker", "1", 0), ("docker", "2", 5), ("local", "2", 10)]):
+        more = {**(rig.settings if backend == "docker" else {}), **small, "env": {"RADIUS": radius}}
+        job = submit(film, "Two", backend=backend, **more)
+        assert job.wait(240).state is JobState.SUCCEEDED, [line.text for line in job.logs()]
+        assert not [line.text for line in job.logs() if "shared cache" in line.text]
+        (tmp_path / str(number)).mkdir()
+        job.backend.fetch(job.handle, tmp_path / str(number))
+        result = json.loads((tmp_path / str(number) / "0" / "result.json").read_text())
+        assert (result["render"]["cached"], result["render"]["frames"]) == (cached, 10)
