@@ -13,7 +13,7 @@ from typing import Literal
 
 from backends.errors import OutputError, SpecError
 from backends.untrusted.files import open_regular
-from renderer.project.imports import Module, ModuleFinder
+from renderer.project.imports import MAX_PARTS, Module, ModuleFinder
 from renderer.project.path_expressions import PathChanges, find_path_changes
 from renderer.project.python_path import read_python_path
 from renderer.project.root import locate
@@ -222,11 +222,14 @@ class _Reader:
     def find_imported_files(self, importer: _Module) -> list[Path]:
         """Return the files of the modules that a module imports, also inside of functions, with those of packages."""
         found: dict[Path, None] = {}
+        known: set[tuple[str, int]] = set()
         for node in ast.walk(self._trees[importer.file]):
             for name, level in _imported_names(node):
-                parts = name.split(".") if name else []
-                for count in range(1 - bool(level), len(parts) + 1):
-                    module = self.finder.find(".".join(parts[:count]), importer.file, level)
+                for package in _with_packages(name, level):
+                    if (package, level) in known:
+                        break
+                    known.add((package, level))
+                    module = self.finder.find(package, importer.file, level)
                     if module and module.file:
                         found[module.file] = None
         return list(found)
@@ -269,7 +272,7 @@ class _Finder:
             if found is True:
                 return self._known.setdefault(key, True)
             left += reversed(found or [])
-            self._steps_left -= 1 + len(found or [])
+            self._steps_left -= 1 + len(found or []) + len(module.stars)
         self._known |= dict.fromkeys(seen, False)  # all that a name leads to was looked at
         return False
 
@@ -331,6 +334,13 @@ def _imported_names(node: ast.AST) -> Iterator[tuple[str, int]]:
         source = node.module or ""
         yield source, node.level
         yield from ((f"{source}.{alias.name}".lstrip("."), node.level) for alias in node.names if alias.name != "*")
+
+
+def _with_packages(name: str, level: int) -> Iterator[str]:
+    """Yield the name of a module, and those of the packages that it is in, from the inside out."""
+    parts = name.split(".")[: MAX_PARTS + 1] if name else []
+    for count in range(len(parts), -bool(level), -1):
+        yield ".".join(parts[:count])
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -90,6 +90,10 @@ def _tickets(folder: Path) -> list[int]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, without which nobody adds or removes a ticket of somebody else."""
-    with (folder / _LOCK).open("ab") as file:
+    # for reading and writing: opening a pipe in its place for one of them would wait for ever
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)

@@ -12,7 +12,6 @@ from renderer.bundle.patterns import Budget, Pattern, Patterns
 
 OWN_IGNORE_FILE = ".rendererignore"
 IGNORE_FILES = (".gitignore", OWN_IGNORE_FILE)  # the later one wins, in whichever folder it is
-MAX_IGNORE_FILE = 2**20  # bytes
 STAGING = ".renderer-"  # prefix of the folders that downloads are verified in
 MADE_BY_MANIM = "Manim has made it"
 _LEFTOVERS = frozenset({".git", ".hg", ".svn", ".DS_Store"})
@@ -108,9 +107,11 @@ class IgnoreRules:
         """Return the rules of an ignore file; None if it does not exist or, as in git, if it is a link."""
         try:
             with open_regular(folder, PurePosixPath(name)) as file:
-                text = file.read(MAX_IGNORE_FILE).decode("utf-8-sig", "surrogateescape")
+                content = file.read(self.budget.bytes_left + 1)
         except (OSError, OutputError):
             return None
+        self.budget.add_bytes(len(content))
+        text = content.decode("utf-8-sig", "surrogateescape")
         above = _with_slash(self.root.relative_to(folder)) if self.root.is_relative_to(folder) else ""
         below = _with_slash(folder.relative_to(self.root)) if folder.is_relative_to(self.root) else ""
         return _Level(name, above, below, Patterns(text.split("\n"), self.budget))

@@ -13,10 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from backends.errors import SpecError
 
 MAX_WILDCARDS = 5000  # patterns of one project; each is compiled
+MAX_COMPILED = 250_000  # characters of these: a second and a half
+MAX_READ = 4 * 2**20  # bytes of all ignore files of a project
 MAX_TRIES = 40_000_000  # of a pattern on a path; a million take less than half a second
 MAX_PATTERN = 4096  # characters, as in a path
 _LENGTHS = 250  # a path's length by that of a pattern, up to which one try is quick
@@ -33,25 +36,37 @@ class Budget:
 
     def __init__(self, tries: int = MAX_TRIES) -> None:
         self._wildcards = MAX_WILDCARDS
+        self._compiled = MAX_COMPILED
         self._tries = tries
+        self.bytes_left = MAX_READ
 
-    def add_wildcards(self, count: int) -> None:
-        """Count patterns with wildcards."""
-        self._wildcards -= count
+    def add_bytes(self, count: int) -> None:
+        """Count what was read of ignore files."""
+        self.bytes_left -= count
+        if self.bytes_left < 0:
+            _refuse_files(f"are larger than {MAX_READ // 2**20} MiB")
+
+    def add_wildcard(self, length: int) -> None:
+        """Count a pattern with wildcards, of so many characters."""
+        self._wildcards -= 1
+        self._compiled -= length
         if self._wildcards < 0:
-            raise SpecError(
-                f"the ignore files of the folder have more than {MAX_WILDCARDS} patterns with wildcards",
-                hint="remove patterns, or choose a smaller folder with --root",
-            )
+            _refuse_files(f"have more than {MAX_WILDCARDS} patterns with wildcards")
+        if self._compiled < 0:
+            _refuse_files(f"have patterns with wildcards of more than {MAX_COMPILED:,} characters")
 
     def add_tries(self, count: int) -> None:
         """Count patterns that are tried on a path."""
         self._tries -= count
         if self._tries < 0:
-            raise SpecError(
-                "the ignore files of the folder have too many patterns for so many files",
-                hint="remove patterns, or choose a smaller folder with --root",
-            )
+            _refuse_files("have too many patterns for so many files")
+
+
+def _refuse_files(reason: str) -> NoReturn:
+    raise SpecError(
+        f"the ignore files of the folder {reason}",
+        hint="remove patterns, or choose a smaller folder with --root",
+    )
 
 
 @dataclass(frozen=True)
@@ -85,11 +100,10 @@ class Patterns:
         self._folder_names: dict[tuple[str, bool], Pattern] = {}  # those that are for folders only
         self._wildcards: list[Pattern] = []
         for number, line in enumerate(lines, 1):
-            pattern = _parse(line, number)
+            pattern = _parse(line, number, budget)
             if pattern is None:
                 continue
             if pattern.regex:
-                budget.add_wildcards(1)
                 self._wildcards.append(pattern)
             else:
                 names = self._folder_names if pattern.folders_only else self._names
@@ -133,7 +147,7 @@ class Patterns:
         return max(found, key=lambda pattern: pattern.number, default=None)
 
 
-def _parse(line: str, number: int) -> Pattern | None:
+def _parse(line: str, number: int, budget: Budget) -> Pattern | None:
     """Return the pattern of a line; None for an empty line, a comment, or a line that git does not understand."""
     line = text = _strip_spaces(line.removesuffix("\r"))
     if text.startswith("#") or len(text) > MAX_PATTERN:
@@ -145,6 +159,7 @@ def _parse(line: str, number: int) -> Pattern | None:
         return None
     regex = None
     if any(char in text for char in "*?[\\") or "//" in text:
+        budget.add_wildcard(len(text))
         try:
             regex = re.compile(_translate(["**", text] if anywhere else _split(text)), re.DOTALL)
         except (ValueError, re.error, IndexError, OverflowError, RecursionError):

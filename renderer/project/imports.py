@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from backends.errors import SpecError
 from renderer.project.path_expressions import PathChanges
 
 MAX_FOLDERS = 64  # that a project adds to sys.path
+MAX_PLACES = 50_000  # where modules are looked for: a few seconds
+MAX_PARTS = 40  # of a dotted name: no project has packages as deep
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,25 @@ class ModuleFinder:
         self._outside_folders: list[Path] = []
         self._read_changes = read_changes
         self._files: dict[Path, bool] = {}
+        self._inside: dict[Path, bool] = {}
         self._found: dict[str, Module | None] = {}
+        self._found_relative: dict[tuple[Path, str], Module | None] = {}
+        self._found_in: dict[tuple[tuple[Path, ...], str], Module | None] = {}
+        self._places_left = MAX_PLACES
 
     def find(self, name: str, importer: Path, level: int = 0) -> Module | None:
         """Return a module of the project; None for a module from somewhere else.
 
-        ``name`` is as in the import statement of the file ``importer``, ``level`` the number of dots before it.
+        ``name`` is as in the import statement of the file ``importer``, ``level`` the number of dots before it. Raises
+        SpecError for a project that imports too many modules.
         """
+        if name.count(".") >= MAX_PARTS:
+            return None
         if level:
-            return self._find_relative(name, importer.parents[min(level, len(importer.parents)) - 1])
+            key = importer.parents[min(level, len(importer.parents)) - 1], name
+            if key not in self._found_relative:
+                self._found_relative[key] = self._find_relative(name, key[0])
+            return self._found_relative[key]
         if name not in self._found:
             self._found[name] = self._find_absolute(name)
             if not self._found[name] and self._read_changes and not _is_installed(name):
@@ -104,6 +117,18 @@ class ModuleFinder:
 
     def _look_in(self, folders: tuple[Path, ...], name: str) -> Module | None:
         """Return the module: of the first folder that has it, else a namespace package of all folders of that name."""
+        key = folders, name
+        if key not in self._found_in:
+            self._places_left -= len(folders)
+            if self._places_left < 0:
+                raise SpecError(
+                    "the project imports too many modules to look for all of them",
+                    hint="remove imports, or choose a smaller folder with --root",
+                )
+            self._found_in[key] = self._search(folders, name)
+        return self._found_in[key]
+
+    def _search(self, folders: tuple[Path, ...], name: str) -> Module | None:
         parts = []
         for folder in folders:
             stem = folder / name
@@ -123,10 +148,12 @@ class ModuleFinder:
         return self._is_inside(path) and path.is_dir()
 
     def _is_inside(self, path: Path) -> bool:
-        try:
-            return path.resolve().is_relative_to(self.root)
-        except (OSError, RuntimeError, ValueError):
-            return False
+        if path not in self._inside:
+            try:
+                self._inside[path] = path.resolve().is_relative_to(self.root)
+            except (OSError, RuntimeError, ValueError):
+                self._inside[path] = False
+        return self._inside[path]
 
 
 def is_within(path: Path, root: Path) -> bool:

@@ -67,6 +67,24 @@ def test_ignore_files_of_any_size_end_in_time(line: str, tmp_path: Path) -> None
     assert time.process_time() - started < 10
 
 
+@pytest.mark.parametrize("line", ["*a" * 2000, "*?" * 90, "/" * 180, "[a-z]" * 800, "**/a/" * 36])
+def test_long_patterns_in_many_folders_end_in_time(line: str, tmp_path: Path) -> None:
+    lines = "\n".join(f"{line}*{number}" for number in range(950_000 // len(line)))
+    make(tmp_path, {"main.py": "", **{f"d{number}/.gitignore": lines for number in range(5)}})
+    started = time.process_time()
+    with pytest.raises(SpecError, match="have patterns with wildcards of more than 250,000 characters"):
+        pack_all(tmp_path)
+    assert time.process_time() - started < 10
+
+
+def test_large_ignore_files_are_refused_and_never_cut(tmp_path: Path) -> None:
+    make(tmp_path, {"main.py": "", "secret.txt": "", ".gitignore": "#" * 2_000_000 + "\nsecret.txt\n"})
+    assert "secret.txt" not in pack_all(tmp_path).files
+    make(tmp_path, {"d/.gitignore": "#" * 3_000_000})
+    with pytest.raises(SpecError, match="the ignore files of the folder are larger than 4 MiB"):
+        pack_all(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("line", "path"),
     [("*.o", "src/a.py"), ("*" + "a" * 200 + "b", "a" * 240), ("**/a/*b", "a/" * 900)],
