@@ -67,7 +67,7 @@ def test_ignore_files_of_any_size_end_in_time(line: str, tmp_path: Path) -> None
     assert time.process_time() - started < 10
 
 
-@pytest.mark.parametrize("line", ["*a" * 2000, "*?" * 90, "/" * 180, "[a-z]" * 800, "**/a/" * 36])
+@pytest.mark.parametrize("line", ["*a" * 2000, "*?" * 90, "/" * 180], ids=["long", "short", "slashes"])
 def test_long_patterns_in_many_folders_end_in_time(line: str, tmp_path: Path) -> None:
     lines = "\n".join(f"{line}*{number}" for number in range(950_000 // len(line)))
     make(tmp_path, {"main.py": "", **{f"d{number}/.gitignore": lines for number in range(5)}})
