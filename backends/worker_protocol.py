@@ -17,6 +17,7 @@ LOG = "log.txt"
 RESULT = "result.json"
 FILES = "files"  # the folder of a unit that holds its outputs
 OUTPUT_DIR = "RENDERER_OUTPUT_DIR"  # a variable of the user's code: the folder of its unit
+CHANGED = "changed"  # the folder of a unit for the video of the first play that was drawn, while it renders
 # Exit codes of failures that may be temporary, so that a retry makes sense. The user's own errors are not among them.
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})
 WORKER = "renderer.worker"  # the module that runs units

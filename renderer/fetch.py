@@ -102,8 +102,8 @@ def download_units(
     units: Collection[int] | None = None,
 ) -> Fetched:
     """Download the outputs of some units, by default of all, and verify them. Raises OutputError as ``download``."""
-    with _staging(into) as staging:
-        folders = backend.fetch(status.handle, staging, units)
+    with staging(into) as folder:
+        folders = backend.fetch(status.handle, folder, units)
         source = output_folder.find_source(str(status.handle))
         found, results, damaged = _verify_all(folders, status, OutputCounter(backend.limits), source)
         voice_store.keep_voices(str(status.handle), found)
@@ -125,19 +125,19 @@ def write_table(
     results: Iterable[MapResult], into: Path, *, overwrite: bool = False, earlier: Collection[str] = ()
 ) -> Fetched:
     """Write results.jsonl, which has a line for each result. Raises OutputError."""
-    with _staging(into) as staging:
-        table = write_rows(results, into, staging, earlier=earlier)
+    with staging(into) as folder:
+        table = write_rows(results, into, folder, earlier=earlier)
         written, kept = output_folder.write([table], into, overwrite=overwrite)
     return Fetched(files=written, results=[], kept=kept, damaged=[])
 
 
 @contextmanager
-def _staging(into: Path) -> Iterator[Path]:
+def staging(into: Path) -> Iterator[Path]:
     """Yield an empty folder on the disk of ``into``, which is removed after the block. Raises OutputError."""
     check_writable(into)
     try:
-        with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as staging:
-            yield Path(staging)
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as folder:
+            yield Path(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"

@@ -77,9 +77,12 @@ class WorkerPayload:
     backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. A map has
     as many units as ``inputs``, which are in the bundle; ``units`` then holds the one scene or script that all units
     run. ``side_by_side`` is how many of them run at the same time at most. ``packages`` are lines of a requirements
-    file; ``requires_python`` is what the script asks of its Python (PEP 440). With ``preview`` the worker
-    makes that instead of videos; with ``poster`` it makes an image beside each. The JSON has these last ones only where
-    they are set, so that they do not change the names of other jobs.
+    file; ``requires_python`` is what the script asks of its Python (PEP 440).
+
+    With ``preview`` the worker makes that instead of videos. With ``poster`` it makes an image beside each video, and
+    with ``shows_changed`` also a video of the first play that is not in the chunk cache.
+
+    The JSON has all but the first fields only where they are set, so that they do not change the names of other jobs.
     """
 
     kind: Kind
@@ -101,6 +104,7 @@ class WorkerPayload:
     requires_python: str | None = None
     preview: PreviewRequest | None = None
     poster: bool = False
+    shows_changed: bool = False
 
     @property
     def count(self) -> int:
@@ -114,7 +118,7 @@ class WorkerPayload:
         for key in (*rare, "requires_python"):
             if content[key] in {None, ()}:
                 del content[key]
-        for key in ("preview", "poster"):
+        for key in ("preview", "poster", "shows_changed"):
             if not content[key]:
                 del content[key]
         if not content["settings"]["manim_options"]:

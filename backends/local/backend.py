@@ -60,12 +60,12 @@ class LocalBackend(SupervisedBackend):
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""
         if not plan.spec.untrusted:
-            return self.start(plan.spec, _make_launcher, self._caches())
+            return self.start(plan.spec, _make_launcher, self.worker_environment())
         sandbox.require_sandbox()
         limits = sandbox.choose_limits(plan.spec.resources.memory_mib, self.limits)
         return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
 
-    def _caches(self) -> dict[str, str]:
+    def worker_environment(self) -> dict[str, str]:
         """Return the environment variables that name the folders of its caches to the worker."""
         packages = {"RENDERER_PACKAGES": str(cache_folder("packages").absolute())}
         if not self.options.cache_mib:

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "submit": "Render scenes of a Manim file, or run a Python script",
         "map": "Run a scene or a script once for each of many inputs",
         "preview": "Show what scenes will look like, with warnings, before they are rendered",
+        "watch": "Render again each time that a file is saved",
         "scenes": "List the scenes of a file",
         "manifest": "Print what submit would send to Kubernetes",
     },

@@ -66,6 +66,7 @@ def make_options(
         cache=None if request.frame_hashes else request.cache,
         rendered=rendered,
         group_plays=group_plays,
+        changed=request.changed,
     )
 
 

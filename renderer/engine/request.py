@@ -22,7 +22,8 @@ class SceneRequest:
     number of frames in a chunk; None leaves it to the preset. ``frame_hashes`` is an empty folder for hashes of all
     frames before they are encoded, to compare renders. It gets a file for each chunk, and the order of their
     names is that of the frames. ``cache`` keeps encoded chunks for later renders; it is not used with ``frame_hashes``.
-    ``restore`` makes the current folder as it was before the render, for another attempt.
+    ``restore`` makes the current folder as it was before the render, for another attempt. ``changed`` is a folder for
+    the video of the first play that was drawn, which is there as soon as that is complete.
     """
 
     file: Path
@@ -36,6 +37,7 @@ class SceneRequest:
     frame_hashes: Path | None = None
     cache: Cache | None = None
     restore: Callable[[], None] | None = None
+    changed: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +34,14 @@ def join_clips(clips: Iterable[Clip], target: Path, spec: VideoEncoderSpec) -> N
             _set_times(packet, Fraction(spec.frame_rate), first)
             packet.stream = stream
             output.mux(packet)
+
+
+def write_play(clips: Sequence[Clip], target: Path, spec: VideoEncoderSpec) -> None:
+    """Write a video of one play beside the film, which appears at ``target`` when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}")
+    join_clips(clips, temporary, spec)
+    temporary.replace(target)
 
 
 def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:

@@ -19,7 +19,7 @@ from backends.cache.entries import KEY_BYTES
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
-from backends.worker_protocol import FILES, OUTPUT_DIR, UnitResult
+from backends.worker_protocol import CHANGED, FILES, OUTPUT_DIR, UnitResult
 from renderer.engine.cache.shared import SharedCache
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
@@ -163,6 +163,7 @@ class SceneRunner(Runner):
             choice=self.encoder.choice,
             cache=None if "--disable_caching" in self.job.payload.settings.manim_options else self.cache,
             restore=self._restore_folder(unit),
+            changed=self.job.folder(unit) / CHANGED if self.job.payload.shows_changed else None,
         )
 
     def _restore_folder(self, unit: int) -> Callable[[], None]:

@@ -45,7 +45,7 @@ class ParallelOptions:
 
     ``frame_hashes`` is a folder for a hash of each frame. ``open_encoder`` opens the encoder of a chunk. ``rendered``
     are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
-    plays.
+    plays. ``changed`` is a folder for the video of the first play that was drawn.
     """
 
     process: SceneProcess
@@ -60,6 +60,7 @@ class ParallelOptions:
     cache: Cache | None = None
     group_plays: bool = True
     rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
+    changed: Path | None = None
 
 
 class PlayPlanner:

@@ -25,7 +25,7 @@ from renderer.engine.parallel.play import (
     reuse_play,
 )
 from renderer.engine.request import PlayReport
-from renderer.video.concat import Clip
+from renderer.video.concat import Clip, write_play
 from renderer.video.frame import Pixels
 
 _log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Scheduler:
         self._forker = Forker(scene, options, self._monitor)
         self._plays: list[Play] = []
         self._known: dict[Fingerprint, list[PlayIdentity]] = {}
+        self._has_changed = False  # the video of a play that was drawn is written
 
     @property
     def _play(self) -> Play:
@@ -53,6 +54,7 @@ class Scheduler:
 
         For a play that is not skipped, fork the chunk renderer of its first chunk.
         """
+        self._write_changed()
         identity = identify_play(self._scene)
         name = identity.name
         if repeated := self._find_repeated(identity):
@@ -145,9 +147,25 @@ class Scheduler:
         """Wait for all processes; return the clips of each segment, by the segment's path."""
         self._forker.close_group()
         self._monitor.total = sum(play.frame for play in self._plays)
+        self._monitor.wait_until(self._write_changed)
         self._monitor.wait_for_all()
+        self._write_changed()
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.identity.name)): play.clips for play in self._plays}
+
+    def _write_changed(self) -> bool:
+        """Write the video of the first play that was drawn, once it is complete; return whether nothing is left to do.
+
+        It is a play that was changed, if the others are in the chunk cache.
+        """
+        folder, spec = self._options.changed, self._scene.session_spec.video_encoder
+        if folder is None or spec is None or self._has_changed:
+            return True
+        drawn = (play for play in self._plays if play.ended and describe_play(play).source == "drawn")
+        if play := next((play for play in drawn if play.rendered), None):
+            write_play(play.clips, folder / f"{play.identity.name}{play.identity.path.suffix}", spec)
+            self._has_changed = True
+        return self._has_changed or all(play.rendered for play in self._plays)
 
     @property
     def rendered_plays(self) -> dict[int, RenderedPlay]:

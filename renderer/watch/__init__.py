@@ -1,0 +1,1 @@
+"""Renders scenes again each time that a file of their project is saved."""
