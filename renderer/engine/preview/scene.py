@@ -24,7 +24,7 @@ from renderer.engine.preview.contact_sheet import draw_sheet
 from renderer.engine.preview.drawing import prepare_drawing
 from renderer.engine.preview.origins import Origins
 from renderer.engine.preview.recorder import Recorder, write_images
-from renderer.engine.preview.stepping import prepare_stepping
+from renderer.engine.preview.stepping import KeysNeeded, prepare_stepping
 from renderer.engine.preview.timeline import PlayEntry, Timeline
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.render import load_scene, make_own_cache, run_scene
@@ -37,10 +37,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Attempt:
-    """How to run the scene. ``more_frames`` are drawn besides those asked for, because the film shows them again."""
+    """How to run the scene. ``more_frames`` are drawn besides those asked for, because the film shows them again.
+
+    ``with_keys`` computes Manim's key of each play, to find plays that it shows again.
+    """
 
     why_every_frame: str | None = None
     more_frames: tuple[int, ...] = ()
+    with_keys: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -48,7 +52,7 @@ class _Attempt:
     @classmethod
     def from_json(cls, text: str) -> _Attempt:
         content = json.loads(text)
-        return cls(content["why_every_frame"], tuple(content["more_frames"]))
+        return cls(content["why_every_frame"], tuple(content["more_frames"]), content["with_keys"])
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class _Preview:
     progress: Progress | None
 
     def run(self) -> SceneReport:
-        """Run the scene, up to three times: each attempt goes on in a fork, as those of a render do."""
+        """Run the scene, up to four times: each attempt goes on in a fork, as those of a render do."""
         attempt = _Attempt()
         while True:
             fallback = FallbackProcess(self.request.scratch / "next-attempt.json")
@@ -110,6 +114,8 @@ class _Preview:
         except Unfit as unfit:
             _log.debug("drawing every frame: %s", unfit)
             self._start_again(fallback, replace(attempt, why_every_frame=str(unfit)))
+        except KeysNeeded:
+            self._start_again(fallback, replace(attempt, with_keys=True))
         except _MissingFramesError as missing:
             self._start_again(fallback, replace(attempt, more_frames=missing.frames))
 
@@ -132,7 +138,7 @@ class _Preview:
             from renderer.engine.instrument import refuse_own_classes
 
             refuse_own_classes(scene)
-            prepare_stepping(scene, recorder, stops, self.progress)
+            prepare_stepping(scene, recorder, stops, self.progress, with_keys=attempt.with_keys)
         try:
             run_scene(scene)
         finally:

@@ -9,8 +9,8 @@ from typing import Any
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
-from renderer.engine.abort import StopRecord
-from renderer.engine.adapter.play_key import compute_manim_key, count_frames
+from renderer.engine.abort import Stop, StopRecord
+from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards, release_pixels
 from renderer.engine.manim_types import Scene
@@ -23,15 +23,22 @@ from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
 
 
+class KeysNeeded(Stop):
+    """Two plays may be the same for Manim: the scene is stepped again, with Manim's key of each play."""
+
+
 class PreviewDelegate:
     """The RenderDelegate of a preview: lets the renderer draw the frames that are shown, and keeps them."""
 
     draws = False
 
-    def __init__(self, scene: Scene, recorder: Recorder, progress: Progress | None) -> None:
-        self._scene, self._recorder, self._progress = scene, recorder, progress
+    def __init__(
+        self, scene: Scene, recorder: Recorder, stops: StopRecord, progress: Progress | None, *, with_keys: bool
+    ) -> None:
+        self._scene, self._recorder, self._stops, self._progress = scene, recorder, stops, progress
+        self._with_keys = with_keys
         self._wanted = recorder.wanted_frames()
-        self._known: dict[str, int] = {}
+        self._known: dict[object, int] = {}
         self._length = 0  # the most frames that the play can have
         self._wants_last = self._stands_still = False
 
@@ -55,14 +62,20 @@ class PreviewDelegate:
         return f"{number:05}", False
 
     def _find_repeated(self, number: int) -> int | None:
-        """Return the number of the earlier play whose segment Manim would use again."""
+        """Return the number of the earlier play whose segment Manim would use again.
+
+        Raises KeysNeeded, through ``stops``, if Manim's keys are needed to know it: they are slow to compute.
+        """
         from manim import config
 
         if config["disable_caching"]:
             return None
-        first = self._known.setdefault(compute_manim_key(self._scene), number)
+        key = compute_manim_key(self._scene) if self._with_keys else compute_fingerprint(self._scene)
+        first = self._known.setdefault(key, number)
         if first == number:
             return None
+        if not self._with_keys:
+            self._stops.raise_stop(KeysNeeded())
         refuse_drawn_keys(self._scene)
         return first
 
@@ -152,14 +165,16 @@ class _UnwatchedEffects:
     allowed = stepping
 
 
-def prepare_stepping(scene: Scene, recorder: Recorder, stops: StopRecord, progress: Progress | None) -> None:
+def prepare_stepping(
+    scene: Scene, recorder: Recorder, stops: StopRecord, progress: Progress | None, *, with_keys: bool
+) -> None:
     """Replace parts of the scene so that it is stepped, and draws only what is shown."""
     installer.install_patches()
     renderer: Any = scene.renderer
     writer: Any = renderer.file_writer
     assert type(writer) is SceneFileWriter  # noqa: S101  # others are refused before
     renderer.__class__, writer.__class__ = SteppingRenderer, PreviewWriter
-    renderer.delegate = writer.delegate = PreviewDelegate(scene, recorder, progress)
+    renderer.delegate = writer.delegate = PreviewDelegate(scene, recorder, stops, progress, with_keys=with_keys)
     renderer.stops = writer.stops = stops
     renderer.side_effects = _UnwatchedEffects()
     install_pixel_guards(stops)
