@@ -40,7 +40,7 @@ def watch(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     (project / "scene.py").write_text(SCENE)
     (project / "colors.py").write_text("COLOR = 'RED'\n")
     env = environment(project.parent / "home", TMPDIR=str(project.parent / "temporary"))
-    command = [BIN / "renderer", "watch", "scene.py", "Film", *SMALL, "-p", "--preview_command", "true"]
+    command = [str(BIN / "renderer"), "watch", "scene.py", "Film", *SMALL, "-p", "--preview_command", "true"]
     with (project.parent / "out").open("w") as out, (project.parent / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=project, env=env, stdout=out, stderr=err)
     yield process
