@@ -46,9 +46,7 @@ class SceneRunner(Runner):
         super().__init__(job)
         from renderer import engine
 
-        manim = find_installed_manim() or InstalledManim("of an unknown version")
-        engine.import_manim(manim.version)
-        self.why_plain = manim.why_serial or _warm_up()
+        self.why_plain = import_manim()
         self.encoder, self.encoder_error = self._choose_encoder()
         self.slots = engine.ProcessSlots(self.encoder.sessions)
         own, self.cache_refusal = _open_cache()
@@ -196,10 +194,17 @@ def _write_posters(folder: Path) -> None:
             print(f"{film.name} has no poster: {error}", flush=True)
 
 
-def _warm_up() -> str | None:
-    """Import all that renders in parallel. Return why that is not possible, in an image that has only Manim."""
+def import_manim() -> str | None:
+    """Import Manim and all that renders in parallel. Return why that is not possible with this Manim, or in this image.
+
+    Raises BackendError for a Manim that cannot be imported.
+    """
     from renderer import engine
 
+    manim = find_installed_manim() or InstalledManim("of an unknown version")
+    engine.import_manim(manim.version)
+    if manim.why_serial:
+        return manim.why_serial
     try:
         engine.warm_up()
     except ModuleNotFoundError as error:

@@ -18,7 +18,6 @@ from typing import NoReturn
 
 from backends.exit_codes import ExitCode
 from backends.processes import die_with_parent, end_trees
-from renderer.system.manim_versions import InstalledManim, find_installed_manim
 
 POLL_INTERVAL_S = 0.02
 
@@ -51,14 +50,10 @@ def main() -> None:
 
 def _import_manim() -> None:
     """Import Manim and the engine; an error is left to the jobs, which report it."""
-    from renderer import engine
-
     with suppress(Exception):
-        manim = find_installed_manim() or InstalledManim("of an unknown version")
-        engine.import_manim(manim.version)
-        if not manim.why_serial:
-            engine.warm_up()
-        import renderer.worker.scenes  # noqa: F401  # jobs import it, and it starts quicker here
+        from renderer.worker.scenes import import_manim
+
+        import_manim()
 
 
 def _answer(text: str) -> None:
