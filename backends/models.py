@@ -152,12 +152,20 @@ class UnitStatus:
         return _exit_code(self.state, self.problem)
 
 
+@dataclass(frozen=True)
+class UnitCounts:
+    """How many units a job has, and how many of them have ended."""
+
+    total: int
+    ended: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
     """The state of a job and of its units. Times are in UTC.
 
     ``problem`` is why the job failed or why it waits. ``notes`` are further sentences, such as the job's address in a
-    browser and what it costs.
+    browser and what it costs. In a list of jobs, a backend may give the counts in ``summary`` instead of the units.
     """
 
     handle: JobHandle
@@ -168,6 +176,12 @@ class JobStatus:
     created: datetime | None = None
     finished: datetime | None = None
     notes: tuple[str, ...] = ()
+    summary: UnitCounts | None = None
+
+    @property
+    def counts(self) -> UnitCounts:
+        """How many units there are, and how many have ended."""
+        return self.summary or UnitCounts(len(self.units), sum(unit.state.terminal for unit in self.units))
 
     @property
     def reason(self) -> str | None:

@@ -32,20 +32,33 @@ STARTED, ENDED = b"renderer_unit_started: ", b"renderer_unit_ended: "
 SEND = "--send"
 PRINTED, STORED = b"renderer_unit_printed: ", b"renderer_unit_stored: "
 
+# With LABEL each line on stdout begins with the index of its unit, as in "17: text". Lines with UNITS are between them,
+# which say how far all units of the worker are: backends.untrusted.unit_states has their format.
+LABEL = "--label"
+STATES = "--states"  # how units ended in earlier workers, in the same format
+UNITS = "renderer_units: "
+
 _DIRECTIVE_START = "openjd_"
 _DIRECTIVE = re.compile(r"openjd_(progress|status|fail): ?(.*)")
 _STATUS_LENGTH = 1000  # characters
 
 
 def worker_command(
-    start: Iterable[str], *, task: str, bundle: str, output: str, units: Iterable[int], report: bool = False
+    start: Iterable[str],
+    *,
+    task: str,
+    bundle: str,
+    output: str,
+    units: Iterable[int],
+    report: bool = False,
+    options: Iterable[str] = (),
 ) -> list[str]:
     """Return the command that renders ``units`` into ``output/INDEX/``; task, bundle and output are paths.
 
     ``start`` is the command that runs the module WORKER. With ``report`` the worker writes to stderr when a unit
-    starts, and how it ended.
+    starts, and how it ended. ``options`` are further ones of its command line.
     """
-    command = [*start, "--task", task, "--bundle", bundle, "--output", output]
+    command = [*start, "--task", task, "--bundle", bundle, "--output", output, *options]
     if report:
         command.append(REPORT)
     for unit in units:
@@ -102,6 +115,15 @@ def directive(line: str) -> tuple[str, str] | None:
         return None
     match = _DIRECTIVE.fullmatch(line.rstrip())
     return (match[1], match[2]) if match else None
+
+
+def split_label(line: str) -> tuple[int, str] | None:
+    """Return the unit and the text of a line that a worker with LABEL printed; None for another line."""
+    number, colon, text = line.partition(": ")
+    if not colon and line.endswith(":"):
+        number, colon, text = line[:-1], ":", ""
+    is_number = number.isascii() and number.isdecimal() and len(number) < 10  # noqa: PLR2004
+    return (int(number), text) if colon and is_number else None
 
 
 def last_status(lines: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from backends.debug_log import LogLevel
 from backends.errors import InputError
 
+UNITS_FILE = ".renderer-units.json"  # in the bundle: the names of the units, where there are many
 Kind = Literal["manim", "script"]
 Quality = Literal["l", "m", "h", "p", "k"]
 FileFormat = Literal["mp4", "webm", "mov", "gif", "png", "png-sequence"]  # png is the last frame, as with `manim -s`
@@ -76,7 +77,8 @@ class WorkerPayload:
     lines. ``output_limit`` (bytes) and ``output_files`` bound the outputs of a unit, by default as
     backends.untrusted.Limits does. ``python_path`` are folders of PYTHONPATH, relative to the bundle's root. A map has
     as many units as ``inputs``, which are in the bundle; ``units`` then holds the one scene or script that all units
-    run. ``side_by_side`` is how many of them run at the same time at most. ``packages`` are lines of a requirements
+    run. If their names are many, ``units`` is empty, and the bundle has ``units_in_bundle`` of them in UNITS_FILE.
+    ``side_by_side`` is how many of them run at the same time at most. ``packages`` are lines of a requirements
     file; ``requires_python`` is what the script asks of its Python (PEP 440).
 
     With ``preview`` the worker makes that instead of videos. With ``poster`` it makes an image beside each video, and
@@ -105,17 +107,18 @@ class WorkerPayload:
     preview: PreviewRequest | None = None
     poster: bool = False
     shows_changed: bool = False
+    units_in_bundle: int | None = None
 
     @property
     def count(self) -> int:
         """The number of units."""
-        return len(self.units) if self.inputs is None else self.inputs
+        return self.inputs or self.units_in_bundle or len(self.units)
 
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
         rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages")
-        for key in (*rare, "requires_python"):
+        for key in (*rare, "requires_python", "units_in_bundle"):
             if content[key] in {None, ()}:
                 del content[key]
         for key in ("preview", "poster", "shows_changed"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,7 +25,7 @@ from renderer.bundle import pack
 from renderer.image.public import choose_image
 from renderer.maps import sources
 from renderer.maps.inputs import INPUTS_FILE, MapInput, dump_inputs
-from renderer.model import EncoderSettings, Kind, PreviewRequest, RenderSettings, WorkerPayload
+from renderer.model import UNITS_FILE, EncoderSettings, Kind, PreviewRequest, RenderSettings, WorkerPayload
 from renderer.project.left_out import explain_left_out_file
 from renderer.project.needs import read_needs
 from renderer.project.python_path import PythonPath, read_python_path
@@ -36,6 +37,7 @@ from renderer.units.options import choose_manim_options
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
 
+NAMES_LIMIT = 2**14  # bytes: longer lists of scenes travel in the bundle
 MAX_NOTES = 5  # about modules that are not uploaded
 
 _log = logging.getLogger(__name__)
@@ -95,7 +97,9 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     render = replace(settings.render_settings(), manim_options=options)
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
-    packed = _pack(path, root, settings, inputs, are_files=spec.are_files) if inputs else packing()
+    many = units if not inputs and len(json.dumps(units)) > NAMES_LIMIT else ()
+    extra = {INPUTS_FILE: dump_inputs(inputs)} if inputs else {UNITS_FILE: json.dumps(many).encode()} if many else {}
+    packed = _pack(path, root, settings, inputs if spec.are_files else (), extra) if extra else packing()
     python_path = read_python_path(root)
     needs = read_needs(path if kind == "script" else None, settings.packages, settings.requirements)
     image, image_notes = choose_image(settings.image, settings.backend)
@@ -103,7 +107,8 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     payload = WorkerPayload(
         kind=kind,
         file=_file_in(root, path).as_posix(),
-        units=units,
+        units=() if many else units,
+        units_in_bundle=len(many) or None,
         bundle=packed.bundle.digest,
         timeout=settings.timeout,
         arguments=spec.arguments,
@@ -176,21 +181,26 @@ def find_scenes(spec: RenderSpec, settings: Settings) -> FoundScenes:
 
 
 def _pack(
-    path: Path, root: Path, settings: Settings, inputs: tuple[MapInput, ...] = (), *, are_files: bool = False
+    path: Path,
+    root: Path,
+    settings: Settings,
+    files: tuple[MapInput, ...] = (),
+    extra: Mapping[str, bytes] | None = None,
 ) -> pack.Packed:
+    """Pack the folder with the ``extra`` files. ``files`` are inputs that are files of it, and have to be included."""
     only = set(scenes.find_imported_files(path)) if is_private(root) else None
-    if only is not None and are_files:
-        only |= {root.resolve() / item.value for item in inputs}
+    if only is not None:
+        only |= {root.resolve() / item.value for item in files}
     packed = pack.pack(
         root,
         main=root.resolve() / _file_in(root, path),
         limit=settings.bundle_limit_mib * 2**20,
         only=only,
         voices=None if settings.untrusted else find_kept_voices(root),
-        extra={INPUTS_FILE: dump_inputs(inputs)} if inputs else {},
+        extra=extra,
     )
-    if are_files:
-        sources.check_uploaded(inputs, packed.files)
+    if files:
+        sources.check_uploaded(files, packed.files)
     return packed
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +18,7 @@ from backends.errors import JobNotFoundError, RendererError, TransientError
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
-from backends.kubernetes.client.client import Api
+from backends.kubernetes.client.client import PAGE_SIZE, Api
 from backends.kubernetes.client.errors import ApiError, NotFoundError, translating_errors
 from backends.kubernetes.client.paths import core_path, jobs_path
 from backends.kubernetes.isolation import check_untrusted, describe_open_network, prove_isolation
@@ -27,9 +29,9 @@ from backends.kubernetes.objects.pod import Pod, select_latest
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.informer import Informer
 from backends.kubernetes.observe.log_follower import LogFollower
-from backends.kubernetes.observe.logs import read_log
-from backends.kubernetes.observe.reflector import PodReflector
-from backends.kubernetes.observe.status import read_status, summarize_job
+from backends.kubernetes.observe.logs import assign_line, read_log
+from backends.kubernetes.observe.reflector import FAILED, NOT_ENDED, NOT_SUCCEEDED, PodReflector
+from backends.kubernetes.observe.status import ALL_LOGS, read_status, summarize_job
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
 from backends.kubernetes.transfer.collector import Collector
@@ -98,6 +100,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             note = noted.result()
         self.notes = (note,) if note else ()
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
+        if job.names is None and job.count > 1:
+            JobRecord(handle).write_names(plan.spec.units)
         if plan.spec.store:
             JobRecord(handle).write(request.job, job)
         else:
@@ -108,10 +112,11 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Read the Job, its pods and, while it waits, the reasons. Nothing is changed or downloaded."""
         api, namespace, _ = self._locate(handle)
         with translating_errors(f"read the job {handle}"):
-            snapshot = self._read_snapshot(handle)
-            if snapshot.job.removed:
-                return read_stored_status(api, handle, snapshot.job)
-            return read_status(api, namespace, handle, snapshot)
+            job = self._find_job(handle)
+            if job.removed:
+                return read_stored_status(api, handle, job)
+            snapshot = self._read_large_snapshot(handle, job) if job.is_large else self._read_snapshot(handle, job)
+            return read_status(api, namespace, handle, snapshot, most_logs=ALL_LOGS)
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
         """Yield the status each time that the Job or a pod changes.
@@ -119,12 +124,13 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         Before each status, outputs that wait in pods are downloaded, if the job was submitted on this machine.
         """
         api, namespace, name = self._locate(handle)
-        informer = Informer(api, namespace, name)
+        informer = None
         while True:
             with translating_errors(f"read the job {handle}"):
                 job = self._find_job(handle)
                 if job.removed:
                     break
+                informer = informer or Informer(api, namespace, name, fields=NOT_SUCCEEDED if job.is_large else "")
                 snapshot = informer.take_snapshot(job)
                 Collector(api, namespace, Spool(handle, job), self.limits).collect_all(snapshot.pods.values())
                 status = read_status(api, namespace, handle, snapshot)
@@ -254,6 +260,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             raise missing from error
         if not job.managed:
             raise missing
+        if job.names is None and job.count > 1:
+            return replace(job, names=JobRecord(handle).read_names(job.count))
         return job
 
     def _find_job(self, handle: JobHandle) -> Job:
@@ -268,9 +276,17 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def _list_pods(self, handle: JobHandle) -> Iterator[Pod]:
         return PodReflector(*self._locate(handle)).list_pods()
 
-    def _read_snapshot(self, handle: JobHandle) -> JobSnapshot:
-        job = self._find_job(handle)
+    def _read_snapshot(self, handle: JobHandle, job: Job | None = None) -> JobSnapshot:
+        job = job or self._find_job(handle)
         return JobSnapshot(job, {} if job.removed else select_latest(self._list_pods(handle)))
+
+    def _read_large_snapshot(self, handle: JobHandle, job: Job) -> JobSnapshot:
+        """Return the Job with the pods that have not ended, and some that failed: the Job knows of the others."""
+        target = self._locate(handle)
+        failed = (
+            itertools.islice(PodReflector(*target, fields=FAILED).list_pods(), PAGE_SIZE) if job.failed_pods else ()
+        )
+        return JobSnapshot(job, select_latest([*failed, *PodReflector(*target, fields=NOT_ENDED).list_pods()]))
 
     def _is_deleted(self, handle: JobHandle) -> bool:
         api, namespace, name = self._locate(handle)
@@ -292,18 +308,24 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         informer = Informer(api, namespace, name)
         collector = Collector(api, namespace, Spool(handle, snapshot.job), self.limits)
         informer.subscribe(collector.collect_later)
-        yield from LogFollower(api, namespace, informer, read_job).follow()
+        yield from LogFollower(api, namespace, informer, snapshot.job, read_job).follow()
         collector.finish()
 
     def _read_logs(self, handle: JobHandle, snapshot: JobSnapshot) -> Iterator[LogLine]:
         api, namespace, _ = self._locate(handle)
         with translating_errors(f"read the log of {handle}"), StoredLogs(api, handle, snapshot.job) as stored:
-            for unit in range(len(snapshot.job.units)):
-                pod = snapshot.pods.get(unit)
+            job = snapshot.job
+            for index in range(job.pod_of(job.count - 1) + 1):
+                pod, printed = snapshot.pods.get(index), set()
                 if pod and pod.has_log:
-                    yield from (LogLine(unit, text) for _, text in read_log(api, namespace, pod))
-                elif snapshot.job.has_ended(unit):
-                    yield from (LogLine(unit, text) for text in stored.read_lines(unit))
+                    for _, text in read_log(api, namespace, pod):
+                        if line := assign_line(job, pod, text):
+                            printed.add(line.unit)
+                            yield line
+                for unit in job.units_of(index):
+                    # of several units in a pod, an earlier pod may have finished some
+                    if unit not in printed and job.has_ended(unit) and (job.per_pod > 1 or not (pod and pod.has_log)):
+                        yield from (LogLine(unit, text) for text in stored.read_lines(unit))
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -59,8 +59,14 @@ class KubernetesOptions(BaseModel):
     )
     parallelism: Annotated[int, Field(ge=1)] | None = _option(
         None,
-        "most units that run at the same time; default: all, of a map 500; local and docker: as many as cores",
+        "most pods at the same time; default: all, of a map 500; local and docker: units of a map, as many as cores",
         "--parallelism",
+        value="N",
+    )
+    units_per_pod: Annotated[int, Field(ge=1, le=100)] | None = _option(
+        None,
+        "units that share a pod, and its time to start; default: 1, of more than 500 units as many as give 500 pods",
+        "--units-per-pod",
         value="N",
     )
     deadline: JobDuration | None = _option(

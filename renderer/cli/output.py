@@ -35,6 +35,9 @@ def print_json(content: object) -> None:
     text = json.dumps(content, ensure_ascii=False)
     if not can_print(text):
         text = json.dumps(content)
+    if text.isprintable():
+        print(text)
+        return
     print("".join(json.dumps(char)[1:-1] if is_control(char) else char for char in text))
 
 
@@ -57,8 +60,12 @@ def _hint_lines(hint: str | None, problem: Problem | None) -> list[str]:
     return [f"the job says: {show_line(hint)}" if from_job else f"→ {show_line(hint)}"]
 
 
-def status_json(status: JobStatus) -> dict[str, object]:
-    """Return a status as a JSON object; times are ISO 8601 in UTC, progress is in percent."""
+def status_json(status: JobStatus, *, summary: bool = False) -> dict[str, object]:
+    """Return a status as a JSON object; times are ISO 8601 in UTC, progress is in percent.
+
+    With ``summary`` it has the number of units in place of the units.
+    """
+    counts = {"total": status.counts.total, "ended": status.counts.ended}
     return {
         "handle": str(status.handle),
         "name": status.name,
@@ -69,7 +76,7 @@ def status_json(status: JobStatus) -> dict[str, object]:
         "created": _time(status.created),
         "finished": _time(status.finished),
         "notes": list(status.notes),
-        "units": [_unit_json(unit) for unit in status.units],
+        "units": counts if summary else [_unit_json(unit) for unit in status.units],
     }
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends import debug_log
 from backends.errors import InputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.processes import set_dumpable
+from backends.untrusted.unit_states import parse_units
 from renderer.bundle.unpack import read_file
 from renderer.maps.inputs import INPUTS_FILE
-from renderer.model import WorkerPayload
+from renderer.model import UNITS_FILE, WorkerPayload
 from renderer.worker import packages
 from renderer.worker.pool import Pool, Stopped
 from renderer.worker.reports import Reports
@@ -42,6 +44,9 @@ class Arguments:
     units: list[int]
     report: bool
     send: bool
+    label: bool
+    side_by_side: int | None
+    states: str
 
 
 def main(words: list[str] | None = None) -> ExitCode:
@@ -53,7 +58,11 @@ def main(words: list[str] | None = None) -> ExitCode:
         with _scratch_folder() as scratch:
             os.chdir(scratch)  # Manim reads a manim.cfg where it is imported; the scene's own is read later
             job = _read_job(arguments, scratch)
-            return Pool(job, Reports(enabled=arguments.report, sending=arguments.send)).run(arguments.units)
+            earlier = parse_units(json.loads(arguments.states), range(job.payload.count))
+            reports = Reports(
+                enabled=arguments.report, sending=arguments.send, labelling=arguments.label, earlier=earlier
+            )
+            return Pool(job, reports).run(arguments.units)
     except Stopped:
         return ExitCode.TERMINATED
     except RendererError as error:
@@ -108,6 +117,9 @@ def _parse(words: list[str] | None) -> Arguments:
         "--report", action="store_true", help="write each unit's start and result to stderr, for a supervisor"
     )
     parser.add_argument("--send", action="store_true", help="write to stderr, too, what each unit prints and stores")
+    parser.add_argument("--label", action="store_true", help="begin each line on stdout with the index of its unit")
+    parser.add_argument("--side-by-side", type=int, metavar="N", help="how many units run at the same time at most")
+    parser.add_argument("--states", default="{}", metavar="JSON", help="with --label: units that ended before")
     found = parser.parse_args(words)
     return Arguments(
         task=found.task.absolute(),
@@ -116,14 +128,21 @@ def _parse(words: list[str] | None) -> Arguments:
         units=found.unit,
         report=found.report,
         send=found.send,
+        label=found.label,
+        side_by_side=found.side_by_side,
+        states=found.states,
     )
 
 
 def _read_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
     try:
         payload = WorkerPayload.from_json(arguments.task.read_bytes())
+        if arguments.side_by_side:
+            payload = replace(payload, side_by_side=arguments.side_by_side)
         debug_log.configure(payload.log)
         inputs = _read_inputs(arguments.bundle, payload) if payload.inputs else ()
+        if payload.units_in_bundle:
+            payload = replace(payload, units=_read_units(arguments.bundle, payload))
         arguments.bundle.stat()
     except OSError as error:
         message = f"cannot read the inputs: {error}"
@@ -144,6 +163,11 @@ def _read_job(arguments: Arguments, scratch: Path) -> UnpackedJob:
         environment=environment,
         inputs=inputs,
     )
+
+
+def _read_units(bundle: Path, payload: WorkerPayload) -> tuple[str, ...]:
+    """Return the names of the units that are in the bundle."""
+    return tuple(json.loads(read_file(bundle.read_bytes(), payload.bundle, UNITS_FILE)))
 
 
 def _read_inputs(bundle: Path, payload: WorkerPayload) -> Sequence[bytes]:

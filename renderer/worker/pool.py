@@ -174,7 +174,7 @@ class Pool:
             return False
         kept = item.log.write(data)
         self.reports.print(item.unit, kept)
-        _print(item.lines.cut(kept))
+        self.reports.show(item.unit, item.lines.cut(kept))
         return True
 
     def _stop_reading(self, item: _RunningUnit) -> None:
@@ -203,7 +203,7 @@ class Pool:
         line = f"openjd_fail: {error.message}\n".encode("utf-8", "replace") if error else b""
         last = item.log.close(line)
         self.reports.print(item.unit, last)
-        _print(item.lines.finish() + last)
+        self.reports.show(item.unit, item.lines.finish() + last)
         self._report_end(item.unit, result)
         return result
 
@@ -253,11 +253,6 @@ def _watch_end(process: int) -> int | None:
     with suppress(OSError):
         return opener(process) if opener else None
     return None
-
-
-def _print(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,15 +48,20 @@ class ScriptRunner(Runner):
         parent, file = os.getpid(), self.job.payload.file
         if file.startswith("-"):  # Python would take it for an option
             file = f"./{file}"
-        child = subprocess.Popen(
-            [python, file, *self.job.payload.arguments, *self._input_arguments(unit)],
-            cwd=self.job.source(unit),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=lambda: become_child(parent, output),  # noqa: PLW1509  # no other thread runs here
-        )
-        child.returncode = 0  # the pool waits for the process; otherwise the next Popen would do it
-        return child.pid
+        command = [python, file, *self.job.payload.arguments, *self._input_arguments(unit)]
+        process = os.fork()  # subprocess.Popen would wait until Python has started
+        if process:
+            return process
+        try:
+            os.chdir(self.job.source(unit))
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            become_child(parent, output)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so
+            os.execve(python, command, environment)  # noqa: S606  # no shell is wanted
+        except OSError as error:
+            os.write(2, f"cannot start {python}: {error.strerror}\n".encode("utf-8", "replace"))
+        finally:
+            os._exit(127)
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
         """Return how the script ended, from its exit code and its log."""

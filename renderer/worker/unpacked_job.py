@@ -17,7 +17,7 @@ from backends.problem import Problem
 from backends.untrusted import Limits
 from renderer.bundle.unpack import unpack
 from renderer.maps.inputs import INPUTS_FILE, VARIABLE, MapInput
-from renderer.model import WorkerPayload
+from renderer.model import UNITS_FILE, WorkerPayload
 from renderer.worker.packages import FOLDER as PACKAGES
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
@@ -33,7 +33,7 @@ class UnpackedJob:
     """What the worker runs. ``scratch`` is removed with the worker.
 
     ``environment`` is the folder with the job's own packages, if it has any (see renderer.worker.packages). ``inputs``
-    are the lines with the inputs of a map.
+    are the lines with the inputs of a map. ``untouched`` are working folders of units that ended and changed nothing.
     """
 
     payload: WorkerPayload
@@ -42,6 +42,7 @@ class UnpackedJob:
     output: Path
     environment: Path | None = None
     inputs: Sequence[bytes] = ()
+    untouched: list[Path] = field(default_factory=list)
 
     def source(self, unit: int) -> Path:
         """Return the folder of the unit's copy of the project, its working folder."""
@@ -57,6 +58,8 @@ class UnpackedJob:
             unpack(self.bundle.read_bytes(), self.payload.bundle, folder)
             if self.inputs:
                 (folder / INPUTS_FILE).unlink()  # it is none of the user's files
+            if self.payload.units_in_bundle:
+                (folder / UNITS_FILE).unlink()
         except OSError as error:
             hint = "check --bundle, or submit the job again"
             raise InputError(f"cannot unpack the project's files: {error}", hint=hint) from error

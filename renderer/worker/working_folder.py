@@ -45,12 +45,17 @@ class WorkingFolder:
     def __init__(self, job: UnpackedJob, unit: int) -> None:
         self.path = job.source(unit)
         self._job = job
+        self._everything: dict[str, os.stat_result] = {}  # with folders
         self._before: dict[str, os.stat_result] = {}
 
     def fill(self) -> None:
-        """Unpack the job's files, and remember what is there. Raises InputError."""
-        self._job.unpack(self.path)
-        self._before = dict(self._walk(known=_SENT_FOLDERS))
+        """Unpack the job's files, or take a folder that is still as it was sent. Raises InputError."""
+        if self._job.untouched:
+            self._job.untouched.pop().rename(self.path)
+        else:
+            self._job.unpack(self.path)
+        self._everything = dict(_scan(self.path))
+        self._before = {name: info for name, info in self._everything.items() if not stat.S_ISDIR(info.st_mode)}
 
     def restore(self, keep: Iterable[str] = ()) -> None:
         """Make the folder as it was sent, but for the files ``keep``, which stay as they are."""
@@ -66,8 +71,21 @@ class WorkingFolder:
                 place.replace(self.path / name)
 
     def remove(self) -> None:
-        """Remove the folder with all that is left in it."""
-        remove_tree(self.path)
+        """Remove the folder with all that is left in it, or leave it to the next unit if nothing in it has changed."""
+        if self._is_untouched():
+            self._job.untouched.append(self.path)
+        else:
+            remove_tree(self.path)
+
+    def _is_untouched(self) -> bool:
+        left = dict(self._everything)
+        with suppress(OSError):
+            for name, info in _scan(self.path):  # ends at the first difference
+                before = left.pop(name, None)
+                if before is None or _identify(before) != _identify(info):
+                    return False
+            return not left
+        return False
 
     def move_outputs(self, target: Path, deadline: float) -> OutputError | None:
         """Move what is new or changed to the folder ``target``. Return what is wrong with a name that is left out.
@@ -144,6 +162,23 @@ class WorkingFolder:
         with open_beneath(self.path, file.name) as source, create_beneath(target, name) as copy:
             for data in read_chunks(source, file.size, deadline):
                 copy.write(data)
+
+
+def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield name and state of everything below a folder, folders as well. No link is followed."""
+    folders = [""]
+    for name in folders:  # the loop appends to the list
+        with os.scandir(os.path.join(str(folder), name)) as entries:  # noqa: PTH118 - quicker, for each unit of a map
+            for entry in entries:
+                path = f"{name}/{entry.name}" if name else entry.name
+                yield path, entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+
+
+def _identify(info: os.stat_result) -> tuple[int, ...]:
+    """Return what is another after each change of a file's content, mode or name, and of a folder's."""
+    return info.st_mode, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def find_name_fault(name: str) -> OutputError | None:

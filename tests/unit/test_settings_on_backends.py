@@ -68,6 +68,7 @@ OWN: Mapping[str, tuple[object, str]] = {
     "k8s.namespace": ("video", SENT),
     "k8s.runtime_class": ("gvisor", SENT),
     "k8s.parallelism": (1, SENT),
+    "k8s.units_per_pod": (2, SENT),
     "k8s.deadline": ("2h", SENT),
     "k8s.ttl": ("2h", SENT),
     "k8s.collect_timeout": ("5m", SENT),

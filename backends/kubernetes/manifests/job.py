@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,12 +16,13 @@ from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.cache import build_cache_parts
 from backends.kubernetes.manifests.inputs import build_inputs, check_size
 from backends.kubernetes.manifests.merge_patch import merge_patch
+from backends.kubernetes.manifests.pod_units import choose_units_per_pod
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.manifests.templates import Manifest, dump_manifests, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
 
-UNITS_LIMIT = 2**17  # bytes of the names of units; all annotations of an object have at most 256 KiB
+UNITS_LIMIT = 2**14  # bytes of the names of units in an annotation: longer lists are kept where the job was submitted
 MAP_PARALLELISM = 500  # pods of a map at the same time, without --parallelism
 GPU_WAIT_TIMEOUT_S = 86400  # how long a job may wait for its GPUs, in addition to the time to render
 # Another attempt would fail in the same way. Other failures (lost, terminated, store unreachable …) may be retried.
@@ -67,10 +69,11 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     store = parse_store_uri(spec.store, name) if spec.store else None
     _validate(spec, options)
     cache = build_cache_parts(spec, options, store)
+    per_pod = choose_units_per_pod(spec, options)
     values = {
-        **_build_metadata(name, spec, options, digest),
-        **_build_schedule(spec, options, request),
-        **pod_template.build_container(spec, options, request, store),
+        **_build_metadata(name, spec, options, digest, per_pod),
+        **_build_schedule(spec, options, request, per_pod),
+        **pod_template.build_container(spec, options, request, store, per_pod),
     }
     inputs = build_inputs(spec, name, values)
     values |= pod_template.build_volumes(name, options, store, cache, maps=len(inputs))
@@ -90,9 +93,17 @@ def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[st
         *(spec.timeout.total_seconds(), spec.retries, spec.store, patch),
         *([] if spec.max_failed is None else [spec.max_failed]),
         *([] if spec.cache is None else [spec.cache, options.cache_secret]),
-        options.model_dump(mode="json", exclude={"cache_secret", "context", "namespace", "patch"}),
+        _dump_options(options),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _dump_options(options: KubernetesOptions) -> dict[str, object]:
+    """Return the options that make a job another one; newer ones only where they are set, so that names stay."""
+    content = options.model_dump(mode="json", exclude={"cache_secret", "context", "namespace", "patch"})
+    if options.units_per_pod is None:
+        del content["units_per_pod"]
+    return content
 
 
 def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
@@ -116,7 +127,9 @@ def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
         )
 
 
-def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest: str) -> dict[str, object]:
+def _build_metadata(
+    name: str, spec: JobSpec, options: KubernetesOptions, digest: str, per_pod: int
+) -> dict[str, object]:
     labels = {**options.labels, **names.job_labels(name)}
     if any(uri and not uri.startswith("pvc:") for uri in (spec.store, spec.cache)):
         labels[names.LABEL_NETWORK] = "store"
@@ -125,8 +138,11 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
         names.ANNOTATION_DIGEST: digest,
     }
     units = json.dumps(spec.units)
-    if len(units) <= UNITS_LIMIT:  # otherwise the units of a map are their indexes
+    if len(units) <= UNITS_LIMIT:  # on other machines, units without it have their indexes as names
         annotations[names.ANNOTATION_UNITS] = units
+    if per_pod > 1:
+        annotations[names.ANNOTATION_COUNT] = str(len(spec.units))
+        annotations[names.ANNOTATION_PER_POD] = str(per_pod)
     if spec.store:
         annotations[names.ANNOTATION_STORE] = spec.store
     return {
@@ -139,13 +155,16 @@ def _build_metadata(name: str, spec: JobSpec, options: KubernetesOptions, digest
     }
 
 
-def _build_schedule(spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest) -> dict[str, object]:
+def _build_schedule(
+    spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, per_pod: int
+) -> dict[str, object]:
     runtime_class = None if options.runtime_class in {"auto", "none"} else options.runtime_class
-    parallelism = options.parallelism or (MAP_PARALLELISM if spec.is_map else len(spec.units))
+    pods = math.ceil(len(spec.units) / per_pod)
+    parallelism = options.parallelism or (MAP_PARALLELISM if spec.is_map else pods)
     max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {
-        "units": len(spec.units),
-        "parallelism": min(parallelism, len(spec.units)),
+        "completions": pods,
+        "parallelism": min(parallelism, pods),
         "deadline": options.deadline or GPU_WAIT_TIMEOUT_S + max_render_s,
         "ttl": options.ttl,
         "retries": spec.retries,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
@@ -42,7 +43,11 @@ def build_affinity(request: gpu_request.GpuRequest) -> dict[str, object]:
 
 
 def build_container(
-    spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, store: StoreFolder | None
+    spec: JobSpec,
+    options: KubernetesOptions,
+    request: gpu_request.GpuRequest,
+    store: StoreFolder | None,
+    per_pod: int,
 ) -> dict[str, object]:
     """Return the container's values: image, arguments, environment, resources, readiness."""
     amount = {
@@ -58,13 +63,19 @@ def build_container(
     )
     home = {"HOME": str(names.WORK), "USER": "renderer", "XDG_CACHE_HOME": str(names.WORK / "cache")}
     timeout = str(math.ceil(spec.timeout.total_seconds()))
+    division = _divide(spec, per_pod)
+    one_by_one = ["--one-by-one"] if per_pod > 1 and request and not spec.engine else []  # scripts fill a GPU's memory
     kept = ["--stored"] if store else ["--collect", str(options.collect_timeout)]
     kept += ["--untrusted"] if spec.untrusted else []
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
     return {
         "image": spec.image,
         "image_pull_policy": options.image_pull_policy,
-        "arguments": ["--timeout", timeout, "--limit", str(options.ephemeral_storage), *kept],
+        "arguments": [
+            *("--timeout", timeout, "--limit", str(options.ephemeral_storage)),
+            *(*kept, *one_by_one, *division),
+        ],
+        "division": division,
         "env": [*_build_env({**home, **nvidia, **spec.env}), *([RENDER_ENV] if spec.cache else [])],
         "env_from": _build_env_from(options.secret_env),
         "resources": {"requests": amount, "limits": limits},
@@ -73,7 +84,7 @@ def build_container(
 
 
 def build_store_container(
-    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, object], cache: CacheParts | None
+    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, Any], cache: CacheParts | None
 ) -> Manifest:
     """Return the container that alone has the store: its credentials, and the PVC of a pvc:// store.
 
@@ -94,7 +105,7 @@ def build_store_container(
     values = {
         **image,
         "store_arguments": [
-            *(_escape(store.uri_in_pod), str(options.ephemeral_storage)),
+            *(_escape(store.uri_in_pod), str(options.ephemeral_storage), *image["division"]),
             *(_escape(argument) for argument in (cache.arguments if cache else ())),
         ],
         "store_env": [uid, *_build_env({**hidden, **settings})],
@@ -103,6 +114,11 @@ def build_store_container(
     }
     (container,) = render_template("store", values)
     return container
+
+
+def _divide(spec: JobSpec, per_pod: int) -> list[str]:
+    """Return the arguments that tell a pod which units are its own; none where it has one."""
+    return ["--units-per-pod", str(per_pod), "--units", str(len(spec.units))] if per_pod > 1 else []
 
 
 def _build_env(variables: Mapping[str, str]) -> list[dict[str, object]]:

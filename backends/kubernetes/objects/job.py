@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
 from backends.kubernetes.objects.conditions import Condition, parse_conditions, parse_time
+from backends.untrusted.unit_states import count_indexes, parse_indexes
 
 REMOVED = "Removed"  # the reason with which a record's Job has ended; none of Kubernetes' own
+
+LARGE = 500  # pods
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One Job. ``units`` are the names of its units; ``completed`` and ``failed`` are indexes of them."""
+    """One Job of ``count`` units, of which ``per_pod`` share a pod.
+
+    ``names`` are the units' names, if they are known. ``completed_pods`` and ``failed_pods`` are completion indexes.
+    """
 
     name: str
     uid: str
@@ -25,14 +33,52 @@ class Job:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     conditions: Mapping[str, Condition]
-    units: tuple[str, ...]
-    completed: frozenset[int]
-    failed: frozenset[int]
+    names: tuple[str, ...] | None
+    count: int
+    per_pod: int
+    completed_indexes: str
+    failed_indexes: str
     has_ready_pods: bool
     suspended: bool
     deadline_s: int | None
     most_failed: int | None
     pod_spec: JsonObject
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """The names of the units, or their indexes."""
+        return self.names or tuple(map(str, range(self.count)))
+
+    @cached_property
+    def completed_pods(self) -> frozenset[int]:
+        """The completion indexes whose pods have succeeded."""
+        return frozenset(parse_indexes(self.completed_indexes, self.count))
+
+    @cached_property
+    def failed_pods(self) -> frozenset[int]:
+        """The completion indexes that have failed for good."""
+        return frozenset(parse_indexes(self.failed_indexes, self.count))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has so many pods that not all of them are read."""
+        return math.ceil(self.count / self.per_pod) > LARGE
+
+    @property
+    def ended_count(self) -> int:
+        """How many units have ended."""
+        if self.ended:
+            return self.count
+        pods = count_indexes(self.completed_indexes) + count_indexes(self.failed_indexes)
+        return min(pods * self.per_pod, self.count)
+
+    def pod_of(self, unit: int) -> int:
+        """Return the completion index of the pods that run a unit."""
+        return unit // self.per_pod
+
+    def units_of(self, index: int) -> range:
+        """Return the units that the pods of a completion index run."""
+        return range(index * self.per_pod, min((index + 1) * self.per_pod, self.count))
 
     @property
     def title(self) -> str:
@@ -101,7 +147,9 @@ class Job:
     def inputs(self) -> tuple[str, ...]:
         """The names of the ConfigMaps with its inputs."""
         volumes: Iterable[JsonObject] = self.pod_spec.get("volumes") or ()
-        sources = next((each["projected"]["sources"] for each in volumes if "projected" in each), ())
+        sources = next(
+            (each["projected"]["sources"] for each in volumes if each["name"] == "inputs" and "projected" in each), ()
+        )
         return tuple(source["configMap"]["name"] for source in sources)
 
     @property
@@ -111,7 +159,7 @@ class Job:
 
     def has_ended(self, unit: int) -> bool:
         """Return whether a unit has ended, or its Job has."""
-        return self.ended or unit in self.completed or unit in self.failed
+        return self.ended or self.pod_of(unit) in self.completed_pods or self.pod_of(unit) in self.failed_pods
 
     def _holds(self, kind: str) -> bool:
         return kind in self.conditions and self.conditions[kind].holds is True
@@ -121,6 +169,7 @@ def parse_job(item: JsonObject) -> Job:
     """Return the Job that the API server sent, or that a manifest describes."""
     metadata, spec, status = item["metadata"], item["spec"], item.get("status", {})
     annotations = metadata.get("annotations") or {}
+    count, per_pod = _parse_division(annotations, spec.get("completions") or 1)
     return Job(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -129,9 +178,11 @@ def parse_job(item: JsonObject) -> Job:
         labels=metadata.get("labels") or {},
         annotations=annotations,
         conditions=parse_conditions(status),
-        units=_parse_units(annotations, spec.get("completions") or 1),
-        completed=frozenset(_parse_indexes(status.get("completedIndexes"))),
-        failed=frozenset(_parse_indexes(status.get("failedIndexes"))),
+        names=_parse_names(annotations, count),
+        count=count,
+        per_pod=per_pod,
+        completed_indexes=status.get("completedIndexes") or "",
+        failed_indexes=status.get("failedIndexes") or "",
         has_ready_pods=bool(status.get("ready")),
         suspended=bool(spec.get("suspend")),
         deadline_s=spec.get("activeDeadlineSeconds"),
@@ -140,17 +191,19 @@ def parse_job(item: JsonObject) -> Job:
     )
 
 
-def _parse_units(annotations: Mapping[str, str], count: int) -> tuple[str, ...]:
+def _parse_division(annotations: Mapping[str, str], completions: int) -> tuple[int, int]:
+    """Return the number of units and how many share a pod: as the annotations say, if they agree with the Job."""
+    texts = annotations.get(names.ANNOTATION_COUNT, ""), annotations.get(names.ANNOTATION_PER_POD, "")
+    if all(text.isascii() and text.isdecimal() and len(text) < 10 for text in texts):  # noqa: PLR2004
+        count, per_pod = map(int, texts)
+        if per_pod and math.ceil(count / per_pod) == completions:
+            return count, per_pod
+    return completions, 1
+
+
+def _parse_names(annotations: Mapping[str, str], count: int) -> tuple[str, ...] | None:
     try:
         found = json.loads(annotations.get(names.ANNOTATION_UNITS, "[]"))
     except (ValueError, RecursionError):
-        found = []
-    return tuple(map(str, found if isinstance(found, list) and len(found) == count else range(count)))
-
-
-def _parse_indexes(text: str | None) -> Iterator[int]:
-    """Parse a set of indexes in Kubernetes' notation: ``0-2,5`` yields 0, 1, 2 and 5."""
-    for span in (text or "").split(","):
-        first, _, last = span.partition("-")
-        if first:
-            yield from range(int(first), int(last or first) + 1)
+        return None
+    return tuple(map(str, found)) if isinstance(found, list) and len(found) == count else None

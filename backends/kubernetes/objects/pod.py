@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from backends.kubernetes import names
 from backends.kubernetes.client.client import JsonObject
-from backends.kubernetes.objects.conditions import Condition, parse_conditions
+from backends.kubernetes.objects.conditions import Condition, parse_conditions, parse_time
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Termination:
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """One pod: it makes attempt number ``attempt`` of the unit ``unit``."""
+    """One pod: it makes attempt number ``attempt`` of the units of the completion index ``index``."""
 
     name: str
-    unit: int
+    index: int
     phase: str
     created: str
     attempt: int
@@ -44,6 +45,7 @@ class Pod:
     waiting: Waiting | None
     terminated: Termination | None
     started: bool
+    started_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -74,7 +76,7 @@ def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
     annotations = metadata.get("annotations") or {}
     return Pod(
         name=metadata["name"],
-        unit=_parse_number(annotations.get(names.ANNOTATION_INDEX)),
+        index=_parse_number(annotations.get(names.ANNOTATION_INDEX)),
         phase=status.get("phase", "Pending"),
         created=metadata["creationTimestamp"],
         attempt=_parse_number(annotations.get(names.ANNOTATION_FAILURES)) + 1,
@@ -86,6 +88,7 @@ def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
         waiting=_parse_waiting(_find_waiting(status, state)),
         terminated=_parse_termination(state.get("terminated")),
         started="running" in state,
+        started_at=parse_time((state.get("running") or {}).get("startedAt")),
     )
 
 
@@ -113,12 +116,12 @@ def _parse_termination(state: JsonObject | None) -> Termination | None:
 
 
 def select_latest(pods: Iterable[Pod]) -> Mapping[int, Pod]:
-    """Return the pod of each unit's last attempt by the unit's index."""
+    """Return the pod of the last attempt of each completion index."""
     latest: dict[int, Pod] = {}
     for pod in pods:
-        known = latest.get(pod.unit)
+        known = latest.get(pod.index)
         if known is None or _sort_key(pod) > _sort_key(known):
-            latest[pod.unit] = pod
+            latest[pod.index] = pod
     return latest
 
 

@@ -11,7 +11,7 @@ from backends.kubernetes.objects.pod import Pod
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """A Job, and the pod of each unit's last attempt by the unit's index."""
+    """A Job, and the pod of the last attempt of each completion index."""
 
     job: Job
     pods: Mapping[int, Pod] = field(default_factory=dict)

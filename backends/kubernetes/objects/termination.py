@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 
 from backends.problem import Problem
+from backends.untrusted.unit_states import UnitReported, dump_units, parse_units
 from backends.worker_protocol import directive
 
 SIZE_LIMIT = 3500  # bytes; Kubernetes keeps 4096
 MESSAGE_LIMIT, DETAILS_LIMIT = 1000, 1500  # characters
+SHORT_LIMIT = 300  # characters of the message beside the states of units
 
 
-def dump_report(problem: Problem) -> bytes:
-    """Return the report of a problem as JSON."""
-    content = {
-        "message": problem.message[:MESSAGE_LIMIT],
+def dump_report(problem: Problem, units: Mapping[int, UnitReported] | None = None) -> bytes:
+    """Return the report of a problem as JSON, with the states of all ``units`` of a pod that has several."""
+    content: dict[str, object] = {
+        "message": problem.message[: MESSAGE_LIMIT if units is None else SHORT_LIMIT],
         "hint": problem.hint,
         "details": (problem.details or "")[-DETAILS_LIMIT:] or None,
     }
-    return json.dumps(content).encode()[:SIZE_LIMIT]
+    if units is not None:
+        content["units"] = json.loads(dump_units(units, SIZE_LIMIT - len(json.dumps(content)) - len(',"units":')))
+    return json.dumps(content, separators=None if units is None else (",", ":")).encode()[:SIZE_LIMIT]
+
+
+def parse_unit_reports(text: str, units: Collection[int]) -> dict[int, UnitReported]:
+    """Return how the ``units`` of a pod ended, as far as its termination message says so."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return parse_units(content.get("units"), units) if isinstance(content, dict) else {}
 
 
 def parse_report(text: str) -> Problem | None:

@@ -21,8 +21,9 @@ class Informer:
     One thread calls ``take_snapshot`` and ``wait_for_change`` alternately. The subscribers run in this thread.
     """
 
-    def __init__(self, api: Api, namespace: str, job_name: str) -> None:
-        self._reflector = PodReflector(api, namespace, job_name)
+    def __init__(self, api: Api, namespace: str, job_name: str, *, fields: str = "") -> None:
+        """Know only the pods for which the field selector ``fields`` holds."""
+        self._reflector = PodReflector(api, namespace, job_name, fields=fields)
         self._pods: dict[str, Pod] = {}
         self._subscribers: list[Callable[[Pod], object]] = []
         self._changed = time.monotonic()
@@ -68,4 +69,4 @@ class Informer:
     def _is_behind(self, job: Job) -> bool:
         """Return whether the Job has ended, or a unit has failed, and the known pods do not show this yet."""
         latest = select_latest(self._pods.values()).values()
-        return job.end is not None or any(pod.unit in job.failed and not pod.ended for pod in latest)
+        return job.end is not None or any(pod.index in job.failed_pods and not pod.ended for pod in latest)

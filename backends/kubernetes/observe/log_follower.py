@@ -16,7 +16,7 @@ from backends.kubernetes.client.threads import ThreadPool
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod, parse_pod
 from backends.kubernetes.observe.informer import Informer
-from backends.kubernetes.observe.logs import BEGINNING, read_log
+from backends.kubernetes.observe.logs import BEGINNING, assign_line, read_log
 from backends.models import LogLine
 
 MAX_READERS = 64  # logs that are followed at the same time; the others are read when one of these has ended
@@ -29,11 +29,13 @@ MAX_WATCH_S = 30.0
 class LogFollower:
     """Reads the log of each pod of a job in a thread, as soon as the pod has started.
 
-    ``read_job`` returns the Job as it is now, or None if it does not exist any more.
+    ``read_job`` returns ``job`` as it is now, or None if it does not exist any more.
     """
 
-    def __init__(self, api: Api, namespace: str, informer: Informer, read_job: Callable[[], Job | None]) -> None:
-        self._api, self._namespace = api, namespace
+    def __init__(
+        self, api: Api, namespace: str, informer: Informer, job: Job, read_job: Callable[[], Job | None]
+    ) -> None:
+        self._api, self._namespace, self._job = api, namespace, job
         self._informer, self._read_job = informer, read_job
         self._lines: queue.Queue[LogLine | None] = queue.Queue(QUEUE_LIMIT)  # None means the end
         self._stopped = threading.Event()
@@ -85,7 +87,8 @@ class LogFollower:
             try:
                 for moment, text in read_log(self._api, self._namespace, pod, since=since, follow=not ended):
                     since, until = moment, time.monotonic() + OUTAGE_TIMEOUT_S
-                    self._put(LogLine(pod.unit, text))
+                    if line := assign_line(self._job, pod, text):
+                        self._put(line)
                 if ended:
                     return
             except (TransientError, ApiError):

@@ -10,8 +10,11 @@ from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.transport import READ_TIMEOUT_S
+from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
+from backends.models import LogLine
 from backends.untrusted import Limits
+from backends.worker_protocol import UNITS, split_label
 
 SILENCE_TIMEOUT_S = 4 * 3600.0  # how long a log that is followed may be silent
 _TIME = re.compile(r"(\d[\d:T-]+)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
@@ -43,6 +46,21 @@ def read_log(
             yield since, line
         elif moment > since:
             yield moment, text
+
+
+def assign_line(job: Job, pod: Pod, text: str) -> LogLine | None:
+    """Return a line of a pod's log with the unit that printed it; None for one that only says how far units are.
+
+    A line that belongs to no unit, such as one of the pod itself, counts as one of its first unit.
+    """
+    units = job.units_of(pod.index)
+    if job.per_pod > 1:
+        if text.startswith(UNITS):
+            return None
+        found = split_label(text)
+        if found and found[0] in units:
+            return LogLine(*found)
+    return LogLine(units.start, text)
 
 
 def _parse_moment(stamp: str) -> Moment | None:

@@ -28,15 +28,15 @@ def explain_missing_pods(api: Api, namespace: str, job: Job) -> Problem | None:
 
 
 def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, Problem]:
-    """Return why pods wait, by unit. If the pods do not show it, read the events, but only those of the first pod."""
+    """Return why pods wait, by completion index. If no pod shows it, read the events, but only those of the first."""
     waiting = {
-        unit: pod for unit, pod in snapshot.pods.items() if not pod.started and not pod.ended and not pod.deleted
+        index: pod for index, pod in snapshot.pods.items() if not pod.started and not pod.ended and not pod.deleted
     }
-    found = {unit: problem for unit, pod in waiting.items() if (problem := _explain_pod(api, snapshot.job, pod))}
+    found = {index: problem for index, pod in waiting.items() if (problem := _explain_pod(api, snapshot.job, pod))}
     if waiting and not found:
-        unit, pod = next(iter(waiting.items()))
+        index, pod = next(iter(waiting.items()))
         if problem := _explain_events(api, namespace, pod):
-            found[unit] = problem
+            found[index] = problem
     return found
 
 

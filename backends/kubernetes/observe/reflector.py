@@ -13,14 +13,23 @@ from backends.kubernetes.objects.pod import Pod, parse_pod
 
 _log = logging.getLogger(__name__)
 
+# Of a large job: the pods that have not succeeded, and those that have not ended. What became of the others is known
+# from the Job's own indexes.
+NOT_SUCCEEDED = "status.phase!=Succeeded"
+NOT_ENDED = f"{NOT_SUCCEEDED},status.phase!=Failed"
+FAILED = "status.phase=Failed"
+
 
 class PodReflector:
     """Lists and watches the pods of one Job. Raises ApiError, TransientError when they cannot be read."""
 
-    def __init__(self, api: Api, namespace: str, job_name: str) -> None:
+    def __init__(self, api: Api, namespace: str, job_name: str, *, fields: str = "") -> None:
+        """Take only pods for which the field selector ``fields`` holds."""
         self._api = api
         self._path = core_path(namespace, "pods")
         self._selector = {"labelSelector": f"batch.kubernetes.io/job-name={job_name}"}
+        if fields:
+            self._selector["fieldSelector"] = fields
         self._job_name = job_name
         self._version: str | None = None
 
@@ -30,7 +39,7 @@ class PodReflector:
         return self._version is None
 
     def list_pods(self) -> Iterator[Pod]:
-        """Yield every pod."""
+        """Yield every pod, one page of them in memory at a time."""
         version = None
         for page in self._api.list_pages(self._path, **self._selector):
             version = version or page["metadata"]["resourceVersion"]

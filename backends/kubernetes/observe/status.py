@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -17,19 +19,25 @@ from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
 from backends.kubernetes.objects.snapshot import JobSnapshot
+from backends.kubernetes.objects.termination import parse_unit_reports
 from backends.kubernetes.observe import pending
 from backends.kubernetes.observe.unit_status import UnitView, read_unit
-from backends.models import JobHandle, JobState, JobStatus, UnitStatus
+from backends.models import JobHandle, JobState, JobStatus, UnitCounts, UnitStatus
 from backends.problem import Problem
-from backends.worker_protocol import last_progress
+from backends.untrusted.unit_states import UnitReported, parse_units
+from backends.worker_protocol import UNITS, last_progress, split_label
 
-MAX_PROGRESS_LOGS = 16  # running units whose log is read for their progress
+MAX_PROGRESS_LOGS = 16  # running pods whose log is read for their progress while a client waits
+ALL_LOGS = 1000  # the same for one status
+MAX_LOG_READERS = 32
+PROGRESS_TIMEOUT_S = 2.0  # after this time, no further log is read
 LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 40, "limitBytes": 16384}
+SHARED_LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 1000, "limitBytes": 2**18}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Waits:
-    """Why the Job has no pods (``job``), and why pods do not start (``pods``, by unit).
+    """Why the Job has no pods (``job``), and why pods do not start (``pods``, by completion index).
 
     A problem that waiting does not solve has an exit code.
     """
@@ -43,14 +51,17 @@ class _Waits:
 
 
 def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
-    """Return the status without reading the pods, which is enough for a list of jobs."""
-    return _build_status(handle, JobSnapshot(job), _Waits(), {})
+    """Return the status without the units and without reading the pods, which is enough for a list of jobs."""
+    counts = UnitCounts(total=job.count, ended=job.ended_count)
+    return _build_status(handle, job, (), _Waits(), counts)
 
 
-def read_status(api: Api, namespace: str, handle: JobHandle, snapshot: JobSnapshot) -> JobStatus:
+def read_status(
+    api: Api, namespace: str, handle: JobHandle, snapshot: JobSnapshot, *, most_logs: int = MAX_PROGRESS_LOGS
+) -> JobStatus:
     """Return the whole status.
 
-    Reads events and nodes if something waits, and the last lines of the logs for the progress.
+    Reads events and nodes if something waits, and the last lines of up to ``most_logs`` logs for the progress.
     """
     job = snapshot.job
     waits = _Waits()
@@ -59,24 +70,28 @@ def read_status(api: Api, namespace: str, handle: JobHandle, snapshot: JobSnapsh
             job=None if snapshot.pods else pending.explain_missing_pods(api, namespace, job),
             pods=pending.explain_waiting_pods(api, namespace, snapshot),
         )
-    return _build_status(handle, snapshot, waits, _read_progress(api, namespace, snapshot))
-
-
-def _build_status(handle: JobHandle, snapshot: JobSnapshot, waits: _Waits, progress: Mapping[int, float]) -> JobStatus:
-    job = snapshot.job
+    reported = _read_reports(api, namespace, snapshot, most_logs)
     units = tuple(
         read_unit(
             UnitView(
                 job=job,
                 index=index,
-                pod=snapshot.pods.get(index),
-                wait=waits.pods.get(index),
-                progress=progress.get(index),
+                pod=snapshot.pods.get(job.pod_of(index)),
+                wait=waits.pods.get(job.pod_of(index)),
+                reported=reported.get(index),
             )
         )
-        for index in range(len(job.units))
+        for index in range(job.count)
     )
+    return _build_status(handle, job, units, waits)
+
+
+def _build_status(
+    handle: JobHandle, job: Job, units: tuple[UnitStatus, ...], waits: _Waits, counts: UnitCounts | None = None
+) -> JobStatus:
     state = _derive_state(job, units, waits)
+    if state is JobState.PENDING and counts and counts.ended:
+        state = JobState.RUNNING
     problem = _EXPLAIN[state](job, units, waits)
     return JobStatus(
         handle=handle,
@@ -86,6 +101,7 @@ def _build_status(handle: JobHandle, snapshot: JobSnapshot, waits: _Waits, progr
         problem=_with_exit_code(problem, state),
         created=job.created,
         finished=job.end.changed if job.end else None,
+        summary=counts,
     )
 
 
@@ -126,7 +142,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
         return _explain_wait(job, units, waits)
     if (most := job.max_failed) is not None:
         message = f"more than {most} of {len(units)} failed, as many as --max-failed allows"
-        codes = [units[index].exit_code for index in sorted(job.failed)]
+        codes = [units[index].exit_code for index in sorted(job.failed_pods) if index < len(units)]
         return Problem(message=message, exit_code=next(iter(codes), None))
     first, count = failed[0], f" ({len(failed)} of {len(units)} failed)" if len(units) > 1 else ""
     return Problem(
@@ -165,17 +181,51 @@ def _with_exit_code(problem: Problem | None, state: JobState) -> Problem | None:
     return problem and replace(problem, exit_code=ExitCode.CANCELLED if state is JobState.CANCELLED else None)
 
 
-def _read_progress(api: Api, namespace: str, snapshot: JobSnapshot) -> Mapping[int, float]:
-    """Return the progress of running units in percent, from the ends of their logs."""
-    running = [pod for pod in snapshot.pods.values() if pod.started and not pod.ended][:MAX_PROGRESS_LOGS]
-    if snapshot.job.ended or not running:
-        return {}
-    found = threads.run_all(functools.partial(_read_pod_progress, api, namespace, pod) for pod in running)
-    return {pod.unit: value for pod, value in zip(running, found, strict=True) if value is not None}
+def _read_reports(api: Api, namespace: str, snapshot: JobSnapshot, most_logs: int) -> Mapping[int, UnitReported]:
+    """Return what pods report of their units: running ones in their logs, those that have ended in their messages."""
+    job = snapshot.job
+    found: dict[int, UnitReported] = {}
+    read: dict[int, UnitReported] = {}
+    if job.per_pod > 1:
+        for pod in snapshot.pods.values():
+            if pod.terminated:
+                found |= parse_unit_reports(pod.terminated.message, job.units_of(pod.index))
+    running = [pod for pod in snapshot.pods.values() if pod.started and not pod.ended]
+    if job.ended or not running:
+        return found
+    pool = threads.ThreadPool(MAX_LOG_READERS)
+    until = time.monotonic() + PROGRESS_TIMEOUT_S
+    for pod in running[:most_logs]:
+        pool.submit(functools.partial(_read_pod_reports, api, namespace, job, pod, until, read))
+    pool.finish()
+    return found | read
 
 
-def _read_pod_progress(api: Api, namespace: str, pod: Pod) -> float | None:
+def _read_pod_reports(
+    api: Api, namespace: str, job: Job, pod: Pod, until: float, found: dict[int, UnitReported]
+) -> None:
+    """Add what the end of a pod's log says of its units to ``found``, unless it is too late for that."""
+    units = job.units_of(pod.index)
+    if time.monotonic() > until:
+        return
     with suppress(ApiError, BackendError):
-        lines = list(api.stream_lines(core_path(namespace, "pods", pod.name, "log"), LOG_END))
-        return last_progress(line.decode("utf-8", "replace") for line in lines)
-    return None
+        end = LOG_END if job.per_pod == 1 else SHARED_LOG_END
+        read = api.stream_lines(core_path(namespace, "pods", pod.name, "log"), end)
+        lines = [line.decode("utf-8", "replace") for line in read]
+        if job.per_pod > 1:
+            found.update(_parse_reports(lines, units))
+        elif (progress := last_progress(lines)) is not None:
+            found[units.start] = UnitReported(progress=progress)
+
+
+def _parse_reports(lines: Iterable[str], units: range) -> Mapping[int, UnitReported]:
+    """Return the states of a pod's units from the last line that has them, and their progress since then."""
+    found: dict[int, UnitReported] = {}
+    for line in lines:
+        if line.startswith(UNITS):
+            with suppress(ValueError, RecursionError):
+                found = parse_units(json.loads(line[len(UNITS) :]), units)
+        elif (labelled := split_label(line)) and (known := found.get(labelled[0])) and known.exit_code is None:
+            progress = last_progress([labelled[1]])
+            found[labelled[0]] = known if progress is None else replace(known, progress=progress)
+    return found

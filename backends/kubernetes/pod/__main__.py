@@ -21,6 +21,7 @@ from backends.kubernetes.pod import run, store, transfers
 from backends.kubernetes.pod.paths import scratch_limits
 from backends.kubernetes.pod.process_limits import limit_processes
 from backends.kubernetes.pod.report import write_report
+from backends.kubernetes.pod.units import PodUnits
 from backends.problem import Problem
 
 
@@ -45,13 +46,19 @@ def _build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--stored", action="store_true", help="the store's container moves inputs and outputs")
     run_parser.add_argument("--collect", type=int, default=0, help="without a store: seconds to wait for a download")
     run_parser.add_argument("--timeout", type=int, required=True, help="time limit of the render in seconds")
-    run_parser.add_argument("--limit", type=int, required=True, help="size of the unit's scratch disk in MiB")
+    run_parser.add_argument("--limit", type=int, required=True, help="size of the pod's scratch disk in MiB")
+    run_parser.add_argument("--one-by-one", action="store_true", help="run the pod's units one after the other")
     run_parser.add_argument("--untrusted", action="store_true", help="limit the processes of the job")
     store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
-    store_parser.set_defaults(command=lambda options: store.keep_store(options.uri, options.limit, options.cache))
+    store_parser.set_defaults(
+        command=lambda options: store.keep_store(options.uri, options.limit, _pod_units(options), options.cache)
+    )
     store_parser.add_argument("uri", help="the job's folder in its store")
-    store_parser.add_argument("limit", type=int, help="size of the unit's scratch disk in MiB")
+    store_parser.add_argument("limit", type=int, help="size of the pod's scratch disk in MiB")
     store_parser.add_argument("--cache", help="the shared cache, of which the render asks at a socket")
+    for each in (run_parser, store_parser):
+        each.add_argument("--units-per-pod", type=int, default=1, help="how many units each pod of the job has")
+        each.add_argument("--units", type=int, default=1, help="how many units the job has")
     send = commands.add_parser("send", help="write a stream of outputs to stdout")
     send.set_defaults(command=lambda options: transfers.send(options.offset, options.folder))
     send.add_argument("offset", type=int, help="first byte to send")
@@ -72,11 +79,16 @@ def _run(options: argparse.Namespace) -> int:
     if options.untrusted:
         limit_processes(options.limit)
     return run.run(
+        _pod_units(options),
         stored=options.stored,
         collect_timeout_s=options.collect,
         timeout_s=options.timeout,
         limits=scratch_limits(options.limit),
     )
+
+
+def _pod_units(options: argparse.Namespace) -> PodUnits:
+    return PodUnits(options.units_per_pod, options.units, getattr(options, "one_by_one", False))
 
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's arguments

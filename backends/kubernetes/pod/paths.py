@@ -19,6 +19,7 @@ CONTACT = WORK / "contact"  # its modification time is that of the last contact 
 # With a store: the render can read what is in CONTROL, and the store's container can read what is in WORK.
 STORED_BUNDLE = CONTROL / names.BUNDLE_KEY
 OUTCOME = CONTROL / "outcome.json"  # how the work of the store's container ended; its format is in outcome.py
+EARLIER = CONTROL / "earlier.json"  # what earlier pods have stored of this pod's units
 RENDERED = WORK / "rendered"  # exists once the worker has ended
 
 

@@ -1,4 +1,4 @@
-"""Renders one unit in a job's pod: run the worker, then let its outputs be stored or downloaded."""
+"""Renders the units of a job's pod: run the worker, then let its outputs be stored or downloaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backends import output_stream as stream
@@ -26,13 +27,21 @@ from backends.kubernetes.pod.paths import (
     RENDERED,
     SCRATCH,
     STORED_BUNDLE,
-    WORK,
 )
 from backends.kubernetes.pod.report import write_report
+from backends.kubernetes.pod.units import (
+    PodUnits,
+    choose_exit_code,
+    describe_failures,
+    read_earlier,
+    read_unit_result,
+    report_results,
+)
 from backends.problem import Problem
 from backends.processes import isolated_command, oom_kills
-from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
-from backends.worker_protocol import RESULT, WORKER, worker_command
+from backends.untrusted import Limits
+from backends.untrusted.unit_states import UnitReported, dump_units
+from backends.worker_protocol import LABEL, RESULT, STATES, WORKER, worker_command
 
 POLL_INTERVAL_S = 0.05
 WORKER_GRACE_S = 120.0  # for the worker to unpack the inputs and to hash the outputs, beside the time to render
@@ -41,21 +50,20 @@ OOM_SCORE_MARGIN = 100  # tenths of a percent of the memory limit
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
 
-def run(*, stored: bool, collect_timeout_s: int, timeout_s: int, limits: Limits) -> int:
-    """Render the unit of this pod's completion index and return the exit code.
+def run(units: PodUnits, *, stored: bool, collect_timeout_s: int, timeout_s: int, limits: Limits) -> int:
+    """Render the ``units`` of this pod's completion index and return the exit code.
 
     With ``stored`` the store's container gets the inputs and keeps the outputs; otherwise the pod waits
-    ``collect_timeout_s`` for a download. ``timeout_s`` is the time limit of the render, ``limits`` that of
-    its outputs. Raises OutputError, ResultError.
+    ``collect_timeout_s`` for a download. ``timeout_s`` is the time limit of each unit, ``limits`` are those of the
+    pod's outputs. Raises OutputError, ResultError.
     """
-    unit = int(os.environ["JOB_COMPLETION_INDEX"])
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # the worker, of the same user, can neither read nor trace us
     if stored:
-        return _run_with_store(unit, timeout_s)
-    code = _run_worker(_find_bundle(), unit, timeout_s)
-    if not os.path.lexists(OUTPUT / str(unit) / RESULT):
+        return _run_with_store(units, timeout_s)
+    code = _run_worker(_find_bundle(), units, {}, timeout_s)
+    if not any(os.path.lexists(OUTPUT / str(unit) / RESULT) for unit in units.indexes):
         return code  # the worker was killed: it did not leave outputs
-    _prepare_download(OUTPUT / str(unit), limits)
+    _prepare_download(units.indexes, limits)
     return _wait_for_download(collect_timeout_s, code)
 
 
@@ -72,49 +80,68 @@ def _find_bundle() -> Path:
     return joined
 
 
-def _run_with_store(unit: int, timeout_s: int) -> int:
+def _run_with_store(units: PodUnits, timeout_s: int) -> int:
     while not (outcome := read_outcome()) and not STORED_BUNDLE.exists():
         time.sleep(POLL_INTERVAL_S)
     code = 0
-    if not outcome:  # otherwise the inputs cannot be had, or an earlier attempt has stored everything
-        code = _run_worker(STORED_BUNDLE, unit, timeout_s)
+    if not outcome:  # otherwise the inputs cannot be had, or earlier attempts have stored everything
+        code = _run_worker(STORED_BUNDLE, units, read_earlier(units.indexes), timeout_s)
         _remove(RENDERED)
         RENDERED.touch()
         while not (outcome := read_outcome()):
             time.sleep(POLL_INTERVAL_S)
+    elif units.shared and not outcome.exit_code:
+        code = _report_units(read_earlier(units.indexes))
     if outcome.exit_code and not code:
         write_report(outcome)
     return code or outcome.exit_code or 0
 
 
-def _run_worker(bundle: Path, unit: int, timeout_s: int) -> int:
+def _run_worker(bundle: Path, units: PodUnits, earlier: Mapping[int, UnitReported], timeout_s: int) -> int:
+    """Run the units that no ``earlier`` pod has finished. Return the exit code of the pod."""
+    left = [unit for unit in units.indexes if unit not in earlier]
     command = worker_command(
         isolated_command(WORKER),
         task=str(INPUTS / names.TASK_KEY),
         bundle=str(bundle),
         output=str(OUTPUT),
-        units=[unit],
+        units=left,
+        options=[
+            *([LABEL, STATES, dump_units(earlier)] if units.shared else []),
+            *(["--side-by-side", "1"] if units.one_by_one else []),
+        ],
     )
     for folder in (OUTPUT, SCRATCH):
         folder.mkdir(parents=True, exist_ok=True)
     kills_before = oom_kills()
     environment = {**os.environ, "TMPDIR": str(SCRATCH)}
+    most_s = timeout_s * len(left)
     with subprocess.Popen(command, start_new_session=True, env=environment) as worker:
         _raise_oom_score(worker.pid)
         try:
-            code = worker.wait(timeout_s + WORKER_GRACE_S)
+            code = worker.wait(most_s + WORKER_GRACE_S)
         except SystemExit:
             worker.terminate()
             worker.wait()
             raise
         except subprocess.TimeoutExpired:  # the scene has stopped or killed what limits its time
             _end_processes()
-            return _report_timeout(timeout_s)
+            return _report_timeout(most_s)
     _end_processes()
-    _report_result(unit)
     if code == -signal.SIGKILL and oom_kills() > kills_before:
-        return ExitCode.OUT_OF_MEMORY
-    return 128 - code if code < 0 else code
+        code = ExitCode.OUT_OF_MEMORY
+    code = 128 - code if code < 0 else code
+    if units.shared:
+        return _report_units(report_results(units.indexes, earlier, code))
+    _report_result(units.indexes[0])
+    return code
+
+
+def _report_units(units: Mapping[int, UnitReported]) -> int:
+    """Report how the units of a pod that has several ended; return the exit code of the pod."""
+    if problem := describe_failures(units):
+        write_report(problem, units)
+    return choose_exit_code(units)
 
 
 def _raise_oom_score(worker: int) -> None:
@@ -149,20 +176,16 @@ def _report_timeout(timeout_s: int) -> int:
 
 def _report_result(unit: int) -> None:
     """Report the problem of the unit's result, if there is one. Raises ResultError for a damaged result."""
-    try:
-        with open_beneath(WORK, f"{names.UNITS}/{unit}/{RESULT}") as file:
-            result = parse_result(read_bounded(file, Limits().result), unit=f"unit {unit}")
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if result.error:
+    result = read_unit_result(unit)
+    if result and result.error:
         write_report(result.error)
 
 
-def _prepare_download(folder: Path, limits: Limits) -> None:
+def _prepare_download(units: Sequence[int], limits: Limits) -> None:
     """Make the stream's header, and show the client that it can download."""
-    if OUTPUT.is_symlink() or folder.is_symlink():
+    if any(path.is_symlink() for path in (OUTPUT, *(OUTPUT / str(unit) for unit in units))):
         raise OutputError("the job replaced the folder of its outputs by a link")
-    header = stream.build_header(folder, limits)
+    header = stream.build_header(OUTPUT, limits)
     for path in (RELEASED, HEADER, CONTACT, READY):
         _remove(path)
     HEADER.write_bytes(header)

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,11 +23,13 @@ from backends.errors import BackendError, OutputError, RendererError
 from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
-from backends.kubernetes.pod.paths import CONTROL, RENDERED, STORED_BUNDLE, WORK, scratch_limits
+from backends.kubernetes.pod.paths import CONTROL, OUTPUT, RENDERED, STORED_BUNDLE, WORK, scratch_limits
+from backends.kubernetes.pod.units import PodUnits, is_final, write_earlier
 from backends.problem import Problem
 from backends.storage import Storage
 from backends.untrusted import Limits, check_relative_name, open_beneath, parse_result
-from backends.worker_protocol import RESULT
+from backends.untrusted.unit_states import UnitReported
+from backends.worker_protocol import RESULT, UnitResult
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +37,8 @@ POLL_INTERVAL_S = 0.05
 STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 
-def keep_store(uri: str, limit_mib: int, cache: str | None = None) -> int:
-    """Move the inputs and the outputs of this pod's unit; then wait for the signal that ends the pod.
+def keep_store(uri: str, limit_mib: int, units: PodUnits, cache: str | None = None) -> int:
+    """Move the inputs and the outputs of this pod's units; then wait for the signal that ends the pod.
 
     ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk. ``cache`` is the
     URI of the shared cache.
@@ -44,7 +46,7 @@ def keep_store(uri: str, limit_mib: int, cache: str | None = None) -> int:
     if cache:
         _serve_cache(cache)
     if read_outcome() is None:  # otherwise this container has been restarted after its work
-        write_outcome(_move_files(uri, scratch_limits(limit_mib)))
+        write_outcome(_move_files(uri, scratch_limits(limit_mib), units))
     while True:
         signal.pause()
 
@@ -76,16 +78,17 @@ def _open_store(uri: str) -> Storage | ClaimFolder:
     )
 
 
-def _move_files(uri: str, limits: Limits) -> Problem:
-    unit = int(os.environ["JOB_COMPLETION_INDEX"])
-    target = f"{os.environ[names.JOB_UID]}/{names.UNITS}/{unit}"
+def _move_files(uri: str, limits: Limits, units: PodUnits) -> Problem:
+    target = f"{os.environ[names.JOB_UID]}/{names.UNITS}"
     try:
         store = _open_store(uri)
-        if not _has_succeeded(store, target):
+        earlier = _find_earlier(store, target, units)
+        left = [unit for unit in units.indexes if unit not in earlier]
+        if units.shared:
+            write_earlier(earlier)
+        if left:
             _get_bundle(store)
-            while not os.path.lexists(RENDERED):
-                time.sleep(POLL_INTERVAL_S)
-            _store_outputs(store, target, unit, limits)
+            _store_units(store, target, left, limits)
     except RendererError as error:
         return Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
     except OSError as error:
@@ -93,20 +96,45 @@ def _move_files(uri: str, limits: Limits) -> Problem:
     return DONE
 
 
-def _has_succeeded(store: Storage | ClaimFolder, target: str) -> bool:
-    """Return whether an earlier attempt of the same Job has stored its outputs: then nothing is rendered again.
+def _find_earlier(store: Storage | ClaimFolder, target: str, units: PodUnits) -> dict[int, UnitReported]:
+    """Return the units that earlier pods of the same Job have finished: they are not rendered again.
+
+    A pod with one unit fails for good, if its unit does: only in one with several can failures be among them.
+    """
+    found = {}
+    for unit in units.indexes:
+        result = _read_stored_result(store, f"{target}/{unit}")
+        if result and (is_final(result.exit_code) if units.shared else result.exit_code == 0):
+            found[unit] = UnitReported(result.exit_code, message=result.error.message if result.error else None)
+    return found
+
+
+def _read_stored_result(store: Storage | ClaimFolder, target: str) -> UnitResult | None:
+    """Return the result that an earlier attempt of the same Job has stored, if it is not damaged.
 
     The folder has the Job's uid in its name, so that no file can be older than the Job.
     """
     size = store.size(f"{target}/{RESULT}")
     if size is None or size > Limits().result:
-        return False
+        return None
     copy = STORED_BUNDLE.with_name(RESULT)
     store.get(f"{target}/{RESULT}", copy)
     try:
-        return parse_result(copy.read_bytes(), unit=target).exit_code == 0
+        return parse_result(copy.read_bytes(), unit=target)
     except OutputError:
-        return False
+        return None
+
+
+def _store_units(store: Storage | ClaimFolder, target: str, units: Sequence[int], limits: Limits) -> None:
+    """Store each unit's outputs as soon as it has its result, and the others when the worker has ended."""
+    left = list(units)
+    while left:
+        ended = os.path.lexists(RENDERED)  # before the results: all that there will be are there then
+        for unit in list(left):
+            if ended or (len(units) > 1 and os.path.lexists(OUTPUT / str(unit) / RESULT)):
+                _store_outputs(store, f"{target}/{unit}", unit, limits)
+                left.remove(unit)
+        time.sleep(POLL_INTERVAL_S if left else 0)
 
 
 def _get_bundle(store: Storage | ClaimFolder) -> None:

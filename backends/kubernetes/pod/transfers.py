@@ -22,7 +22,7 @@ KEEPALIVE_INTERVAL_S = 10.0
 
 
 def send(offset: int, folder: str | None) -> int:
-    """Write the stream of the unit's outputs, or of a ``folder`` of the PVC, to stdout, from byte ``offset`` on."""
+    """Write the stream of the pod's outputs, or of a ``folder`` of the PVC, to stdout, from byte ``offset`` on."""
     if folder:
         path = _locate(folder)
         with _keeping_alive():
@@ -32,8 +32,7 @@ def send(offset: int, folder: str | None) -> int:
     CONTACT.touch()
     if not HEADER.exists():  # a kubelet that has just started calls every pod ready for a moment
         return names.NOT_READY_EXIT_CODE
-    unit_folder = OUTPUT / os.environ["JOB_COMPLETION_INDEX"]
-    _write(_touching_contact(stream.send(unit_folder, HEADER.read_bytes(), offset)))
+    _write(_touching_contact(stream.send(OUTPUT, HEADER.read_bytes(), offset)))
     return ExitCode.OK
 
 

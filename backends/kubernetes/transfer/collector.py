@@ -71,10 +71,10 @@ class Collector:
         """
         if not pod.holds_outputs or not self.spool.exists:
             return
-        with self.spool.lock(pod.unit) as locked:
+        with self.spool.lock(pod.index) as locked:
             if not locked:
                 return
-            if not self.spool.unit_folder(pod.unit).is_dir():
+            if self.spool.read_source(pod.index) != pod.name:  # another attempt may have been downloaded
                 try:
                     self._download(pod)
                 except NotReadyError:
@@ -84,8 +84,8 @@ class Collector:
                 _log.debug("released pod %s", pod.name)
 
     def _download(self, pod: Pod) -> None:
-        partial = self.spool.path / f"{pod.unit}.stream"
-        folder = self.spool.path / f"{pod.unit}.new"
+        partial = self.spool.path / f"{pod.index}.stream"
+        folder = self.spool.path / f"{pod.index}.new"
         limits = self.spool.remaining(self._limits)
         for is_last_attempt in (False, True):
             try:
@@ -100,5 +100,5 @@ class Collector:
                 partial.unlink(missing_ok=True)
                 if is_last_attempt:
                     raise
-        folder.rename(self.spool.unit_folder(pod.unit))
+        self.spool.accept(pod.index, pod.name, folder)
         partial.unlink()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,6 +34,7 @@ from backends.untrusted import Limits, parse_result
 from backends.untrusted.state_files import read_state, write_state
 from backends.worker_protocol import RESULT, UnitResult
 
+KEEP_NAMES_S = 30 * 86400
 NOTE = "the cluster has deleted the Job; this is what its store has"
 _LOST = Problem(message="its store has no result of it, and the cluster has deleted the job", exit_code=ExitCode.LOST)
 # Prints for each unit its index, the size of its result, and the result.
@@ -67,6 +68,26 @@ class JobRecord:
         ended = Condition(holds=True, reason=REMOVED, message="", changed=None)
         return replace(job, conditions={"Failed": ended}) if job.store and job.uid else None
 
+    def write_names(self, units: Sequence[str]) -> None:
+        """Keep the names of the units, of a Job that has too many for its annotation. Remove what is a month old."""
+        with suppress(OSError):
+            make_private_folder(self.path.parent)
+            for other in self.path.parent.glob("*.names"):
+                if time.time() - other.lstat().st_mtime > KEEP_NAMES_S:
+                    other.unlink(missing_ok=True)
+            write_state(self._names, json.dumps(list(units)).encode())
+
+    def read_names(self, count: int) -> tuple[str, ...] | None:
+        """Return the names of the ``count`` units; None if they are not known."""
+        with suppress(OSError, ValueError):
+            found = json.loads(read_state(self._names))
+            return tuple(map(str, found)) if isinstance(found, list) and len(found) == count else None
+        return None
+
+    @property
+    def _names(self) -> Path:
+        return self.path.with_suffix(".names")
+
     def age(self) -> timedelta:
         """Return the time since the job was submitted."""
         with suppress(OSError):
@@ -76,6 +97,7 @@ class JobRecord:
     def delete(self) -> None:
         """Forget the job."""
         self.path.unlink(missing_ok=True)
+        self._names.unlink(missing_ok=True)
 
 
 def list_records() -> Iterator[JobRecord]:
@@ -134,7 +156,7 @@ def _read_results(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> 
     read = _read_from_claim(api, handle, job, store) if store.claim else _read_from_object_store(job, store)
     found: dict[int, UnitResult] = {}
     for index, content in read:
-        if index < len(job.units):
+        if index < job.count:
             with suppress(RendererError):
                 found[index] = parse_result(content, unit=job.units[index])
     return found

@@ -42,7 +42,7 @@ def fetch_outputs(
     """
     job = snapshot.job
     store = find_store_folder(job)
-    wanted = range(len(job.units)) if units is None else sorted(units)
+    wanted = range(job.count) if units is None else sorted(units)
     if store is None:
         _fetch_from_pods(api, handle, snapshot, into, limits, wanted)
     else:
@@ -72,17 +72,19 @@ def _fetch_from_pods(
     spool = Spool(handle, snapshot.job)
     spool.create()
     collector = Collector(api, handle.parts[1], spool, limits)
-    missing = []
-    for unit in units:
-        if pod := snapshot.pods.get(unit):
+    missing, job = [], snapshot.job
+    wanted = list(units)
+    for index in sorted({job.pod_of(unit) for unit in wanted}):
+        if pod := snapshot.pods.get(index):
             collector.collect(pod)
+    for unit in wanted:
         if spool.unit_folder(unit).is_dir():
             shutil.copytree(spool.unit_folder(unit), into / str(unit))
-        elif unit in snapshot.job.completed:
+        elif job.pod_of(unit) in job.completed_pods:
             missing.append(unit)
     if missing:
         raise OutputError(
-            f"another machine has downloaded the outputs of {len(missing)} of {len(snapshot.job.units)} units, "
+            f"another machine has downloaded the outputs of {len(missing)} of {job.count} units, "
             "or they are gone with their pods",
             hint="run `renderer fetch` where the job was submitted, or submit again; "
             "with --store every machine can fetch them",

@@ -17,6 +17,7 @@ from backends.models import JobHandle
 from backends.output_stream import list_files
 from backends.untrusted import Limits
 from backends.untrusted.file_lock import try_lock
+from backends.untrusted.trees import remove_tree
 
 KEEP_S = 7 * 86400
 
@@ -26,6 +27,7 @@ class Spool:
 
     def __init__(self, handle: JobHandle, job: Job) -> None:
         parts = (*handle.parts, job.uid)  # a Job that replaces another one of the same name has different outputs
+        self._job = job
         self.path = state_folder(names.BACKEND) / ",".join(quote(part, safe="") for part in parts)
 
     @property
@@ -45,6 +47,28 @@ class Spool:
         """Return the folder of a unit's files. It does not exist until all files are downloaded."""
         return self.path / str(unit)
 
+    def read_source(self, index: int) -> str | None:
+        """Return the name of the pod of a completion index whose outputs are here; None if there are none."""
+        with suppress(OSError):
+            return self._source(index).read_text("utf-8")
+        return None
+
+    def accept(self, index: int, pod: str, folder: Path) -> None:
+        """Take the outputs of a pod, which are in folders of its units, in place of those of an earlier attempt.
+
+        Whatever else the pod has sent is removed.
+        """
+        for unit in self._job.units_of(index):
+            if (new := folder / str(unit)).is_dir():
+                if (old := self.unit_folder(unit)).exists():
+                    remove_tree(old)
+                new.rename(old)
+        self._source(index).write_text(pod, "utf-8")
+        remove_tree(folder)
+
+    def _source(self, index: int) -> Path:
+        return self.path / f"{index}.from"
+
     def remaining(self, limits: Limits) -> Limits:
         """Return what is left of the limits of the job, beside the units that are here already."""
         units = [path for path in self.path.iterdir() if path.name.isdecimal()]
@@ -56,7 +80,10 @@ class Spool:
         shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
-    def lock(self, unit: int) -> Iterator[bool]:
-        """Lock a unit during the block, so that only one process downloads it. Yields False if another one has it."""
-        with (self.path / f"{unit}.lock").open("wb") as file:
+    def lock(self, index: int) -> Iterator[bool]:
+        """Lock a completion index during the block, so that only one process downloads from its pod.
+
+        Yields False if another process has it.
+        """
+        with (self.path / f"{index}.lock").open("wb") as file:
             yield try_lock(file.fileno())

@@ -17,13 +17,13 @@ def command(
     flags = {"backend": backend, "k8s.context": context, "k8s.namespace": namespace}
     found = api.jobs(settings=config.load(flags).settings)
     if json:
-        print_json([status_json(status) for status in found])
+        print_json([status_json(status, summary=True) for status in found])
         return
     lines = [("HANDLE", "STATE", "UNITS", "CREATED")]
     for status in found:
         created = status.created.astimezone().strftime("%Y-%m-%d %H:%M") if status.created else ""
-        done = sum(unit.state.terminal for unit in status.units)
-        lines.append((str(status.handle), status.state.value, f"{done}/{len(status.units)}", created))
+        counts = status.counts
+        lines.append((str(status.handle), status.state.value, f"{counts.ended}/{counts.total}", created))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     for handle, state, units, created in lines if len(lines) > 1 else ():
         print(f"{handle:<{widths[0]}}  {state:<{widths[1]}}  {units:<{widths[2]}}  {created}".rstrip())

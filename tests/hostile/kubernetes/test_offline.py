@@ -75,7 +75,7 @@ def test_damaged_annotations_of_a_pod_do_not_hide_the_others(index: str) -> None
         "creationTimestamp": "t",
         "annotations": {"batch.kubernetes.io/job-completion-index": index},
     }
-    assert parse_pod({"metadata": metadata}).unit == 0
+    assert parse_pod({"metadata": metadata}).index == 0
 
 
 def test_outputs_are_listed_by_the_descriptor_of_their_folder_and_without_links(tmp_path: Path) -> None:
