@@ -1,7 +1,8 @@
 """Makes the worker one file, which a job brings into images that have nothing of renderer in them.
 
 ``sh renderer-worker MODULE ARGUMENTS…`` runs a module as `python -I -m` does, with the Python of the image. The file
-is a script for any POSIX shell, with a zip file behind it that Python imports from (see zipapp in Python's library).
+is a script for any POSIX shell, with a zip file behind it that Python imports from (see zipapp in Python's library, and
+archive_modules.py).
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import ast
 import functools
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+
+from backends.image.archive_modules import MODULES
 
 _HERE = Path(__file__)
 _ROOT = _HERE.parents[2]
@@ -32,7 +36,8 @@ _ENGINE = (
     *("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py"),
     *("backends/files.py", "backends/cache/key_file.py", "renderer/mirrors.py", "renderer/voices.py"),
 )
-_RENDERER = "from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
+_BACKENDS = "import renderer_modules\n"
+_RENDERER = f"{_BACKENDS}from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
 _MAIN = """\
 import runpy
 import sys
@@ -54,26 +59,31 @@ def read_start_script() -> bytes:
 @functools.cache
 def build_worker_archive(*, engine: bool = False) -> bytes:
     """Return the file's content, with the modules that render scenes if ``engine``. Equal modules give equal bytes."""
+    modules = dict(_list_modules((*_PARTS, *_ENGINE) if engine else _PARTS))
+    loader = _strip(_HERE.with_name("archive_modules.py").read_text("utf-8"))
+    files = {
+        "__main__.py": _MAIN,
+        "renderer_modules.py": loader,
+        "backends/__init__.py": _BACKENDS,
+        "renderer/__init__.py": _RENDERER,
+        MODULES: json.dumps(modules, ensure_ascii=False),
+    }
     buffer = io.BytesIO(read_start_script())
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, text in _list_modules((*_PARTS, *_ENGINE) if engine else _PARTS):
-            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text.encode(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file. Most packages are empty: what they export is for the client."""
-    yield "__main__.py", _MAIN.encode()
+def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield name and source of each module but the packages at the top. Most packages export nothing here."""
     names = {path.relative_to(_ROOT).as_posix() for part in parts for path in _ROOT.glob(part)}
-    yield "renderer/__init__.py", _RENDERER.encode()
     names -= {"backends/__init__.py", "renderer/__init__.py"}
-    folders = {str(folder) for name in names for folder in Path(name).parents if str(folder) != "."}
-    for folder in sorted(
-        folders - {"renderer"} - {str(Path(name).parent) for name in names if name.endswith("__init__.py")}
-    ):
-        yield f"{folder}/__init__.py", b""
+    folders = {folder.as_posix() for name in names for folder in Path(name).parents} - {".", "backends", "renderer"}
+    for name in sorted({f"{folder}/__init__.py" for folder in folders} - names):
+        yield name, ""
     for name in sorted(names):
-        yield name, _strip((_ROOT / name).read_text("utf-8")).encode()
+        yield name, _strip((_ROOT / name).read_text("utf-8"))
 
 
 def _strip(source: str) -> str:

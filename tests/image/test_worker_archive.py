@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backends.image import worker_archive
+from backends.image.archive_modules import MODULES
 from backends.image.worker_archive import build_worker_archive
 
 ROOT = Path(worker_archive.__file__).parents[2]
@@ -25,8 +27,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(archive: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(archive) as modules:
-        modules.extractall(tmp_path)
+    for name, source in read_modules(archive).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
     program = str(Path(sys.executable).with_name("vermin"))
     vermin = [program, "--target=3.8-", "--violations", "--no-tips", str(tmp_path)]
     done = subprocess.run(vermin, capture_output=True, text=True, check=False)
@@ -40,15 +43,15 @@ def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(a
                 imported.add(str(node.module).partition(".")[0])
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
                 assert not isinstance(node.args[1], ast.BinOp), f"{path}:{node.lineno}: a union needs Python 3.10"
-    assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", *OPTIONAL}
+    assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", "renderer_modules", *OPTIONAL}
 
 
 @pytest.mark.parametrize("engine", [False, True])
 def test_it_has_every_module_of_ours_that_its_modules_import(engine: bool, tmp_path: Path) -> None:
     (tmp_path / "worker").write_bytes(build_worker_archive(engine=engine))
-    with zipfile.ZipFile(tmp_path / "worker") as modules:
-        names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules.namelist()}
-        trees = {name: ast.parse(modules.read(name)) for name in modules.namelist()}
+    modules = read_modules(tmp_path / "worker")
+    names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules}
+    trees = {name: ast.parse(source) for name, source in modules.items()}
     found = [
         f"{name} imports {node.module}"
         for name, tree in trees.items()
@@ -61,10 +64,9 @@ def test_it_has_every_module_of_ours_that_its_modules_import(engine: bool, tmp_p
 
 def test_its_modules_are_those_here_without_docstrings_and_keep_their_lines(tmp_path: Path) -> None:
     (tmp_path / "worker").write_bytes(build_worker_archive(engine=True))
-    with zipfile.ZipFile(tmp_path / "worker") as modules:
-        for name in modules.namelist():
-            if (ROOT / name).exists() and (text := modules.read(name).decode()) and name != "renderer/__init__.py":
-                assert code_of(text) == code_of((ROOT / name).read_text()), name
+    for name, source in read_modules(tmp_path / "worker").items():
+        if source and (ROOT / name).exists() and name.count("/") > 1:
+            assert code_of(source) == code_of((ROOT / name).read_text()), name
 
 
 def code_of(source: str) -> str:
@@ -76,6 +78,34 @@ def code_of(source: str) -> str:
                 node.body[0] = ast.Pass()
             node.body = [each for each in node.body if not isinstance(each, ast.Pass)]
     return "\n".join(f"{getattr(node, 'lineno', 0)} {ast.dump(node)}" for node in ast.walk(tree))
+
+
+def read_modules(archive: Path) -> dict[str, str]:
+    """Return all modules of an archive, with those that import the others from it."""
+    with zipfile.ZipFile(archive) as files:
+        outer = {name: files.read(name).decode() for name in files.namelist()}
+    inner: dict[str, str] = json.loads(outer.pop(MODULES))
+    return outer | inner
+
+
+SHOWS_A_TRACEBACK = """\
+import sys, traceback
+sys.path.insert(0, sys.argv[1])
+from renderer.model import WorkerPayload
+try:
+    WorkerPayload.from_json(7)
+except Exception:
+    traceback.print_exc()
+"""
+
+
+def test_tracebacks_show_the_lines_of_its_modules(archive: Path) -> None:
+    command = [sys.executable, "-I", "-c", SHOWS_A_TRACEBACK, str(archive)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert f'File "{archive}/renderer/model.py", line' in shown
+    assert "content: dict[str, Any] = json.loads(text)" in shown
+    missing = subprocess.run(["sh", archive, "backends.nothing"], capture_output=True, text=True, check=False)
+    assert "No module named backends.nothing" in missing.stderr
 
 
 def start(archive: Path, folder: Path, *pythons: str) -> subprocess.CompletedProcess[str]:
