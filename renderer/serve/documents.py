@@ -54,8 +54,8 @@ def summary_document(entry: Entry, status: JobStatus) -> schemas.JobSummary:
         exit_code=status.exit_code,
         created=status.created,
         finished=status.finished,
-        units=len(status.units),
-        ended=sum(unit.state.terminal for unit in status.units),
+        units=status.counts.total,
+        ended=status.counts.ended,
         failed=sum(unit.state is JobState.FAILED for unit in status.units),
     )
 
