@@ -15,7 +15,8 @@ from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play
 
 MAX_PLAY_FRAMES = 20  # of a play in a group: for more frames, a fork does not matter
 MAX_FRAMES = 60  # of a group: other processes should have work, too
-MAX_CODE_CPU_S, MAX_CODE_S = 0.005, 0.05  # of the scene's code between two plays, which both processes run
+MAX_CODE_CPU_S = 0.015  # of the code between two plays, which both processes run: about what a fork costs
+MAX_CODE_S = 0.5  # the same on the clock: a busy machine may interrupt it, but it should not wait for something
 
 _GO_ON = b"+"
 
