@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from renderer.bundle.packed_data import expand
+from renderer.bundle.packed_data import Expanded, expand
 
 MAX_SCANNED = 2**24  # bytes: larger files are data
 
@@ -116,11 +116,17 @@ def looks_like_credential(path: Path) -> bool:
     )
 
 
-def holds_credential(data: bytes) -> bool:
-    """Return whether the data contains a secret of a known form, also in UTF-16, compressed, or in a zip."""
+def holds_credential(data: bytes, expanded: Expanded | None = None) -> bool:
+    """Return whether the data contains a secret of a known form, also in UTF-16, compressed, or in a zip.
+
+    What comes out of compressed data is counted in ``expanded``, which raises SpecError.
+    """
     if len(data) > MAX_SCANNED:
         return False
-    return any((name and looks_like_credential(Path(name))) or _holds_secret(content) for name, content in expand(data))
+    return any(
+        (name and looks_like_credential(Path(name))) or _holds_secret(content)
+        for name, content in expand(data, expanded)
+    )
 
 
 def _holds_secret(data: bytes) -> bool:

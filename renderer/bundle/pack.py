@@ -16,10 +16,12 @@ from renderer.bundle import archive
 from renderer.bundle.archive import Entry
 from renderer.bundle.credentials import MAX_SCANNED, holds_credential, looks_like_credential
 from renderer.bundle.ignore import MADE_BY_MANIM, OWN_IGNORE_FILE, IgnoreRules
+from renderer.bundle.packed_data import Expanded
 from renderer.voices import INDEX, merge_indexes
 
 LARGEST_SHOWN = 5
 MAX_FILES = 50_000  # in a bundle
+EXPANSION = 2  # how many times its limit may come out of the compressed files of a folder
 CREDENTIAL = "it looks like a credential"
 
 _log = logging.getLogger(__name__)
@@ -67,7 +69,9 @@ def pack(
     for name in needed - set(entries):
         entries[name] = Entry(name, root, (root / name).lstat())
     _check_size(list(entries.values()), limit)
-    credentials = {item.entry.name for item in found if not item.is_named and is_credential(item.entry)} - needed
+    expanded = Expanded(EXPANSION * limit)
+    credentials = {item.entry.name for item in found if not item.is_named and is_credential(item.entry, expanded)}
+    credentials -= needed
     for name in credentials:
         del entries[name]
         _log.debug("left out %s: %s", name, CREDENTIAL)
@@ -237,10 +241,10 @@ def _list_names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def is_credential(entry: Entry) -> bool:
+def is_credential(entry: Entry, expanded: Expanded | None = None) -> bool:
     """Return whether a file looks like a credential, by its name or by its content."""
     is_small_file = stat.S_ISREG(entry.info.st_mode) and entry.info.st_size <= MAX_SCANNED
-    return looks_like_credential(Path(entry.name)) or (is_small_file and holds_credential(entry.read()))
+    return looks_like_credential(Path(entry.name)) or (is_small_file and holds_credential(entry.read(), expanded))
 
 
 def _check_size(entries: list[Entry], limit: int) -> None:

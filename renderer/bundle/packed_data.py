@@ -14,8 +14,12 @@ from typing import Protocol
 
 import zstandard
 
+from backends.errors import SpecError
+
 MAX_EXPANDED = 2**24  # bytes that come out of one file, whatever is in it
 _MAX_MEMBERS = 1000
+_MAX_ENTRIES = 20_000  # of a zip's directory, which is read as a whole
+_ENTRY = b"PK\1\2"  # begins each
 _MAX_DEPTH = 3  # archives in archives
 _STEP = 2**16
 _DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -25,11 +29,30 @@ class _Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Expanded:
+    """Counts what comes out of the compressed files of a project. Raises SpecError for more than ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+
+    def add(self, size: int) -> None:
+        """Count bytes."""
+        self._left -= size
+        if self._left < 0:
+            raise SpecError(
+                f"more than {self._limit // 2**20} MiB come out of the compressed files of the folder, in which "
+                "credentials are looked for",
+                hint="exclude compressed files that the job does not need in .rendererignore, "
+                "or raise --bundle-limit-mib",
+            )
+
+
 class _Room:
     """How much may still come out of the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, expanded: Expanded) -> None:
         self.left = MAX_EXPANDED
+        self._expanded = expanded
 
     def read(self, source: _Reader) -> bytes:
         """Return what the source has, as far as there is room. Damaged data ends it."""
@@ -37,16 +60,17 @@ class _Room:
         with suppress(*_DAMAGED, zstandard.ZstdError):
             while self.left > 0 and (piece := source.read(min(_STEP, self.left))):
                 self.left -= len(piece)
+                self._expanded.add(len(piece))
                 found += piece
         return bytes(found)
 
 
-def expand(data: bytes) -> Iterator[tuple[str, bytes]]:
+def expand(data: bytes, expanded: Expanded | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield the data itself, and what is in it: the names and contents of a zip's files, and decompressed data.
 
-    A name is empty where there is none.
+    A name is empty where there is none. What comes out is counted in ``expanded``, which raises SpecError.
     """
-    yield from _expand("", data, _Room(), _MAX_DEPTH)
+    yield from _expand("", data, _Room(expanded or Expanded(MAX_EXPANDED)), _MAX_DEPTH)
 
 
 def _expand(name: str, data: bytes, room: _Room, depth: int) -> Iterator[tuple[str, bytes]]:
@@ -76,6 +100,8 @@ def _find_reader(data: bytes) -> _Reader | None:
 
 
 def _read_zip(data: bytes, room: _Room) -> Iterator[tuple[str, bytes]]:
+    if data.count(_ENTRY) > _MAX_ENTRIES:
+        return
     with suppress(*_DAMAGED), zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist()[:_MAX_MEMBERS]:
             content = b""

@@ -225,9 +225,11 @@ def test_all_kinds_of_env_files_are_left_out(name: str) -> None:
     assert not looks_like_credential(Path(".env.example"))
 
 
+DIRECTORY = b"PK\1\2" + bytes(24) + b"\1" + bytes(17) + b"a"  # an entry of a zip's directory
 BUSY = {
     "tokens": b"eyJ-" * 500_000, "long tokens": b"eyJaaaaaaaaaaaaaaaaaaaaa." * 80_000, "keys": b"sk-" * 600_000,
     "logins": b"machine a login b " * 100_000 + b"password", "zeros": bytes(2**21),
+    "directory": b"PK\3\4" + bytes(26) + DIRECTORY * 350_000 + zip_of("a", b"").partition(b"PK\1\2")[2],
     "bomb": zip_of("a", gzip.compress(bytes(2**28))), "quotes": b"aws_secret_access_key" + b"\\" * 2_000_000,
 }  # fmt: skip
 
@@ -236,6 +238,18 @@ BUSY = {
 def test_no_file_keeps_the_search_busy(data: bytes) -> None:
     started = time.process_time()
     holds_credential(data)
+    assert time.process_time() - started < 5
+
+
+def test_many_small_bombs_are_refused(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(2**24))
+    make(tmp_path, {"main.py": ""})
+    for number in range(20):
+        (tmp_path / f"{number}.svgz").write_bytes(bomb)
+    started = time.process_time()
+    with pytest.raises(SpecError, match="more than 32 MiB come out of the compressed files of the folder") as caught:
+        pack_all(tmp_path)
+    assert "--bundle-limit-mib" in str(caught.value.hint)
     assert time.process_time() - started < 5
 
 

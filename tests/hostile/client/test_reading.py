@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ PLACES = "import sys\n" + "".join(f"sys.path.insert(0, 'd{number}')\n" for numbe
 
 
 @pytest.mark.parametrize("files", BUSY.values(), ids=BUSY)
-def test_imports_do_not_keep_the_reading_busy(files: Mapping[str, str], tmp_path: Path) -> None:
+def test_imports_do_not_keep_the_reading_busy(files: dict[str, str], tmp_path: Path) -> None:
     make(tmp_path, files)
     started = time.process_time()
     assert find_scenes(tmp_path / "scene.py", tmp_path) == []

@@ -9,8 +9,10 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import sys
 import threading
+import zlib
 
 HOST = json.loads(sys.argv[1])
 out = pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"])
@@ -51,6 +53,22 @@ def make_socket():
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(out / "socket.csv"))
 
+
+# Outputs that would reach out, or grow, if somebody parsed them: playlists, bombs, entities
+hosts = [address for _, address in HOST["services"] if isinstance(address, list)]
+url = f"http://127.0.0.1:{hosts[0][1]}/" if hosts else "http://127.0.0.1/"
+entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+entities = f'<!ENTITY e0 "{"x" * 99}"><!ENTITY file SYSTEM "file://{secret}"><!ENTITY web SYSTEM "{url}">{entities}'
+for name, content in {
+    "playlist.mp4": f"#EXTM3U\n#EXTINF:1,\n{url}a.ts\n#EXTINF:1,\nfile://{secret}\n".encode(),
+    "concat.mkv": f"ffconcat version 1.0\nfile '{secret}'\nfile '{url}'\n".encode(),
+    "page.m3u8": f"#EXTM3U\n#EXTINF:1,\nsubfile,,start,0,end,9,,:{secret}\n".encode(),
+    "entities.svg": f'<!DOCTYPE svg [{entities}]><svg><text>&e11;&file;&web;</text><image href="{url}"/></svg>'.encode(),
+    "huge.png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0, 0),
+    "bomb.zip": zlib.compress(bytes(2**26), 9),
+    "font.otf": b"OTTO" + b"\xff" * 1000,
+}.items():  # fmt: skip
+    (out / name).write_bytes(content)
 
 # Documents and logs of its own, and of other units
 for name in ("result.json", "log.txt", "state.json", "job.json", "launcher.json", "lock", "pid", "cancel", "attempt"):
