@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from backends.image.worker_archive import build_worker_archive
+
 DESCRIBE = """
 import sys
 from renderer.engine.cache.versions import describe_versions
@@ -34,3 +36,15 @@ def test_the_ffmpeg_program_counts_where_it_encodes(tmp_path: Path) -> None:
 def test_the_ffmpeg_program_is_not_run_where_pyav_encodes(tmp_path: Path) -> None:
     assert describe(tmp_path, "pyav", "6.0") == describe(tmp_path, "pyav", "7.1")
     assert not (tmp_path / "runs").exists()
+
+
+def test_renderers_own_code_counts_in_the_workers_archive_too(tmp_path: Path) -> None:
+    """An image of others has the archive alone."""
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1))\n" + DESCRIBE
+    found = set()
+    for number, prefix in enumerate([b"", b"# another version\n"]):
+        archive = tmp_path / f"renderer-worker-{number}"
+        archive.write_bytes(prefix + build_worker_archive(engine=True))
+        command = [sys.executable, "-I", "-c", code, str(archive), "pyav"]
+        found.add(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert len(found) == 2

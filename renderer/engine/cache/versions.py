@@ -6,8 +6,7 @@ import os
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 
 @cache
@@ -27,16 +26,8 @@ def describe_versions(*, with_ffmpeg: bool) -> str:
 
 
 def _digest_own_source() -> str:
-    found: list[bytes] = []
-    for folder in ("engine", "video"):
-        _collect_sources(files("renderer") / folder, found)
-    return blake2b(b"".join(found), digest_size=20).hexdigest()
-
-
-def _collect_sources(folder: Traversable, found: list[bytes]) -> None:
-    """Append the content of all Python files below the folder, which may be in the worker's archive."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            _collect_sources(entry, found)
-        elif entry.name.endswith(".py"):
-            found.append(entry.read_bytes())
+    package = Path(__file__).parents[2]
+    files = [package.parent]  # the worker's archive
+    if package.is_dir():
+        files = sorted(path for folder in ("engine", "video") for path in (package / folder).rglob("*.py"))
+    return blake2b(b"".join(path.read_bytes() for path in files), digest_size=20).hexdigest()

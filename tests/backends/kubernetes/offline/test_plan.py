@@ -53,6 +53,10 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "own-image": ({"image": OWN_IMAGE}, {}),
     "object-store": ({"store": "s3://bucket/some/where", "foreground": False}, {"store_secret": "s3-keys"}),
     "claim": ({"store": "pvc://renders/videos", "foreground": False}, {}),
+    "shared-cache": (
+        {"store": "s3://bucket/some/where", "cache": "pvc://frames/some/where", "foreground": False},
+        {"store_secret": "s3-keys", "cache_secret": "cache-key"},
+    ),
     "every-option": (
         {"env": {"GREETING": NASTY, "NO": "no", "NUMBER": "1e3"}},
         {
