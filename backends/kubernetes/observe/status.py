@@ -71,6 +71,7 @@ def read_status(
             pods=pending.explain_waiting_pods(api, namespace, snapshot),
         )
     reported = _read_reports(api, namespace, snapshot, most_logs)
+    known = {job.pod_of(unit) for unit in reported}
     units = tuple(
         read_unit(
             UnitView(
@@ -79,6 +80,7 @@ def read_status(
                 pod=snapshot.pods.get(job.pod_of(index)),
                 wait=waits.pods.get(job.pod_of(index)),
                 reported=reported.get(index),
+                pod_reports=job.pod_of(index) in known,
             )
         )
         for index in range(job.count)

@@ -23,7 +23,8 @@ MIN_RUN_S, MAX_RUN_S = 3.0, 30 * 86400.0
 class UnitView:
     """Everything that is known about one unit.
 
-    ``wait`` is why its pod does not start; ``reported`` is what its pod reports of it.
+    ``wait`` is why its pod does not start; ``reported`` is what its pod reports of it. ``pod_reports`` is false while
+    nothing is known of any unit of the pod.
     """
 
     job: Job
@@ -31,6 +32,7 @@ class UnitView:
     pod: Pod | None
     wait: Problem | None = None
     reported: UnitReported | None = None
+    pod_reports: bool = True
 
     @property
     def is_shared(self) -> bool:
@@ -68,7 +70,7 @@ class UnitView:
     @property
     def running(self) -> bool:
         """Whether its container runs, or has succeeded but the Job does not count it yet."""
-        if self.is_shared and (self.reported is None or self.reported.exit_code is not None):
+        if self.is_shared and self.pod_reports and (self.reported is None or self.reported.exit_code is not None):
             return False  # it waits for the other units of its pod, or for another attempt
         return self.pod is not None and not self.pod.deleted and (self.pod.started or self.pod.succeeded)
 
