@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -275,12 +277,30 @@ class _Filter:
 
         self._usual = watchfiles.DefaultFilter()
         self._output = output
+        self._logs = _find_own_logs()
 
     def __call__(self, change: object, path: str) -> bool:
         """Return whether a change may be one of the project."""
         file = Path(path)
         is_ours = file.is_relative_to(self._output) or any(part.startswith(STAGING) for part in file.parts)
-        return not is_ours and self._usual(change, path)  # type: ignore[arg-type]
+        return not is_ours and not self._is_log(file) and self._usual(change, path)  # type: ignore[arg-type]
+
+    def _is_log(self, file: Path) -> bool:
+        try:
+            found = file.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) in self._logs
+
+
+def _find_own_logs() -> set[tuple[int, int]]:
+    """Return device and inode of the files that this program's stdout and stderr go to: each render changes them."""
+    found = set()
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def _read_result(folder: Path, name: str) -> UnitResult:

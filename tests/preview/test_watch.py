@@ -41,7 +41,7 @@ def watch(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     (project / "colors.py").write_text("COLOR = 'RED'\n")
     env = environment(project.parent / "home", TMPDIR=str(project.parent / "temporary"))
     command = [str(BIN / "renderer"), "watch", "scene.py", "Film", *SMALL, "-p", "--preview_command", "true"]
-    with (project.parent / "out").open("w") as out, (project.parent / "err").open("w") as err:
+    with (project / "out").open("w") as out, (project / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=project, env=env, stdout=out, stderr=err)
     yield process
     process.kill()
@@ -49,24 +49,27 @@ def watch(project: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for(project: Path, text: str, count: int = 1) -> None:
-    until(lambda: (project.parent / "err").read_text().count(text) >= count, within=120)
+    until(lambda: (project / "err").read_text().count(text) >= count, within=120)
 
 
 def lines(project: Path) -> list[str]:
-    return (project.parent / "out").read_text().splitlines()
+    return (project / "out").read_text().splitlines()
 
 
 @pytest.mark.slow
 def test_renders_what_changed_and_shows_it_first(project: Path, watch: subprocess.Popen[bytes]) -> None:
     wait_for(project, "frames drawn")
     assert lines(project) == ["renders/Film.mp4"]
-    assert "20 of 20 frames drawn" in (project.parent / "err").read_text()
+    assert "20 of 20 frames drawn" in (project / "err").read_text()
+    assert (project / "err").read_text().count(
+        "rendering Film"
+    ) == 1  # what it prints lies in the project and is no change
     before = frames(project / "renders" / "Film.mp4")
 
     (project / "colors.py").write_text("COLOR = 'GREEN'\n")  # a module that the scene imports
     wait_for(project, "frames drawn", 2)
     assert lines(project)[1:] == ["renders/Film.changed.mp4", "renders/Film.mp4"]
-    assert "5 of 20 frames drawn" in (project.parent / "err").read_text()
+    assert "5 of 20 frames drawn" in (project / "err").read_text()
     after = frames(project / "renders" / "Film.mp4")
     equal = [one == other for one, other in zip(before, after, strict=True)]
     assert (all(equal[:10]), all(equal[10:15]), all(equal[15:])) == (True, False, True)
@@ -74,12 +77,12 @@ def test_renders_what_changed_and_shows_it_first(project: Path, watch: subproces
 
     (project / "scene.py").write_text(SCENE + "\n    def broken(:\n")  # an error is said in words
     wait_for(project, "waiting for the next change")
-    assert "scene.py, line 12: invalid syntax" in (project.parent / "err").read_text()
+    assert "scene.py, line 12: invalid syntax" in (project / "err").read_text()
     (project / "scene.py").write_text(SCENE + "\n        1 / 0\n")
     wait_for(project, "waiting for the next change", 2)
-    assert "raised ZeroDivisionError" in (project.parent / "err").read_text()
+    assert "raised ZeroDivisionError" in (project / "err").read_text()
 
-    started = (project.parent / "err").read_text().count("rendering Film")
+    started = (project / "err").read_text().count("rendering Film")
     (project / "scene.py").write_text(SCENE + "\n        while True: pass\n")  # a save during a render restarts it
     wait_for(project, "rendering Film", started + 1)
     (project / "scene.py").write_text(SCENE)
