@@ -66,8 +66,9 @@ class JobSpec:
     outputs, ``cache`` that of the shared cache of chunks. ``engine`` says that the job renders scenes, not a script.
     ``foreground`` is true when the client waits for the end and downloads the outputs. ``untrusted`` asks for isolation
     from network, credentials, the host's files and other jobs; a backend without it refuses the job. The job is ended
-    when more than ``max_failed`` units have failed; without it, all units run. ``is_map`` is true for a job whose units
-    are inputs: there may be thousands of them.
+    when more than ``max_failed`` units have failed; without it, all units run. With ``shards``, that many processes
+    render the one unit together: backends run them as they would run as many units, and show one. ``is_map`` is true
+    for a job whose units are inputs: there may be thousands of them.
     """
 
     name: str
@@ -87,6 +88,12 @@ class JobSpec:
     untrusted: bool = False
     max_failed: int | None = None
     is_map: bool = False
+    shards: int | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many units the worker has: one for each shard."""
+        return self.shards or len(self.units)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,8 @@ class WorkerPayload:
     file; ``requires_python`` is what the script asks of its Python (PEP 440).
 
     With ``preview`` the worker makes that instead of videos. With ``poster`` it makes an image beside each video, and
-    with ``shows_changed`` also a video of the first play that is not in the chunk cache.
+    with ``shows_changed`` also a video of the first play that is not in the chunk cache. With ``shards``
+    there are as many units, which render the one scene together.
 
     The JSON has all but the first fields only where they are set, so that they do not change the names of other jobs.
     """
@@ -108,17 +109,18 @@ class WorkerPayload:
     poster: bool = False
     shows_changed: bool = False
     units_in_bundle: int | None = None
+    shards: int | None = None
 
     @property
     def count(self) -> int:
         """The number of units."""
-        return self.inputs or self.units_in_bundle or len(self.units)
+        return self.shards or self.inputs or self.units_in_bundle or len(self.units)
 
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
         rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages")
-        for key in (*rare, "requires_python", "units_in_bundle"):
+        for key in (*rare, "requires_python", "units_in_bundle", "shards"):
             if content[key] in {None, ()}:
                 del content[key]
         for key in ("preview", "poster", "shows_changed"):

@@ -145,6 +145,9 @@ class Settings(BaseModel):
         (), "Python package for this job; may be repeated", "--with", value="PACKAGE", repeated=True
     )
     requirements: Path | None = _resource(None, "file that lists Python packages for this job", value="FILE")
+    shards: Annotated[int, Field(ge=1, le=1000)] | None = _resource(
+        None, "processes, or pods, that render one scene together", value="N"
+    )
     store: str | None = _resource(
         None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"
     )

@@ -34,6 +34,7 @@ from renderer.settings import Settings
 from renderer.units.asking import Answer, NotAskedError, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
 from renderer.units.options import choose_manim_options
+from renderer.units.shards import check_shards, choose_seed
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
 
@@ -95,11 +96,16 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     inputs = _check_inputs(spec, root, kind, units)
     options = choose_manim_options(settings.manim_options, units, root) if kind == "manim" else ()
     render = replace(settings.render_settings(), manim_options=options)
+    shards = None if spec.preview else settings.shards  # a preview has one process
+    if shards:
+        check_shards(settings, kind, units, is_map=bool(inputs))
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
     many = units if not inputs and len(json.dumps(units)) > NAMES_LIMIT else ()
     extra = {INPUTS_FILE: dump_inputs(inputs)} if inputs else {UNITS_FILE: json.dumps(many).encode()} if many else {}
     packed = _pack(path, root, settings, inputs if spec.are_files else (), extra) if extra else packing()
+    if shards:
+        render = choose_seed(render, packed.bundle.digest)
     python_path = read_python_path(root)
     needs = read_needs(path if kind == "script" else None, settings.packages, settings.requirements)
     image, image_notes = choose_image(settings.image, settings.backend)
@@ -124,6 +130,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         requires_python=needs.python,
         preview=spec.preview,
         poster=settings.poster and kind == "manim" and spec.preview is None,
+        shards=shards,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
@@ -141,8 +148,9 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         engine=kind == "manim",
         foreground=spec.foreground,
         untrusted=settings.untrusted,
-        max_failed=spec.max_failed,
+        max_failed=0 if shards else spec.max_failed,
         is_map=bool(inputs),
+        shards=shards,
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
     found = _find_notes(path, root, python_path, settings, set(packed.files))

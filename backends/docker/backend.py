@@ -47,7 +47,7 @@ class DockerBackend(SupervisedBackend):
             task=f"{JOB}/inputs/task.json",
             bundle=f"{JOB}/inputs/bundle.tar.gz",
             output=f"{JOB}/work/units",
-            units=range(len(spec.units)),
+            units=range(spec.processes),
             report=True,
         )
         command = [*self._container_command(spec, PLANNED, Path(PLANNED)), *worker]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
+from backends.chunk_store.shards import label_line
 from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, RendererError, TransientError
 from backends.gpus import request as gpu_request
@@ -148,11 +149,12 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Yield the units' logs. With ``follow``, wait for new lines, and download outputs that wait in pods."""
         with translating_errors(f"read the log of {handle}"):
             snapshot = self._read_snapshot(handle)
-        return (
+        lines = (
             self._follow_logs(handle, snapshot)
             if follow and not snapshot.job.ended
             else self._read_logs(handle, snapshot)
         )
+        return map(label_line, lines) if snapshot.job.shards else lines
 
     def cancel(self, handle: JobHandle) -> None:
         """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""

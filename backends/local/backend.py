@@ -39,7 +39,7 @@ class LocalBackend(SupervisedBackend):
             task="inputs/task.json",
             bundle="inputs/bundle.tar.gz",
             output="work/units",
-            units=range(len(spec.units)),
+            units=range(spec.processes),
             report=True,
         )
         request = WorkerRequest(tuple(command), tuple(spec.env), self._describe_sandbox(spec) if spec.untrusted else {})

@@ -23,7 +23,8 @@ _YEARS = range(2000, 3000)
 class Record:
     """The content of job.json. ``created`` is ISO 8601 in UTC, ``timeout`` in seconds.
 
-    The job is ended when more than ``max_failed`` units have failed.
+    The job is ended when more than ``max_failed`` units have failed. With ``shards``, the units are as many shards of
+    one scene.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Record:
     retries: int
     timeout: float
     max_failed: int | None = None
+    shards: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the document."""
@@ -61,6 +63,7 @@ class Record:
                     retries=retries,
                     timeout=float(timeout),
                     max_failed=_read_optional_count(content, "max_failed"),
+                    shards=_read_optional_count(content, "shards"),
                 )
         raise ValueError("job.json has another form")
 

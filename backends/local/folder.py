@@ -33,6 +33,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from backends.chunk_store import SHARDS
 from backends.errors import OutputError, ResultError
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Launcher, Record
@@ -157,6 +158,8 @@ class JobFolder:
         with suppress(OSError):
             remove_tree(self.scratch)
             remove_tree(self.spool)
+        with suppress(OSError):
+            remove_tree(self.units / SHARDS)
         for used in (self.bundle, self.worker, self.environment):
             used.unlink(missing_ok=True)
         write_json(self.path / "state.json", ended.to_json())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from backends.chunk_store.shards import join_statuses
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Record, now
 from backends.local.folder import JobFolder, boot_id, read_tail
@@ -35,6 +36,7 @@ def read_status(folder: JobFolder, handle: JobHandle, known: dict[int, UnitStatu
     known = {} if known is None else known
     units = _read_units(folder, record.units, ended, known)
     known |= {index: unit for index, unit in enumerate(units) if unit.state is JobState.SUCCEEDED}
+    units = (join_statuses(units),) if record.shards else units
     return JobStatus(
         handle=handle,
         name=record.name,

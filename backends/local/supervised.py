@@ -19,6 +19,7 @@ from typing import BinaryIO, ClassVar
 
 from backends.base import Backend
 from backends.cache.launch import serve_command
+from backends.chunk_store.shards import label_line, select_result
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
 from backends.errors import InputError, JobNotFoundError, OutputError
@@ -30,7 +31,7 @@ from backends.local.status import read_logs, read_status
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
-from backends.worker_protocol import FILES, OUTPUT_DIR, RESULT, Output
+from backends.worker_protocol import FILES, OUTPUT_DIR, RESULT, Output, UnitResult
 
 CANCEL_TIMEOUT_S = 20.0  # most jobs end within a second
 POLL_INTERVAL_S = 0.02
@@ -131,8 +132,9 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` until the job has ended."""
         folder = self.jobs.find(handle)
-        units = len(folder.read_record().units)
-        return read_logs(folder, units, follow=follow, is_running=lambda: not self._is_terminal(handle))
+        record = folder.read_record()
+        lines = read_logs(folder, len(record.units), follow=follow, is_running=lambda: not self._is_terminal(handle))
+        return map(label_line, lines) if record.shards else lines
 
     def cancel(self, handle: JobHandle) -> None:
         """Ask the supervisor to end the worker, and wait until the job has ended."""
@@ -145,16 +147,15 @@ class SupervisedBackend(Backend[WorkerRequest]):
         folder = self.jobs.find(handle)
         counter = OutputCounter(self.limits, into)
         copied = []
-        for unit, name in enumerate(folder.read_record().units):
+        for unit, (source, result) in _list_results(folder).items():
             if units is not None and unit not in units:
                 continue
-            if result := folder.read_result(unit, name):
-                for output in result.outputs:
-                    counter.add(output.size)
-                    _copy_output(folder, unit, output, into)
-                with create_beneath(into, f"{unit}/{RESULT}") as file:
-                    file.write(result.to_line())
-                copied.append(into / str(unit))
+            for output in result.outputs:
+                counter.add(output.size)
+                _copy_output(folder, source, output, into / str(unit))
+            with create_beneath(into, f"{unit}/{RESULT}") as file:
+                file.write(result.to_line())
+            copied.append(into / str(unit))
         return copied
 
     def list(self) -> Iterator[JobStatus]:
@@ -211,12 +212,13 @@ def _write_inputs(folder: JobFolder, spec: JobSpec, environment: Mapping[str, st
 def _make_record(spec: JobSpec) -> Record:
     return Record(
         name=spec.name,
-        units=spec.units,
+        units=spec.units * (spec.shards or 1),
         created=now(),
         boot=boot_id(),
         retries=spec.retries,
         timeout=spec.timeout.total_seconds(),
         max_failed=spec.max_failed,
+        shards=spec.shards,
     )
 
 
@@ -244,11 +246,22 @@ def _absolute_python_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
 
 
+def _list_results(folder: JobFolder) -> Mapping[int, tuple[int, UnitResult]]:
+    """Return for each unit that has ended the folder of its outputs, and its result."""
+    record = folder.read_record()
+    read = ((unit, folder.read_result(unit, name)) for unit, name in enumerate(record.units))
+    found = {unit: (unit, result) for unit, result in read if result}
+    if not record.shards:
+        return found
+    shard = select_result((unit, result) for unit, result in found.values())
+    return {} if shard is None else {0: found[shard]}
+
+
 def _copy_output(folder: JobFolder, unit: int, output: Output, into: Path) -> None:
     """Copy as many bytes of an output as its result says: a file that grows meanwhile is cut, a short one stays so."""
     with (
         folder.open_output(unit, output.path) as source,
-        create_beneath(into, f"{unit}/{FILES}/{output.path}") as target,
+        create_beneath(into.parent, f"{into.name}/{FILES}/{output.path}") as target,
     ):
         left = output.size
         while left > 0 and (data := source.read(min(left, COPY_BYTES))):

@@ -134,6 +134,11 @@ class WorkerProcess:
         """Set ``problem`` if more units have failed than the job allows."""
         most = self._record.max_failed
         if most is not None and len(self._failed) > most:
+            unit, code = next(iter(self._failed.items()))
+            if self._record.shards:
+                result = self._folder.read_result(unit, self._record.units[unit])
+                self.problem = (result and result.error) or Problem(message="a shard failed", exit_code=code)
+                return
             message = f"more than {most} of {len(self._record.units)} failed, as many as --max-failed allows"
             self.problem = Problem(message=message, exit_code=next(iter(self._failed.values())))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -35,6 +35,22 @@ class ProcessKilled(Stop):
     def __init__(self, play: int) -> None:
         super().__init__(play)
         self.play = play
+
+
+class ShardEnded(Stop):
+    """The shard has drawn its share, and others have not: one of them joins the clips."""
+
+
+class ShardsDiffer(Stop):
+    """The shards do not agree about the scene, so that one process must render it; the text says where, in a clause."""
+
+
+class ClipsMissing(Stop):
+    """All shards have arrived, but the store has lost clips: this shard must draw them. Each is a play and a number."""
+
+    def __init__(self, clips: Collection[tuple[int, int]]) -> None:
+        super().__init__(str(sorted(clips)))
+        self.clips = tuple(sorted(clips))
 
 
 class StopRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from manim.renderer.cairo_renderer import CairoRenderer
@@ -22,6 +22,8 @@ from renderer.engine.process.file_lock import lock_file_makers
 from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import Progress, SceneRequest
+from renderer.engine.shards.exchange import ClipId, ShardExchange
+from renderer.engine.shards.scheduler import ShardScheduler
 from renderer.video.pyav_encoder import select_encoder_class
 
 
@@ -70,13 +72,22 @@ def make_options(
     )
 
 
-def instrument_scene(scene: Scene, scratch: Path, options: ParallelOptions) -> Scheduler:
-    """Replace parts of the scene so that it steps without drawing; return the scheduler, which forks the drawing."""
+def instrument_scene(
+    scene: Scene,
+    scratch: Path,
+    options: ParallelOptions,
+    exchange: ShardExchange | None = None,
+    missing: Collection[ClipId] | None = None,
+) -> Scheduler:
+    """Replace parts of the scene so that it steps without drawing; return the scheduler, which forks the drawing.
+
+    With ``exchange`` it is that of a shard; ``missing`` are then the clips that it draws again, if it has to do that.
+    """
     tqdm.monitor_interval = 0  # Manim's progress bars would start a thread, and forks need a process without threads
     installer.install_patches()
     process = options.process
     lock_file_makers(scratch / "files.lock", process.side_effects)
-    scheduler = Scheduler(scene, options)
+    scheduler = ShardScheduler(scene, options, exchange, missing) if exchange else Scheduler(scene, options)
     process.side_effects.wait_for_chunks = scheduler.wait_for_processes
     install_delegate(scene, scheduler, process.stops, process.side_effects)
     install_pixel_guards(process.stops)

@@ -16,6 +16,8 @@ from renderer.engine.adapter.outputs import count_output_frames, move_outputs
 from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import SceneReport, SceneRequest
+from renderer.engine.shards.exchange import ShardExchange
+from renderer.engine.shards.report import ShardReport
 
 _REMEDIES = {"pkg_resources": "pip install 'setuptools<81' beside it"}  # by the module that is missing
 
@@ -56,10 +58,16 @@ def render_plainly(request: SceneRequest, why: str) -> SceneReport:
     started = time.monotonic()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
+        exchange = ShardExchange(request.shard, scratch) if request.shard else None
+        if exchange and not exchange.arrive(ShardReport(exchange.place.index, why_serial=why)):
+            shards = exchange.describe(joined=False)
+            return SceneReport(outputs=(), frames=0, renderer="cairo", mode="serial", why_serial=why, shards=shards)
         with running_user_code(request.scene):
             scene_class = load_scene_class(request.scene)
         scene = _render_scene(request, scene_class)
         report = _report(request, scene, why)
+        if exchange:
+            report = replace(report, shards=exchange.describe(joined=True, why_whole=why))
     return replace(report, seconds={"render": round(time.monotonic() - started, 3)})
 
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.cache.entries import KEY_BYTES
-from renderer.engine.abort import ProcessFailed, ProcessKilled, StopRecord, Unfit, UnfitInGroup
+from renderer.engine.abort import (
+    ClipsMissing,
+    ProcessFailed,
+    ProcessKilled,
+    ShardEnded,
+    ShardsDiffer,
+    StopRecord,
+    Unfit,
+    UnfitInGroup,
+)
 from renderer.engine.adapter.config import apply_encoder, configured, move_folders
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
@@ -32,6 +41,8 @@ from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import Progress, SceneReport, SceneRequest, select_slowest
+from renderer.engine.shards.exchange import ShardExchange
+from renderer.engine.shards.report import ShardReport
 from renderer.system.limits import count_chunk_renderers_that_fit
 
 if TYPE_CHECKING:
@@ -48,6 +59,8 @@ class _Attempt:
     ``rendered`` are the plays that the first attempt had rendered when a process was killed; None in the first attempt.
     ``printed`` is what earlier attempts have printed, by stream. ``group_plays`` is false after a process that drew
     several plays came to another state than the scene.
+    ``missing`` are the clips that the joining shard has to draw again. With ``why_whole``, one shard renders the whole
+    scene, and this says why, in a clause.
     """
 
     limit: int
@@ -55,6 +68,8 @@ class _Attempt:
     group_plays: bool = True
     rendered: Mapping[int, RenderedPlay] | None = field(default=None, repr=False)
     printed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    missing: tuple[tuple[int, int], ...] | None = None
+    why_whole: str | None = None
 
     def to_json(self) -> str:
         """Return the attempt as JSON, for the fallback process."""
@@ -66,6 +81,8 @@ class _Attempt:
         content = json.loads(text)
         if (plays := content["rendered"]) is not None:
             content["rendered"] = {int(number): RenderedPlay.from_json(play) for number, play in plays.items()}
+        if content["missing"] is not None:
+            content["missing"] = tuple((play, clip) for play, clip in content["missing"])
         return cls(**content)
 
 
@@ -84,12 +101,17 @@ class _SceneRender:
     request: SceneRequest
     slots: ProcessSlots
     progress: Progress | None
+    exchange: ShardExchange | None = None
 
     def run(self, attempt: _Attempt) -> SceneReport:
         """Render the scene. Each parallel attempt runs in a fork; if it fails, the process before it makes the next.
 
         So this returns in the process that rendered the scene, which may be a fork of the one that called it.
         """
+        if self.exchange and attempt.why_serial:
+            if not self._arrive_serial(attempt.why_serial):
+                return self._describe_share()
+            attempt = replace(attempt, why_whole=attempt.why_serial)
         while not attempt.why_serial:
             fallback = FallbackProcess(self.request.scratch / "next-attempt.json")
             if (following := fallback.fork()) is None:
@@ -97,7 +119,7 @@ class _SceneRender:
             self._discard_attempt()
             attempt = _Attempt.from_json(following)
         with OutputReplay(attempt.printed):
-            return _render_serially(self.request, attempt.why_serial)
+            return self._add_shards(_render_serially(self.request, attempt.why_serial), attempt)
 
     def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess) -> SceneReport:
         replay = OutputReplay(attempt.printed)
@@ -108,8 +130,22 @@ class _SceneRender:
             _log.debug("rendering again with a process for each play: %s", unfit)
             fallback.start_again(replace(attempt, group_plays=False, printed=replay.printed).to_json())
         except Unfit as unfit:
+            if self.exchange and not attempt.why_whole and not self._arrive_serial(str(unfit)):
+                return self._describe_share()
             _log.debug("rendering serially: %s", unfit)
-            fallback.start_again(_Attempt(limit=1, why_serial=str(unfit), printed=replay.printed).to_json())
+            whole = (attempt.why_whole or str(unfit)) if self.exchange else None
+            serial = _Attempt(limit=1, why_serial=str(unfit), printed=replay.printed, why_whole=whole)
+            fallback.start_again(serial.to_json())
+        except ShardEnded:
+            return self._describe_share()
+        except ShardsDiffer as differ:
+            _log.debug("rendering the whole scene: %s", differ)
+            again = _Attempt(limit=attempt.limit, why_whole=str(differ), printed=replay.printed)
+            fallback.start_again(again.to_json())
+        except ClipsMissing as clips:
+            _log.debug("drawing again what the store has lost: %s", clips)
+            again = _Attempt(limit=attempt.limit, missing=clips.clips, printed=replay.printed)
+            fallback.start_again(again.to_json())
         except ProcessFailed as failed:
             raise failed.error from failed
         except _ShortOfMemoryError as short:
@@ -117,7 +153,26 @@ class _SceneRender:
                 raise _memory_error(short.play) from short
             limit = max(1, attempt.limit // 2)
             _log.debug("a process of play %d was killed; rendering again with %d processes", short.play, limit)
-            fallback.start_again(_Attempt(limit=limit, rendered=short.rendered, printed=replay.printed).to_json())
+            # of shards, the store has what is rendered
+            rendered = {} if self.exchange and not attempt.why_whole else short.rendered
+            again = replace(attempt, limit=limit, rendered=rendered, printed=replay.printed)
+            fallback.start_again(again.to_json())
+
+    def _arrive_serial(self, why: str) -> bool:
+        """Report that the scene cannot be rendered in parallel; return whether this shard is the one to render it."""
+        assert self.exchange  # noqa: S101  # for the type checker
+        return self.exchange.arrive(ShardReport(self.exchange.place.index, why_serial=why))
+
+    def _describe_share(self) -> SceneReport:
+        """Return the report of a shard that has drawn its share, and leaves the rest to others."""
+        return self._add_shards(SceneReport(outputs=(), frames=0, renderer="cairo", mode="parallel"), None)
+
+    def _add_shards(self, report: SceneReport, attempt: _Attempt | None) -> SceneReport:
+        """Add to the report how the shards rendered the scene; ``attempt`` is None for a shard that did not join."""
+        if not self.exchange:
+            return report
+        why = attempt.why_whole if attempt else None
+        return replace(report, shards=self.exchange.describe(joined=attempt is not None, why_whole=why))
 
     def _discard_attempt(self) -> None:
         """Remove what the last attempt left. Use new folders for Manim: the old ones may have incomplete files."""
@@ -135,6 +190,7 @@ class _SceneRender:
         scene = scene_class()
         refuse_own_classes(scene)
         rendered = attempt.rendered or {}
+        exchange = None if attempt.why_whole else self.exchange
         options = make_options(
             scene,
             self.request,
@@ -143,17 +199,20 @@ class _SceneRender:
             attempt.limit,
             rendered,
             self.progress,
-            group_plays=attempt.group_plays,
+            group_plays=attempt.group_plays and not exchange,
         )
-        scheduler = instrument_scene(scene, self.request.scratch, options)
+        scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)
         try:
             _step(scene, scheduler, process.stops)
+            if exchange and not scene.renderer.num_plays and not exchange.arrive(ShardReport(exchange.place.index)):
+                raise ShardEnded  # a scene without plays is one image
         except ProcessKilled as killed:
             raise _ShortOfMemoryError(killed.play, scheduler.rendered_plays) from killed
         finally:
             scheduler.abort()
         plays = select_slowest(scheduler.play_reports)
-        return replace(_report(self.request, scene, why_serial=None), cached=scheduler.cached, plays=plays)
+        report = replace(_report(self.request, scene, why_serial=None), cached=scheduler.cached, plays=plays)
+        return self._add_shards(report, attempt)
 
 
 def render(
@@ -173,7 +232,8 @@ def render(
         keep_tex_files(request.cache or make_own_cache(scratch))
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
-        report = _SceneRender(request, slots, progress).run(attempt)
+        exchange = ShardExchange(request.shard, scratch) if request.shard else None
+        report = _SceneRender(request, slots, progress, exchange).run(attempt)
         if request.cache:
             request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
@@ -273,5 +333,6 @@ def _report(request: SceneRequest, scene: Scene, *, why_serial: str | None) -> S
         renderer=config.renderer.value,
         mode="serial" if why_serial else "parallel",
         why_serial=why_serial,
+        seed=config.seed,
         encoder={"codec": spec.codec, "pixel_format": spec.pixel_format, **dict(spec.options)} if spec else {},
     )

@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from backends.chunk_store import ChunkStore
 from renderer.engine.cache.interface import Cache
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 Progress = Callable[[int, int | None], None]  # frames that are done, and all frames once their number is known
 MAX_PLAY_REPORTS = 100
+
+
+@dataclass(frozen=True)
+class ShardPlace:
+    """The place of a process among the ``count`` shards of a scene, from 0. They meet in the ``store`` of their job."""
+
+    index: int
+    count: int
+    store: ChunkStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +34,7 @@ class SceneRequest:
     names is that of the frames. ``cache`` keeps encoded chunks for later renders; it is not used with ``frame_hashes``.
     ``restore`` makes the current folder as it was before the render, for another attempt. ``changed`` is a folder for
     the video of the first play that was drawn, which is there as soon as that is complete.
+    With ``shard``, several processes render the scene together: this one draws its share.
     """
 
     file: Path
@@ -38,6 +49,7 @@ class SceneRequest:
     cache: Cache | None = None
     restore: Callable[[], None] | None = None
     changed: Path | None = None
+    shard: ShardPlace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +80,8 @@ class SceneReport:
 
     Of the ``frames``, ``cached`` come from the chunk cache. ``plays`` has at most 100 plays, in the scene's order; if
     there are more, those that took longest. It is empty for a serial render, and does not have plays that Manim skips.
+    ``seed`` is that of random numbers, if there is one. ``shards`` says how shards rendered the scene; a shard that did
+    not join them has no ``outputs``.
     """
 
     outputs: tuple[Path, ...]
@@ -77,6 +91,8 @@ class SceneReport:
     mode: Literal["parallel", "serial"]
     why_serial: str | None = None
     plays: tuple[PlayReport, ...] = ()
+    seed: int | None = None
+    shards: Mapping[str, object] | None = None
     encoder: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+COMMON_KERNEL = "Haswell"  # of OpenBLAS: the newest that the processors of data centres have in common
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS_BYTES = 100 * 2**20  # the memory that a chunk renderer does not share with its parent
 _BYTES_PER_PIXEL = 4 * 4 + 60 * 1.5  # four RGBA arrays, and the 60 yuv420p frames that x264 holds
@@ -37,6 +38,24 @@ def has_memory_limit() -> bool:
     files = [group / name for group in _cgroups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
     limits = [int(text) for text in map(_read, files) if text and text.isdigit()]
     return min(limits, default=sys.maxsize) < int(_meminfo()["MemTotal"]) * 1024
+
+
+def has_avx2() -> bool:
+    """Return whether the processor has AVX2 and FMA."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    except OSError:
+        return False
+    return {"avx2", "fma"} <= set(flags)
+
+
+def pin_blas_kernel() -> None:
+    """Make OpenBLAS use a kernel that most machines have. Call it before numpy is imported.
+
+    By itself it chooses one by the processor, and the last bits of products of matrices differ between kernels.
+    """
+    if has_avx2():
+        os.environ.setdefault("OPENBLAS_CORETYPE", COMMON_KERNEL)
 
 
 def has_avx512() -> bool:

@@ -23,7 +23,7 @@ from backends.problem import Problem
 from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name
 from backends.untrusted import LineCutter, LogWriter
 from backends.worker_protocol import FILES, LOG, UnitResult
-from renderer.system.limits import has_memory_limit
+from renderer.system.limits import has_memory_limit, pin_blas_kernel
 from renderer.worker.packages import use_in_this_process
 from renderer.worker.reports import Reports
 from renderer.worker.results import read_earlier_result, write_result
@@ -96,6 +96,8 @@ class Pool:
     def _make_runner(self) -> Runner:
         if self.job.payload.kind == "script":
             return ScriptRunner(self.job)
+        if self.job.payload.shards:
+            pin_blas_kernel()
         if self.job.environment:
             use_in_this_process(self.job.environment)
         _check_manim()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -48,7 +49,11 @@ def write_result(
     time.monotonic()) has failed, and has no outputs.
     """
     left = None if job.payload.preview else working  # a preview is the same whatever else the scene writes
-    outputs, problem = _find_outputs(job, unit, max(deadline, time.monotonic() + HASH_TIMEOUT_S), left)
+    if is_share := bool(job.payload.shards and not report.error and not _has_joined(report)):
+        shutil.rmtree(job.folder(unit) / FILES, ignore_errors=True)  # the shard that joins the clips has the outputs
+        (job.folder(unit) / FILES).mkdir()
+    until = max(deadline, time.monotonic() + HASH_TIMEOUT_S)
+    outputs, problem = ((), None) if is_share else _find_outputs(job, unit, until, left)
     report = replace(report, error=report.error or problem)
     finished = datetime.now(timezone.utc)
     result = UnitResult(
@@ -68,6 +73,11 @@ def write_result(
         file.write(result.to_json().encode("utf-8", "replace"))
     (job.folder(unit) / temporary).replace(job.folder(unit) / RESULT)
     return result
+
+
+def _has_joined(report: UnitReport) -> bool:
+    shards = report.render.get("shards")
+    return isinstance(shards, dict) and shards.get("joined") is True
 
 
 def _find_outputs(

@@ -16,6 +16,8 @@ from typing import NoReturn
 from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.cache.client import CacheClient
 from backends.cache.entries import KEY_BYTES
+from backends.chunk_store import SHARDS, FolderChunks
+from backends.chunk_store.server import SocketChunks
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
@@ -23,7 +25,7 @@ from backends.worker_protocol import CHANGED, FILES, OUTPUT_DIR, UnitResult
 from renderer.engine.cache.shared import SharedCache
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
-from renderer.engine.request import SceneReport, SceneRequest
+from renderer.engine.request import SceneReport, SceneRequest, ShardPlace
 from renderer.system.limits import count_usable_cores
 from renderer.system.manim_versions import InstalledManim, find_installed_manim
 from renderer.video.errors import EncoderError
@@ -32,7 +34,15 @@ from renderer.video.selection import Decision, choose_encoder
 from renderer.voices import find_voices
 from renderer.worker import diagnosis
 from renderer.worker.processes import become_child, refuse_debugger
-from renderer.worker.unpacked_job import CACHE_FOLDER, CACHE_KEY, CACHE_MIB, Runner, UnitReport, UnpackedJob
+from renderer.worker.unpacked_job import (
+    CACHE_FOLDER,
+    CACHE_KEY,
+    CACHE_MIB,
+    SHARD_STORE,
+    Runner,
+    UnitReport,
+    UnpackedJob,
+)
 from renderer.worker.working_folder import WorkingFolder
 
 STATUS_INTERVAL_S = 0.5
@@ -128,12 +138,18 @@ class SceneRunner(Runner):
             shutil.rmtree(scratch, ignore_errors=True)
         if self.shared and request.cache and (problem := self.shared.store.find_problem()):
             print(f"the shared cache is not used: {problem}", flush=True)
-        if report.why_serial and not self.job.payload.preview:
+        whole = (report.shards or {}).get("why_whole")
+        if whole:
+            print(f"{request.scene} was rendered by one shard: {whole}", flush=True)
+        elif report.why_serial and not self.job.payload.preview:
             print(f"{request.scene} was rendered serially: {report.why_serial}", flush=True)
         if self.job.payload.poster:
             _write_posters(request.output)
         self._name_outputs(unit, request)
-        render = {key: value for key, value in asdict(report).items() if key not in {"outputs", "encoder", "seconds"}}
+        left_out = {"outputs", "encoder", "seconds"} | {
+            key for key in ("seed", "shards") if getattr(report, key) is None
+        }
+        render = {key: value for key, value in asdict(report).items() if key not in left_out}
         encoder = {**report.encoder, **self.encoder.report()}
         return UnitReport(render=render, encoder=encoder, seconds=dict(report.seconds))
 
@@ -162,7 +178,17 @@ class SceneRunner(Runner):
             cache=None if "--disable_caching" in self.job.payload.settings.manim_options else self.cache,
             restore=self._restore_folder(unit),
             changed=self.job.folder(unit) / CHANGED if self.job.payload.shows_changed else None,
+            shard=self._find_place(unit),
         )
+
+    def _find_place(self, unit: int) -> ShardPlace | None:
+        """Return the unit's place among the shards; None if one process renders the scene."""
+        count = self.job.payload.shards
+        if not count:
+            return None
+        socket = os.environ.get(SHARD_STORE)
+        store = SocketChunks(Path(socket)) if socket else FolderChunks(self.job.output / SHARDS)
+        return ShardPlace(unit, count, store)
 
     def _restore_folder(self, unit: int) -> Callable[[], None]:
         """Return a function that makes the working folder as it was sent, but for voices, which may cost money."""

@@ -23,9 +23,12 @@ from renderer.worker.packages import FOLDER as PACKAGES
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
 PYTHON_PATH = "RENDERER_PYTHONPATH"
+SHARD_STORE = "RENDERER_SHARD_STORE"  # the socket of the store in which shards meet; otherwise it is a folder
 MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
-OWN_VARIABLES = frozenset({"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, CACHE_SOCKET, PACKAGES})
+OWN_VARIABLES = frozenset(
+    {"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, CACHE_SOCKET, PACKAGES, SHARD_STORE}
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ class UnpackedJob:
 
     def name(self, unit: int) -> str:
         """Return the unit's name."""
-        return self.read_input(unit).label if self.inputs else self.payload.units[unit]
+        return self.read_input(unit).label if self.inputs else self.target(unit)
 
     def target(self, unit: int) -> str:
         """Return the name of the scene or the script that the unit runs."""
-        return self.payload.units[0 if self.inputs else unit]
+        return self.payload.units[0 if self.inputs or self.payload.shards else unit]
 
     def read_input(self, unit: int) -> MapInput:
         """Return the input of a unit of a map. Raises InputError if another version of renderer wrote it."""

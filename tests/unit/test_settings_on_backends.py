@@ -51,6 +51,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "packages": ("einops", EVERYWHERE),
     "requirements": ("needs.txt", EVERYWHERE),
     "cache": ("s3://frames/cache", (KEPT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store and --cache-secret, too
+    "shards": (2, (SENT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store, too
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
     "serve.allow": ("quality", CLIENT),
     "serve.backends": ("local", CLIENT),
@@ -112,7 +113,8 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def plan(scene: Path, backend: str, settings: Mapping[str, object]) -> tuple[list[Any], tuple[str, ...]]:
     """Return all that a backend would send, and what the user is told."""
     loaded = config.load({"gpu": "none", **settings, "backend": backend}, environ={}, source="flag")
-    planned = api.plan(RenderSpec(path=scene, every=True), loaded)
+    one = "shards" in settings  # which are of one scene
+    planned = api.plan(RenderSpec(path=scene, scenes=("A",) if one else (), every=not one), loaded)
     job = planned.plan.spec
     request = str(planned.plan.request)
     if backend == "k8s":  # the names hold a digest of all settings, those too that are not sent

@@ -112,6 +112,11 @@ def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
             "a detached job on Kubernetes needs a store that keeps its outputs",
             hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, or leave --detach out",
         )
+    if spec.shards and not spec.store:
+        raise SpecError(
+            "--shards on Kubernetes needs a store in which the pods meet",
+            hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM, a PVC that many nodes can write",
+        )
     if not spec.image:
         raise SpecError(
             "a job on Kubernetes needs a container image",
@@ -143,6 +148,8 @@ def _build_metadata(
     if per_pod > 1:
         annotations[names.ANNOTATION_COUNT] = str(len(spec.units))
         annotations[names.ANNOTATION_PER_POD] = str(per_pod)
+    if spec.shards:
+        annotations[names.ANNOTATION_SHARDS] = str(spec.shards)
     if spec.store:
         annotations[names.ANNOTATION_STORE] = spec.store
     return {
@@ -159,9 +166,9 @@ def _build_schedule(
     spec: JobSpec, options: KubernetesOptions, request: gpu_request.GpuRequest, per_pod: int
 ) -> dict[str, object]:
     runtime_class = None if options.runtime_class in {"auto", "none"} else options.runtime_class
-    pods = math.ceil(len(spec.units) / per_pod)
+    pods = math.ceil(spec.processes / per_pod)
     parallelism = options.parallelism or (MAP_PARALLELISM if spec.is_map else pods)
-    max_render_s = len(spec.units) * (spec.retries + 1) * int(spec.timeout.total_seconds())
+    max_render_s = spec.processes * (spec.retries + 1) * int(spec.timeout.total_seconds())
     return {
         "completions": pods,
         "parallelism": min(parallelism, pods),

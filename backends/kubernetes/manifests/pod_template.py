@@ -62,6 +62,7 @@ def build_container(
         else {"NVIDIA_VISIBLE_DEVICES": "void"}
     )
     home = {"HOME": str(names.WORK), "USER": "renderer", "XDG_CACHE_HOME": str(names.WORK / "cache")}
+    chunks = {"RENDERER_SHARD_STORE": str(names.CHUNKS)} if spec.shards else {}
     timeout = str(math.ceil(spec.timeout.total_seconds()))
     division = _divide(spec, per_pod)
     one_by_one = ["--one-by-one"] if per_pod > 1 and request and not spec.engine else []  # scripts fill a GPU's memory
@@ -76,7 +77,7 @@ def build_container(
             *(*kept, *one_by_one, *division),
         ],
         "division": division,
-        "env": [*_build_env({**home, **nvidia, **spec.env}), *([RENDER_ENV] if spec.cache else [])],
+        "env": [*_build_env({**home, **nvidia, **chunks, **spec.env}), *([RENDER_ENV] if spec.cache else [])],
         "env_from": _build_env_from(options.secret_env),
         "resources": {"requests": amount, "limits": limits},
         "readiness": {} if store else ready,
@@ -107,6 +108,7 @@ def build_store_container(
         "store_arguments": [
             *(_escape(store.uri_in_pod), str(options.ephemeral_storage), *image["division"]),
             *(_escape(argument) for argument in (cache.arguments if cache else ())),
+            *(["--chunks"] if spec.shards else []),
         ],
         "store_env": [uid, *_build_env({**hidden, **settings})],
         "store_env_from": _build_env_from([options.store_secret] if options.store_secret else []),

@@ -18,6 +18,11 @@ def choose_units_per_pod(spec: JobSpec, options: KubernetesOptions) -> int:
     Without the option, units share pods only where the job has more units than could run at the same time anyway.
     """
     chosen = options.units_per_pod
+    if spec.shards and chosen not in {None, 1}:
+        raise SpecError(
+            "--units-per-pod cannot be used with --shards: each shard has a pod of its own",
+            hint="leave one of them out",
+        )
     if chosen is None:
         is_plain = not (spec.untrusted or spec.max_failed is not None or options.parallelism)
         return min(math.ceil(len(spec.units) / MOST_PODS), MOST_UNITS_PER_POD) if is_plain else 1

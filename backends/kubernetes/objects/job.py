@@ -24,6 +24,8 @@ class Job:
     """One Job of ``count`` units, of which ``per_pod`` share a pod.
 
     ``names`` are the units' names, if they are known. ``completed_pods`` and ``failed_pods`` are completion indexes.
+
+    With ``shards``, the units are as many pods that render one scene together; see backends.chunk_store.shards.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Job:
     deadline_s: int | None
     most_failed: int | None
     pod_spec: JsonObject
+    shards: int | None = None
 
     @cached_property
     def units(self) -> tuple[str, ...]:
@@ -188,6 +191,7 @@ def parse_job(item: JsonObject) -> Job:
         deadline_s=spec.get("activeDeadlineSeconds"),
         most_failed=spec.get("maxFailedIndexes"),
         pod_spec=spec["template"]["spec"],
+        shards=_parse_shards(annotations, spec.get("completions") or 1),
     )
 
 
@@ -206,4 +210,10 @@ def _parse_names(annotations: Mapping[str, str], count: int) -> tuple[str, ...] 
         found = json.loads(annotations.get(names.ANNOTATION_UNITS, "[]"))
     except (ValueError, RecursionError):
         return None
+    if _parse_shards(annotations, count) and isinstance(found, list) and len(found) == 1:
+        found = found * count
     return tuple(map(str, found)) if isinstance(found, list) and len(found) == count else None
+
+
+def _parse_shards(annotations: Mapping[str, str], count: int) -> int | None:
+    return count if annotations.get(names.ANNOTATION_SHARDS) == str(count) else None

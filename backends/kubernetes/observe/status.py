@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from backends.chunk_store.shards import join_statuses
 from backends.errors import BackendError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
@@ -99,7 +100,7 @@ def _build_status(
         handle=handle,
         name=job.title,
         state=state,
-        units=units,
+        units=(join_statuses(units),) if job.shards else units,
         problem=_with_exit_code(problem, state),
         created=job.created,
         finished=job.end.changed if job.end else None,
@@ -139,10 +140,12 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
             hint="raise --deadline; `renderer status` shows why a job waits, as long as it waits",
             exit_code=ExitCode.TIMEOUT,
         )
+    if job.shards:
+        units = (join_statuses(units),)
     failed = [unit for unit in units if unit.state is JobState.FAILED]
     if not failed:
         return _explain_wait(job, units, waits)
-    if (most := job.max_failed) is not None:
+    if not job.shards and (most := job.max_failed) is not None:
         message = f"more than {most} of {len(units)} failed, as many as --max-failed allows"
         codes = [units[index].exit_code for index in sorted(job.failed_pods) if index < len(units)]
         return Problem(message=message, exit_code=next(iter(codes), None))

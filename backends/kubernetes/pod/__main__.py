@@ -51,11 +51,14 @@ def _build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--untrusted", action="store_true", help="limit the processes of the job")
     store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
     store_parser.set_defaults(
-        command=lambda options: store.keep_store(options.uri, options.limit, _pod_units(options), options.cache)
+        command=lambda options: store.keep_store(
+            options.uri, options.limit, _pod_units(options), options.cache, has_chunks=options.chunks
+        )
     )
     store_parser.add_argument("uri", help="the job's folder in its store")
     store_parser.add_argument("limit", type=int, help="size of the pod's scratch disk in MiB")
     store_parser.add_argument("--cache", help="the shared cache, of which the render asks at a socket")
+    store_parser.add_argument("--chunks", action="store_true", help="let the render exchange chunks with other shards")
     for each in (run_parser, store_parser):
         each.add_argument("--units-per-pod", type=int, default=1, help="how many units each pod of the job has")
         each.add_argument("--units", type=int, default=1, help="how many units the job has")

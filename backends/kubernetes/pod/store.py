@@ -19,6 +19,8 @@ from pathlib import Path
 from backends import output_stream as stream
 from backends.cache.server import CacheServer
 from backends.cache.shared_store import open_shared_store, read_mounted_key
+from backends.chunk_store import SHARDS, ChunkStore, FolderChunks, StoredChunks
+from backends.chunk_store.server import ChunkServer
 from backends.errors import BackendError, OutputError, RendererError
 from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
@@ -37,14 +39,17 @@ POLL_INTERVAL_S = 0.05
 STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 
-def keep_store(uri: str, limit_mib: int, units: PodUnits, cache: str | None = None) -> int:
+def keep_store(uri: str, limit_mib: int, units: PodUnits, cache: str | None = None, *, has_chunks: bool = False) -> int:
     """Move the inputs and the outputs of this pod's units; then wait for the signal that ends the pod.
 
     ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk. ``cache`` is the
-    URI of the shared cache.
+    URI of the shared cache. With ``has_chunks``, the render reads and writes the chunks of its job, and nothing else of
+    the store.
     """
     if cache:
         _serve_cache(cache)
+    if has_chunks and (uri.startswith("file://") or importlib.util.find_spec("obstore")):
+        _serve_chunks(uri)
     if read_outcome() is None:  # otherwise this container has been restarted after its work
         write_outcome(_move_files(uri, scratch_limits(limit_mib), units))
     while True:
@@ -76,6 +81,18 @@ def _open_store(uri: str) -> Storage | ClaimFolder:
         "this image cannot use a bucket: the Python package obstore is missing",
         hint="use --store pvc://CLAIM, or an image of `renderer image build`",
     )
+
+
+def _serve_chunks(uri: str) -> None:
+    """Start to answer the requests of the render for chunks of this Job."""
+    folder = f"{uri}/{os.environ[names.JOB_UID]}/{SHARDS}"
+    chunks: ChunkStore
+    if uri.startswith("file://"):
+        chunks = FolderChunks(Path(folder[len("file://") :]))
+    else:
+        chunks = StoredChunks(Storage(folder, attempts=STORE_ATTEMPTS))
+    server = ChunkServer(Path(names.CHUNKS), chunks, Path(names.CONTROL))
+    threading.Thread(target=server.serve, daemon=True).start()
 
 
 def _move_files(uri: str, limits: Limits, units: PodUnits) -> Problem:

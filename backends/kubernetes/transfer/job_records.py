@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from backends.chunk_store.shards import join_statuses
 from backends.errors import OutputError, RendererError, StoreMissingError
 from backends.exit_codes import ExitCode
 from backends.files import make_private_folder, state_folder
@@ -121,6 +122,8 @@ def read_stored_status(api: Api, handle: JobHandle, job: Job) -> JobStatus:
     except StoreMissingError as error:
         raise OutputError(f"{error}, and the cluster has deleted the job", hint="its outputs are gone") from error
     units = tuple(_build_unit(name, results.get(index)) for index, name in enumerate(job.units))
+    if job.shards:
+        units = (join_statuses(units),)
     failed = [unit for unit in units if unit.problem]
     finished = max((result.finished for result in results.values()), default="")
     return JobStatus(

@@ -6,9 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from backends import output_stream as stream
+from backends.chunk_store.shards import select_result
 from backends.errors import OutputError, StoreMissingError
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
@@ -20,7 +22,15 @@ from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.transfer_pod import remove_folder, run_transfer_pod
 from backends.models import JobHandle
 from backends.storage import Storage
-from backends.untrusted import Limits, OutputCounter, check_relative_name
+from backends.untrusted import (
+    Limits,
+    OutputCounter,
+    check_relative_name,
+    open_beneath,
+    parse_result,
+    read_bounded,
+)
+from backends.worker_protocol import RESULT, UnitResult
 
 
 def find_store_folder(job: Job) -> StoreFolder | None:
@@ -41,6 +51,8 @@ def fetch_outputs(
     Raises OutputError, ApiError, BackendError.
     """
     job = snapshot.job
+    if job.shards and (units is None or 0 in units):
+        return _fetch_joined(api, handle, snapshot, into, limits)
     store = find_store_folder(job)
     wanted = range(job.count) if units is None else sorted(units)
     if store is None:
@@ -54,6 +66,24 @@ def fetch_outputs(
         else:
             _fetch_from_object_store(store, folders, limits)
     return [folder for unit in wanted if (folder := into / str(unit)).is_dir()]
+
+
+def _fetch_joined(api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits) -> list[Path]:
+    """Copy the outputs of the shard that has joined the clips; those of others are logs and results."""
+    whole = replace(snapshot, job=replace(snapshot.job, shards=None))
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        folders = fetch_outputs(api, handle, whole, Path(scratch), limits)
+        shard = select_result((int(folder.name), _read_result(folder)) for folder in folders)
+        if shard is None:
+            return []
+        (Path(scratch) / str(shard)).rename(into / "0")
+    return [into / "0"]
+
+
+def _read_result(folder: Path) -> UnitResult | None:
+    with suppress(OSError, OutputError), open_beneath(folder, RESULT) as file:
+        return parse_result(read_bounded(file, Limits().result), unit=folder.name)
+    return None
 
 
 def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> None:

@@ -30,10 +30,13 @@ _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_
 _log = logging.getLogger(__name__)
 
 
-def digest_state(scene: Scene) -> SceneState:
-    """Return a digest of the mobjects' points, colours and plain attributes, of random states, and of the time."""
+def digest_state(scene: Scene, *, with_parts: bool = False) -> SceneState:
+    """Return a digest of the mobjects' points, colours and plain attributes, of random states, and of the time.
+
+    The state's parts are digested as well, if ``with_parts`` or debug logging asks for that.
+    """
     hasher, parts = sha256(), []  # processors compute it faster than blake2b
-    is_debug = _log.isEnabledFor(logging.DEBUG)
+    is_debug = with_parts or _log.isEnabledFor(logging.DEBUG)
     for label, content in _read_parts(scene):
         hasher.update(content)
         if is_debug:

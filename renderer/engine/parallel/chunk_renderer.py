@@ -176,3 +176,28 @@ class ChunkRenderer(ForkedDelegate):
         if not self.draws:
             os._exit(1)
         super().report_failure(error)
+
+
+class StaticImageRenderer(ForkedDelegate):
+    """Draws what stands still during a play, for the chunk renderers of later chunks, and ends."""
+
+    draws = True
+
+    def share_static_image(self, drawn: Pixels | None) -> NoReturn:
+        """Copy the image to the memory that the chunk renderers read, and end the process."""
+        image = self._play.static_image if isinstance(self._play, ChunkedPlay) else None
+        if image and drawn is not None:
+            image.publish(drawn)
+        os._exit(0)
+
+    def before_frame(self) -> NoReturn:
+        """End the process: nothing stands still."""
+        os._exit(0)
+
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> NoReturn:  # noqa: ARG002
+        """End the process: nothing stands still."""
+        os._exit(0)
+
+    def end_play(self) -> NoReturn:
+        """End the process: the play has no frame."""
+        os._exit(0)

@@ -12,7 +12,7 @@ from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.cache.versions import describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
-from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer
+from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer, StaticImageRenderer
 from renderer.engine.parallel.forked_delegate import forward_logs
 from renderer.engine.parallel.group import Group, is_short, wait_to_go_on
 from renderer.engine.parallel.monitor import Monitor
@@ -90,6 +90,14 @@ class Forker:
         if not chunk.first and play.static_image:
             play.static_image.leave_to_child()
 
+    def fork_static_image(self, play: ChunkedPlay | SingleEncoderPlay) -> None:
+        """Fork a process that only draws what stands still, for a play whose first chunk is drawn elsewhere."""
+        pipe, _ = self._fork(play, None)
+        if pipe is not None:
+            replace_delegate(self._scene, StaticImageRenderer(self._scene, play, pipe))
+        elif play.static_image:
+            play.static_image.leave_to_child()
+
     def fork_play_encoder(self, play: SingleEncoderPlay) -> bool:
         """Fork the play's encoder; return True in that process.
 
@@ -114,7 +122,7 @@ class Forker:
             release_pixels(self._scene.renderer.camera)
             return write, pid
         os.close(write)
-        what = f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of" if chunk else "encodes"
+        what = f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of" if chunk else "works for"
         _log.debug("process %d %s play %d", pid, what, play.identity.number)
         self._monitor.add(pid, read, play, chunk)
         return None, pid

@@ -42,7 +42,7 @@ class Chunk:
 
     ``expected`` is the scene's state after the last frame in the stepping process, ``reached`` that in the chunk
     renderer; each is None until it is known. ``frames`` counts the frames that were stepped so far, ``cached`` those
-    that the chunk cache had.
+    that the chunk cache had. If another process of the job draws it, ``elsewhere`` is true.
     """
 
     index: int
@@ -51,6 +51,7 @@ class Chunk:
     path: Path
     final: bool
     hashes: Path | None = None  # where to write a hash of each frame
+    elsewhere: bool = False
     expected: SceneState | None = None
     reached: SceneState | None = None
     frames: int = 0

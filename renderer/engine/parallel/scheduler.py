@@ -61,7 +61,7 @@ class Scheduler:
             _log.debug("play %d repeats play %d", identity.number, repeated.number)
             self._forker.close_group()
             return repeated.name, True
-        play = self._planner.plan_play(identity)
+        play = self._plan(identity)
         self._plays.append(play)
         if self._forker.join_group(play):
             return name, False
@@ -71,8 +71,18 @@ class Scheduler:
             if play.found:
                 play = self._take_from_cache(play, play.found)
         if not isinstance(play, ReusedPlay):
-            self._forker.fork_chunk_renderer(play, play.chunks[0])
+            self._fork(play, play.chunks[0])
         return name, False
+
+    def _plan(self, identity: PlayIdentity) -> Play:
+        return self._planner.plan_play(identity)
+
+    def _fork(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
+        """Fork the chunk renderer of a chunk, unless the chunk is drawn elsewhere."""
+        if not chunk.elsewhere:
+            self._forker.fork_chunk_renderer(play, chunk)
+        elif not chunk.first and play.static_image:
+            self._forker.fork_static_image(play)
 
     def _take_from_cache(self, play: SingleEncoderPlay, found: RenderedPlay) -> ReusedPlay:
         """Replace the play by the one that the chunk cache had, and return that."""
@@ -112,7 +122,7 @@ class Scheduler:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
         play, chunk = self._play, self._play.current_chunk
         if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay):
-            self._forker.fork_chunk_renderer(play, chunk)
+            self._fork(play, chunk)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
         """Count the frame. At the end of a chunk, record the scene's state."""

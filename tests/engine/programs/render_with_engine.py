@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from backends import debug_log
+from backends.chunk_store import FolderChunks
 from renderer import engine
+from renderer.engine.request import ShardPlace
 from renderer.model import EncoderChoice, EncoderSettings, RenderSettings
 
 
@@ -32,7 +34,12 @@ def make_request(order: dict[str, Any]) -> engine.SceneRequest:
         chunk_frames=order.get("chunk_frames"),
         frame_hashes=None if order.get("cache") else folder / "hashes",
         cache=open_cache(order) if order.get("cache") else None,
+        shard=make_place(*order["shard"]) if order.get("shard") else None,
     )
+
+
+def make_place(index: int, count: int, folder: str) -> ShardPlace:
+    return ShardPlace(index, count, FolderChunks(Path(folder)))
 
 
 def open_cache(order: dict[str, Any]) -> engine.ChunkCache | None:
@@ -69,6 +76,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "outputs": [str(path) for path in report.outputs],
         "encoder": dict(report.encoder),
         "progress": progress,
+        "shards": report.shards,
     }
 
 

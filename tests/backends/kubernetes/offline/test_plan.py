@@ -57,6 +57,10 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"store": "s3://bucket/some/where", "cache": "pvc://frames/some/where", "foreground": False},
         {"store_secret": "s3-keys", "cache_secret": "cache-key"},
     ),
+    "shards": (
+        {"store": "s3://bucket/films", "foreground": False, "shards": 8, "max_failed": 0, "retries": 2},
+        {"store_secret": "s3-keys"},
+    ),
     "every-option": (
         {"env": {"GREETING": NASTY, "NO": "no", "NUMBER": "1e3"}},
         {

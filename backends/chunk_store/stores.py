@@ -17,6 +17,7 @@ from backends.errors import OutputError
 from backends.storage import Storage, translate_error
 from backends.untrusted import check_relative_name
 
+SHARDS = "shards"  # the folder in which the shards of a job exchange clips, beside those of their outputs
 MAX_CHUNK_BYTES = 2**30
 _NEW = ".new-"  # how the names of unfinished files begin
 
