@@ -1,0 +1,76 @@
+"""One scene in many pods: the pods exchange clips in a store, and one of them joins them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support.rigs.base import Rig
+from support.rigs.kubernetes import create_secret, get, kubectl
+
+from backends import JobState
+from backends.storage import Storage
+from renderer.api import Job
+
+FILM = """\
+import random
+from manim import *
+
+class Film(Scene):
+    def construct(self):
+        for _ in range(6):
+            circle = Circle(random.random() + 0.5)
+            self.play(Create(circle), run_time=1)
+            self.remove(circle)
+"""
+SETTINGS = {"gpu": "none", "cpu": 0.2, "memory": "600Mi", "resolution": "320x180", "fps": 10, "encoder_preset": "manim"}
+
+
+def submit(rig: Rig, folder: Path, **settings: object) -> Job:
+    folder.mkdir(exist_ok=True)
+    (folder / "film.py").write_text(FILM)
+    return rig.submit(folder / "film.py", "Film", **{**SETTINGS, "manim_options": ("--seed", "7"), **settings})
+
+
+def fetch_film(job: Job, into: Path) -> bytes:
+    status = job.wait(300)
+    assert status.state is JobState.SUCCEEDED, status
+    assert [unit.name for unit in status.units] == ["Film"]
+    assert [path.name for path in job.fetch(into)] == ["Film.mp4"]
+    return (into / "Film.mp4").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The film by one process of this machine."""
+    folder = tmp_path_factory.mktemp("whole")
+    rig = Rig("local", {"local.state_dir": folder / "jobs", "local.cache_mib": 0})
+    job = submit(rig, folder / "project", gpu=None, cpu=None, memory=None)
+    return fetch_film(job, folder / "out")
+
+
+def test_pods_that_meet_in_a_claim_go_on_after_one_of_them_is_lost(
+    rig: Rig, namespace: str, claim: tuple[str, Path], tmp_path: Path, whole: bytes
+) -> None:
+    job = submit(rig, tmp_path / "project", shards=3, retries=2, store=f"pvc://{claim[0]}/films")
+    name = job.handle.parts[2]
+    until = time.monotonic() + 240
+    while not list(claim[1].rglob("shards/clips/[!.]*")):
+        assert time.monotonic() < until, job.status()
+        time.sleep(0.1)
+    kubectl("delete", "pod", "-n", namespace, "--now", "-l", f"batch.kubernetes.io/job-name={name}")
+    assert fetch_film(job, tmp_path / "out") == whole
+    assert any(line.text.startswith("shard ") for line in job.logs())
+    assert get("job", name, "-n", namespace)["spec"]["completions"] == 3
+    job.delete()
+    assert [path for path in claim[1].rglob("*") if path.is_file()] == []
+
+
+def test_pods_that_meet_in_a_bucket(rig: Rig, namespace: str, s3: str, tmp_path: Path, whole: bytes) -> None:
+    create_secret(namespace, "shards", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    job = submit(rig, tmp_path / "project", shards=2, store=s3, **{"k8s.store_secret": "shards"})
+    assert fetch_film(job, tmp_path / "out") == whole
+    job.delete()
+    assert [path for path in Storage(s3).list() if job.handle.parts[2] in path] == []
