@@ -58,7 +58,7 @@ class Follower:
         self._guard = threading.Lock()
         self._log_ended = self._is_left = self._is_telling = False
         self._task: asyncio.Task[None] | None = None
-        threading.Thread(target=self._read_log, daemon=True, name=f"log-{entry.id}").start()
+        self._reader: threading.Thread | None = None
 
     @property
     def is_done(self) -> bool:
@@ -76,6 +76,9 @@ class Follower:
             if self._is_left:
                 return False
             self._clients += 1
+        if self._reader is None:  # not before there is a client, without whom it would end at once
+            self._reader = threading.Thread(target=self._read_log, daemon=True, name=f"log-{self._entry.id}")
+            self._reader.start()
         if self._task is None or (self._task.done() and not self.is_done):
             self._task = asyncio.create_task(self._poll())
         return True
@@ -86,6 +89,7 @@ class Follower:
             self._clients -= 1
         if not self._clients and self._task:
             self._task.cancel()
+            self._task = None
 
     async def _poll(self) -> None:
         while not (self.status and self.status.state.terminal):
@@ -93,7 +97,7 @@ class Follower:
                 self.status = await self._call(self._entry.backend, self._service.status, self._entry)
             except JobNotFoundError as error:
                 self.error = error
-            except RendererError as error:  # it does not answer: ask again
+            except (RendererError, OSError) as error:  # it does not answer: ask again
                 _log.info("%s: %s", self._entry.handle, error)
             self._tell()
             if self.error:
@@ -113,7 +117,7 @@ class Follower:
                 if self._is_left:
                     return
                 self._tell_soon()
-        except RendererError as error:
+        except (RendererError, OSError) as error:
             _log.info("the log of %s: %s", self._entry.handle, error)
         finally:
             self._log_ended = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -140,6 +141,18 @@ def spooled(pid: int) -> list[str]:
     folder = Path(f"/proc/{pid}/fd")
     found = [str(item.readlink()) for item in folder.iterdir() if item.is_symlink()]
     return [name for name in found if name.endswith("(deleted)")]
+
+
+def test_many_clients_see_every_line(server: Server) -> None:
+    job = server.submit("for number in range(500):\n    print(number, flush=True)").json()["id"]
+
+    def read(_: int) -> list[str]:
+        found = [line["text"] for name, data, _id in server.events(job) if name == "log" for line in data]
+        return [text for text in found if text.isdecimal()]
+
+    for _ in range(2):  # while it runs, and after its end
+        with ThreadPoolExecutor(20) as pool:
+            assert all(lines == [str(number) for number in range(500)] for lines in pool.map(read, range(20)))
 
 
 def test_clients_that_are_gone_keep_nothing(server: Server) -> None:
