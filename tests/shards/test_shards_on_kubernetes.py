@@ -25,7 +25,7 @@ class Film(Scene):
             self.play(Create(circle), run_time=1)
             self.remove(circle)
 """
-SETTINGS = {"gpu": "none", "cpu": 0.2, "memory": "600Mi", "resolution": "320x180", "fps": 10, "encoder_preset": "manim"}
+SETTINGS = {"gpu": "none", "cpu": 0.2, "memory": "1200Mi", "resolution": "320x180", "fps": 10, "encoder_preset": "manim"}
 
 
 def submit(rig: Rig, folder: Path, **settings: object) -> Job:
