@@ -25,13 +25,20 @@ class Film(Scene):
             self.play(Create(circle), run_time=1)
             self.remove(circle)
 """
-SETTINGS = {"gpu": "none", "cpu": 0.2, "memory": "1200Mi", "resolution": "320x180", "fps": 10, "encoder_preset": "manim"}
+SETTINGS = {
+    "gpu": "none",
+    "cpu": 0.2,
+    "memory": "1200Mi",
+    "resolution": "320x180",
+    "fps": 10,
+    "encoder_preset": "manim",
+}
 
 
 def submit(rig: Rig, folder: Path, **settings: object) -> Job:
     folder.mkdir(exist_ok=True)
     (folder / "film.py").write_text(FILM)
-    return rig.submit(folder / "film.py", "Film", **{**SETTINGS, "manim_options": ("--seed", "7"), **settings})
+    return rig.submit(folder / "film.py", "Film", **SETTINGS, **settings)
 
 
 def fetch_film(job: Job, into: Path) -> bytes:
@@ -54,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_pods_that_meet_in_a_claim_go_on_after_one_of_them_is_lost(
     rig: Rig, namespace: str, claim: tuple[str, Path], tmp_path: Path, whole: bytes
 ) -> None:
-    job = submit(rig, tmp_path / "project", shards=3, retries=2, store=f"pvc://{claim[0]}/films")
+    job = submit(rig, tmp_path / "project", **PODS, shards=3, retries=2, store=f"pvc://{claim[0]}/films")
     name = job.handle.parts[2]
     until = time.monotonic() + 240
     while not list(claim[1].rglob("shards/clips/[!.]*")):
@@ -70,7 +77,7 @@ def test_pods_that_meet_in_a_claim_go_on_after_one_of_them_is_lost(
 
 def test_pods_that_meet_in_a_bucket(rig: Rig, namespace: str, s3: str, tmp_path: Path, whole: bytes) -> None:
     create_secret(namespace, "shards", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
-    job = submit(rig, tmp_path / "project", shards=2, store=s3, **{"k8s.store_secret": "shards"})
+    job = submit(rig, tmp_path / "project", **PODS, shards=2, store=s3, **{"k8s.store_secret": "shards"})
     assert fetch_film(job, tmp_path / "out") == whole
     job.delete()
     assert [path for path in Storage(s3).list() if job.handle.parts[2] in path] == []
