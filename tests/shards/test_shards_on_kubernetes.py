@@ -25,13 +25,12 @@ class Film(Scene):
             self.play(Create(circle), run_time=1)
             self.remove(circle)
 """
-SETTINGS = {
-    "gpu": "none",
-    "cpu": 0.2,
-    "memory": "1200Mi",
+PODS = {"gpu": "none", "cpu": 0.2, "memory": "1200Mi"}
+SETTINGS: dict[str, object] = {
     "resolution": "320x180",
     "fps": 10,
     "encoder_preset": "manim",
+    "manim_options": ("--seed", "7"),
 }
 
 
@@ -54,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The film by one process of this machine."""
     folder = tmp_path_factory.mktemp("whole")
     rig = Rig("local", {"local.state_dir": folder / "jobs", "local.cache_mib": 0})
-    job = submit(rig, folder / "project", gpu=None, cpu=None, memory=None)
+    job = submit(rig, folder / "project")
     return fetch_film(job, folder / "out")
 
 
