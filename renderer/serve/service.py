@@ -88,6 +88,8 @@ class Service:
                 return known, False
             loaded = self.policy.load_settings(caller, run.settings)
             self._check_count(caller)
+            if loaded.settings.untrusted:  # so that a retry is, too, whoever asks for it
+                content["settings"] = {**run.settings, "untrusted": True}
             title = run.name or (run.scenes[0] if len(run.scenes) == 1 else Path(run.file).stem)
             record = Record(
                 id=new,

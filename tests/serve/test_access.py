@@ -74,15 +74,30 @@ def test_limits_of_a_token(closed: Server) -> None:
     assert closed.submit(PRINTS, token=token).status_code == 201
 
 
-def test_jobs_of_a_token_are_untrusted_unless_it_says_otherwise(closed: Server) -> None:
+def test_jobs_of_a_token_are_untrusted_and_stay_so(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        check_untrusted(server)
+
+
+def check_untrusted(closed: Server) -> None:
     token = closed.token("--name", "stranger")
-    code = "import pathlib\nprint('reads', pathlib.Path(r'%s').exists())" % (closed.home / "state")
+    code = "import pathlib\nprint('reads', pathlib.Path(r'%s').exists())\nraise SystemExit(1)" % (closed.home / "state")
     answer = closed.submit(code, token=token)
     assert answer.status_code == 201, answer.text
-    assert closed.wait(answer.json()["id"], token=token)["state"] == "succeeded"
+    assert closed.wait(answer.json()["id"], token=token)["state"] == "failed"
     log = closed.call("GET", f"/api/v1/jobs/{answer.json()['id']}/logs", token=token).text
     assert "reads False" in log
     assert closed.submit(PRINTS, token=token, settings={"untrusted": False}).status_code == 403
+    (kept,) = output(renderer("serve", "token", "list", "--json", cwd=closed.home, env=closed.env))
+    renderer("serve", "token", "revoke", kept["id"], cwd=closed.home, env=closed.env)
+    closed.end()
+    closed.start()
+    again = closed.call(
+        "POST", f"/api/v1/jobs/{answer.json()['id']}/retry"
+    )  # by the user of the machine, who is trusted
+    assert again.status_code == 201, again.text
+    closed.wait(again.json()["id"])
+    assert "reads False" in closed.call("GET", f"/api/v1/jobs/{again.json()['id']}/logs").text
 
 
 @pytest.mark.parametrize(
