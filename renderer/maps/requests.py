@@ -20,6 +20,7 @@ from backends.files import state_folder
 from backends.untrusted.state_files import read_state, write_state
 from renderer.config import Config
 from renderer.maps.inputs import MapInput
+from renderer.model import PreviewRequest
 from renderer.spec import RenderSpec
 
 KEPT_DAYS = 30
@@ -62,7 +63,8 @@ def make_request(wanted: RenderSpec, config: Config, inputs: Sequence[MapInput],
 
 def save(handle: JobHandle, request: Request) -> None:
     """Keep the request. If that does not work, only retry does not work later. Remove requests that are a month old."""
-    wanted = vars(request.wanted) | {"inputs": [item.to_line() for item in request.wanted.inputs]}
+    preview = request.wanted.preview and vars(request.wanted.preview)
+    wanted = vars(request.wanted) | {"inputs": [item.to_line() for item in request.wanted.inputs], "preview": preview}
     content = vars(request) | {"wanted": wanted, "inputs": [item.to_line() for item in request.inputs]}
     with suppress(OSError):
         file = _file(handle)
@@ -80,7 +82,10 @@ def find(handle: JobHandle) -> Request | None:
         wanted = content["wanted"]
         paths = {"path": Path(wanted["path"]), "root": Path(wanted["root"]) if wanted["root"] else None}
         tuples = {key: tuple(wanted[key]) for key in ("scenes", "arguments")}
-        wanted |= {**paths, **tuples, "inputs": _read_lines(wanted["inputs"])}
+        preview = wanted["preview"] and PreviewRequest(
+            **{key: tuple(value) for key, value in wanted["preview"].items()}
+        )
+        wanted |= {**paths, **tuples, "inputs": _read_lines(wanted["inputs"]), "preview": preview}
         return Request(
             wanted=RenderSpec(**wanted),
             settings=content["settings"],

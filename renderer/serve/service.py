@@ -184,8 +184,7 @@ class Service:
                 request=run,
                 handle=None,
             )
-            first = Run.model_validate(entry.record.request)
-            wanted = replace(wanted, path=wanted.path.relative_to(old), preview=_make_preview(first))
+            wanted = replace(wanted, path=wanted.path.relative_to(old))
             return self._start(new, wanted, folder, loaded, (*request.earlier, str(entry.handle)))
 
     def _retry_other(self, entry: Entry, settings: dict[str, Any]) -> Entry:

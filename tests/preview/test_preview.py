@@ -153,3 +153,11 @@ def test_what_has_no_preview_is_refused(project: Path) -> None:
     wrong = run(project, "preview", "frames.py", "A", *SMALL)
     assert wrong.returncode == 10
     assert "frames.py:5 in construct: 1 / 0" in wrong.stderr
+    (project / "frames.py").write_text(
+        "from manim import *\n\nclass A(Scene):\n    def construct(self):\n        self.wait(0.1)\n"
+    )
+    handle = next(line.split()[1] for line in wrong.stderr.splitlines() if "local://" in line)
+    again = run(project, "retry", handle)
+    assert again.returncode == 0, again.stderr
+    assert (project / "renders" / "A.preview.png").exists()
+    assert not (project / "renders" / "A.mp4").exists()
