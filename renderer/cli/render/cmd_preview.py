@@ -93,8 +93,6 @@ def _to_json(item: previewing.Preview) -> Mapping[str, object]:
 
 
 def _print(item: previewing.Preview) -> None:
-    for file in (*item.images, item.file):
-        print(show_line(str(file)))
     timeline = item.timeline
     plays = timeline["plays"]
     facts = f"{len(plays)} play{'' if len(plays) == 1 else 's'}, {timeline.get('duration_s')} s"
@@ -104,6 +102,8 @@ def _print(item: previewing.Preview) -> None:
         print_message(show_job_text(_describe(warning)))
     if len(warnings) > MOST_WARNINGS:
         print_message(f"and {len(warnings) - MOST_WARNINGS} more warnings, in {show_line(str(item.file))}")
+    for file in (*item.images, item.file):
+        print(show_line(str(file)))
 
 
 def _describe(warning: Mapping[str, Any]) -> str:
