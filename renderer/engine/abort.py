@@ -21,6 +21,14 @@ class UnfitInGroup(Unfit):
     """A play that joined a group went wrong, and may be right in a chunk renderer of its own."""
 
 
+class Mispredicted(Stop):  # ends an attempt, as its siblings
+    """A play that was predicted to be in the chunk cache is another one, or its key of Manim's is needed."""
+
+    def __init__(self, play: int) -> None:
+        super().__init__(play)
+        self.play = play
+
+
 class ProcessFailed(Stop):
     """A chunk renderer or a play encoder failed with a RendererError, such as a full disk; it ends the render."""
 

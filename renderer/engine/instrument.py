@@ -50,8 +50,6 @@ def make_options(
     limit: int,
     rendered: Mapping[int, RenderedPlay],
     progress: Progress | None,
-    *,
-    group_plays: bool,
 ) -> ParallelOptions:
     """Return how to render the scene in parallel. If the request does not set a value, its preset decides."""
     frame_rate = scene.renderer.camera.frame_rate
@@ -67,7 +65,6 @@ def make_options(
         open_encoder=select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder),
         cache=None if request.frame_hashes else request.cache,
         rendered=rendered,
-        group_plays=group_plays,
         changed=request.changed,
     )
 

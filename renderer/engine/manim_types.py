@@ -76,6 +76,7 @@ class Animation(Protocol):
     """An animation of a play; ``run_time`` is in seconds."""
 
     run_time: float
+    mobject: object
 
 
 class SessionSpec(Protocol):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from backends.cache.entries import KEY_BYTES
 from renderer.engine.abort import (
     ClipsMissing,
+    Mispredicted,
     ProcessFailed,
     ProcessKilled,
     ShardEnded,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from renderer.engine.parallel.scheduler import Scheduler
 
 _OWN_CACHE_MIB = 256
+_MAX_MISPREDICTED = 3  # plays of one render; then no play is predicted any more
 _log = logging.getLogger(__name__)
 
 
@@ -56,9 +58,10 @@ _log = logging.getLogger(__name__)
 class _Attempt:
     """How to render: in parallel with at most ``limit`` processes that draw, or serially if ``why_serial`` is set.
 
-    ``rendered`` are the plays that the first attempt had rendered when a process was killed; None in the first attempt.
+    ``rendered`` are the plays that earlier attempts had rendered. ``was_killed`` is true after a process was killed.
     ``printed`` is what earlier attempts have printed, by stream. ``group_plays`` is false after a process that drew
     several plays came to another state than the scene.
+    ``unpredicted`` are plays whose key in the chunk cache was predicted wrongly; None stands for all plays.
     ``missing`` are the clips that the joining shard has to draw again. With ``why_whole``, one shard renders the whole
     scene, and this says why, in a clause.
     """
@@ -66,10 +69,12 @@ class _Attempt:
     limit: int
     why_serial: str | None = None
     group_plays: bool = True
-    rendered: Mapping[int, RenderedPlay] | None = field(default=None, repr=False)
+    rendered: Mapping[int, RenderedPlay] = field(default_factory=dict, repr=False)
+    was_killed: bool = False
     printed: Mapping[str, str] = field(default_factory=dict, repr=False)
     missing: tuple[tuple[int, int], ...] | None = None
     why_whole: str | None = None
+    unpredicted: tuple[int, ...] | None = ()
 
     def to_json(self) -> str:
         """Return the attempt as JSON, for the fallback process."""
@@ -79,8 +84,10 @@ class _Attempt:
     def from_json(cls, text: str) -> _Attempt:
         """Return the attempt that ``to_json`` wrote."""
         content = json.loads(text)
-        if (plays := content["rendered"]) is not None:
-            content["rendered"] = {int(number): RenderedPlay.from_json(play) for number, play in plays.items()}
+        plays = content["rendered"]
+        content["rendered"] = {int(number): RenderedPlay.from_json(play) for number, play in plays.items()}
+        if content["unpredicted"] is not None:
+            content["unpredicted"] = tuple(content["unpredicted"])
         if content["missing"] is not None:
             content["missing"] = tuple((play, clip) for play, clip in content["missing"])
         return cls(**content)
@@ -92,6 +99,14 @@ class _ShortOfMemoryError(Exception):
     def __init__(self, play: int, rendered: Mapping[int, RenderedPlay]) -> None:
         super().__init__(play)
         self.play, self.rendered = play, rendered
+
+
+class _TryAgainError(Exception):
+    """An attempt failed for a reason that the next one avoids: ``attempt``."""
+
+    def __init__(self, reason: object, attempt: _Attempt) -> None:
+        super().__init__(str(reason))
+        self.attempt = attempt
 
 
 @dataclass(frozen=True)
@@ -126,9 +141,9 @@ class _SceneRender:
         try:
             with replay:
                 return self._render_in_parallel(attempt, SceneProcess())
-        except UnfitInGroup as unfit:
-            _log.debug("rendering again with a process for each play: %s", unfit)
-            fallback.start_again(replace(attempt, group_plays=False, printed=replay.printed).to_json())
+        except _TryAgainError as failed:
+            _log.debug("rendering again in parallel: %s", failed)
+            fallback.start_again(replace(failed.attempt, printed=replay.printed).to_json())
         except Unfit as unfit:
             if self.exchange and not attempt.why_whole and not self._arrive_serial(str(unfit)):
                 return self._describe_share()
@@ -149,13 +164,13 @@ class _SceneRender:
         except ProcessFailed as failed:
             raise failed.error from failed
         except _ShortOfMemoryError as short:
-            if attempt.rendered is not None or attempt.limit == 1:
+            if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(short.play) from short
             limit = max(1, attempt.limit // 2)
             _log.debug("a process of play %d was killed; rendering again with %d processes", short.play, limit)
             # of shards, the store has what is rendered
             rendered = {} if self.exchange and not attempt.why_whole else short.rendered
-            again = replace(attempt, limit=limit, rendered=rendered, printed=replay.printed)
+            again = replace(attempt, limit=limit, rendered=rendered, was_killed=True, printed=replay.printed)
             fallback.start_again(again.to_json())
 
     def _arrive_serial(self, why: str) -> bool:
@@ -189,7 +204,6 @@ class _SceneRender:
             raise Unfit(why)
         scene = scene_class()
         refuse_own_classes(scene)
-        rendered = attempt.rendered or {}
         exchange = None if attempt.why_whole else self.exchange
         options = make_options(
             scene,
@@ -197,15 +211,19 @@ class _SceneRender:
             process,
             self.slots,
             attempt.limit,
-            rendered,
+            attempt.rendered,
             self.progress,
-            group_plays=attempt.group_plays and not exchange,
         )
+        options = replace(options, group_plays=attempt.group_plays and not exchange, unpredicted=attempt.unpredicted)
         scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)
         try:
             _step(scene, scheduler, process.stops)
             if exchange and not scene.renderer.num_plays and not exchange.arrive(ShardReport(exchange.place.index)):
                 raise ShardEnded  # a scene without plays is one image
+        except UnfitInGroup as unfit:
+            raise _TryAgainError(unfit, replace(attempt, group_plays=False)) from unfit
+        except Mispredicted as wrong:
+            raise _TryAgainError(f"play {wrong.play} was mispredicted", _avoid(attempt, wrong, scheduler)) from wrong
         except ProcessKilled as killed:
             raise _ShortOfMemoryError(killed.play, scheduler.rendered_plays) from killed
         finally:
@@ -213,6 +231,16 @@ class _SceneRender:
         plays = select_slowest(scheduler.play_reports)
         report = replace(_report(self.request, scene, why_serial=None), cached=scheduler.cached, plays=plays)
         return self._add_shards(report, attempt)
+
+
+def _avoid(attempt: _Attempt, wrong: Mispredicted, scheduler: Scheduler) -> _Attempt:
+    """Return the attempt after a wrong prediction. What was drawn is not drawn again."""
+    unpredicted = (*(attempt.unpredicted or ()), wrong.play)
+    drawn = {play.number for play in scheduler.play_reports if play.source == "drawn"} - {wrong.play}
+    rendered = {number: play for number, play in scheduler.rendered_plays.items() if number in drawn}
+    return replace(
+        attempt, rendered=rendered, unpredicted=unpredicted if len(unpredicted) < _MAX_MISPREDICTED else None
+    )
 
 
 def render(

@@ -16,7 +16,10 @@ from engine.renders import (
     wait_for_renders,
 )
 
+from renderer.engine.cache.store import MAC_BYTES
+
 FILE = SCENES / "cached.py"
+PREDICTION_BYTES = MAC_BYTES + 81  # two keys of 40 characters
 
 
 class Renders:
@@ -43,7 +46,8 @@ class Renders:
         return found
 
     def entries(self) -> list[Path]:
-        return [path for path in self.cache.glob("*/*") if path.is_file()]
+        """Return the files of chunks. Predictions are files, too, but smaller ones."""
+        return [path for path in self.cache.glob("*/*") if path.is_file() and path.stat().st_size > PREDICTION_BYTES]
 
 
 @pytest.fixture
@@ -68,6 +72,18 @@ def test_of_twelve_plays_only_the_changed_one_is_drawn_again(renders: Renders) -
     assert found[second].report["progress"][-1] == [60, 60]
     assert frames(found[second]) == frames(found[fresh]) != frames(found[first])
     assert cached(found[fast]) == (0, 60)  # other encoder settings
+
+
+def test_plays_that_begin_alike_are_found_out(renders: Renders) -> None:
+    orders = [renders.add("Alike", **options) for options in ({}, {}, {"change": "yes"}, {"change": "yes"})]
+    fresh = [renders.add("Alike", change=change, cached=False) for change in ("", "yes")]
+    found = renders.run()
+    before, again, changed, after = (found[order] for order in orders)
+    assert frames(before) == frames(again) == frames(found[fresh[0]])
+    assert frames(changed) == frames(after) == frames(found[fresh[1]]) != frames(before)
+    assert before.report["cached"] == 0
+    assert again.report["cached"] == after.report["cached"] > changed.report["cached"] > 0
+    assert {report.report["mode"] for report in found} == {"parallel"}
 
 
 def test_a_frame_that_looks_different_is_drawn(renders: Renders) -> None:

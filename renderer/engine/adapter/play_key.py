@@ -27,7 +27,8 @@ def count_frames(scene: Scene) -> int:
 def compute_fingerprint(scene: Scene) -> Fingerprint:
     """Return a fingerprint of the compiled play. Plays with different fingerprints have different Manim keys."""
     run_times = sorted(float(animation.run_time) for animation in scene.animations)
-    return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects))
+    animated = [mobject for animation in scene.animations if isinstance(mobject := animation.mobject, ManimMobject)]
+    return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects), _hash_points(animated))
 
 
 def _hash_points(mobjects: Iterable[Mobject]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 
@@ -35,3 +36,15 @@ class ChunkKey:
     def all_frames(self) -> str:
         """The key of all frames so far."""
         return self._hasher.hexdigest()
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """A key that is complete: the names of an entry in a cache."""
+
+    group: str
+    first_frame: str
+    all_frames: str
+
+
+Key = ChunkKey | StoredKey

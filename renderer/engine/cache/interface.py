@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from renderer.engine.cache.chunk_key import ChunkKey
+from renderer.engine.cache.chunk_key import Key
 
 
 class Cache(Protocol):
     """Keeps encoded chunks, and SVG files of formulas, by their keys."""
 
-    def has_first_frame(self, key: ChunkKey) -> bool:
+    def has_first_frame(self, key: Key) -> bool:
         """Return whether the cache has a chunk with the same first frame."""
 
-    def restore(self, key: ChunkKey, target: Path) -> bool:
+    def restore(self, key: Key, target: Path) -> bool:
         """Copy the chunk to ``target``. Return False, and leave nothing there, if the cache does not have it."""
 
-    def keep(self, key: ChunkKey, source: Path) -> None:
+    def keep(self, key: Key, source: Path) -> None:
         """Copy a chunk into the cache, as far as that is possible."""
 
     def prune(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.cache.client import CacheClient
-from renderer.engine.cache.chunk_key import ChunkKey
+from renderer.engine.cache.chunk_key import Key
 from renderer.engine.cache.store import ChunkCache
 
 _log = logging.getLogger(__name__)
@@ -20,11 +20,11 @@ class SharedCache:
     front: ChunkCache
     store: CacheClient
 
-    def has_first_frame(self, key: ChunkKey) -> bool:
+    def has_first_frame(self, key: Key) -> bool:
         """Return whether either end has a chunk with the same first frame."""
         return self.front.has_first_frame(key) or self.store.has(f"{key.group}/{key.first_frame}")
 
-    def restore(self, key: ChunkKey, target: Path) -> bool:
+    def restore(self, key: Key, target: Path) -> bool:
         """Copy the chunk to ``target``. Return False if neither end has it."""
         name = _name_entry(key)
         if self.front.restore(key, target):
@@ -38,7 +38,7 @@ class SharedCache:
         self.front.keep(key, target)
         return True
 
-    def keep(self, key: ChunkKey, source: Path) -> None:
+    def keep(self, key: Key, source: Path) -> None:
         """Copy a chunk to the front, and hand it over to be uploaded."""
         self.front.keep(key, source)
         self.store.put(_name_entry(key), source)
@@ -48,5 +48,5 @@ class SharedCache:
         self.front.prune()
 
 
-def _name_entry(key: ChunkKey) -> str:
+def _name_entry(key: Key) -> str:
     return f"{key.group}/{key.first_frame}/{key.all_frames}"

@@ -24,7 +24,7 @@ from backends.cache.key_file import read_or_create_key
 from backends.errors import OutputError
 from backends.files import make_private_folder
 from backends.untrusted import create_beneath, open_beneath
-from renderer.engine.cache.chunk_key import ChunkKey
+from renderer.engine.cache.chunk_key import Key
 
 MIB = 2**20
 MAC_BYTES = 32
@@ -46,13 +46,13 @@ class ChunkCache:
     limit_mib: int
     secret: bytes = field(repr=False)
 
-    def has_first_frame(self, key: ChunkKey) -> bool:
+    def has_first_frame(self, key: Key) -> bool:
         """Return whether the cache has a chunk with the same first frame."""
         found = (self.folder / key.first_frame).is_dir()
         _log.debug("first frame %s: %s", key.first_frame, "known" if found else "unknown")
         return found
 
-    def restore(self, key: ChunkKey, target: Path) -> bool:
+    def restore(self, key: Key, target: Path) -> bool:
         """Copy the chunk to ``target``. Return False if it is missing, damaged, or written with another secret."""
         try:
             with open_beneath(self.folder, _name_entry(key)) as entry:
@@ -64,7 +64,7 @@ class ChunkCache:
         _log.debug("chunk %s: %s", key.all_frames, "hit" if found else "miss")
         return found
 
-    def keep(self, key: ChunkKey, source: Path) -> None:
+    def keep(self, key: Key, source: Path) -> None:
         """Copy a chunk into the cache. If that fails, the next render draws it again."""
         temporary = f"{key.first_frame}/{_NEW}{secrets.token_hex(8)}"
         with suppress(OSError, OutputError):
@@ -102,7 +102,7 @@ class ChunkCache:
     def _limit(self) -> int:
         return self.limit_mib * MIB
 
-    def _copy_verified(self, entry: BinaryIO, key: ChunkKey, target: Path) -> bool:
+    def _copy_verified(self, entry: BinaryIO, key: Key, target: Path) -> bool:
         """Copy the entry's content, and return whether its MAC is right. If not, remove the copy."""
         state = os.fstat(entry.fileno())
         size = state.st_size - MAC_BYTES
@@ -117,7 +117,7 @@ class ChunkCache:
         target.unlink()
         return False
 
-    def _copy(self, source: BinaryIO, target: BinaryIO, key: ChunkKey, size: int) -> bytes:
+    def _copy(self, source: BinaryIO, target: BinaryIO, key: Key, size: int) -> bytes:
         """Copy ``size`` bytes, and return the MAC of an entry with this key and these bytes."""
         hasher = blake2b(key=self.secret, digest_size=MAC_BYTES, person=b"renderer chunk")
         hasher.update(key.all_frames.encode() + size.to_bytes(8, "big"))
@@ -160,7 +160,7 @@ def open_chunk_cache(folder: Path, limit_mib: int, key_file: Path) -> ChunkCache
     return ChunkCache(make_private_folder(folder), limit_mib, read_or_create_key(key_file))
 
 
-def _name_entry(key: ChunkKey) -> str:
+def _name_entry(key: Key) -> str:
     return f"{key.first_frame}/{key.all_frames}"
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.renderer import replace_delegate
-from renderer.engine.cache.entry import CacheEntry
-from renderer.engine.cache.versions import describe_versions
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer, StaticImageRenderer
@@ -20,7 +17,6 @@ from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify
 from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, SingleEncoderPlay
 from renderer.engine.parallel.play_encoder import PlayEncoder
 from renderer.engine.process.scene_process import discard_output, keep_freed_memory
-from renderer.video.ffmpeg_encoder import FfmpegEncoder
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +32,6 @@ class Forker:
         self._scene, self._options, self._monitor = scene, options, monitor
         self._planner = PlayPlanner(scene, options)
         self._group: Group | None = None
-        self._cache_settings = ""
-        if options.cache:
-            versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
-            self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
     def join_group(self, play: Play) -> bool:
         """Let the chunk renderer of the play before draw this one, too; return False if it does not."""
@@ -74,7 +66,9 @@ class Forker:
         slot = self._monitor.wait_for_slot(self._options.slots, self._options.limit)
         answers = self._options.process.create_pipe() if self._options.group_plays and is_short(play) else None
         try:
-            pipe, pid = self._fork(play, chunk)
+            pipe, pid = self._fork(
+                play, chunk, f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of"
+            )
         except Unfit:
             os.close(slot)  # other scenes may use it
             raise
@@ -92,7 +86,7 @@ class Forker:
 
     def fork_static_image(self, play: ChunkedPlay | SingleEncoderPlay) -> None:
         """Fork a process that only draws what stands still, for a play whose first chunk is drawn elsewhere."""
-        pipe, _ = self._fork(play, None)
+        pipe, _ = self._fork(play, None, "draws what stands still during")
         if pipe is not None:
             replace_delegate(self._scene, StaticImageRenderer(self._scene, play, pipe))
         elif play.static_image:
@@ -104,7 +98,7 @@ class Forker:
         When this returns in the parent, ``play.cache_answer`` is known, if there is a cache.
         """
         self._monitor.wait_until(lambda: self._monitor.encoders < self._options.limit)
-        pipe, _ = self._fork(play, None)
+        pipe, _ = self._fork(play, None, "encodes")
         if pipe is not None:
             self._become_play_encoder(play, pipe)
             return True
@@ -112,8 +106,11 @@ class Forker:
             self._monitor.wait_until(lambda: play.cache_answer in {CacheAnswer.MISS, CacheAnswer.HIT})
         return False
 
-    def _fork(self, play: Play, chunk: Chunk | None) -> tuple[int | None, int]:
-        """Fork. Return the pipe to the parent in the new process, None in the parent; and what ``os.fork`` returns."""
+    def _fork(self, play: Play, chunk: Chunk | None, work: str) -> tuple[int | None, int]:
+        """Fork a process; ``work`` says for the log what it does.
+
+        Return the pipe to the parent in the new process, None in the parent; and what ``os.fork`` returns.
+        """
         read, write = self._options.process.create_pipe()
         pid = self._options.process.fork()
         if not pid:
@@ -122,8 +119,7 @@ class Forker:
             release_pixels(self._scene.renderer.camera)
             return write, pid
         os.close(write)
-        what = f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of" if chunk else "works for"
-        _log.debug("process %d %s play %d", pid, what, play.identity.number)
+        _log.debug("process %d %s play %d", pid, work, play.identity.number)
         self._monitor.add(pid, read, play, chunk)
         return None, pid
 
@@ -137,7 +133,7 @@ class Forker:
             buffers = play.buffers
             open_encoder = lambda *_: buffers.open_writer(chunk.index)  # noqa: E731
         else:
-            entry = self._cache_entry(chunk.path)
+            entry = self._planner.make_cache_entry(chunk.path, chunk.prediction)
         delegate = ChunkRenderer(self._scene, self._options.process, play, chunk, pipe, open_encoder, entry, go_on)
         replace_delegate(self._scene, delegate)
         if chunk.first:
@@ -161,10 +157,6 @@ class Forker:
         return play.identity.name, False
 
     def _become_play_encoder(self, play: SingleEncoderPlay, pipe: int) -> None:
-        delegate = PlayEncoder(self._scene, play, pipe, self._cache_entry(play.identity.path))
+        delegate = PlayEncoder(self._scene, play, pipe, self._planner.make_cache_entry(play.identity.path))
         replace_delegate(self._scene, delegate)
         delegate.begin()
-
-    def _cache_entry(self, target: Path) -> CacheEntry | None:
-        cache = self._options.cache
-        return CacheEntry(self._scene, cache, self._cache_settings, target) if cache else None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from renderer.engine.adapter.play_key import compute_fingerprint, count_frames
+from renderer.engine.cache.chunk_key import StoredKey
+from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.cache.interface import Cache
+from renderer.engine.cache.prediction import predict_keys
+from renderer.engine.cache.versions import describe_versions
+from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.frame_buffers import FrameBuffers, choose_chunk_length
 from renderer.engine.parallel.play import (
@@ -25,6 +30,7 @@ from renderer.engine.parallel.shared_image import SharedImage
 from renderer.engine.process.scene_process import SceneProcess
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.request import Progress
+from renderer.video.ffmpeg_encoder import FfmpegEncoder
 from renderer.video.pyav_encoder import OpenEncoder, PyAVEncoder
 
 _MAX_FREE = 6  # free slots that count
@@ -45,7 +51,8 @@ class ParallelOptions:
 
     ``frame_hashes`` is a folder for a hash of each frame. ``open_encoder`` opens the encoder of a chunk. ``rendered``
     are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
-    plays. ``changed`` is a folder for the video of the first play that was drawn.
+    plays. ``changed`` is a folder for the video of the first play that was drawn. ``unpredicted`` are the numbers of
+    plays whose key in the chunk cache is not predicted; None stands for all.
     """
 
     process: SceneProcess
@@ -61,6 +68,7 @@ class ParallelOptions:
     group_plays: bool = True
     rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
     changed: Path | None = None
+    unpredicted: Collection[int] | None = ()
 
 
 class PlayPlanner:
@@ -68,6 +76,10 @@ class PlayPlanner:
 
     def __init__(self, scene: Scene, options: ParallelOptions) -> None:
         self._scene, self._options = scene, options
+        self._cache_settings = ""
+        if options.cache:
+            versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
+            self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
     def plan_play(self, identity: PlayIdentity) -> Play:
         """Return the scene's next play, divided into chunks; a play that an earlier attempt rendered is reused."""
@@ -86,7 +98,22 @@ class PlayPlanner:
         )
         if buffers:
             return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
+        self._predict(chunks)
         return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
+
+    def make_cache_entry(self, target: Path, prediction: StoredKey | None = None) -> CacheEntry | None:
+        """Return the entry of the chunk cache for a file; None without a cache."""
+        cache = self._options.cache
+        return CacheEntry(self._scene, cache, self._cache_settings, target, prediction) if cache else None
+
+    def _predict(self, chunks: list[Chunk]) -> None:
+        """Find out where the chunk cache keeps the keys that the chunks probably have."""
+        if self._options.cache:
+            ranges = [(chunk.first, chunk.last) for chunk in chunks]
+            with released_pixels(self._scene.renderer.camera):
+                predictions = predict_keys(self._scene, self._cache_settings, ranges)
+            for chunk, prediction in zip(chunks, predictions or (), strict=False):
+                chunk.prediction = prediction
 
     def _is_long(self, frames: int) -> bool:
         """Return whether the play has enough frames to divide it. With more free slots, fewer frames are enough."""

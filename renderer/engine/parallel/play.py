@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from renderer.engine.adapter.play_key import Fingerprint
 from renderer.engine.adapter.scene_state import SceneState
+from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.parallel.frame_buffers import FrameBuffers
 from renderer.engine.parallel.shared_image import SharedImage
 from renderer.engine.request import PlayReport
@@ -56,6 +57,7 @@ class Chunk:
     reached: SceneState | None = None
     frames: int = 0
     cached: int = 0
+    prediction: StoredKey | None = None  # where the chunk cache keeps the key that the chunk probably has
     joined: bool = False  # drawn by the chunk renderer of the play before
     draw_s: float = 0.0
     encode_s: float = 0.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from renderer.engine.abort import Unfit
+from renderer.engine.abort import Mispredicted, Unfit
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import digest_static_image
+from renderer.engine.cache.entry import CacheEntry, digest_static_image
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
@@ -44,6 +44,8 @@ class Scheduler:
         self._plays: list[Play] = []
         self._known: dict[Fingerprint, list[PlayIdentity]] = {}
         self._has_changed = False  # the video of a play that was drawn is written
+        self._predicted: list[CacheEntry] = []  # one for each chunk of the current play, if they were all predicted
+        self._has_static = False  # whether something stands still during the current play
 
     @property
     def _play(self) -> Play:
@@ -63,6 +65,10 @@ class Scheduler:
             return repeated.name, True
         play = self._plan(identity)
         self._plays.append(play)
+        self._predicted, self._has_static = self._restore_predicted(play), False
+        if self._predicted:
+            self._forker.close_group()
+            return name, False
         if self._forker.join_group(play):
             return name, False
         if isinstance(play, SingleEncoderPlay):
@@ -76,6 +82,18 @@ class Scheduler:
 
     def _plan(self, identity: PlayIdentity) -> Play:
         return self._planner.plan_play(identity)
+
+    def _restore_predicted(self, play: Play) -> list[CacheEntry]:
+        """Copy the chunks of the play from the cache, where they are predicted; return their entries if all are.
+
+        Then no process draws the play: it is stepped here, and its frames must give the keys that were predicted.
+        """
+        skipped = self._options.unpredicted
+        if not isinstance(play, ChunkedPlay) or skipped is None or play.identity.number in skipped:
+            return []
+        made = (self._planner.make_cache_entry(chunk.path, chunk.prediction) for chunk in play.chunks)
+        entries = [entry for entry in made if entry and entry.restore_predicted()]
+        return entries if len(entries) == len(play.chunks) else []
 
     def _fork(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
         """Fork the chunk renderer of a chunk, unless the chunk is drawn elsewhere."""
@@ -105,6 +123,8 @@ class Scheduler:
             identity.manim_key = compute_manim_key(self._scene)
             for earlier in alike:
                 self._monitor.wait_until(lambda earlier=earlier: earlier.manim_key is not None)  # type: ignore[misc]
+                if earlier.manim_key is None:  # no process has computed it
+                    raise Mispredicted(earlier.number)
                 if earlier.manim_key == identity.manim_key:
                     refuse_drawn_keys(self._scene)
                     return earlier
@@ -113,15 +133,17 @@ class Scheduler:
 
     def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
         """Digest what stands still: chunks after the first one need it for their cache keys."""
-        play = self._play
-        if self._options.cache and isinstance(play, ChunkedPlay) and play.static_image:
+        play, self._has_static = self._play, True
+        if self._options.cache and isinstance(play, ChunkedPlay) and (play.static_image or self._predicted):
             with released_pixels(self._scene.renderer.camera):
                 play.static_digest = digest_static_image(self._scene)
+            for entry in self._predicted:
+                entry.add_static_image(play.static_digest)
 
     def before_frame(self) -> None:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
         play, chunk = self._play, self._play.current_chunk
-        if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay):
+        if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay) and not self._predicted:
             self._fork(play, chunk)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
@@ -129,6 +151,9 @@ class Scheduler:
         if repeat < 1:
             raise Unfit("a wait is shorter than one frame")
         play, chunk = self._play, self._play.current_chunk
+        if self._predicted:
+            with released_pixels(self._scene.renderer.camera):
+                self._predicted[chunk.index].add_frame(repeat, on_background=not self._has_static)
         play.frame += repeat
         chunk.frames += repeat
         if not chunk.final and play.frame == chunk.last:
@@ -211,6 +236,11 @@ class Scheduler:
 
     def _expect(self, chunk: Chunk) -> None:
         chunk.expected = digest_state(self._scene)
+        if self._predicted:
+            if not self._predicted[chunk.index].is_as_predicted:
+                raise Mispredicted(self._play.identity.number)
+            chunk.reached, chunk.cached = chunk.expected, chunk.frames
+            self._monitor.count_frames(chunk.frames, cached=chunk.frames)
         self._monitor.verify(self._play, chunk)
 
 

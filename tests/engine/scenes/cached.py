@@ -24,6 +24,31 @@ def way(number):
     return there_and_back if CHANGE and number == 3 else (lambda t: there_and_back(t) ** 1.5)
 
 
+class Alike(Scene):
+    """Plays that begin with the same picture and the same animations, and go another way after the change.
+
+    After them a play is repeated, which Manim draws once.
+    """
+
+    def construct(self):
+        self.add(Square(0.5))
+        for number in range(5):
+            dot = Dot(UP)
+            dot.add_updater(lambda dot, dt: dot.shift(dt * SPEED * RIGHT))
+            self.add(dot)
+            self.wait(0.5)
+            self.remove(dot)
+            self.play(Create(Circle(1 + 0.1 * number)), run_time=0.3)
+            self.clear()
+        still = Triangle()
+        for _ in range(3):
+            self.play(FadeIn(still), run_time=0.3)
+            self.remove(still)
+
+
+SPEED = 2 if CHANGE else 1
+
+
 class Styles(Scene):
     """Only what the frames show changes: no point and no time does."""
 
