@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play
@@ -18,7 +19,7 @@ MAX_FRAMES = 60  # of a group: other processes should have work, too
 MAX_CODE_CPU_S = 0.015  # of the code between two plays, which both processes run: about what a fork costs
 MAX_CODE_S = 0.5  # the same on the clock: a busy machine may interrupt it, but it should not wait for something
 
-_GO_ON = b"+"
+_GO_ON, _END = b"+", b"-"
 
 
 def is_short(play: Play) -> bool:
@@ -57,7 +58,12 @@ class Group:
         os.write(self._pipe, _GO_ON)
 
     def close(self) -> None:
-        """Let the chunk renderer end after the plays that it has."""
+        """Let the chunk renderer end after the plays that it has.
+
+        Processes that the scene itself has forked may keep the pipe open, so that closing it does not suffice.
+        """
+        with suppress(BrokenPipeError):  # it has ended
+            os.write(self._pipe, _END)
         os.close(self._pipe)
 
     def _measure(self) -> tuple[float, float, int]:
