@@ -129,23 +129,12 @@ class Launcher:
     @classmethod
     def from_json(cls, data: bytes) -> Launcher:
         """Return what the document says."""
-        match _load(data):
-            case {
-                "start": list(start),
-                "root": str(root),
-                "prefix": list(prefix),
-                "end": list(end),
-                "turns": (str() | None) as turns,
-                "cache": list(cache),
-            }:
-                return cls(
-                    start=_texts(start),
-                    root=root,
-                    prefix=_texts(prefix),
-                    end=_texts(end),
-                    turns=turns,
-                    cache=_texts(cache),
-                )
+        content = _load(data)
+        match content:
+            case {"start": list(start), "root": str(root), "prefix": list(prefix), "end": list(end)}:
+                turns = content.get("turns")  # jobs of earlier versions do not have it
+                if isinstance(turns, str | None):
+                    return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end), turns=turns)
         raise ValueError("launcher.json has another form")
 
 

@@ -29,7 +29,7 @@ def complete(run: Run, line: str) -> list[str]:
     ("line", "offered"),
     [
         ("renderer sub", {"submit"}),
-        ("renderer s", {"submit", "scenes", "status", "setup"}),
+        ("renderer s", {"submit", "scenes", "serve", "status", "setup"}),
         ("renderer submit --backend ", {"local", "docker", "k8s", "modal"}),
         ("renderer list -b k", {"k8s"}),
         ("renderer submit x.py --quality ", {"l", "m", "h", "p", "k"}),
