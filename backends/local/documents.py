@@ -129,12 +129,23 @@ class Launcher:
     @classmethod
     def from_json(cls, data: bytes) -> Launcher:
         """Return what the document says."""
-        content = _load(data)
-        match content:
-            case {"start": list(start), "root": str(root), "prefix": list(prefix), "end": list(end)}:
-                turns = content.get("turns")  # jobs of earlier versions do not have it
-                if isinstance(turns, str | None):
-                    return cls(start=_texts(start), root=root, prefix=_texts(prefix), end=_texts(end), turns=turns)
+        match {"turns": None, "cache": [], **_load(data)}:  # jobs of earlier versions do not have these two
+            case {
+                "start": list(start),
+                "root": str(root),
+                "prefix": list(prefix),
+                "end": list(end),
+                "turns": (str() | None) as turns,
+                "cache": list(cache),
+            }:
+                return cls(
+                    start=_texts(start),
+                    root=root,
+                    prefix=_texts(prefix),
+                    end=_texts(end),
+                    turns=turns,
+                    cache=_texts(cache),
+                )
         raise ValueError("launcher.json has another form")
 
 
