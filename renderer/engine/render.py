@@ -236,7 +236,7 @@ class _SceneRender:
 def _avoid(attempt: _Attempt, wrong: Mispredicted, scheduler: Scheduler) -> _Attempt:
     """Return the attempt after a wrong prediction. What was drawn is not drawn again."""
     unpredicted = (*(attempt.unpredicted or ()), wrong.play)
-    drawn = {play.number for play in scheduler.play_reports if play.source == "drawn"} - {wrong.play}
+    drawn = {play.number for play in scheduler.play_reports if play.source != "chunk cache"} - {wrong.play}
     rendered = {number: play for number, play in scheduler.rendered_plays.items() if number in drawn}
     return replace(
         attempt, rendered=rendered, unpredicted=unpredicted if len(unpredicted) < _MAX_MISPREDICTED else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NoReturn
 
 from renderer.engine.abort import Mispredicted, Unfit
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
@@ -45,6 +46,7 @@ class Scheduler:
         self._known: dict[Fingerprint, list[PlayIdentity]] = {}
         self._has_changed = False  # the video of a play that was drawn is written
         self._predicted: list[CacheEntry] = []  # one for each chunk of the current play, if they were all predicted
+        self._without_key: set[int] = set()  # plays of which no process computes Manim's key
         self._has_static = False  # whether something stands still during the current play
 
     @property
@@ -66,6 +68,8 @@ class Scheduler:
         play = self._plan(identity)
         self._plays.append(play)
         self._predicted, self._has_static = self._restore_predicted(play), False
+        if self._predicted or (isinstance(play, ReusedPlay) and identity.manim_key is None):
+            self._without_key.add(identity.number)
         if self._predicted:
             self._forker.close_group()
             return name, False
@@ -95,6 +99,12 @@ class Scheduler:
         entries = [entry for entry in made if entry and entry.restore_predicted()]
         return entries if len(entries) == len(play.chunks) else []
 
+    def _start_again(self, mispredicted: int) -> NoReturn:
+        """Raise Mispredicted for a play, as soon as what is drawn now is complete: the next attempt uses that."""
+        self._forker.close_group()
+        self._monitor.wait_for_all()
+        raise Mispredicted(mispredicted)
+
     def _fork(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
         """Fork the chunk renderer of a chunk, unless the chunk is drawn elsewhere."""
         if not chunk.elsewhere:
@@ -122,9 +132,9 @@ class Scheduler:
         if alike:
             identity.manim_key = compute_manim_key(self._scene)
             for earlier in alike:
+                if earlier.number in self._without_key:
+                    self._start_again(earlier.number)
                 self._monitor.wait_until(lambda earlier=earlier: earlier.manim_key is not None)  # type: ignore[misc]
-                if earlier.manim_key is None:  # no process has computed it
-                    raise Mispredicted(earlier.number)
                 if earlier.manim_key == identity.manim_key:
                     refuse_drawn_keys(self._scene)
                     return earlier
@@ -238,7 +248,7 @@ class Scheduler:
         chunk.expected = digest_state(self._scene)
         if self._predicted:
             if not self._predicted[chunk.index].is_as_predicted:
-                raise Mispredicted(self._play.identity.number)
+                self._start_again(self._play.identity.number)
             chunk.reached, chunk.cached = chunk.expected, chunk.frames
             self._monitor.count_frames(chunk.frames, cached=chunk.frames)
         self._monitor.verify(self._play, chunk)
