@@ -111,7 +111,7 @@ class Launcher:
 
     ``start`` is the command that runs the worker, and ``root`` the job's folder, as the worker sees them. ``prefix``
     comes before it, such as ``docker run …``; ``end`` is a command that removes what the prefix left behind, run after
-    each attempt. ``turns`` is the folder in which the job waits for its turn; None for a job that does not wait.
+    each attempt. ``ticket`` is the file for which the job waits for its turn; None for a job that does not wait.
     ``cache`` is a command that serves the shared cache as long as the worker runs.
     """
 
@@ -119,7 +119,7 @@ class Launcher:
     root: str
     prefix: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
-    turns: str | None = None
+    ticket: str | None = None
     cache: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -129,13 +129,13 @@ class Launcher:
     @classmethod
     def from_json(cls, data: bytes) -> Launcher:
         """Return what the document says."""
-        match {"turns": None, "cache": [], **_load(data)}:  # jobs of earlier versions do not have these two
+        match {"ticket": None, "cache": [], **_load(data)}:  # jobs of earlier versions do not have these two
             case {
                 "start": list(start),
                 "root": str(root),
                 "prefix": list(prefix),
                 "end": list(end),
-                "turns": (str() | None) as turns,
+                "ticket": (str() | None) as ticket,
                 "cache": list(cache),
             }:
                 return cls(
@@ -143,7 +143,7 @@ class Launcher:
                     root=root,
                     prefix=_texts(prefix),
                     end=_texts(end),
-                    turns=turns,
+                    ticket=ticket,
                     cache=_texts(cache),
                 )
         raise ValueError("launcher.json has another form")

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 from backends.base import Backend
 from backends.cache.launch import serve_command
@@ -28,6 +28,7 @@ from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
 from backends.local.status import read_logs, read_status
+from backends.local.turns import Ticket, draw_ticket
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
@@ -84,13 +85,14 @@ class SupervisedBackend(Backend[WorkerRequest]):
             hint = "set RENDERER_LOCAL_STATE_DIR"
             raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}", hint=hint) from error
         try:
-            with folder.lock.open("wb") as lock:  # first: a job without a lock looks like one whose supervisor is dead
+            # the lock first: a job without one looks like one whose supervisor is dead
+            with folder.lock.open("wb") as lock, self._draw_ticket(spec) as ticket:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 _write_inputs(folder, spec, {**environment, **spec.env})
-                launcher = replace(make_launcher(folder), turns=self._find_turns(spec), cache=serve_command(spec))
-                folder.write_launcher(launcher)
+                path = str(ticket.path) if ticket else None
+                folder.write_launcher(replace(make_launcher(folder), ticket=path, cache=serve_command(spec)))
                 folder.write_record(_make_record(spec))
-                _start_supervisor(folder, lock)
+                _start_supervisor(folder, [lock.fileno(), *([ticket.descriptor] if ticket else [])])
         except BaseException as error:
             with suppress(OSError):
                 remove_tree(folder.path)
@@ -99,12 +101,25 @@ class SupervisedBackend(Backend[WorkerRequest]):
             raise
         return self.jobs.handle(folder)
 
-    def _find_turns(self, spec: JobSpec) -> str | None:
-        """Return the folder in which the job waits for its turn.
+    @contextmanager
+    def _draw_ticket(self, spec: JobSpec) -> Iterator[Ticket | None]:
+        """Yield the job's ticket, held until the end of the block; None for a job that does not wait for its turn.
 
         Scripts do not wait, because they may themselves wait for anything; nor does a job that another job submits.
         """
-        return str(self.turns) if spec.engine and OUTPUT_DIR not in os.environ else None
+        ticket = None
+        if spec.engine and OUTPUT_DIR not in os.environ:
+            with suppress(OSError):  # better a job too many than none
+                ticket = draw_ticket(self.turns)
+        try:
+            yield ticket
+        except BaseException:
+            if ticket:
+                ticket.path.unlink(missing_ok=True)
+            raise
+        finally:
+            if ticket:
+                os.close(ticket.descriptor)
 
     def status(self, handle: JobHandle) -> JobStatus:
         """Read the job's folder."""
@@ -222,8 +237,8 @@ def _make_record(spec: JobSpec) -> Record:
     )
 
 
-def _start_supervisor(folder: JobFolder, lock: BinaryIO) -> None:
-    """Start the supervisor, which inherits the lock."""
+def _start_supervisor(folder: JobFolder, locks: Sequence[int]) -> None:
+    """Start the supervisor, which inherits the descriptors that hold locks."""
     with folder.supervisor_log.open("wb") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)],
@@ -232,7 +247,7 @@ def _start_supervisor(folder: JobFolder, lock: BinaryIO) -> None:
             stderr=log,
             cwd=folder.path,
             env={**os.environ, **_absolute_python_path(), **({VARIABLE: level} if (level := active_level()) else {})},
-            pass_fds=[lock.fileno()],
+            pass_fds=locks,
             start_new_session=True,
         )
         folder.pid.write_text(str(supervisor.pid))

@@ -84,9 +84,9 @@ class Supervisor:
     def take_turn(self) -> Iterator[None]:
         """Wait for the job's turn, and keep it within the block. Raises Stopped if the job is cancelled before."""
         with ExitStack() as stack:
-            if self.launcher.turns:
+            if self.launcher.ticket:
                 with suppress(OSError):  # better two jobs too many than none
-                    stack.enter_context(take_turn(Path(self.launcher.turns), count_turns(), self._wait))
+                    stack.enter_context(take_turn(Path(self.launcher.ticket), count_turns(), self._wait))
                 self.folder.earlier.unlink(missing_ok=True)
             yield
 

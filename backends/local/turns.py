@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 POLL_INTERVAL_S = 0.1  # of the job that is the next
@@ -26,32 +27,39 @@ def count_turns() -> int:
     return max(2, (os.cpu_count() or 1) // 4)
 
 
-@contextmanager
-def take_turn(folder: Path, turns: int, on_wait: Callable[[int], None]) -> Iterator[None]:
-    """Wait until fewer than ``turns`` earlier jobs are left in the folder; keep the turn within the block.
+@dataclass(frozen=True)
+class Ticket:
+    """The place of a job in the queue: a file, and the descriptor that holds its lock."""
 
-    While it waits, ``on_wait`` is called again and again with the number of earlier jobs. Raises OSError.
+    path: Path
+    descriptor: int
+
+
+def draw_ticket(folder: Path) -> Ticket:
+    """Return the next ticket. A process that inherits its descriptor holds it, too. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder):
+        path = folder / str(max(_tickets(folder), default=0) + 1)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return Ticket(path, descriptor)
+
+
+@contextmanager
+def take_turn(ticket: Path, turns: int, on_wait: Callable[[int], None]) -> Iterator[None]:
+    """Wait until fewer than ``turns`` earlier jobs are left; keep the turn within the block, and then give it up.
+
+    This process holds the ticket. While it waits, ``on_wait`` is called again and again with the number of earlier
+    jobs. Raises OSError.
     """
-    ticket, number = _draw_ticket(folder)
     try:
-        while (earlier := _count_earlier(folder, number, turns)) >= turns:
+        while (earlier := _count_earlier(ticket.parent, int(ticket.name), turns)) >= turns:
             on_wait(earlier)
             time.sleep(min(POLL_INTERVAL_S * (earlier - turns + 1), MOST_POLL_INTERVAL_S))
         yield
     finally:
         with suppress(OSError):
-            (folder / str(number)).unlink()
-        os.close(ticket)
-
-
-def _draw_ticket(folder: Path) -> tuple[int, int]:
-    """Create the file with the next number, locked; return its descriptor and the number."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
-        number = max(_tickets(folder), default=0) + 1
-        descriptor = os.open(folder / str(number), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return descriptor, number
+            ticket.unlink()
 
 
 def _count_earlier(folder: Path, number: int, turns: int) -> int:
