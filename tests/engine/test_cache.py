@@ -75,7 +75,7 @@ def test_of_twelve_plays_only_the_changed_one_is_drawn_again(renders: Renders) -
 
 
 def test_plays_that_begin_alike_are_found_out(renders: Renders) -> None:
-    orders = [renders.add("Alike", **options) for options in ({}, {}, {"change": "yes"}, {"change": "yes"})]
+    orders = [renders.add("Alike", change=change) for change in ("", "", "yes", "yes")]
     fresh = [renders.add("Alike", change=change, cached=False) for change in ("", "yes")]
     found = renders.run()
     before, again, changed, after = (found[order] for order in orders)
