@@ -14,18 +14,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
+from backends.untrusted import Readable, read_exactly
+
 KEY_BYTES = 32
 MAC_BYTES = 32
 MAX_ENTRY_BYTES = 64 * 2**20
 COPY_BYTES = 2**20
 _NAME = re.compile(r"(?:[0-9a-f]{16}|tex)/[0-9a-f]{40}/[0-9a-f]{40}")
-
-
-class Readable(Protocol):
-    """The part of a file or a connection that content is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes; none at the end."""
 
 
 class Writable(Protocol):
@@ -46,7 +41,7 @@ def identify_secret(secret: bytes) -> str:
 
 
 def seal(source: Readable, size: int, target: Path, name: str, secret: bytes) -> None:
-    """Write an entry with ``size`` bytes of ``source``. Raises EOFError if there are fewer."""
+    """Write an entry with ``size`` bytes of ``source``. Raises OSError if there are fewer."""
     with target.open("wb") as file:
         file.write(bytes(MAC_BYTES))
         mac = _copy(source, file, size, name, secret)
@@ -68,11 +63,7 @@ def unseal(entry: Path, target: Path, name: str, secret: bytes) -> bool:
 def _copy(source: Readable, target: Writable, size: int, name: str, secret: bytes) -> bytes:
     hasher = blake2b(key=secret, digest_size=MAC_BYTES, person=b"renderer shared")
     hasher.update(name.encode() + b"\0" + size.to_bytes(8, "big"))
-    while size:
-        data = source.read(min(size, COPY_BYTES))
-        if not data:
-            raise EOFError("the content is shorter than announced")
+    for data in read_exactly(source, size):
         hasher.update(data)
         target.write(data)
-        size -= len(data)
     return hasher.digest()

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from backends.cache.entries import KEY_BYTES, MAC_BYTES, MAX_ENTRY_BYTES, Readable, identify_secret, seal, unseal
+from backends.cache.entries import KEY_BYTES, MAC_BYTES, MAX_ENTRY_BYTES, identify_secret, seal, unseal
 from backends.chunk_store import ChunkStore, FolderChunks, StoredChunks
 from backends.errors import OutputError, RendererError
 from backends.storage import Storage
+from backends.untrusted import Readable
 
 LIST_TIMEOUT_S = 5.0  # a render that has waited so long for the names goes on without
 SPOOL_BYTES = 512 * 2**20  # of entries that are not uploaded yet

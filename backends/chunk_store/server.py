@@ -19,13 +19,12 @@ from typing import IO, Any
 
 from backends.chunk_store import MAX_CHUNK_BYTES, ChunkStore
 from backends.errors import OutputError, RendererError, TransientError
-from backends.untrusted import check_relative_name
+from backends.untrusted import check_relative_name, read_exactly
 
 MAX_LINE = 2**26  # of a list of names
 TIMEOUT_S = 600.0  # the store's own attempts take less
 CONNECT_TIMEOUT_S = 60.0
 CONNECT_INTERVAL_S = 0.1
-COPY_BYTES = 2**20
 _log = logging.getLogger(__name__)
 
 
@@ -153,9 +152,4 @@ def _perform(stream: IO[bytes], path: Path, store: ChunkStore) -> tuple[Mapping[
 def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
     if not 0 <= size <= MAX_CHUNK_BYTES:
         raise OutputError("a chunk is too large")
-    while size:
-        data = source.read(min(size, COPY_BYTES))
-        if not data:
-            raise ConnectionError("the connection was closed")
-        target.write(data)
-        size -= len(data)
+    target.writelines(read_exactly(source, size))

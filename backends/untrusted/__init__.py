@@ -5,11 +5,13 @@ control characters are visible.
 """
 
 from backends.untrusted.files import (
+    Readable,
     create_beneath,
     link_between,
     move_beneath,
     open_beneath,
     read_bounded,
+    read_exactly,
     stat_beneath,
 )
 from backends.untrusted.limits import OPEN_FILES, Limits, OutputCounter
@@ -24,6 +26,7 @@ __all__ = [
     "LineCutter",
     "LogWriter",
     "OutputCounter",
+    "Readable",
     "check_relative_name",
     "create_beneath",
     "link_between",
@@ -31,6 +34,7 @@ __all__ = [
     "open_beneath",
     "parse_result",
     "read_bounded",
+    "read_exactly",
     "show_line",
     "show_text",
     "stat_beneath",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from backends.errors import OutputError
 from backends.untrusted.names import check_relative_name
@@ -117,6 +117,23 @@ def read_bounded(file: BinaryIO, limit: int) -> bytes:
     if not left:
         raise OutputError(f"the job sent more than {limit} bytes where less was expected")
     return b"".join(chunks)
+
+
+class Readable(Protocol):
+    """The part of a file or a connection that content is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+
+
+def read_exactly(source: Readable, size: int) -> Iterator[bytes]:
+    """Yield ``size`` bytes of a file or connection, piece by piece. Raises OSError if there are fewer."""
+    while size:
+        data = source.read(min(size, 2**20))
+        if not data:
+            raise OSError("the content is shorter than announced")
+        yield data
+        size -= len(data)
 
 
 @contextmanager

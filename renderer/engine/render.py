@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.cache.entries import KEY_BYTES
 from renderer.engine.abort import (
     ClipsMissing,
     Mispredicted,
@@ -31,7 +29,7 @@ from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, count_output_frames, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
-from renderer.engine.cache.store import ChunkCache
+from renderer.engine.cache.store import make_own_cache
 from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.errors import OutOfMemoryError
 from renderer.engine.manim_types import Scene
@@ -49,7 +47,6 @@ from renderer.system.limits import count_chunk_renderers_that_fit
 if TYPE_CHECKING:
     from renderer.engine.parallel.scheduler import Scheduler
 
-_OWN_CACHE_MIB = 256
 _MAX_MISPREDICTED = 3  # plays of one render; then no play is predicted any more
 _log = logging.getLogger(__name__)
 
@@ -93,14 +90,6 @@ class _Attempt:
         return cls(**content)
 
 
-class _ShortOfMemoryError(Exception):
-    """A process was killed; ``rendered`` are the plays that were complete by then."""
-
-    def __init__(self, play: int, rendered: Mapping[int, RenderedPlay]) -> None:
-        super().__init__(play)
-        self.play, self.rendered = play, rendered
-
-
 class _TryAgainError(Exception):
     """An attempt failed for a reason that the next one avoids: ``attempt``."""
 
@@ -111,7 +100,7 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class _SceneRender:
-    """Renders one scene, in up to three attempts; the fields are the same for all of them."""
+    """Renders one scene, in one or more attempts; the fields are the same for all of them."""
 
     request: SceneRequest
     slots: ProcessSlots
@@ -142,7 +131,7 @@ class _SceneRender:
             with replay:
                 return self._render_in_parallel(attempt, SceneProcess())
         except _TryAgainError as failed:
-            _log.debug("rendering again in parallel: %s", failed)
+            _log.debug("rendering again with at most %d processes: %s", failed.attempt.limit, failed)
             fallback.start_again(replace(failed.attempt, printed=replay.printed).to_json())
         except Unfit as unfit:
             if self.exchange and not attempt.why_whole and not self._arrive_serial(str(unfit)):
@@ -163,15 +152,6 @@ class _SceneRender:
             fallback.start_again(again.to_json())
         except ProcessFailed as failed:
             raise failed.error from failed
-        except _ShortOfMemoryError as short:
-            if attempt.was_killed or attempt.limit == 1:
-                raise _memory_error(short.play) from short
-            limit = max(1, attempt.limit // 2)
-            _log.debug("a process of play %d was killed; rendering again with %d processes", short.play, limit)
-            # of shards, the store has what is rendered
-            rendered = {} if self.exchange and not attempt.why_whole else short.rendered
-            again = replace(attempt, limit=limit, rendered=rendered, was_killed=True, printed=replay.printed)
-            fallback.start_again(again.to_json())
 
     def _arrive_serial(self, why: str) -> bool:
         """Report that the scene cannot be rendered in parallel; return whether this shard is the one to render it."""
@@ -225,7 +205,12 @@ class _SceneRender:
         except Mispredicted as wrong:
             raise _TryAgainError(f"play {wrong.play} was mispredicted", _avoid(attempt, wrong, scheduler)) from wrong
         except ProcessKilled as killed:
-            raise _ShortOfMemoryError(killed.play, scheduler.rendered_plays) from killed
+            if attempt.was_killed or attempt.limit == 1:
+                raise _memory_error(killed.play) from killed
+            # of shards, the store has what is rendered
+            rendered = {} if exchange else scheduler.rendered_plays
+            again = replace(attempt, limit=max(1, attempt.limit // 2), rendered=rendered, was_killed=True)
+            raise _TryAgainError(f"a process of play {killed.play} was killed", again) from killed
         finally:
             scheduler.abort()
         plays = select_slowest(scheduler.play_reports)
@@ -257,7 +242,7 @@ def render(
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
-        keep_tex_files(request.cache or make_own_cache(scratch))
+        keep_tex_files(request.cache or make_own_cache(scratch / "formulas"))
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
         exchange = ShardExchange(request.shard, scratch) if request.shard else None
@@ -265,13 +250,6 @@ def render(
         if request.cache:
             request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
-
-
-def make_own_cache(scratch: Path) -> ChunkCache:
-    """Return a cache for one render, so that the next attempt has the formulas of the one before."""
-    folder = scratch / "formulas"
-    folder.mkdir(mode=0o700)
-    return ChunkCache(folder, _OWN_CACHE_MIB, secrets.token_bytes(KEY_BYTES))
 
 
 def _limit_processes(slots: ProcessSlots) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from backends import JobState, JobStatus, UnitStatus
@@ -13,19 +14,26 @@ from renderer.serve.service import Entry, name_of
 def job_document(entry: Entry, status: JobStatus) -> schemas.Job:
     """Return a job with its units."""
     return schemas.Job(
-        id=entry.id,
-        handle=str(status.handle),
-        backend=entry.backend,
-        name=name_of(entry, status),
-        state=status.state,
+        **_common_facts(entry, status),
         reason=status.reason,
         hint=status.hint,
-        exit_code=status.exit_code,
-        created=status.created,
-        finished=status.finished,
         notes=list(status.notes),
         units=[unit_document(unit) for unit in status.units],
     )
+
+
+def _common_facts(entry: Entry, status: JobStatus) -> dict[str, Any]:
+    """Return what a job and a job in a list have in common."""
+    return {
+        "id": entry.id,
+        "handle": str(status.handle),
+        "backend": entry.backend,
+        "name": name_of(entry, status),
+        "state": status.state,
+        "exit_code": status.exit_code,
+        "created": status.created,
+        "finished": status.finished,
+    }
 
 
 def unit_document(unit: UnitStatus) -> schemas.Unit:
@@ -45,15 +53,8 @@ def unit_document(unit: UnitStatus) -> schemas.Unit:
 def summary_document(entry: Entry, status: JobStatus) -> schemas.JobSummary:
     """Return a job as it is in a list."""
     return schemas.JobSummary(
-        id=entry.id,
-        handle=str(status.handle),
-        backend=entry.backend,
-        name=name_of(entry, status),
-        state=status.state,
+        **_common_facts(entry, status),
         progress=progress_of(status),
-        exit_code=status.exit_code,
-        created=status.created,
-        finished=status.finished,
         units=status.counts.total,
         ended=status.counts.ended,
         failed=sum(unit.state is JobState.FAILED for unit in status.units),

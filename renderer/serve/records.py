@@ -105,11 +105,6 @@ class Records:
         """Return the record with this id."""
         return self._known.get(key)
 
-    def find_handle(self, handle: str) -> Record | None:
-        """Return the record of the job with this handle."""
-        with self._guard:
-            return next((record for record in self._known.values() if record.handle == handle), None)
-
     def path(self, key: str) -> Path:
         """Return the folder of a record."""
         return self.folder / key

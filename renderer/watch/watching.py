@@ -15,8 +15,8 @@ from typing import Protocol
 
 from backends.errors import OutputError, RendererError, ResultError, SpecError
 from backends.local.backend import LocalBackend
-from backends.untrusted import open_beneath, parse_result, read_bounded
-from backends.worker_protocol import CHANGED, FILES, RESULT, UnitResult
+from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
+from backends.worker_protocol import CHANGED, FILES, RESULT, UnitResult, directive
 from renderer import api, config, fetch, output_folder
 from renderer.bundle.ignore import STAGING
 from renderer.model import WorkerPayload
@@ -306,10 +306,10 @@ def _find_own_logs() -> set[tuple[int, int]]:
 def _read_result(folder: Path, name: str) -> UnitResult:
     try:
         with open_beneath(folder, RESULT) as file:
-            return parse_result(read_bounded(file, 4 * 2**20), unit=name)
+            return parse_result(read_bounded(file, Limits().result), unit=name)
     except FileNotFoundError as error:
         log = (folder.parents[1] / "log").read_text("utf-8", "replace").splitlines()
-        last = next((line for line in reversed(log) if line.startswith("openjd_fail: ")), None)
-        text = last.partition(" ")[2] if last else f"{name} ended without a result"
+        failures = [found[1] for line in log if (found := directive(line)) and found[0] == "fail"]
+        text = failures[-1] if failures else f"{name} ended without a result"
         hint = next((line.removeprefix("hint: ") for line in reversed(log) if line.startswith("hint: ")), None)
         raise ResultError(text, hint=hint) from error

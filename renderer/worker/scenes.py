@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -15,7 +14,6 @@ from typing import NoReturn
 
 from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.cache.client import CacheClient
-from backends.cache.entries import KEY_BYTES
 from backends.chunk_store import SHARDS, FolderChunks
 from backends.chunk_store.server import SocketChunks
 from backends.errors import BackendError, OutputError, RendererError
@@ -23,7 +21,7 @@ from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, parse_result, read_bounded
 from backends.worker_protocol import CHANGED, FILES, OUTPUT_DIR, UnitResult
 from renderer.engine.cache.shared import SharedCache
-from renderer.engine.cache.store import ChunkCache, open_chunk_cache
+from renderer.engine.cache.store import ChunkCache, make_own_cache, open_chunk_cache
 from renderer.engine.process.exit import end_process, prepare_exit
 from renderer.engine.request import SceneReport, SceneRequest, ShardPlace
 from renderer.system.limits import count_usable_cores
@@ -258,9 +256,7 @@ def _open_shared_cache(own: ChunkCache | None, scratch: Path) -> SharedCache | N
     if not socket:
         return None
     if own is None:
-        folder = scratch / "chunk-cache"
-        folder.mkdir(mode=0o700)
-        own = ChunkCache(folder, FRONT_MIB, secrets.token_bytes(KEY_BYTES))
+        own = make_own_cache(scratch / "chunk-cache", FRONT_MIB)
     client = CacheClient(Path(socket))
     client.wait()
     return SharedCache(own, client)

@@ -16,7 +16,7 @@ from engine.renders import (
     wait_for_renders,
 )
 
-from renderer.engine.cache.store import MAC_BYTES
+from backends.cache.entries import MAC_BYTES
 
 FILE = SCENES / "cached.py"
 PREDICTION_BYTES = MAC_BYTES + 81  # two keys of 40 characters

@@ -16,10 +16,10 @@ import pytest
 from engine.renders import SCENES
 from support.commands import SMALL, environment, output, renderer
 
-from backends.cache.entries import KEY_BYTES
+from backends.cache.entries import KEY_BYTES, MAC_BYTES
 from backends.cache.key_file import read_or_create_key
 from renderer.engine.cache.chunk_key import ChunkKey
-from renderer.engine.cache.store import MAC_BYTES, ChunkCache, open_chunk_cache
+from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 
 CHUNK = b"the frames of one chunk"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")

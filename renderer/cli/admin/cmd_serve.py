@@ -14,9 +14,9 @@ from backends.gpus.request import parse_gpu
 from backends.option_types import format_duration, parse_duration, parse_size
 from renderer.cli.options import Json
 from renderer.cli.output import print_json, print_message
+from renderer.serve import tokens
 
 _NEW = "What a new token may do"
-ANY_GPU = "any"
 
 
 def command(
@@ -98,8 +98,6 @@ def command(
     elif verb == "list":
         _list(json=json)
     elif verb == "revoke" and key:
-        from renderer.serve import tokens
-
         tokens.revoke(key)
         print_message(f"revoked {key}; the server refuses it from now on")
     else:
@@ -123,8 +121,6 @@ def _serve(host: str, port: int) -> None:
 
 
 def _create(name: str | None, limits: dict[str, Any], *, json: bool) -> None:
-    from renderer.serve import tokens
-
     if name is None:
         raise SpecError("a token needs a name", hint="renderer serve token create --name alice")
     text, token = tokens.create(name, **limits)
@@ -137,8 +133,6 @@ def _create(name: str | None, limits: dict[str, Any], *, json: bool) -> None:
 
 
 def _list(*, json: bool) -> None:
-    from renderer.serve import tokens
-
     found = list(tokens.list_tokens())
     if json:
         print_json([{key: value for key, value in asdict(token).items() if key != "digest"} for token in found])
@@ -163,7 +157,7 @@ def _check_backend(word: str) -> str | None:
 
 
 def _check_gpu(word: str) -> str | None:
-    if word == ANY_GPU:
+    if word == tokens.ANY_GPU:
         return None
     try:
         return None if parse_gpu(word).choices else "it is no GPU"

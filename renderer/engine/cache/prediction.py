@@ -34,9 +34,9 @@ def predict_keys(scene: Scene, settings: str, ranges: Iterable[tuple[int, int]])
             return None
         parts.append(part)
     digest = blake2b(b"|".join(parts), digest_size=20).digest()
-    keys = []
+    keys, group = [], ChunkKey(settings).group  # that of the chunks, so that a shared cache lists one group
     for first, last in ranges:
-        key = ChunkKey(f"prediction of {settings}")
+        key = ChunkKey(f"prediction of {settings}", group)
         key.add_frame(b"%b %d %d" % (digest, first, last), 1)
         keys.append(StoredKey(key.group, key.first_frame, key.all_frames))
     return keys

@@ -20,14 +20,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
+from backends.cache.entries import KEY_BYTES, MAC_BYTES
 from backends.cache.key_file import read_or_create_key
 from backends.errors import OutputError
 from backends.files import make_private_folder
-from backends.untrusted import create_beneath, open_beneath
+from backends.untrusted import create_beneath, open_beneath, read_exactly
 from renderer.engine.cache.chunk_key import Key
 
 MIB = 2**20
-MAC_BYTES = 32
+OWN_CACHE_MIB = 256  # of a cache for the formulas of one job
 ABANDONED_S = 3600.0  # the process that wrote an older temporary file has ended
 _NEW = "new-"  # how the names of temporary files begin
 _KEY = re.compile(r"[0-9a-f]{40}")
@@ -121,12 +122,9 @@ class ChunkCache:
         """Copy ``size`` bytes, and return the MAC of an entry with this key and these bytes."""
         hasher = blake2b(key=self.secret, digest_size=MAC_BYTES, person=b"renderer chunk")
         hasher.update(key.all_frames.encode() + size.to_bytes(8, "big"))
-        while size and (data := source.read(min(size, MIB))):
+        for data in read_exactly(source, size):
             hasher.update(data)
             target.write(data)
-            size -= len(data)
-        if size:
-            raise OSError("the file became shorter")
         return hasher.digest()
 
     def _list_files(self) -> Iterator[_StoredFile]:
@@ -158,6 +156,12 @@ def open_chunk_cache(folder: Path, limit_mib: int, key_file: Path) -> ChunkCache
     Raises PermissionError if another user can change either, and OSError or ValueError if one cannot be used.
     """
     return ChunkCache(make_private_folder(folder), limit_mib, read_or_create_key(key_file))
+
+
+def make_own_cache(folder: Path, limit_mib: int = OWN_CACHE_MIB) -> ChunkCache:
+    """Return a cache in a new folder for one job, whose entries are of no use to others."""
+    folder.mkdir(mode=0o700)
+    return ChunkCache(folder, limit_mib, secrets.token_bytes(KEY_BYTES))
 
 
 def _name_entry(key: Key) -> str:

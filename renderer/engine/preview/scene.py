@@ -16,6 +16,7 @@ from renderer.engine.abort import StopRecord, Unfit
 from renderer.engine.adapter.config import configured
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
+from renderer.engine.cache.store import make_own_cache
 from renderer.engine.cache.tex_files import keep_tex_files
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
@@ -27,7 +28,7 @@ from renderer.engine.preview.recorder import Recorder, write_images
 from renderer.engine.preview.stepping import KeysNeeded, prepare_stepping
 from renderer.engine.preview.timeline import PlayEntry, Timeline
 from renderer.engine.process.fallback import FallbackProcess
-from renderer.engine.render import load_scene, make_own_cache, run_scene
+from renderer.engine.render import load_scene, run_scene
 from renderer.engine.request import Progress, SceneReport, SceneRequest
 from renderer.model import PreviewRequest
 
@@ -76,7 +77,7 @@ def preview_scene(request: SceneRequest, wanted: PreviewRequest, *, progress: Pr
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
         _check_renderer()
-        keep_tex_files(request.cache or make_own_cache(scratch))
+        keep_tex_files(request.cache or make_own_cache(scratch / "formulas"))
         report = _Preview(request, wanted, progress).run()
     return replace(report, seconds={"preview": round(time.monotonic() - started, 3)})
 
