@@ -39,6 +39,10 @@ def complete(run: Run, line: str) -> list[str]:
         ("renderer status --verb", {"--verbose"}),
         ("renderer image ", {"build", "push", "tag", "lint"}),
         ("renderer doctor --backend m", {"modal"}),
+        ("renderer serve t", {"token"}),
+        ("renderer serve --p", {"--port"}),
+        ("renderer serve token ", {"create", "list", "revoke"}),
+        ("renderer serve token create --tr", {"--trusted"}),
         ("renderer --install", {"--install-completion"}),
     ],
 )
@@ -118,3 +122,18 @@ def test_completing_a_command_imports_no_backend_and_no_settings(project: Path, 
         [sys.executable, "-c", code], cwd=project, env={**env, **variables}, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["submit", "LOADED"]
+
+
+def test_commands_below_a_command_have_their_own_help_and_errors(run: Run) -> None:
+    wide = {"COLUMNS": "120"}
+    assert "Usage: renderer serve [OPTIONS] [token …]" in run("serve", "--help", **wide).stdout
+    shown = run("serve", "token", "create", "--help", **wide).stdout
+    assert "Usage: renderer serve token create [OPTIONS]" in shown
+    assert "--port" not in shown
+    for words, message, hint in [
+        ([], "write what to do", "renderer serve token has the commands create, list, revoke"),
+        (["creat"], "there is no command 'creat'", "did you mean `renderer serve token create`?"),
+        (["revoke"], "Missing argument 'ID'.", "--help shows the arguments and options"),
+    ]:
+        done = run("serve", "token", *words)
+        assert (done.returncode, done.stderr) == (2, f"renderer: {message}\n  → {hint}\n")

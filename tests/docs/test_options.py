@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.docs.pages import PAGES, ROOT, blocks, commands
-
-from renderer.cli.commands import command_group
+from support.docs.tables import loaded_commands
 
 FLAG = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 OTHERS = {"--network", "--max-inflight-encoders", "--extra-index-url", "--strict"}  # of docker, Manim, pip, mypy
@@ -21,11 +19,9 @@ GLOBAL = {"--help", "--version", "--install-completion", "--show-completion"}
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
     """Return the options of each command."""
-    lazy: dict[str, Any] = dict(command_group().commands)
-    found = {name: command._load().params for name, command in lazy.items()}
     return {
-        name: {flag for each in params for flag in (*each.opts, *each.secondary_opts)} | {"--help"}
-        for name, params in found.items()
+        name: {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)} | {"--help"}
+        for name, command in loaded_commands().items()
     }
 
 
@@ -42,9 +38,10 @@ def named_commands(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_exist(page: Path, options: dict[str, set[str]]) -> None:
     for line in named_commands(page):
-        name = line.split()[0]
-        if name in WAYS:
+        words = line.split()
+        if words[0] in WAYS:
             continue
+        name = next((name for n in (3, 2, 1) if (name := " ".join(words[:n])) in options), words[0])
         assert name in options, f"{page.name}: renderer {line}"
         for flag in FLAG.findall(line.partition(" -- ")[0]):
             assert flag in options[name], f"{page.name}: renderer {line}"

@@ -83,14 +83,25 @@ def commands() -> str:
     return "\n".join(rows)
 
 
+def loaded_commands() -> dict[str, Any]:
+    """Return all commands by their names: also those of groups, such as `serve token create`."""
+    lazy: Mapping[str, Any] = command_group().commands
+    return {name: each for key, command in lazy.items() for name, each in _flatten(key, command._load()).items()}
+
+
+def _flatten(name: str, command: Any) -> dict[str, Any]:
+    below: Mapping[str, Any] = getattr(command, "commands", {})
+    found = {} if below and not command.invoke_without_command else {name: command}
+    return found | {each: part for key, sub in below.items() for each, part in _flatten(f"{name} {key}", sub).items()}
+
+
 def command_options() -> str:
     """Return a heading and a table for each command: its arguments and its own options."""
     common = {"--json", "--verbose", "--debug"}
     settings_flags = {_flag(key, info).strip("`") for key, info in _fields().items()}
     parts = []
-    lazy: Mapping[str, Any] = command_group().commands
-    for name, command in lazy.items():
-        params = command._load().params
+    for name, command in loaded_commands().items():
+        params = command.params
         shown = [each for each in params if not common & set(each.opts) and not each.name.startswith("manim_")]
         if has_settings := name in WITH_SETTINGS:
             shown = [each for each in shown if not settings_flags & set(each.opts)]

@@ -1,0 +1,116 @@
+"""Create, list and revoke the tokens of those who may use `renderer serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from backends import BACKENDS
+from backends.errors import SpecError
+from backends.gpus.request import parse_gpu
+from backends.option_types import format_duration, parse_duration, parse_size
+from renderer.cli.options import Json
+from renderer.cli.output import print_json, print_message
+from renderer.serve import tokens
+
+
+def create(
+    name: Annotated[str, typer.Option(metavar="NAME", help="Who gets it.", show_default=False)],
+    backends: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="Backends; default: those of the server.", show_default=False),
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(metavar="GPU,…", help="GPUs by name, or any; default: none.", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at once.")] = 10,
+    seconds: Annotated[str, typer.Option("--time", metavar="TIME", help="Longest attempt: 90s, 10m.")] = "1h",
+    bundle: Annotated[str, typer.Option(metavar="SIZE", help="Largest project: 512Mi, 2Gi.")] = "64Mi",
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Run its jobs without --untrusted: their code can do what you can.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a token, and print it. It is shown this once.
+
+    renderer serve token create --name alice --gpus L4,T4
+    """
+    text, token = tokens.create(
+        name,
+        backends=_check_words("--backends", backends, _check_backend),
+        gpus=_check_words("--gpus", gpus, _check_gpu),
+        jobs=jobs,
+        seconds=_parse("--time", parse_duration, seconds),
+        bundle_mib=_parse("--bundle", parse_size, bundle),
+        untrusted=not trusted,
+    )
+    if json:
+        print_json({"token": text, "id": token.id})
+        return
+    print(text)
+    print_message(f"token {token.id} for {name}; its jobs are {_kind(token)}. It is shown this once")
+
+
+def list_tokens(*, json: Json = False) -> None:
+    """List the tokens, and what they may do."""
+    found = list(tokens.list_tokens())
+    if json:
+        print_json([{key: value for key, value in asdict(token).items() if key != "digest"} for token in found])
+        return
+    for token in found:
+        limits = f"{token.jobs} jobs, {format_duration(token.seconds)}, {token.bundle_mib}Mi"
+        allowed = "  ".join(",".join(names) or "-" for names in (token.backends, token.gpus))
+        print(f"{token.id}  {token.name}  {_kind(token)}  {allowed}  {limits}")
+
+
+def _complete_id(incomplete: str) -> list[tuple[str, str]]:
+    return [(token.id, token.name) for token in tokens.list_tokens() if token.id.startswith(incomplete)]
+
+
+def revoke(
+    key: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The token's id.", show_default=False, autocompletion=_complete_id),
+    ],
+) -> None:
+    """Revoke a token: whoever holds it is refused from now on."""
+    tokens.revoke(key)
+    print_message(f"revoked {key}; the server refuses it from now on")
+
+
+def _kind(token: tokens.Token) -> str:
+    return "untrusted" if token.untrusted else "trusted"
+
+
+def _check_words(option: str, text: str | None, check: Callable[[str], str | None]) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    for word in words:
+        if fault := check(word):
+            raise SpecError(f"{option} cannot have {word!r}: {fault}")
+    return words
+
+
+def _check_backend(word: str) -> str | None:
+    return None if word in BACKENDS else f"backends are {', '.join(BACKENDS)}"
+
+
+def _check_gpu(word: str) -> str | None:
+    if word == tokens.ANY_GPU:
+        return None
+    try:
+        return None if parse_gpu(word).choices else "it is no GPU"
+    except SpecError as error:
+        return str(error)
+
+
+def _parse(option: str, parse: Callable[[str], float], text: str) -> Any:
+    try:
+        value = parse(text)
+    except ValueError as error:
+        raise SpecError(f"{option} cannot be {text!r}: {error}") from error
+    if value <= 0:
+        raise SpecError(f"{option} cannot be {text!r}: it must be more than 0")
+    return value
