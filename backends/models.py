@@ -161,10 +161,11 @@ class UnitStatus:
 
 @dataclass(frozen=True)
 class UnitCounts:
-    """How many units a job has, and how many of them have ended."""
+    """How many units a job has, how many of them have ended, and how many of these have failed."""
 
     total: int
     ended: int
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +188,12 @@ class JobStatus:
 
     @property
     def counts(self) -> UnitCounts:
-        """How many units there are, and how many have ended."""
-        return self.summary or UnitCounts(len(self.units), sum(unit.state.terminal for unit in self.units))
+        """How many units there are, how many have ended, and how many have failed."""
+        return self.summary or UnitCounts(
+            total=len(self.units),
+            ended=sum(unit.state.terminal for unit in self.units),
+            failed=sum(unit.state is JobState.FAILED for unit in self.units),
+        )
 
     @property
     def reason(self) -> str | None:

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import io
 import json
 import re
+import sys
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from backends.files import cache_folder
 from backends.image.archive_modules import MODULES
+from backends.untrusted.state_files import read_state, write_state
 
+_DIGEST = hashlib.sha256().digest_size
 _HERE = Path(__file__)
 _ROOT = _HERE.parents[2]
 # What runs where a job runs. The rest of both packages is the client.
@@ -59,15 +66,34 @@ def read_start_script() -> bytes:
 
 @functools.cache
 def build_worker_archive(*, engine: bool = False) -> bytes:
-    """Return the file's content, with the modules that render scenes if ``engine``. Equal modules give equal bytes."""
-    modules = dict(_list_modules((*_PARTS, *_ENGINE) if engine else _PARTS))
-    loader = _strip(_HERE.with_name("archive_modules.py").read_text("utf-8"))
+    """Return the file's content, with the modules that render scenes if ``engine``. Equal modules give equal bytes.
+
+    It is kept in the user's cache, because parsing the modules takes a quarter of a second.
+    """
+    sources = {"": _HERE.with_name("archive_modules.py").read_text("utf-8")}
+    sources.update(_read_modules((*_PARTS, *_ENGINE) if engine else _PARTS))
+    texts = [read_start_script().decode(), _HERE.read_text("utf-8"), sys.version, zlib.ZLIB_RUNTIME_VERSION]
+    key = hashlib.sha256(json.dumps([*texts, sources]).encode()).digest()
+    file = cache_folder("worker") / ("scenes" if engine else "scripts")
+    with suppress(OSError):
+        kept = read_state(file)
+        if kept[:_DIGEST] == key and kept[_DIGEST : 2 * _DIGEST] == hashlib.sha256(kept[2 * _DIGEST :]).digest():
+            return kept[2 * _DIGEST :]
+    data = _build(sources)
+    with suppress(OSError):
+        write_state(file, key + hashlib.sha256(data).digest() + data)
+    return data
+
+
+def _build(sources: Mapping[str, str]) -> bytes:
+    """Return the file's content from the modules by their names; that without a name is the loader of the others."""
+    loader, *modules = map(_strip, sources.values())
     files = {
         "__main__.py": _MAIN,
         "renderer_modules.py": loader,
         "backends/__init__.py": _BACKENDS,
         "renderer/__init__.py": _RENDERER,
-        MODULES: json.dumps(modules, ensure_ascii=False),
+        MODULES: json.dumps(dict(zip(list(sources)[1:], modules, strict=True)), ensure_ascii=False),
     }
     buffer = io.BytesIO(read_start_script())
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -76,7 +102,7 @@ def build_worker_archive(*, engine: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _read_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield name and source of each module but the packages at the top. Most packages export nothing here."""
     names = {path.relative_to(_ROOT).as_posix() for part in parts for path in _ROOT.glob(part)}
     names -= {"backends/__init__.py", "renderer/__init__.py"}
@@ -84,7 +110,7 @@ def _list_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name in sorted({f"{folder}/__init__.py" for folder in folders} - names):
         yield name, ""
     for name in sorted(names):
-        yield name, _strip((_ROOT / name).read_text("utf-8"))
+        yield name, (_ROOT / name).read_text("utf-8")
 
 
 def _strip(source: str) -> str:

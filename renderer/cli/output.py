@@ -5,6 +5,7 @@ Control characters in a job's text are visible, and it never looks like our own 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import sys
@@ -65,7 +66,7 @@ def status_json(status: JobStatus, *, summary: bool = False) -> dict[str, object
 
     With ``summary`` it has the number of units in place of the units.
     """
-    counts = {"total": status.counts.total, "ended": status.counts.ended}
+    counts = dataclasses.asdict(status.counts)
     return {
         "handle": str(status.handle),
         "name": status.name,

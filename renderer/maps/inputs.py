@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 INPUTS_FILE = ".renderer-inputs.jsonl"  # in the bundle
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 VARIABLE = "RENDERER_INPUT"  # names the file with the value of a unit's input, as JSON
 
 
@@ -33,7 +34,7 @@ class MapInput:
 
     def to_line(self) -> str:
         """Return the line of the file, without its newline."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        return _ENCODER.encode(vars(self))
 
     @classmethod
     def from_line(cls, line: str | bytes) -> MapInput:

@@ -57,7 +57,7 @@ def summary_document(entry: Entry, status: JobStatus) -> schemas.JobSummary:
         progress=progress_of(status),
         units=status.counts.total,
         ended=status.counts.ended,
-        failed=sum(unit.state is JobState.FAILED for unit in status.units),
+        failed=status.counts.failed,
     )
 
 

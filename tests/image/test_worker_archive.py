@@ -46,6 +46,24 @@ def test_its_modules_need_no_newer_python_and_nothing_but_the_standard_library(a
     assert imported - set(sys.stdlib_module_names) == {"backends", "renderer", "renderer_modules", *OPTIONAL}
 
 
+def test_it_is_kept_and_never_used_when_it_is_damaged_or_of_other_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build = build_worker_archive.__wrapped__
+    expected = build()
+    (kept,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    whole = kept.read_bytes()
+    assert whole.endswith(expected)
+    for damaged in (b"", whole[:-1], whole[:-1] + b"x", b"x" * 32 + whole[32:]):
+        kept.write_bytes(damaged)
+        assert build() == expected
+        assert kept.read_bytes() == whole
+    kept.unlink()
+    kept.mkdir()
+    assert build() == expected
+
+
 @pytest.mark.parametrize("engine", [False, True])
 def test_it_has_every_module_of_ours_that_its_modules_import(engine: bool, tmp_path: Path) -> None:
     (tmp_path / "worker").write_bytes(build_worker_archive(engine=engine))

@@ -75,6 +75,15 @@ class Job:
         pods = count_indexes(self.completed_indexes) + count_indexes(self.failed_indexes)
         return min(pods * self.per_pod, self.count)
 
+    @property
+    def failed_count(self) -> int:
+        """How many units have failed. Of several units in a pod that failed, one counts: the Job knows no more."""
+        if self.succeeded:
+            return 0
+        if self.ended and not self.cancelled:  # a unit that had not ended when its Job did has failed as well
+            return math.ceil(self.count / self.per_pod) - count_indexes(self.completed_indexes)
+        return count_indexes(self.failed_indexes)
+
     def pod_of(self, unit: int) -> int:
         """Return the completion index of the pods that run a unit."""
         return unit // self.per_pod

@@ -53,7 +53,9 @@ class _Waits:
 
 def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
     """Return the status without the units and without reading the pods, which is enough for a list of jobs."""
-    counts = UnitCounts(total=job.count, ended=job.ended_count)
+    counts = UnitCounts(total=job.count, ended=job.ended_count, failed=job.failed_count)
+    if job.shards:  # they are one unit
+        counts = UnitCounts(total=1, ended=int(job.ended), failed=int(job.ended and counts.failed > 0))
     return _build_status(handle, job, (), _Waits(), counts)
 
 
@@ -100,7 +102,7 @@ def _build_status(
         handle=handle,
         name=job.title,
         state=state,
-        units=(join_statuses(units),) if job.shards else units,
+        units=(join_statuses(units),) if job.shards and units else units,
         problem=_with_exit_code(problem, state),
         created=job.created,
         finished=job.end.changed if job.end else None,
@@ -140,7 +142,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
             hint="raise --deadline; `renderer status` shows why a job waits, as long as it waits",
             exit_code=ExitCode.TIMEOUT,
         )
-    if job.shards:
+    if job.shards and units:
         units = (join_statuses(units),)
     failed = [unit for unit in units if unit.state is JobState.FAILED]
     if not failed:

@@ -13,6 +13,7 @@ from backends import JobHandle, JobState, JobStatus
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes.objects.job import parse_job
+from backends.kubernetes.observe.status import summarize_job
 from backends.kubernetes.transfer.spool import Spool
 from renderer.api import open_job
 
@@ -21,6 +22,7 @@ FAILED = {
     "failedIndexes": "0",
     "conditions": [{"type": "Failed", "status": "True", "reason": "FailedIndexes", "lastTransitionTime": CREATED}],
 }
+COMPLETE = [{"type": "Complete", "status": "True", "lastTransitionTime": CREATED}]
 LIMITED = {"containers": [{"resources": {"limits": {"memory": "512Mi"}}}]}
 
 
@@ -129,3 +131,25 @@ def test_requests_are_logged_without_credentials_and_bodies(
         "GET /api/v1/namespaces/video/pods: 200",
         "GET /api/v1/namespaces/video/pods/p/log: 200",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "annotations", "expected"),
+    [
+        ({}, {}, (9, 0, 0)),
+        ({"completedIndexes": "0-2", "failedIndexes": "4,6"}, {}, (9, 5, 2)),
+        ({**FAILED, "completedIndexes": "1-3"}, {}, (9, 9, 6)),
+        ({**FAILED, "completedIndexes": "1-3"}, {"manim-renderer/cancelled": CREATED}, (9, 9, 1)),
+        ({"completedIndexes": "0-8", "conditions": COMPLETE}, {}, (9, 9, 0)),
+        ({**FAILED, "completedIndexes": "1-8"}, {"manim-renderer/shards": "9"}, (1, 1, 1)),
+        ({"completedIndexes": "1-3"}, {"manim-renderer/shards": "9"}, (1, 0, 0)),
+    ],
+)
+def test_a_list_counts_what_ended_and_failed(
+    status: dict[str, Any], annotations: dict[str, str], expected: tuple[int, int, int]
+) -> None:
+    metadata = {**JOB["metadata"], "annotations": annotations}
+    spec = {**JOB["spec"], "completions": 9}
+    job = parse_job({**JOB, "metadata": metadata, "spec": spec, "status": status})
+    counts = summarize_job(JobHandle.parse(HANDLE), job).counts
+    assert (counts.total, counts.ended, counts.failed) == expected
