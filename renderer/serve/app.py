@@ -51,6 +51,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
         docs_url=None,  # it would load scripts of another site
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,  # generated clients name their functions by it
     )
     app.state.parts = api.Parts(service)
     app.state.error_page = page.error_page

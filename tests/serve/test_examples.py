@@ -1,14 +1,17 @@
-"""The programs in docs/how-to/serve.md work as they stand there."""
+"""The programs in docs/how-to/serve.md and in examples/clients work as they stand there, also in other languages."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from support.docs.pages import ROOT, blocks
-from support.http_server import Server
+from support.http_server import Server, serving
 
 PAGE = ROOT / "docs" / "how-to" / "serve.md"
 
@@ -38,3 +41,52 @@ def test_python(server: Server, tmp_path: Path) -> None:
     )
     assert "event: end" in done.stdout
     assert (tmp_path / "Hello.mp4").stat().st_size > 1000
+
+
+CLIENTS = ROOT / "examples" / "clients"
+PROGRAMS = {
+    "curl": ["sh", CLIENTS / "render.sh"],
+    "python": [sys.executable, CLIENTS / "render.py"],
+    "javascript": ["node", CLIENTS / "render.mjs"],
+    "java": ["java", CLIENTS / "Render.java"],
+}
+NEEDS = {"curl": ("curl", "jq"), "javascript": ("node",), "java": ("javac",)}  # javac: with it java runs source files
+SCENE = """from manim import *
+
+# \u201cquotes\u201d, "quotes", back\\slashes and a tab\t
+class Hello(Scene):
+    def construct(self):
+        print("drawn by", "Hello", flush=True)
+        self.play(Create(Circle()), run_time=0.2)
+"""
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server with a token."""
+    with serving(tmp_path_factory.mktemp("user") / "home") as started:
+        yield started, started.token("--name", "clients", "--trusted")
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_program_in_another_language(language: str, closed: tuple[Server, str], tmp_path: Path) -> None:
+    if missing := [name for name in NEEDS.get(language, ()) if not shutil.which(name)]:
+        pytest.skip(f"{missing[0]} is not installed")
+    server, token = closed
+    (tmp_path / "my scene.py").write_text(SCENE, "utf-8")
+    env = {**server.env, "RENDERER_URL": server.url, "RENDERER_TOKEN": token}
+
+    def run(scene: str) -> subprocess.CompletedProcess[str]:
+        command = [*PROGRAMS[language], "my scene.py", scene]
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, encoding="utf-8", check=False, timeout=300
+        )
+
+    done = run("Hello")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Hello.mp4\n")
+    assert "drawn by Hello" in done.stdout
+    assert (tmp_path / "Hello.mp4").read_bytes()[4:8] == b"ftyp"
+    wrong = run("Missing")
+    assert wrong.returncode != 0
+    assert "scene.py has no scene 'Missing'" in wrong.stdout + wrong.stderr

@@ -1,0 +1,27 @@
+#!/bin/sh
+# render.sh FILE SCENE: renders a scene with `renderer serve`, by curl and jq, and downloads what it makes.
+# RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
+set -eu
+server=${RENDERER_URL:-http://localhost:8080}
+[ -z "${RENDERER_TOKEN:-}" ] || set -- "$@" --header "Authorization: Bearer $RENDERER_TOKEN"
+file=$1 scene=$2
+shift 2
+
+# --retry is safe: a request with the same Idempotency-Key makes one job
+job=$(jq --null-input --rawfile code "$file" --arg scene "$scene" '{code: $code, scenes: [$scene], settings: {quality: "l"}}' |
+  curl --silent --show-error --fail-with-body --retry 5 "$@" "$server/api/v1/jobs" \
+    --header "Idempotency-Key: $(date +%s)-$$" --json @-) || {
+  echo "$job" | jq --raw-output '"\(.detail) (\(.hint))"' >&2
+  exit 1
+}
+id=$(echo "$job" | jq --raw-output .id)
+
+curl --silent --no-buffer "$@" "$server/api/v1/jobs/$id/events" | # ends with the job
+  sed -n 's/^data: //p' | jq --raw-output --unbuffered 'arrays[].text | strings'
+curl --silent "$@" "$server/api/v1/jobs/$id" | jq --exit-status --raw-output '.units[] | select(.message) | .message' && exit 1
+
+curl --silent "$@" "$server/api/v1/jobs/$id/outputs" | jq --raw-output '.outputs[] | .url, .path' |
+  while read -r url && read -r path; do
+    curl --silent --fail --create-dirs --output "$path" "$@" "$server$url"
+    echo "$path"
+  done
