@@ -44,7 +44,7 @@ def test_python(server: Server, tmp_path: Path) -> None:
 
 
 CLIENTS = ROOT / "examples" / "clients"
-PROGRAMS = {
+PROGRAMS: dict[str, list[str | Path]] = {
     "curl": ["sh", CLIENTS / "render.sh"],
     "python": [sys.executable, CLIENTS / "render.py"],
     "javascript": ["node", CLIENTS / "render.mjs"],
