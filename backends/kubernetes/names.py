@@ -47,6 +47,7 @@ POD_COMMAND = ("sh", str(INPUTS / ARCHIVE), "backends.kubernetes.pod")
 TRANSFER_WORKER = PurePosixPath("/worker") / ARCHIVE  # in transfer pods, which do not have the inputs of a job
 TRANSFER_COMMAND = ("sh", str(TRANSFER_WORKER), "backends.kubernetes.pod")
 JOB_UID = "JOB_UID"  # variable of the store's container
+NODE_ADDRESSES = "NODE_ADDRESSES"  # variable of untrusted jobs: their pods try whether their node answers
 LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller
 
 

@@ -20,30 +20,18 @@ from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES, core_path
 from backends.kubernetes.client.pod_exec import run_command
+from backends.kubernetes.pod import network
 from backends.kubernetes.transfer.transfer_pod import run_idle_pod
 from backends.untrusted import show_line
 from backends.untrusted.state_files import read_state, write_state
 
 PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 PROBE_BYTES = 4096  # of the probe's answer
-CONNECT_TIMEOUT_S = 2
+CLOSE_TIMEOUT_S = 10.0  # how long a network plugin may take to apply the policies to a new pod
 MEMORY_S = 3600.0  # how long a proof counts: a cluster's network is not changed every day
-FIND_PYTHON = 'exec "$(command -v python3 || command -v python)" -I -c "$0" "$@"'
-# Prints the kernel's release, and the targets that answered: also a refusal is an answer from the network.
-PROBE = """\
-import json, os, socket, sys
-reached = []
-service = os.environ.get("KUBERNETES_SERVICE_HOST")  # the kubelet sets it in every pod
-for host, port in json.loads(sys.argv[1]) + ([[service, 443]] if service else []):
-    try:
-        socket.create_connection((host, port), int(sys.argv[2])).close()
-        reached.append(host)
-    except ConnectionRefusedError:
-        reached.append(host)
-    except OSError:
-        pass
-print(json.dumps({"kernel": os.uname().release, "reached": reached}))
-"""
+KUBELET_PORT = 10250
+# The program comes on stdin: words of the command are in the address, whose length proxies of an API server limit.
+RUN_PROGRAM = 'head -c "$0" | exec "$(command -v python3 || command -v python)" -I - "$1"'
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,8 @@ class Evidence:
 def collect_evidence(api: Api, namespace: str, owner: str, values: Mapping[str, object]) -> Evidence:
     """Return what a pod with the ``values`` of k8s/helper.yaml.j2 shows. Raises ApiError, BackendError.
 
-    No pod is started where one has shown within the last hour that it is isolated, under the same policies.
+    No pod is started where one has shown within the last hour that it is isolated, under the same policies. Where there
+    are policies, they have some seconds to be applied to the pod.
     """
     memory = _Memory(api, namespace, values)
     if known := memory.recall():
@@ -75,7 +64,8 @@ def collect_evidence(api: Api, namespace: str, owner: str, values: Mapping[str, 
     with run_idle_pod(api, namespace, owner, values, PROBE_TIMEOUT_S) as name:
         shown = api.get(core_path(namespace, "pods", name))
         node = _read_node(api, shown["spec"]["nodeName"])
-        answer = _run_probe(api, namespace, name, _list_targets(shown, node))
+        hosts, ports = _list_targets(shown, node)
+        answer = _run_probe(api, namespace, name, hosts, ports, CLOSE_TIMEOUT_S if memory.has_policies else 0.0)
     evidence = Evidence(
         kernel=show_line(str(answer["kernel"])),
         node_kernel=node["nodeInfo"]["kernelVersion"] if node else None,
@@ -100,8 +90,10 @@ class _Memory:
     def __init__(self, api: Api, namespace: str, values: Mapping[str, object]) -> None:
         self._reached = _reached_file(api, namespace)
         self._file: Path | None = None
+        self.has_policies = False
         with contextlib.suppress(ApiError):  # what may not be read can change unseen: then nothing is remembered
             known = [_identify(item) for item in api.list_items(policies_path(namespace))]
+            self.has_policies = bool(known)
             if values.get("runtime_class"):
                 known.append(_identify(api.get(f"{RUNTIME_CLASSES}/{values['runtime_class']}")))
             pod = [values.get(key) or None for key in ("image", "runtime_class", "node_selector")]
@@ -155,16 +147,20 @@ def _read_node(api: Api, name: str) -> JsonObject:
     return found
 
 
-def _list_targets(pod: JsonObject, node: JsonObject) -> list[tuple[str, int]]:
-    """Return what the probe tries to reach on its node: the kubelet, and ports that answer in any case if they can."""
-    kubelet = node.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250
-    return [(str(pod["status"]["hostIP"]), port) for port in (kubelet, 53, 443)]
+def _list_targets(pod: JsonObject, node: JsonObject) -> tuple[list[str], list[int]]:
+    """Return the addresses of the pod's node, and ports of it that answer in any case if they can be reached."""
+    kubelet = node.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or KUBELET_PORT
+    status = pod["status"]
+    hosts = [str(each["ip"]) for each in status.get("hostIPs") or [{"ip": status["hostIP"]}]]
+    return hosts, [kubelet, *network.HOST_PORTS]
 
 
-def _run_probe(api: Api, namespace: str, pod: str, targets: list[tuple[str, int]]) -> JsonObject:
+def _run_probe(api: Api, namespace: str, pod: str, *arguments: object) -> JsonObject:
+    """Run backends/kubernetes/pod/network.py in a pod, and return what it prints."""
     answer = bytearray()
-    command = ["sh", "-c", FIND_PYTHON, PROBE, json.dumps(targets), str(CONNECT_TIMEOUT_S)]
-    run_command(api, namespace, pod, command, output=lambda piece: answer.extend(piece[:PROBE_BYTES]))
+    program = Path(str(network.__file__))
+    command = ["sh", "-c", RUN_PROGRAM, str(program.stat().st_size), json.dumps(arguments)]
+    run_command(api, namespace, pod, command, source=program, output=lambda piece: answer.extend(piece[:PROBE_BYTES]))
     try:
         content = json.loads(bytes(answer))
     except ValueError:

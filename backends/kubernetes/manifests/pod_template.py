@@ -68,6 +68,7 @@ def build_container(
     one_by_one = ["--one-by-one"] if per_pod > 1 and request and not spec.engine else []  # scripts fill a GPU's memory
     kept = ["--stored"] if store else ["--collect", str(options.collect_timeout)]
     kept += ["--untrusted"] if spec.untrusted else []
+    addresses = {"name": names.NODE_ADDRESSES, "valueFrom": {"fieldRef": {"fieldPath": "status.hostIPs"}}}
     ready = {"exec": {"command": ["test", "-e", str(names.READY)]}, "periodSeconds": 1, "timeoutSeconds": 5}
     return {
         "image": spec.image,
@@ -77,7 +78,11 @@ def build_container(
             *(*kept, *one_by_one, *division),
         ],
         "division": division,
-        "env": [*_build_env({**home, **nvidia, **chunks, **spec.env}), *([RENDER_ENV] if spec.cache else [])],
+        "env": [
+            *_build_env({**home, **nvidia, **chunks, **spec.env}),
+            *([RENDER_ENV] if spec.cache else []),
+            *([addresses] if spec.untrusted else []),
+        ],
         "env_from": _build_env_from(options.secret_env),
         "resources": {"requests": amount, "limits": limits},
         "readiness": {} if store else ready,

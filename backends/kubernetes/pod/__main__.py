@@ -8,6 +8,7 @@ calls ``send`` and ``release`` beside ``run``, to download outputs. In a transfe
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,18 @@ from types import FrameType
 from typing import NoReturn
 
 from backends import debug_log
-from backends.errors import RendererError
+from backends.errors import BackendError, RendererError
 from backends.exit_codes import ExitCode
+from backends.kubernetes import names
 from backends.kubernetes.pod import run, store, transfers
+from backends.kubernetes.pod.network import find_targets, wait_until_closed
 from backends.kubernetes.pod.paths import scratch_limits
 from backends.kubernetes.pod.process_limits import limit_processes
 from backends.kubernetes.pod.report import write_report
 from backends.kubernetes.pod.units import PodUnits
 from backends.problem import Problem
+
+NETWORK_TIMEOUT_S = 30.0  # how long a cluster may take to apply its policies to a pod
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +53,9 @@ def _build_parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--timeout", type=int, required=True, help="time limit of the render in seconds")
     run_parser.add_argument("--limit", type=int, required=True, help="size of the pod's scratch disk in MiB")
     run_parser.add_argument("--one-by-one", action="store_true", help="run the pod's units one after the other")
-    run_parser.add_argument("--untrusted", action="store_true", help="limit the processes of the job")
+    run_parser.add_argument(
+        "--untrusted", action="store_true", help="wait for a closed network, and limit the processes"
+    )
     store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
     store_parser.set_defaults(
         command=lambda options: store.keep_store(
@@ -80,6 +87,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     if options.untrusted:
+        _require_closed_network()
         limit_processes(options.limit)
     return run.run(
         _pod_units(options),
@@ -88,6 +96,16 @@ def _run(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
         limits=scratch_limits(options.limit),
     )
+
+
+def _require_closed_network() -> None:
+    """Raise BackendError if this pod still has a network when the cluster's policies should have closed it."""
+    addresses = os.environ.pop(names.NODE_ADDRESSES, "").split(",")
+    if reached := wait_until_closed(find_targets(filter(None, addresses)), NETWORK_TIMEOUT_S):
+        raise BackendError(
+            f"the untrusted job did not run: after {NETWORK_TIMEOUT_S:.0f} s its pod reached {', '.join(reached)}",
+            hint="a NetworkPolicy or the network plugin has changed; `renderer doctor` tries them again",
+        )
 
 
 def _pod_units(options: argparse.Namespace) -> PodUnits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -29,6 +30,19 @@ def untrusted_user(folder: Path) -> Iterator[tuple[str, Path]]:
     finally:
         kubectl("delete", "namespace", name, "--wait=false")
         kubectl("delete", "clusterrolebinding", f"renderer-{name}", "clusterrole/renderer", check=False)
+
+
+@contextmanager
+def enforced_policies() -> Iterator[None]:
+    """Let kube-router enforce the NetworkPolicies of the tests' own cluster during the block, as k3s does."""
+    script = Path(os.environ.get("CLUSTER_PARTS", "")).with_name("policies")
+    if not os.environ.get("KUBE_ROUTER_FOR_TESTS"):
+        pytest.skip("no kube-router; the cluster of tests/support/cluster has it")
+    subprocess.run([script, "start"], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([script, "stop"], check=True, capture_output=True)
 
 
 @contextmanager

@@ -1,21 +1,25 @@
 """Jobs with --untrusted in gVisor, in a namespace of `renderer setup k8s --untrusted`, with the rights that it gives.
 
-The test cluster's network does not enforce policies. Its RuntimeClass gvisor has no network at all; pods of
-gvisor-with-network are on the network of all pods.
+The test cluster's network enforces policies only while kube-router runs. Its RuntimeClass gvisor has no network at all;
+pods of gvisor-with-network are on the network of all pods.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.commands import SMALL, environment, output, renderer
+from support.processes import until
 from support.rigs.kubernetes import get, kubectl
-from support.rigs.kubernetes_untrusted import untrusted_user
+from support.rigs.kubernetes_untrusted import enforced_policies, untrusted_user
 
+NODE = "10.213.57.1"  # the node's address on the pods' bridge
 # What it prints proves the sandbox: a kernel of its own, no network but its own loopback, no token, no Secret.
 SCRIPT = """\
 import os, pathlib, socket
@@ -30,6 +34,22 @@ for target in [(os.environ["KUBERNETES_SERVICE_HOST"], 443), ("10.213.57.1", 170
 print("token", os.path.exists("/var/run/secrets/kubernetes.io"))
 pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "out.txt").write_text("made")
 """
+# From its first line on it tries to get out.
+CONNECTS = """\
+import os, pathlib, socket
+print("interfaces", [name for _, name in socket.if_nameindex()], flush=True)
+for target in {targets}:
+    try:
+        socket.create_connection(target, 1)
+        print("reached", target)
+    except OSError as error:
+        print("closed", target, error)
+    with socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        try:
+            datagrams.sendto(b"query", target)
+        except OSError as error:
+            print("not sent", target, error)
+"""
 SCENE = """\
 from manim import *
 
@@ -37,6 +57,28 @@ class Moves(Scene):
     def construct(self):
         self.play(Create(Circle()), run_time=0.5)
 """
+
+
+@contextmanager
+def run_peer(image: str) -> Iterator[str]:
+    """Run a pod that listens, in a namespace without policies; yield its address."""
+    container = {"name": "peer", "image": image, "command": ["python", "-m", "http.server", "8000"]}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "peer"}, "spec": spec}
+    kubectl("apply", "-n", "default", "-f", "-", content=json.dumps(manifest))
+    try:
+        kubectl("wait", "-n", "default", "--for=condition=Ready", "pod/peer", "--timeout=60s")
+        yield get("pod", "peer", "-n", "default")["status"]["podIP"]
+    finally:
+        kubectl("delete", "pod", "peer", "-n", "default", "--wait=false")
+
+
+def can_connect(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +147,31 @@ def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str
     done = renderer("submit", "job.py", "--runtime-class", "none", cwd=tmp_path, env=user)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"note: jobs in {where!r} may use the network: no policy is enforced, and a pod " in done.stderr
+
+
+def test_policies_that_kube_router_enforces_are_believed_and_nothing_is_reached(
+    user: dict[str, str], cluster: str, tmp_path: Path
+) -> None:
+    submit = ["submit", "job.py", "--untrusted", "--json", "--runtime-class", "gvisor-with-network"]
+    udp = socket.socket(type=socket.SOCK_DGRAM)
+    with enforced_policies(), socket.create_server((NODE, 0)) as tcp, udp, run_peer(cluster) as peer:
+        udp.bind(tcp.getsockname())
+        until(lambda: can_connect(peer, 8000), within=60)
+        targets = [tcp.getsockname(), (NODE, 17070), (peer, 8000), ("10.96.0.1", 443), ("169.254.169.254", 80)]
+        (tmp_path / "job.py").write_text(
+            CONNECTS.format(targets=[*targets, ("2001:db8::1", 443), ("ff02::1%eth0", 53)])
+        )
+        done = renderer(*submit, cwd=tmp_path, env=user)
+        assert done.returncode == 0, done.stdout + done.stderr
+        log = renderer("logs", output(done)["handle"], cwd=tmp_path, env=user).stdout
+        tcp.settimeout(0)
+        udp.settimeout(0)
+        for waiting in (tcp.accept, lambda: udp.recv(100)):
+            with pytest.raises(BlockingIOError):
+                waiting()
+    assert "'eth0'" in log  # the job does have a network
+    assert log.count("closed") == 7, log
+    assert "Connection refused" in log, log  # as kube-router does it: by ICMP
 
 
 def test_the_namespace_can_have_no_secret(user: dict[str, str]) -> None:
