@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "setup": "Prepare a namespace of a Kubernetes cluster",
         "config": "Show every setting and where it comes from",
         "serve": "Serve an HTTP API and a page for your jobs",
+        "mcp": "Offer an agent tools to check, preview and render scenes",
     },
 }
 

@@ -85,12 +85,16 @@ def run(
 ) -> list[Preview]:
     """Run the job of a preview and download what it made. The job is deleted then; one that failed is kept.
 
-    Raises PreviewFailedError if the job failed. If waiting is interrupted, the job is deleted.
+    Raises PreviewFailedError if the job failed, and SpecError for times and plays that the film does not have. If
+    waiting is interrupted, the job is deleted.
     """
     job = planned.submit()
     try:
         status = job.wait(on_status=on_status)
         if status.state is not JobState.SUCCEEDED:
+            if status.exit_code == ExitCode.USAGE:  # times and plays that the film does not have
+                job.delete()
+                raise describe_refusal(status)
             raise PreviewFailedError(status)
         files = job.fetch(into, overwrite=planned.loaded.settings.overwrite)
     except KeyboardInterrupt:
@@ -98,6 +102,13 @@ def run(
         raise
     job.delete()
     return read_previews(files)
+
+
+def describe_refusal(status: JobStatus) -> SpecError:
+    """Return the error for a preview that a scene cannot have, which its job found out."""
+    unit = next((unit for unit in status.units if unit.exit_code == ExitCode.USAGE), None)
+    hint = unit.problem.hint if unit and unit.problem and unit.problem.from_job else None
+    return SpecError((unit and unit.message) or status.reason or "the preview is not possible", hint=hint)
 
 
 def read_previews(files: Iterable[Path]) -> list[Preview]:
@@ -120,6 +131,39 @@ def _read_timeline(file: Path) -> Mapping[str, Any]:
             content: object = json.loads(read_bounded(stream, MAX_TIMELINE))
     except (OSError, ValueError, RecursionError, OutputError) as error:
         raise ResultError(f"{file} is damaged: {error}", hint="make the preview again") from error
-    if not isinstance(content, dict) or not isinstance(content.get("plays"), list):
+    if not isinstance(content, dict) or not isinstance(content.get("plays"), list) or not _has_warnings(content):
         raise ResultError(f"{file} is damaged: it is no timeline", hint="make the preview again")
     return content
+
+
+def _has_warnings(timeline: dict[str, Any]) -> bool:
+    """Return whether the warnings of a timeline have the form that a job writes."""
+    warnings = timeline.setdefault("warnings", [])
+    return isinstance(warnings, list) and all(
+        isinstance(item, dict)
+        and isinstance(item.get("plays", []), list)
+        and (
+            item.get("source") is None or (isinstance(item["source"], dict) and {"file", "line"} <= set(item["source"]))
+        )
+        for item in warnings
+    )
+
+
+def summarize(item: Preview) -> str:
+    """Return the scene, its plays and its length in one line."""
+    plays = item.timeline["plays"]
+    return f"{item.scene}: {len(plays)} play{'' if len(plays) == 1 else 's'}, {item.timeline.get('duration_s')} s"
+
+
+def describe_warnings(item: Preview) -> list[str]:
+    """Return each warning in one line, with its line of code and its plays."""
+    found = []
+    for warning in item.timeline["warnings"]:
+        source, plays = warning.get("source"), warning.get("plays", [])
+        where = f"{source['file']}:{source['line']}: " if source else ""
+        found.append(f"warning: {where}{warning.get('message')} (play {_join(plays)})")
+    return found
+
+
+def _join(plays: Sequence[int]) -> str:
+    return ", ".join(map(str, plays)) if len(plays) <= 4 else f"{plays[0]} … {plays[-1]}"  # noqa: PLR2004

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import importlib.util
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,19 @@ Send a token as `Authorization: Bearer TOKEN`. Errors are `application/problem+j
 
 def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     """Return the application. ``is_open`` says whether callers of this machine need no token."""
+    parts = api.Parts(service)
+    agents = None
+    if importlib.util.find_spec("mcp"):  # an extra of its own
+        from renderer.serve.agents import served
+
+        agents = served.make_server(parts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
+        async with AsyncExitStack() as stack:
+            if agents:
+                await stack.enter_async_context(agents.session_manager.run())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(anyio.to_thread.run_sync, service.recover)
             yield
             tasks.cancel_scope.cancel()
@@ -53,10 +63,12 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,  # generated clients name their functions by it
     )
-    app.state.parts = api.Parts(service)
+    app.state.parts = parts
     app.state.error_page = page.error_page
     app.include_router(api.router)
     app.include_router(page.router, include_in_schema=False)
+    if agents:
+        app.router.routes += served.routes(agents)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_api_route("/healthz", _health, include_in_schema=False)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # as FastAPI's documents say

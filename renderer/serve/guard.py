@@ -27,6 +27,7 @@ COOKIE = "renderer_token"
 SMALL_BODY = 8 * 2**20  # of every request but an upload
 LIMIT = "renderer.body_limit"  # key of the scope: an upload raises it
 _PUBLIC = ("/static/", "/login", "/healthz", "/api/v1/openapi.json")
+_PROGRAMS = ("/api/", "/mcp", "/metrics", "/.well-known/")  # not for people: these get no page to log in
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
@@ -71,7 +72,7 @@ class Guard:
                 caller = identify(headers.get("authorization"), _cookie(headers), is_open=is_open)
                 scope.setdefault("state", {})["caller"] = caller
         except RefusedError as error:
-            is_page = not path.startswith(("/api/", "/metrics")) and scope["method"] == "GET"
+            is_page = not path.startswith(_PROGRAMS) and scope["method"] == "GET"
             if error.status == 401 and is_page:  # noqa: PLR2004
                 return RedirectResponse("/login", 303)
             extra = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}  # noqa: PLR2004

@@ -100,7 +100,14 @@ class Service:
                 digest=digest,
                 request=content,
             )
-            return self._start(record, _make_spec(run), folder, loaded), True
+            return self._start(record, make_spec(run), folder, loaded), True
+
+    def plan(self, caller: Caller, run: Run, folder: Path) -> api.PlannedJob:
+        """Check the job whose files are in ``folder`` without submitting it. Raises SpecError."""
+        project = folder / "project"
+        wanted = make_spec(run)
+        wanted = replace(wanted, path=project / wanted.path, root=project, foreground=False)
+        return plan_run(wanted, self.policy.load_settings(caller, run.settings))
 
     def _find_earlier(self, key: str, digest: str) -> Entry | None:
         record = self.records.find(key)
@@ -143,24 +150,16 @@ class Service:
         project = self.records.path(record.id) / "project"
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            planned = replace(self._plan(wanted, loaded), earlier=earlier)
+            planned = replace(plan_run(wanted, loaded), earlier=earlier)
             job = planned.submit()
         except BaseException as error:
             self.records.remove(record.id)
             if isinstance(error, SpecError):
-                raise SpecError(_hide(str(error), project), hint=error.hint and _hide(error.hint, project)) from error
+                raise hide_folder(error, project) from error
             raise
         done = self.records.set_handle(record, job.handle)
         _log.info("%s was submitted for %s as %s", done.id, done.owner, job.handle)
         return Entry(done.id, job.handle, done)
-
-    def _plan(self, wanted: RenderSpec, loaded: Config) -> api.PlannedJob:
-        planned = api.plan(wanted, loaded)
-        if wanted.preview and planned.prepared.kind == "script":
-            raise SpecError(
-                f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it"
-            )
-        return planned
 
     def retry(self, caller: Caller, entry: Entry, settings: dict[str, Any]) -> Entry:
         """Run what failed of a job again, as a new job with the same files. Raises SpecError if nothing failed."""
@@ -280,13 +279,26 @@ def name_of(entry: Entry, status: JobStatus) -> str:
     return entry.record.name if entry.record else status.name
 
 
-def _hide(text: str, project: Path) -> str:
-    """Return a message with the names of files as the caller knows them."""
-    here = f"the current folder is {Path.cwd()}"
-    return text.replace(f"{project}/", "").replace(str(project), "the project").replace(here, "send it with the job")
+def plan_run(wanted: RenderSpec, loaded: Config) -> api.PlannedJob:
+    """Prepare a job or a preview without sending anything. Raises SpecError for a wrong request."""
+    planned = api.plan(wanted, loaded)
+    if wanted.preview and planned.prepared.kind == "script":
+        raise SpecError(f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it")
+    return planned
 
 
-def _make_spec(run: Run) -> RenderSpec:
+def hide_folder(error: SpecError, project: Path) -> SpecError:
+    """Return the error with the names of files as the caller knows them."""
+
+    def hide(text: str) -> str:
+        text = text.replace(f"{project}/", "").replace(str(project), "the project")
+        return text.replace(f"the current folder is {Path.cwd()}", "send it with the job")
+
+    return SpecError(hide(str(error)), hint=error.hint and hide(error.hint))
+
+
+def make_spec(run: Run) -> RenderSpec:
+    """Return what is to run, with the path as it is in the project. Raises SpecError."""
     inputs = () if run.inputs is None else sources.take_values(run.inputs)
     if run.max_failed is not None and not inputs:
         raise SpecError("max_failed is for a map", hint="send inputs as well")

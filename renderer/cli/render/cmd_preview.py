@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -93,25 +93,11 @@ def _to_json(item: previewing.Preview) -> Mapping[str, object]:
 
 
 def _print(item: previewing.Preview) -> None:
-    timeline = item.timeline
-    plays = timeline["plays"]
-    facts = f"{len(plays)} play{'' if len(plays) == 1 else 's'}, {timeline.get('duration_s')} s"
-    print_message(show_line(f"{item.scene}: {facts}"))
-    warnings = timeline.get("warnings", ())
+    print_message(show_line(previewing.summarize(item)))
+    warnings = previewing.describe_warnings(item)
     for warning in warnings[:MOST_WARNINGS]:
-        print_message(show_job_text(_describe(warning)))
+        print_message(show_job_text(warning))
     if len(warnings) > MOST_WARNINGS:
         print_message(f"and {len(warnings) - MOST_WARNINGS} more warnings, in {show_line(str(item.file))}")
     for file in (*item.images, item.file):
         print(show_line(str(file)))
-
-
-def _describe(warning: Mapping[str, Any]) -> str:
-    """Return a warning in one line, with its line of code and its plays."""
-    source, plays = warning.get("source"), warning.get("plays", [])
-    where = f"{source['file']}:{source['line']}: " if source else ""
-    return f"warning: {where}{warning.get('message')} (play {_join(plays)})"
-
-
-def _join(plays: Sequence[int]) -> str:
-    return ", ".join(map(str, plays)) if len(plays) <= 4 else f"{plays[0]} … {plays[-1]}"  # noqa: PLR2004

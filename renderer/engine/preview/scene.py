@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -142,9 +142,20 @@ class _Preview:
             prepare_stepping(scene, recorder, stops, self.progress, with_keys=attempt.with_keys)
         try:
             run_scene(scene)
+        except Exception as error:
+            self._write_until_error(scene, recorder, attempt, error)
+            raise
         finally:
             stops.raise_again()
         return self._write(scene, recorder, attempt)
+
+    def _write_until_error(self, scene: Scene, recorder: Recorder, attempt: _Attempt, error: Exception) -> None:
+        """Write the contact sheet of the plays before an error, which helps to find it."""
+        if recorder.shows_sheet and recorder.plays:
+            last, name = recorder.plays[-1].number, type(error).__name__
+            recorder.findings.notes.append(f"{name} in or after play {last}: what comes later is missing")
+            with suppress(Exception):  # the error itself is what matters
+                self._write(scene, recorder, attempt)
 
     def _write(self, scene: Scene, recorder: Recorder, attempt: _Attempt) -> SceneReport:
         """Write the images and the timeline."""

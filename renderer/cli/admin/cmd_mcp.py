@@ -1,0 +1,70 @@
+"""Offer an agent tools to check, preview and render the scenes of a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backends.errors import BackendError, SpecError
+from backends.gpus.request import parse_gpu
+from backends.option_types import parse_duration
+from renderer.serve.tokens import ANY_GPU, Token
+
+
+def command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder whose files the agent may run.", show_default=False)
+    ] = Path(),
+    gpus: Annotated[
+        str, typer.Option(metavar="GPU,…", help="GPUs by name, or any; default: none.", show_default=False)
+    ] = "",
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at once.")] = 10,
+    seconds: Annotated[str, typer.Option("--time", metavar="TIME", help="Longest attempt: 90s, 10m.")] = "1h",
+    trusted: Annotated[
+        bool,
+        typer.Option("--trusted", help="Run the jobs without --untrusted: their code can do what you can."),
+    ] = False,
+) -> None:
+    """Offer an agent tools to check, preview and render the scenes of a folder, by the Model Context Protocol.
+
+    renderer mcp my-project
+
+    The agent's program starts it and speaks with it over stdin and stdout.
+    """
+    root = folder.resolve()
+    if not root.is_dir():
+        raise SpecError(f"{folder} is no folder", hint="name the folder of the project: renderer mcp my-project")
+    limits = Token(
+        id="", name="", created="", digest="", jobs=jobs, seconds=_parse_time(seconds), gpus=_parse_gpus(gpus),
+        untrusted=not trusted,
+    )  # fmt: skip
+    try:
+        from renderer.serve.agents import folder as agents
+    except ImportError as error:
+        raise BackendError(
+            f"the packages for agents are not installed: {error.name} is missing",
+            hint="pip install 'manim-renderer[mcp]'",
+        ) from error
+    os.chdir(root)
+    agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
+
+
+def _parse_time(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise SpecError(f"--time cannot be {text!r}: {error}") from error
+    if seconds <= 0:
+        raise SpecError(f"--time cannot be {text!r}: it must be more than 0")
+    return seconds
+
+
+def _parse_gpus(text: str) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if name != ANY_GPU and not parse_gpu(name).choices:
+            raise SpecError(f"--gpus cannot have {name!r}: it is no GPU")
+    return names

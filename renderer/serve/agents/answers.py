@@ -1,0 +1,139 @@
+"""The answers of the tools: a few lines with the error, its line of code and a hint, and the picture beside them.
+
+Text and pictures of jobs are bounded, because they fill the agent's context.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
+
+from backends import JobState, JobStatus, UnitStatus
+from backends.errors import OutputError, RendererError
+from backends.untrusted import open_beneath, read_bounded, show_line, show_text
+from renderer.previews import previewing
+from renderer.serve.documents import progress_of
+
+MAX_TEXT = 8000  # characters of an answer
+MAX_LINE = 400  # characters of a line that a job printed
+MAX_UNITS = 5  # failed units that are described
+MAX_FILES = 30  # that are named
+MAX_WARNINGS = 20
+MAX_PICTURES = 4
+PICTURE_BYTES = 700 * 2**10  # of all pictures together: clients refuse answers of more than 1 MB
+_FORMS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+_NAMES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
+
+
+@dataclass(frozen=True)
+class AgentFile:
+    """A file that a job made: where it is here, and ``shown``, how the agent gets it."""
+
+    path: Path
+    shown: str
+
+
+def make_answer(
+    lines: Iterable[str], pictures: Sequence[ImageContent] = (), *, is_error: bool = False
+) -> CallToolResult:
+    """Return an answer with text and pictures."""
+    text = "\n".join(lines)
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}\n… and {len(text) - MAX_TEXT} more characters"
+    content: list[ContentBlock] = [TextContent(type="text", text=text.encode("utf-8", "replace").decode())]
+    return CallToolResult(content=[*content, *pictures], is_error=is_error)
+
+
+def describe_error(error: RendererError) -> CallToolResult:
+    """Return the answer for a request that is refused or failed."""
+    hint = [f"hint: {show_text(error.hint)}"] if error.hint else []
+    return make_answer([f"error (exit code {int(error.exit_code)}): {show_text(str(error))}", *hint], is_error=True)
+
+
+def describe_status(key: str | None, name: str, status: JobStatus) -> list[str]:
+    """Return what became of a job: its state, and why it failed or waits, with the lines of the user's code."""
+    facts = f" (exit code {status.exit_code})" if status.exit_code else ""
+    progress = progress_of(status)
+    if not status.state.terminal and progress is not None:
+        facts = f", {progress:g} % done"
+    lines = [f"{show_line(name)} {status.state}{facts}"] + ([f"job: {key}"] if key else [])
+    failed = [unit for unit in status.units if unit.state is JobState.FAILED]
+    waiting = [unit for unit in status.units if not unit.state.terminal and unit.problem]
+    if status.reason and not failed:  # else a unit says it better
+        lines += [show_line(status.reason), *_describe_hint(status.hint, from_job=False)]
+    for unit in (failed or waiting)[:MAX_UNITS]:
+        lines += _describe_unit(unit, is_only=len(status.units) == 1)
+    if len(failed) > MAX_UNITS:
+        lines.append(f"and {len(failed) - MAX_UNITS} more of {len(status.units)} failed")
+    return lines
+
+
+def _describe_unit(unit: UnitStatus, *, is_only: bool) -> list[str]:
+    prefix = "" if is_only else f"{show_line(unit.name)}: "
+    lines = [f"{prefix}{show_line(unit.message or str(unit.state))}"]
+    if unit.details:
+        lines.append(show_text(unit.details))
+    return lines + _describe_hint(unit.hint, from_job=unit.problem is not None and unit.problem.from_job)
+
+
+def _describe_hint(hint: str | None, *, from_job: bool) -> list[str]:
+    return [f"{'the job says' if from_job else 'hint'}: {show_line(hint)}"] if hint else []
+
+
+def describe_files(files: Sequence[AgentFile]) -> tuple[list[str], list[ImageContent]]:
+    """Return lines about the files of a job, with the warnings of its previews, and the pictures among them."""
+    lines = []
+    for item in previewing.read_previews(file.path for file in files):
+        lines.append(show_line(previewing.summarize(item)))
+        warnings = previewing.describe_warnings(item)
+        lines += [show_line(text) for text in warnings[:MAX_WARNINGS]]
+        if len(warnings) > MAX_WARNINGS:
+            lines.append(f"and {len(warnings) - MAX_WARNINGS} more warnings, in the file")
+    lines += [f"file: {show_line(file.shown)}" for file in files[:MAX_FILES]]
+    if len(files) > MAX_FILES:
+        lines.append(f"and {len(files) - MAX_FILES} more files")
+    pictures, notes = _read_pictures(files)
+    return lines + notes, pictures
+
+
+def _read_pictures(files: Sequence[AgentFile]) -> tuple[list[ImageContent], list[str]]:
+    """Return the pictures among files, and a sentence on each that is not shown."""
+    pictures: list[ImageContent] = []
+    notes: list[str] = []
+    left = PICTURE_BYTES
+    for file in files:
+        if file.path.suffix.lower() not in _NAMES:
+            continue
+        if len(pictures) == MAX_PICTURES:
+            return pictures, [*notes, f"only {MAX_PICTURES} pictures are shown"]
+        data = _read_picture(file.path, left)
+        if data is None:
+            notes.append(f"{show_line(file.path.name)} is too large to be shown; a lower quality makes it smaller")
+            continue
+        kind = next((kind for start, kind in _FORMS.items() if data.startswith(start)), None)
+        if kind:
+            left -= len(data)
+            pictures.append(ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=kind))
+    return pictures, notes
+
+
+def _read_picture(path: Path, most: int) -> bytes | None:
+    """Return a picture; None if it has too many bytes or cannot be read."""
+    try:
+        with open_beneath(path.parent, path.name) as stream:
+            return read_bounded(stream, most)
+    except (OSError, OutputError):
+        return None
+
+
+def describe_log(lines: Sequence[str], total: int) -> CallToolResult:
+    """Return the answer with the last lines of a log."""
+    shown = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in map(show_line, lines)]
+    while len(shown) > 1 and sum(map(len, shown)) + len(shown) > MAX_TEXT:
+        del shown[0]
+    first = [f"the last {len(shown)} of {total} lines:"] if len(shown) < total else []
+    return make_answer([*first, *shown] or ["it has printed nothing so far"])

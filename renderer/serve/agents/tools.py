@@ -1,0 +1,274 @@
+"""What the tools do, wherever the jobs of an agent are: those of a folder, or those of a caller of the server."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, Protocol
+
+import anyio
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field, ValidationError
+
+from backends import JobState, JobStatus, LogLine
+from backends.errors import RendererError, SpecError, TransientError
+from backends.untrusted import show_line
+from renderer import scenes as scene_files
+from renderer.api import PlannedJob
+from renderer.serve.agents.answers import (
+    AgentFile,
+    describe_error,
+    describe_files,
+    describe_log,
+    describe_status,
+    make_answer,
+)
+from renderer.serve.callers import Policy
+from renderer.serve.documents import progress_of
+from renderer.serve.problems import explain
+from renderer.serve.schemas import Run
+
+USUAL_WAIT_S = 50.0  # many clients give up after a minute
+LEAST_POLL_S = 0.2
+MAX_LOG_LINES = 400
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
+STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+
+Scenes = Annotated[tuple[str, ...], Field(description="scenes of the file; none: all of them")]
+Settings = Annotated[
+    dict[str, Any] | None, Field(description='settings such as {"quality": "l"}: l, m, h, p or k; l is quick')
+]
+At = Annotated[tuple[float, ...], Field(description="times in seconds of single frames, instead of all plays")]
+Plays = Annotated[tuple[int, ...], Field(description="numbers of plays whose last frames are wanted, from 0")]
+Arguments = Annotated[tuple[str, ...], Field(description="arguments, if the file is a script without scenes")]
+Wait = Annotated[
+    float,
+    Field(ge=0, le=600, description="seconds to wait for the end. The job goes on after that: ask for its status"),
+]
+JobKey = Annotated[str, Field(max_length=1000, description="the job, as an earlier answer names it")]
+Lines = Annotated[int, Field(ge=1, le=MAX_LOG_LINES, description="how many of the last lines")]
+
+P = ParamSpec("P")
+Answer = Coroutine[Any, Any, CallToolResult]
+
+
+class AgentJob(Protocol):
+    """A job that the agent may see. Its methods may block."""
+
+    key: str
+    backend: str
+    name: str | None
+    poll_s: float
+
+    def status(self) -> JobStatus:
+        """Return the job's state."""
+
+    def logs(self) -> Iterator[LogLine]:
+        """Yield the lines that it has printed so far."""
+
+    def files(self) -> Sequence[AgentFile]:
+        """Return the files that it made, downloaded and verified."""
+
+    def cancel(self) -> None:
+        """Stop it."""
+
+    def discard(self) -> None:
+        """Remove a preview whose files were downloaded, if these do not need it any more."""
+
+
+class AgentJobs(Protocol):
+    """The jobs of one agent. The methods may block."""
+
+    def plan(self, run: Run, files: Mapping[str, str]) -> PlannedJob:
+        """Check a request without running anything. Raises SpecError."""
+
+    def submit(self, run: Run, files: Mapping[str, str]) -> AgentJob:
+        """Submit a job. Raises SpecError and BackendError."""
+
+    def find(self, key: str) -> AgentJob:
+        """Return a job that the agent may see. Raises JobNotFoundError for all others."""
+
+
+def _answering(
+    method: Callable[Concatenate[Tools, P], Answer],
+) -> Callable[Concatenate[Tools, P], Answer]:
+    """Make a method answer to errors with a sentence and a hint, where the agent reads them."""
+
+    async def answer(tools: Tools, /, *arguments: P.args, **options: P.kwargs) -> CallToolResult:
+        try:
+            return await method(tools, *arguments, **options)
+        except RendererError as error:
+            return describe_error(error)
+
+    return answer
+
+
+class Tools:
+    """The tools. ``find_jobs`` returns the jobs of who asks; ``call`` runs what may block in a thread."""
+
+    def __init__(
+        self, find_jobs: Callable[[Context[Any, Any]], AgentJobs], call: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self._find_jobs = find_jobs
+        self._call = call
+
+    @_answering
+    async def check(self, context: Context[Any, Any], fields: Mapping[str, Any], files: Mapping[str, str]) -> Any:
+        """Answer whether a request is right, without running it."""
+        run = make_run(fields)
+        planned: PlannedJob = await self._call("submit", self._find_jobs(context).plan, run, files)
+        found = await self._call("submit", scene_files.find_scenes, planned.path, planned.prepared.root)
+        lines = [f"{show_line(run.file)} is valid; nothing of it was run. preview shows what it looks like"]
+        lines += [f"scene {item.name}" + (f", line {item.line}" if item.line else "") for item in found]
+        if planned.prepared.kind == "script":
+            lines.append("it is a script, and not a file of scenes: render runs it")
+        packed = planned.prepared.packed
+        lines.append(f"included are {len(packed.files)} files of the project, {packed.size} bytes")
+        return make_answer([*lines, *(f"note: {show_line(note)}" for note in planned.prepared.notes)])
+
+    @_answering
+    async def run(
+        self,
+        context: Context[Any, Any],
+        fields: Mapping[str, Any],
+        files: Mapping[str, str],
+        wait_s: float,
+    ) -> Any:
+        """Submit a job, wait for it, and answer with what came of it."""
+        run = make_run(fields)
+        job: AgentJob = await self._call("submit", self._find_jobs(context).submit, run, files)
+        status = await self._wait(context, job, wait_s)
+        if status.state is not JobState.SUCCEEDED or not run.preview:
+            return await self._describe(job, status, with_files=status.state.terminal)
+        answer = await self._describe(job, status, with_files=True, with_key=False)
+        await self._call(job.backend, job.discard)
+        return answer
+
+    @_answering
+    async def status(self, context: Context[Any, Any], key: str) -> Any:
+        """Answer with the state of a job."""
+        job = await self._find(context, key)
+        status: JobStatus = await self._call(job.backend, job.status)
+        return await self._describe(job, status, with_files=False)
+
+    @_answering
+    async def fetch(self, context: Context[Any, Any], key: str) -> Any:
+        """Answer with the files of a job, and the pictures among them."""
+        job = await self._find(context, key)
+        status: JobStatus = await self._call(job.backend, job.status)
+        if not status.state.terminal:
+            raise SpecError("the job has not ended, so it has no files yet", hint="ask for its status again")
+        return await self._describe(job, status, with_files=True)
+
+    @_answering
+    async def logs(self, context: Context[Any, Any], key: str, last: int) -> Any:
+        """Answer with the last lines of a log."""
+        job = await self._find(context, key)
+
+        def read() -> tuple[list[str], int]:
+            total, kept = 0, deque[str](maxlen=last)
+            for line in job.logs():
+                total += 1
+                kept.append(line.text)
+            return list(kept), total
+
+        return describe_log(*await self._call(job.backend, read))
+
+    @_answering
+    async def cancel(self, context: Context[Any, Any], key: str) -> Any:
+        """Stop a job."""
+        job = await self._find(context, key)
+        await self._call(job.backend, job.cancel)
+        return await self._describe(job, await self._call(job.backend, job.status), with_files=False)
+
+    async def _find(self, context: Context[Any, Any], key: str) -> AgentJob:
+        job: AgentJob = await self._call("submit", self._find_jobs(context).find, key)
+        return job
+
+    async def _wait(self, context: Context[Any, Any], job: AgentJob, wait_s: float) -> JobStatus:
+        """Return the status of a job at its end, or after so many seconds."""
+        end, reported = time.monotonic() + wait_s, -1.0
+        while True:
+            is_late = time.monotonic() >= end
+            try:
+                status: JobStatus = await self._call(job.backend, job.status)
+            except TransientError:
+                if is_late:
+                    raise
+            else:
+                if status.state.terminal or is_late:
+                    return status
+                progress = progress_of(status) or 0.0
+                if progress > reported:
+                    await context.report_progress(progress, 100, str(status.state))
+                    reported = progress
+            await anyio.sleep(max(0.0, min(max(job.poll_s, LEAST_POLL_S), end - time.monotonic())))
+
+    async def _describe(
+        self, job: AgentJob, status: JobStatus, *, with_files: bool, with_key: bool = True
+    ) -> CallToolResult:
+        lines = describe_status(job.key if with_key else None, job.name or status.name, status)
+        is_error = status.state is JobState.FAILED
+        if not with_files:
+            if status.state is JobState.SUCCEEDED:
+                lines.append("fetch downloads its files and shows its pictures")
+            return make_answer(lines, is_error=is_error)
+        try:
+            files: Sequence[AgentFile] = await self._call(job.backend, job.files)
+        except RendererError as error:
+            if not is_error:
+                raise
+            lines.append(f"its files could not be downloaded: {show_line(str(error))}")
+            files = ()
+        more, pictures = await self._call(job.backend, describe_files, files)
+        return make_answer([*lines, *more], pictures, is_error=is_error)
+
+
+def make_run(fields: Mapping[str, Any]) -> Run:
+    """Return the request of a tool. Raises SpecError for a value that it cannot have."""
+    try:
+        return Run(**fields)
+    except ValidationError as error:
+        raise SpecError(explain(error.errors())) from error
+
+
+def means_all_scenes(run: Run, root: Path) -> bool:
+    """Return whether the request is for all scenes of its file. Raises SpecError for a file that is no Python."""
+    if run.scenes or run.arguments:
+        return False
+    return bool(scene_files.find_scenes(root / run.file, root))
+
+
+def with_poster(run: Run, policy: Policy) -> Run:
+    """Return the request so that its films have posters, if that is allowed: the agent sees these."""
+    if run.preview or "poster" not in policy.allow:
+        return run
+    return run.model_copy(update={"settings": {"poster": True, **run.settings}})
+
+
+def add_job_tools(server: MCPServer[Any], tools: Tools) -> None:
+    """Add the tools for jobs that were submitted before."""
+
+    @server.tool(annotations=READS, structured_output=False)
+    async def status(context: Context[Any, Any], job: JobKey) -> CallToolResult:
+        """Show the state of a job: how far it is or, for one that failed, the error with its line and a hint."""
+        return await tools.status(context, job)
+
+    @server.tool(annotations=READS, structured_output=False)
+    async def logs(context: Context[Any, Any], job: JobKey, last: Lines = 40) -> CallToolResult:
+        """Show the last lines that a job has printed."""
+        return await tools.logs(context, job, last)
+
+    @server.tool(annotations=READS, structured_output=False)
+    async def fetch(context: Context[Any, Any], job: JobKey) -> CallToolResult:
+        """Download the files of a job that has ended, name them, and show its pictures."""
+        return await tools.fetch(context, job)
+
+    @server.tool(annotations=STOPS, structured_output=False)
+    async def cancel(context: Context[Any, Any], job: JobKey) -> CallToolResult:
+        """Stop a job."""
+        return await tools.cancel(context, job)

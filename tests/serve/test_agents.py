@@ -1,0 +1,163 @@
+"""The tools for agents, as the SDK's own client sees them: by `renderer mcp`, and at /mcp of `renderer serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import pytest
+from mcp import StdioServerParameters
+from mcp.client.client import Client
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CallToolResult
+from PIL import Image
+from support.commands import BIN, environment, renderer
+from support.http_server import Server, serving
+from support.video import frames
+
+T = TypeVar("T")
+TITLE = """from manim import *
+
+
+class Title(Scene):
+    def construct(self):
+        title = Text("A title").shift(RIGHT * 7)
+        self.play(FadeIn(title), run_time=0.2)
+        titel.set_color(WHITE)
+        self.wait(0.2)
+"""
+SMALL = {"resolution": "320x180", "fps": 10}
+
+
+def test_agent_goes_from_a_wrong_scene_to_the_film(tmp_path: Path) -> None:
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    (tmp_path / "other.py").write_text("print('outside')")
+
+    async def talk(client: Client) -> None:
+        assert {tool.name for tool in (await client.list_tools()).tools} == {
+            *("check", "preview", "render"),
+            *("status", "logs", "fetch", "cancel"),
+        }
+        (folder / "talk.py").write_text(TITLE.replace("def construct(self)", "def construct(self"))
+        wrong = await call(client, "check", file="talk.py")
+        assert wrong.is_error
+        assert "talk.py, line 5: '(' was never closed" in text(wrong)
+        (folder / "talk.py").write_text(TITLE)
+        checked = await call(client, "check", file="talk.py")
+        assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
+        failed = await call(client, "preview", file="talk.py", settings=SMALL)
+        assert failed.is_error
+        assert "name 'titel' is not defined" in text(failed)
+        assert "talk.py:8 in construct: titel.set_color(WHITE)" in text(failed)
+        assert image(failed).width >= 960  # what was drawn before the error
+        job = value(failed, "job")
+        assert "NameError" in text(await call(client, "logs", job=job, last=3))
+        assert "(exit code 10)" in text(await call(client, "status", job=job))
+        (folder / "talk.py").write_text(TITLE.replace("titel", "title"))
+        seen = await call(client, "preview", file="talk.py", settings=SMALL)
+        assert not seen.is_error
+        assert "Title: 2 plays, 0.4 s" in text(seen)
+        assert "warning: talk.py:6: the text 'A title' is cut off at the edge of the frame (right)" in text(seen)
+        assert image(seen).width >= 960
+        film = await call(client, "render", file="talk.py", settings=SMALL)
+        assert image(film).size == (320, 180)
+        assert len(frames(folder / value(film, "file"))) == 4
+        assert value(await call(client, "fetch", job=value(film, "job")), "file") == "renders/Title.mp4"
+        (folder / "link.py").symlink_to("../other.py")
+        for file in ("../other.py", str(tmp_path / "other.py"), "link.py"):
+            refused = await call(client, "render", file=file)
+            assert (refused.is_error, "is outside the folder" in text(refused)) == (True, True)
+        (folder / "link.py").unlink()
+        refused = await call(client, "render", file="talk.py", settings={"output": "elsewhere"})
+        assert "the setting 'output' cannot be changed here" in text(refused)
+        (folder / "spy.py").write_text(f"import os\nprint('sees', os.path.exists({str(tmp_path / 'other.py')!r}))")
+        spy = await call(client, "render", file="spy.py")
+        assert "sees False" in text(await call(client, "logs", job=value(spy, "job")))
+
+    env = environment(tmp_path / "home")
+    mine = renderer("submit", "other.py", "--detach", cwd=tmp_path, env=env).stdout.strip()
+
+    async def ask_for_others(client: Client) -> None:
+        hidden = await call(client, "status", job=mine)
+        assert (hidden.is_error, "no job of this folder" in text(hidden)) == (True, True)
+
+    async def both(client: Client) -> None:
+        await talk(client)
+        await ask_for_others(client)
+
+    parameters = StdioServerParameters(command=str(BIN / "renderer"), args=["mcp", str(folder)], env=env)
+    asyncio.run(with_client(lambda: stdio_client(parameters), both))
+
+
+def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        alice, bob = server.token("--name", "alice", "--trusted"), server.token("--name", "bob", "--trusted")
+        assert server.call("POST", "/mcp", json={}).status_code == 401
+
+        async def work(client: Client) -> str:
+            wrong = await call(client, "check", code="print('x'")
+            assert "scene.py, line 1: '(' was never closed" in text(wrong)
+            done = await call(client, "render", code="import helper", files={"helper.py": "print('it runs')"})
+            assert not done.is_error, text(done)
+            assert "it runs" in text(await call(client, "logs", job=value(done, "job")))
+            writes = "import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/a b.txt', 'w').write('made')"
+            made = value(await call(client, "render", code=writes), "file")
+            assert server.call("GET", made, token=alice).text == "made"
+            assert server.call("GET", made, token=bob).status_code == 404
+            late = await call(client, "render", code="import time\ntime.sleep(600)", wait_s=0)
+            assert "cancelled" in text(await call(client, "cancel", job=value(late, "job")))
+            return value(done, "job")
+
+        job = asyncio.run(with_client(lambda: over_http(server, alice), work))
+
+        async def look(client: Client) -> None:
+            assert "there is no job" in text(await call(client, "status", job=job))
+
+        asyncio.run(with_client(lambda: over_http(server, bob), look))
+
+
+@pytest.mark.parametrize(("argument", "sentence"), [("nothing", "nothing is no folder"), ("--gpus=x", "x")])
+def test_wrong_arguments_are_refused_in_words(tmp_path: Path, argument: str, sentence: str) -> None:
+    done = renderer("mcp", argument, cwd=tmp_path, env=environment(tmp_path))
+    assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+
+
+async def with_client(connect: Callable[[], Any], use: Callable[[Client], Awaitable[T]]) -> T:
+    async with Client(connect()) as client:
+        return await use(client)
+
+
+@asynccontextmanager
+async def over_http(server: Server, token: str) -> AsyncIterator[Any]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=120) as http,
+        streamable_http_client(f"{server.url}/mcp", http_client=http) as streams,
+    ):
+        yield streams
+
+
+async def call(client: Client, name: str, **arguments: Any) -> CallToolResult:
+    return await client.call_tool(name, {"wait_s": 300, **arguments} if name in {"preview", "render"} else arguments)
+
+
+def text(answer: CallToolResult) -> str:
+    return "\n".join(item.text for item in answer.content if item.type == "text")
+
+
+def value(answer: CallToolResult, name: str) -> str:
+    """Return what the first line `name: …` of an answer says."""
+    return next(line.partition(": ")[2] for line in text(answer).splitlines() if line.startswith(f"{name}: "))
+
+
+def image(answer: CallToolResult) -> Image.Image:
+    (data,) = [item.data for item in answer.content if item.type == "image"]
+    return Image.open(io.BytesIO(base64.b64decode(data)))
