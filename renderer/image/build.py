@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from backends.errors import BackendError
 from renderer.image.build_log import BuildLog, Step
@@ -45,11 +47,16 @@ _CAUSES = (  # in the engine's last lines: pattern, cause, hint
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """An image that was built. ``cuda`` is the version of its CUDA toolkit, None if it has none."""
+    """An image that was built.
+
+    ``cuda`` is the version of its CUDA toolkit, None if it has none. ``bases`` are the images that it was built
+    from, and their digests where the engine knows them.
+    """
 
     reference: str
     size: str
     cuda: str | None
+    bases: Mapping[str, str | None]
     steps: tuple[Step, ...]
 
 
@@ -60,25 +67,33 @@ def build(spec: ImageSpec, engine: Engine, options: Sequence[str], show: Show, *
     """
     log = BuildLog()
     with spec.staged() as (folder, reference):
-        command = engine.build_command(folder, reference, spec.arguments(), options)
+        arguments = spec.arguments()
+        command = engine.build_command(folder, reference, arguments, options)
         code = _run(command, log, show, verbose=verbose)
     if code:
         raise _failure(f"the build of {reference} failed", code, log, show)
     cuda = engine.variables(reference).get("CUDA_VERSION")
-    return Built(reference=reference, size=engine.size(reference), cuda=cuda, steps=tuple(log.steps))
+    bases = {base: engine.find_digest(base) for base in (arguments["BASE_IMAGE"], arguments["RUNTIME_IMAGE"])}
+    return Built(reference=reference, size=engine.size(reference), cuda=cuda, bases=bases, steps=tuple(log.steps))
 
 
-def push(reference: str, engine: Engine, options: Sequence[str], show: Show) -> None:
-    """Push an image. Raises BackendError if the engine does not have it, or the registry refuses it."""
+def push(reference: str, engine: Engine, options: Sequence[str], show: Show) -> str | None:
+    """Push an image, and return the digest that it has in the registry, if the engine says so.
+
+    Raises BackendError if the engine does not have the image, or the registry refuses it.
+    """
     if not engine.has(reference):
         raise BackendError(
             f"{engine.name} has no image {reference}",
             hint="build it first: `renderer image build` with the same options",
         )
     log = BuildLog()
-    code = _run(engine.push_command(reference, options), log, show, verbose=True)
-    if code:
-        raise _failure(f"{reference} could not be pushed", code, log, show)
+    with tempfile.TemporaryDirectory(prefix="renderer-image-") as folder:
+        file = Path(folder, "digest")
+        code = _run(engine.push_command(reference, options, file), log, show, verbose=True)
+        if code:
+            raise _failure(f"{reference} could not be pushed", code, log, show)
+        return file.read_text().strip() if engine.writes_digest else engine.find_digest(reference)
 
 
 def _run(command: list[str], log: BuildLog, show: Show, *, verbose: bool) -> int:

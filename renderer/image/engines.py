@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,16 @@ class Engine:
     """A program that builds images.
 
     ``build`` is its command to build. ``probes`` are arguments with which it succeeds if it can build here.
-    ``environment`` are arguments with which it prints the environment variables of an image.
+    ``environment`` are arguments with which it prints the environment variables of an image, ``digests`` those for the
+    digests by which registries know it. ``writes_digest`` says whether it can write the digest of a push to a file.
     """
 
     name: str
     build: tuple[str, ...]
     probes: tuple[tuple[str, ...], ...]
     environment: tuple[str, ...]
+    digests: tuple[str, ...]
+    writes_digest: bool = True
 
     def build_command(
         self, folder: Path, reference: str, arguments: Mapping[str, str], options: Sequence[str]
@@ -33,9 +37,17 @@ class Engine:
         pairs = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         return [*self.build, *options, *pairs, "--tag", reference, "--file", str(folder / DOCKERFILE), str(folder)]
 
-    def push_command(self, reference: str, options: Sequence[str]) -> list[str]:
-        """Return the command that pushes the image to its registry."""
-        return [self.name, "push", *options, reference]
+    def push_command(self, reference: str, options: Sequence[str], digest_file: Path) -> list[str]:
+        """Return the command that pushes the image to its registry, and writes its digest to the file if it can."""
+        digest = ["--digestfile", str(digest_file)] if self.writes_digest else []
+        return [self.name, "push", *options, *digest, reference]
+
+    def find_digest(self, reference: str) -> str | None:
+        """Return the digest of an image, ``sha256:…``; None where the engine does not have the image or its digest."""
+        lines = _DIGEST.findall(self._read(*self.digests, reference))
+        repository = _repository(reference)
+        found = [digest for name, digest in lines if name == repository] or [digest for _, digest in lines]
+        return found[0] if found else None
 
     def size(self, reference: str) -> str:
         """Return the size of an image that the engine has, as the engine prints it."""
@@ -62,6 +74,8 @@ class Engine:
         return done.stdout.strip()
 
 
+_DIGEST = re.compile(r"^(?:(\S+)@)?(sha256:[0-9a-f]{64})$", re.MULTILINE)  # an image has one for each of its names
+_DIGESTS = ("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}")
 _INSPECT = ("image", "inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}")
 _BUILDAH_INSPECT = ("inspect", "--type", "image", "--format", "{{range .OCIv1.Config.Env}}{{println .}}{{end}}")
 ENGINES: Mapping[str, Engine] = {
@@ -72,18 +86,22 @@ ENGINES: Mapping[str, Engine] = {
             build=("docker", "buildx", "build", "--load", "--progress=plain"),
             probes=(("buildx", "version"), ("info",)),
             environment=_INSPECT,
+            digests=_DIGESTS,
+            writes_digest=False,
         ),
         Engine(
             name="podman",
             build=("podman", "build", "--layers", "--force-rm"),
             probes=(("info",),),
             environment=_INSPECT,
+            digests=_DIGESTS,
         ),
         Engine(
             name="buildah",
             build=("buildah", "build", "--layers", "--force-rm"),
             probes=(("info",),),
             environment=_BUILDAH_INSPECT,
+            digests=("inspect", "--type", "image", "--format", "{{.FromImageDigest}}"),
         ),
     )
 }
@@ -107,6 +125,15 @@ def find_engine(name: str | None = None) -> Engine:
         f"no container engine can build here ({'; '.join(reasons)})",
         hint="install docker with buildx, podman or buildah, or start the one that is installed",
     )
+
+
+def pin(reference: str, digest: str) -> str:
+    """Return the name of an image by its digest."""
+    return f"{_repository(reference)}@{digest}"
+
+
+def _repository(reference: str) -> str:
+    return re.sub(r":[^:/]*$", "", reference.partition("@")[0])
 
 
 def _find_error(command: list[str]) -> str | None:

@@ -89,6 +89,12 @@ def test_podman_builds_the_same_image(image: str, options: list[str]) -> None:
     assert built["image"] == image
     assert built["size"].endswith("GB")
     assert built["cuda"] is None
+    (base,) = built["bases"]
+    assert base["image"] == BASE
+    pinned = f"{BASE.partition(':')[0]}@{base['digest']}"
+    assert pinned in done.stderr
+    found = ["podman", "image", "inspect", "--format", "{{.Digest}}", pinned]  # as `--base` would find it
+    assert subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip() == base["digest"]
 
 
 def test_a_base_without_cuda_is_refused_before_the_build_unless_cuda_is_none(options: list[str]) -> None:

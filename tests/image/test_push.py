@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import urllib3
 from support.containers import BASE, image_command
 from support.processes import until
 
@@ -51,6 +54,12 @@ def test_an_image_is_pushed_under_its_name(registry: str, image: str) -> None:
     assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
     with urllib.request.urlopen(f"http://{registry}/v2/team/tiny/tags/list", timeout=10) as answer:
         assert json.load(answer) == {"name": "team/tiny", "tags": ["1"]}
+    (digest,) = re.findall(rf"{registry}/team/tiny@(sha256:[0-9a-f]{{64}})", done.stderr)
+    form = {
+        "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    }
+    manifest = urllib3.request("GET", f"http://{registry}/v2/team/tiny/manifests/{digest}", headers=form, timeout=10)
+    assert hashlib.sha256(manifest.data).hexdigest() == digest.partition(":")[2]
 
 
 @pytest.mark.containers

@@ -18,7 +18,7 @@ from backends.untrusted import show_line, show_text
 from renderer.cli.options import Json, complete_from
 from renderer.cli.output import print_json
 from renderer.image import build as building
-from renderer.image.engines import ENGINES, find_engine
+from renderer.image.engines import ENGINES, find_engine, pin
 from renderer.image.spec import CUDA, REPOSITORY, USUAL_CUDA, ImageSpec
 
 _CONTENT = "Content of the image"
@@ -114,8 +114,8 @@ def command(
     )
     reference = spec.reference()
     if action == "push":
-        building.push(reference, find_engine(engine), arguments or [], _show)
-    elif action == "build":
+        return _push(reference, engine, arguments or [], json=json)
+    if action == "build":
         return _build(spec, engine, arguments or [], verbose=verbose, json=json)
     print_json({"image": reference}) if json else print(reference)
     return ExitCode.OK
@@ -124,11 +124,22 @@ def command(
 def _build(spec: ImageSpec, engine: str | None, options: list[str], *, verbose: bool, json: bool) -> int:
     built = building.build(spec, find_engine(engine), options, _show, verbose=verbose)
     _show(f"{built.size}, CUDA {built.cuda}" if built.cuda else built.size)
+    for base, digest in built.bases.items():
+        _show(f"base image {pin(base, digest)}" if digest else f"base image {base}, with an unknown digest")
     if json:
+        bases = [{"image": name, "digest": digest} for name, digest in built.bases.items()]
         steps = [{"place": step.place, "text": step.text, "seconds": step.seconds} for step in built.steps]
-        print_json({"image": built.reference, "size": built.size, "cuda": built.cuda, "steps": steps})
+        print_json({"image": built.reference, "size": built.size, "cuda": built.cuda, "bases": bases, "steps": steps})
     else:
         print(built.reference)
+    return ExitCode.OK
+
+
+def _push(reference: str, engine: str | None, options: list[str], *, json: bool) -> int:
+    digest = building.push(reference, find_engine(engine), options, _show)
+    if digest:
+        _show(f"it is {pin(reference, digest)}, whatever is pushed under its tag later")
+    print_json({"image": reference, "digest": digest}) if json else print(reference)
     return ExitCode.OK
 
 
