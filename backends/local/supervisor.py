@@ -21,7 +21,7 @@ from backends import debug_log
 from backends.cache.launch import start_cache_server
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
-from backends.image.start_failures import explain_start_failure
+from backends.image.start_failures import explain_only_line, explain_start_failure
 from backends.local.documents import Ended, now
 from backends.local.folder import JobFolder
 from backends.local.turns import count_turns, take_turn
@@ -192,23 +192,33 @@ class Supervisor:
         return Ended(state=state, finished=now(), attempts=attempts, problem=problem)
 
     def _explain_exit(self, code: int, lines: list[str]) -> Problem | None:
-        if code < 0:
-            return Problem(message=f"the worker was ended by {signal_name(-code)}", exit_code=ExitCode.LOST)
-        if self.launcher.prefix and code > CONTAINER_SIGNAL_BASE:
-            name = signal_name(code - CONTAINER_SIGNAL_BASE)
-            return Problem(message=f"the container was ended by {name}", exit_code=ExitCode.LOST)
+        """Return why the worker ended with this exit code, after it had printed these lines; None for success."""
+        printed = [line for line in lines if line.strip()]
         if code == 0:
             return None
-        printed = [line for line in lines if line.strip()]
-        if self.launcher.prefix and code in CONTAINER_NOT_STARTED:
-            why = printed[-1] if printed else f"exit code {code}"
-            message = explain_start_failure(why) or f"the container did not start: {why}"
-            return Problem(message=message, exit_code=ExitCode.BACKEND)
+        if code < 0:
+            return Problem(message=f"the worker was ended by {signal_name(-code)}", exit_code=ExitCode.LOST)
+        if self.launcher.prefix and (problem := _explain_container(code, printed)):
+            return problem
         last = printed[-1] if printed else "it printed nothing"
         if code not in set(ExitCode) or code == ExitCode.INTERNAL:
             return Problem(message=f"the worker failed: {last}", exit_code=ExitCode.INTERNAL)
         failures = [found[1] for line in printed if (found := directive(line)) and found[0] == "fail"]
         return Problem(message=failures[-1] if failures else last, exit_code=code)
+
+
+def _explain_container(code: int, printed: list[str]) -> Problem | None:
+    """Return why a container did not start, or what ended it; None if the worker in it ended by itself."""
+    last = printed[-1] if printed else f"exit code {code}"
+    if code in CONTAINER_NOT_STARTED:
+        unknown = Problem(message=f"the container did not start: {last}", exit_code=ExitCode.BACKEND)
+        return explain_start_failure(last) or unknown
+    if problem := explain_only_line(last):
+        return problem
+    if code > CONTAINER_SIGNAL_BASE:
+        name = signal_name(code - CONTAINER_SIGNAL_BASE)
+        return Problem(message=f"the container was ended by {name}", exit_code=ExitCode.LOST)
+    return None
 
 
 @contextmanager

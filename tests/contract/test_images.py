@@ -9,6 +9,7 @@ import pytest
 from support.rigs.base import Rig
 
 from backends import JobState
+from backends.exit_codes import ExitCode
 from renderer.api import Job
 
 Submit = Callable[..., Job]
@@ -61,9 +62,13 @@ def test_a_script_runs_with_the_images_own_python(submit: Submit, kind: str, wor
         ("none", "this image has no Python that can run here"),
         ("old", "this image's Python is 2.7, and 3.8 or newer is needed"),
         ("shell", "this image has no shell"),
+        ("arm64", "this image is for another kind of processor than the machine's"),
     ],
 )
 def test_what_an_image_lacks_is_said_in_one_sentence(submit: Submit, kind: str, words: str) -> None:
     status = submit(kind).wait(180)
     assert status.state is JobState.FAILED
     assert words in str(status.units[0].message or status.reason)
+    assert status.exit_code != ExitCode.INTERNAL
+    if kind in {"shell", "arm64"}:
+        assert "use an image that" in str(status.units[0].hint or status.hint)

@@ -6,14 +6,13 @@ import re
 from dataclasses import replace
 
 from backends.exit_codes import MEANINGS, ExitCode
-from backends.image.start_failures import explain_start_failure
+from backends.image.start_failures import explain_only_line, explain_start_failure
 from backends.kubernetes.objects.pod import Pod, Termination, Waiting
 from backends.kubernetes.objects.termination import parse_report
 from backends.kubernetes.observe.diagnosis_rules import (
     CREATE,
     DISRUPTIONS,
     EVENTS,
-    IMAGE_HINT,
     WAITING,
     WAITING_ALIASES,
     apply_first,
@@ -36,8 +35,8 @@ def explain_waiting(waiting: Waiting | None) -> Problem | None:
     if waiting is None:
         return None
     rules = WAITING.get(WAITING_ALIASES.get(waiting.reason, waiting.reason))
-    if rules and (reason := explain_start_failure(waiting.message)):
-        return Problem(message=reason, hint=IMAGE_HINT, exit_code=ExitCode.BACKEND)
+    if rules and (problem := explain_start_failure(waiting.message)):
+        return problem
     return apply_first(rules, _clean(waiting.message or waiting.reason)) if rules else None
 
 
@@ -67,8 +66,9 @@ def explain_failure(pod: Pod, memory_limit: str | None) -> Problem:
 
 
 def _explain_termination(ended: Termination, memory_limit: str | None) -> Problem:
-    if ended.reason in NOT_STARTED and (reason := explain_start_failure(ended.message)):
-        return Problem(message=reason, hint=IMAGE_HINT, exit_code=ExitCode.BACKEND)
+    explain_image = explain_start_failure if ended.reason in NOT_STARTED else explain_only_line
+    if problem := explain_image(ended.message):
+        return problem
     report = parse_report(ended.message)
     if ended.reason == "OOMKilled" or ended.exit_code == ExitCode.OUT_OF_MEMORY:
         return _explain_out_of_memory(memory_limit)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.processes import until
+from support.rigs.base import make_foreign_image
 from support.rigs.kubernetes import Run, get, kubectl, list_objects
 from support.rigs.kubernetes_jobs import (
     SLOW,
@@ -44,6 +47,24 @@ def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: R
     assert again.handle == job.handle
     assert get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"] != uid
     job.delete()
+
+
+def test_an_image_that_a_registry_has_for_other_processors_alone_is_told(run: Run) -> None:
+    if "REGISTRY_FOR_TESTS" not in os.environ:
+        pytest.skip("no registry: run pytest by tests/support/cluster/with")
+    inside, outside = os.environ["REGISTRY_FOR_TESTS"].split()
+    index = f"renderer-index-{secrets.token_hex(4)}"
+    add = ["add", "--arch", "arm64", index, f"containers-storage:{make_foreign_image('arm64')}"]
+    push = ["push", "--all", "--quiet", "--tls-verify=false", index, f"docker://{outside}/foreign:index"]
+    try:
+        for command in (["create", index], add, push):
+            subprocess.run(["buildah", "manifest", *command], check=True, stdout=subprocess.DEVNULL)
+    finally:
+        subprocess.run(["buildah", "manifest", "rm", index], check=False, stdout=subprocess.DEVNULL)
+    status = run("print(1)", image=f"{inside}/foreign:index").wait(60)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
+    assert "the image is for another kind of processor than the node's" in str(status.reason)
+    assert "--node-selector kubernetes.io/arch" in str(status.hint)
 
 
 def test_a_gpu_that_no_node_has_is_told_with_what_the_nodes_have_until_the_deadline(run: Run, namespace: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backends.image.start_failures import explain_only_line
 from backends.kubernetes.objects.pod import Waiting
 from backends.kubernetes.observe import diagnosis
 from backends.kubernetes.observe.scheduling import Wanted, explain_unschedulable, parse_gpu_nodes, parse_wanted
@@ -129,6 +130,12 @@ def test_a_start_with_the_wrong_architecture_is_told() -> None:
     found = diagnosis.explain_waiting(Waiting("RunContainerError", "exec /bin/sh: exec format error"))
     assert found
     assert "another kind of processor" in found.message
+
+
+def test_a_log_that_only_quotes_such_a_message_is_the_jobs_own() -> None:
+    for text in ("exec /bin/sh: exec format error\nmore", "the scene says: exec /bin/sh: exec format error"):
+        assert explain_only_line(text) is None
+    assert explain_only_line("exec /bin/sh: exec format error\n") is not None
 
 
 def test_a_runtime_class_without_its_handler_is_told() -> None:
