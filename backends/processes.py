@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 _ROOT = str(Path(__file__).parents[1])  # of an installation, of a checkout, or the file of the worker's archive
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36  # prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+PYTHON_PATH = "RENDERER_PYTHONPATH"  # the variable for PYTHONPATH's value in a reproducible start
 MEMORY_EVENTS = "/job/memory.events"  # of an untrusted job, whose sandbox has no /sys
 TERMINATE_TIMEOUT_S = 0.7  # a cancelled job should end within a second
 KILL_INTERVAL_S = 0.001
@@ -43,6 +45,54 @@ def die_with_parent(parent: int, by: signal.Signals | None = None) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, by or signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def reproducible_start(
+    module: str, arguments: Iterable[str], environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the variables that run one of our modules with a fixed hash seed.
+
+    Otherwise the order of a set of strings changes from run to run, and with it the frames: TransformMatchingTex
+    iterates over such a set. Python's option ``-I`` ignores PYTHONHASHSEED. ``-s`` without PYTHONPATH and the current
+    folder do what ``-I`` does besides that; the value of PYTHONPATH is kept for the user's code.
+    """
+    variables = {**environment, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}  # logs are read as UTF-8
+    variables[PYTHON_PATH] = variables.pop("PYTHONPATH", "")
+    return [sys.executable, "-s", "-c", module_code(module), *arguments], variables
+
+
+def watch_end(process: int) -> int | None:
+    """Return a file descriptor that becomes readable when the process ends. Linux only, and not in every sandbox."""
+    opener: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # new in Python 3.9
+    with suppress(OSError):
+        return opener(process) if opener else None
+    return None
+
+
+class EndWatch:
+    """Waits for the end of a process that may be of another parent; for some time only, where that is not possible.
+
+    ``descriptor`` becomes readable when the process ends; None where that is not possible, and once it has ended.
+    """
+
+    def __init__(self, process: int | None) -> None:
+        self.descriptor = watch_end(process) if process else None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the process ends, for so long at most. Once it has ended, wait for as long as that."""
+        if self.descriptor is None:
+            time.sleep(seconds)
+            return
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        if poll.poll(1000 * seconds):
+            self.close()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
 
 
 def adopt_orphans() -> None:

@@ -38,6 +38,7 @@ from backends.errors import OutputError, ResultError
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Launcher, Record
 from backends.problem import Problem
+from backends.processes import EndWatch
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
 from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
@@ -181,6 +182,13 @@ class JobFolder:
     def write_earlier(self, jobs: int) -> None:
         """Write for how many earlier jobs the job waits."""
         _write(self.earlier, str(jobs), mode=0o644)
+
+    def watch_supervisor(self) -> EndWatch:
+        """Return what waits for the end of the supervisor."""
+        try:
+            return EndWatch(int(self._read(self.pid.name)))
+        except (OSError, ValueError):  # it has not started yet
+            return EndWatch(None)
 
     def is_supervised(self) -> bool:
         """Return whether the supervisor runs: it has a lock, which the kernel releases when the process ends."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from backends.worker_protocol import FILES, OUTPUT_DIR, RESULT, Output, UnitResu
 
 CANCEL_TIMEOUT_S = 20.0  # most jobs end within a second
 POLL_INTERVAL_S = 0.02
+MOST_POLL_S, POLL_GROWTH = 0.25, 1.2  # reading the status takes time, which the job itself could use
 COPY_BYTES = 2**20
 MakeLauncher = Callable[[JobFolder], Launcher]
 _log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class WorkerRequest:
 class SupervisedBackend(Backend[WorkerRequest]):
     """A backend whose jobs are folders of this machine. Subclasses define ``plan`` and how the worker is started."""
 
-    poll_s: ClassVar[float] = 0.05
+    poll_s: ClassVar[float] = 0.05  # at the start of a job, and where the end of its supervisor cannot be waited for
     poll_s_per_unit: ClassVar[float] = 0.0002  # reading many units takes time, which the job itself could use
 
     folder: ClassVar[str]  # the name of the folder of all jobs, in the user's folder for state
@@ -133,16 +135,20 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """Yield the status again and again. Units that have ended are not read again."""
         folder = self.jobs.find(handle)
         known: dict[int, UnitStatus] = {}
-        while True:
-            try:
-                status = read_status(folder, handle, known)
-            except FileNotFoundError as error:
-                raise not_found(handle) from error
-            except ValueError as error:
-                raise damaged(folder) from error
-            yield status
-            pause = self.poll_s + self.poll_s_per_unit * len(status.units)
-            time.sleep(pause if until is None else min(pause, max(0.0, until - time.monotonic())))
+        with closing(folder.watch_supervisor()) as supervisor:
+            pause = self.poll_s
+            while True:
+                try:
+                    status = read_status(folder, handle, known)
+                except FileNotFoundError as error:
+                    raise not_found(handle) from error
+                except ValueError as error:
+                    raise damaged(folder) from error
+                yield status
+                left = math.inf if until is None else max(0.0, until - time.monotonic())
+                supervisor.wait(min(pause + self.poll_s_per_unit * len(status.units), left))
+                if supervisor.descriptor is not None:  # nothing but progress can be missed
+                    pause = min(POLL_GROWTH * pause, MOST_POLL_S)
 
     def logs(self, handle: JobHandle, *, follow: bool = False) -> Iterator[LogLine]:
         """Read the units' logs; with ``follow`` until the job has ended."""

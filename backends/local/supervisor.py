@@ -22,15 +22,22 @@ from backends.cache.launch import start_cache_server
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_only_line, explain_start_failure
-from backends.local.documents import Ended, now
+from backends.local.documents import PYTHON_WORKER, Ended, now
 from backends.local.folder import JobFolder
 from backends.local.turns import count_turns, take_turn
 from backends.local.worker_process import WorkerProcess
 from backends.models import JobState
 from backends.problem import Problem
-from backends.processes import adopt_orphans, die_with_parent, end_children, set_dumpable, signal_name
+from backends.processes import (
+    adopt_orphans,
+    die_with_parent,
+    end_children,
+    reproducible_start,
+    set_dumpable,
+    signal_name,
+)
 from backends.untrusted.trees import remove_tree
-from backends.worker_protocol import RETRIED, UnitResult, directive, worker_command
+from backends.worker_protocol import RETRIED, WORKER, UnitResult, directive, worker_command
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
@@ -142,11 +149,12 @@ class Supervisor:
             environment |= json.loads(self.folder.environment.read_bytes())
             if self.launcher.cache:
                 environment |= start_cache_server(self.launcher.cache, scratch, self.folder.spool, environment)
+            command, environment = self._worker_command(units, environment)
             supervisor = os.getpid()
             # `docker run` passes SIGTERM on to the container
             orphan_signal = signal.SIGTERM if self.launcher.prefix else signal.SIGKILL
             self.worker = subprocess.Popen(
-                [*self.launcher.prefix, *self._worker_command(units)],
+                [*self.launcher.prefix, *command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -166,12 +174,19 @@ class Supervisor:
             self._clean_up()
         return self._explain_exit(code, process.read_tail())
 
-    def _worker_command(self, units: list[int]) -> list[str]:
+    def _worker_command(self, units: list[int], environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        """Return the command that runs the worker, and its variables."""
         root, path = self.launcher.root, self.folder.path
         task, bundle, output = (
             f"{root}/{file.relative_to(path)}" for file in (self.folder.task, self.folder.bundle, self.folder.units)
         )
-        return worker_command(self.launcher.start, task=task, bundle=bundle, output=output, units=units, report=True)
+        start = self.launcher.start
+        starts_python = start == PYTHON_WORKER and not self.launcher.prefix
+        command = worker_command(
+            () if starts_python else start, task=task, bundle=bundle, output=output, units=units, report=True
+        )
+        # the worker would otherwise start itself again
+        return reproducible_start(WORKER, command, environment) if starts_python else (command, environment)
 
     def _clean_up(self) -> None:
         """End processes that the worker left behind. It does that itself, unless it is killed."""

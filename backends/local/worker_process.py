@@ -14,6 +14,7 @@ import selectors
 import subprocess
 import time
 from collections.abc import Collection
+from contextlib import closing
 from typing import IO
 
 from backends.errors import ResultError
@@ -21,6 +22,7 @@ from backends.exit_codes import ExitCode
 from backends.local.documents import Record
 from backends.local.folder import DOCUMENT_BYTES, RESULT_LIMITS, TAIL_BYTES, JobFolder, damaged_result
 from backends.problem import Problem
+from backends.processes import EndWatch
 from backends.untrusted import LineCutter, LogWriter, parse_result
 from backends.worker_protocol import ENDED, STARTED, UnitResult
 
@@ -64,14 +66,16 @@ class WorkerProcess:
 
     def wait(self) -> bool:
         """Copy what the worker prints until it has ended; return False when it has to be ended."""
-        with selectors.DefaultSelector() as selector:
+        with selectors.DefaultSelector() as selector, closing(EndWatch(self.worker.pid)) as end:
+            if end.descriptor is not None:
+                selector.register(end.descriptor, selectors.EVENT_READ)
             for stream in self._streams:
                 os.set_blocking(stream.fileno(), False)
                 selector.register(stream, selectors.EVENT_READ, stream)
             while True:
                 ended = self.worker.poll() is not None
                 for key, _ in selector.select(0 if ended else POLL_INTERVAL_S):
-                    if not self._read(key.data):
+                    if key.data and not self._read(key.data):
                         selector.unregister(key.fileobj)
                 if ended:
                     self._finish()

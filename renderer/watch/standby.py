@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from backends.errors import BackendError
-from backends.processes import end_trees, module_code
+from backends.processes import end_trees, reproducible_start
 
 MODULE = "renderer.worker.standby"
 END_TIMEOUT_S = 10.0
@@ -23,12 +22,10 @@ class Standby:
 
     def __init__(self, scratch: Path, environment: Mapping[str, str]) -> None:
         self._log = scratch / "standby.log"
-        variables = {**os.environ, **environment, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
-        variables["RENDERER_PYTHONPATH"] = variables.pop("PYTHONPATH", "")
-        variables["TMPDIR"] = str(scratch)
+        command, variables = reproducible_start(MODULE, [], {**os.environ, **environment, "TMPDIR": str(scratch)})
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-c", module_code(MODULE)],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

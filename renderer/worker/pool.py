@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -20,7 +19,7 @@ from types import FrameType
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
-from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name
+from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name, watch_end
 from backends.untrusted import LineCutter, LogWriter
 from backends.worker_protocol import FILES, LOG, UnitResult
 from renderer.system.limits import has_memory_limit, pin_blas_kernel
@@ -131,7 +130,7 @@ class Pool:
             deadline=time.monotonic() + self.job.payload.timeout,
             started=started,
             oom_kills=kills,
-            ended=_watch_end(process),
+            ended=watch_end(process),
         )
         self.selector.register(read, selectors.EVENT_READ)
         if (ended := self.running[read].ended) is not None:
@@ -247,14 +246,6 @@ def _check_manim() -> None:
 def _read_exit_code(status: int) -> int:
     """Return what os.waitstatus_to_exitcode, which is new in Python 3.9, returns."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _watch_end(process: int) -> int | None:
-    """Return a file descriptor that becomes readable when the process ends. Linux only, and not in every sandbox."""
-    opener: Callable[[int], int] | None = getattr(os, "pidfd_open", None)  # new in Python 3.9
-    with suppress(OSError):
-        return opener(process) if opener else None
-    return None
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

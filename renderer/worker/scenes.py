@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -223,6 +224,14 @@ def import_manim() -> str | None:
 
     Raises BackendError for a Manim that cannot be imported.
     """
+    gc.disable()  # importing makes many objects and frees few
+    try:
+        return _import_manim()
+    finally:
+        gc.enable()
+
+
+def _import_manim() -> str | None:
     from renderer import engine
 
     manim = find_installed_manim() or InstalledManim("of an unknown version")

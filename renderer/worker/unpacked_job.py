@@ -14,6 +14,7 @@ from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.errors import InputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+from backends.processes import PYTHON_PATH
 from backends.untrusted import Limits
 from renderer.bundle.unpack import unpack
 from renderer.maps.inputs import INPUTS_FILE, VARIABLE, MapInput
@@ -22,7 +23,6 @@ from renderer.worker.packages import FOLDER as PACKAGES
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
-PYTHON_PATH = "RENDERER_PYTHONPATH"
 SHARD_STORE = "RENDERER_SHARD_STORE"  # the socket of the store in which shards meet; otherwise it is a folder
 MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
