@@ -17,7 +17,6 @@ from backends import JobSpec, Resources
 from backends.cache.location import check_cache_uri
 from backends.debug_log import active_level
 from backends.errors import SpecError
-from backends.gpus import request as gpu_request
 from backends.models import NAME_MAX
 from backends.untrusted import Limits
 from renderer import scenes
@@ -268,11 +267,14 @@ def job_name(text: str) -> str:
 
 def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) -> None:
     """Raise SpecError for an unknown GPU, or for an encoder that cannot make the file or does not run on the GPU."""
-    request = gpu_request.parse_gpu(settings.gpu) if settings.gpu is not None else None
     if render is not None:
         encoders.check_encoder(settings.encoder, render)
-        if request is not None:
-            gpu_request.require_encoder(request, settings.encoder)
+    if settings.gpu is not None:
+        from backends.gpus import request  # most jobs have no GPU
+
+        gpu = request.parse_gpu(settings.gpu)
+        if render is not None:
+            request.require_encoder(gpu, settings.encoder)
 
 
 def _checked_path(spec: RenderSpec, *, untrusted: bool) -> tuple[Path, Path]:

@@ -28,8 +28,10 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -164,6 +166,12 @@ class JobFolder:
         for used in (self.bundle, self.worker, self.environment):
             used.unlink(missing_ok=True)
         write_json(self.path / "state.json", ended.to_json())
+
+    def ended_within(self, time_span: timedelta) -> bool:
+        """Return whether state.json was written within the last ``time_span``, without reading it."""
+        with suppress(OSError):
+            return time.time() - (self.path / "state.json").lstat().st_mtime < time_span.total_seconds()
+        return False
 
     def read_attempt(self) -> int:
         """Return the number of the current attempt."""

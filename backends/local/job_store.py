@@ -63,10 +63,9 @@ class JobStore:
 
     def read_all(self) -> Iterator[tuple[Record, JobFolder]]:
         """Yield all jobs, in any order. Damaged folders are left out."""
-        for path in self._entries():
-            if _ID.fullmatch(path.name):
-                with suppress(OSError, ValueError):
-                    yield JobFolder(path).read_record(), JobFolder(path)
+        for folder in self._folders():
+            with suppress(OSError, ValueError):
+                yield folder.read_record(), folder
 
     def delete(self, folder: JobFolder) -> None:
         """Remove a job. Raises JobNotFoundError if somebody else has just removed it."""
@@ -80,8 +79,10 @@ class JobStore:
     def find_garbage(self, older_than: timedelta) -> Iterator[tuple[Path, timedelta]]:
         """Yield the folders and ages of jobs that ended more than ``older_than`` ago, and of interrupted submits."""
         now = datetime.now(UTC)
-        for _, folder in self.read_all():
+        for folder in self._folders():
             with suppress(OSError, ValueError):
+                if folder.ended_within(older_than):
+                    continue  # each submit comes here, and reading the status of many jobs takes long
                 finished = status.read_status(folder, self.handle(folder)).finished
                 if finished and now - finished > older_than:
                     yield folder.path, now - finished
@@ -89,6 +90,9 @@ class JobStore:
             with suppress(OSError):
                 if _is_incomplete(path):
                     yield path, now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def _folders(self) -> Iterator[JobFolder]:
+        return (JobFolder(path) for path in self._entries() if _ID.fullmatch(path.name))
 
     def _entries(self) -> list[Path]:
         return list(self.path.iterdir()) if self.path.is_dir() else []

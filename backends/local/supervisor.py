@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 
 from backends import debug_log
-from backends.cache.launch import start_cache_server
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_only_line, explain_start_failure
@@ -148,6 +147,8 @@ class Supervisor:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
             if self.launcher.cache:
+                from backends.cache.launch import start_cache_server  # few jobs have a shared cache
+
                 environment |= start_cache_server(self.launcher.cache, scratch, self.folder.spool, environment)
             command, environment = self._worker_command(units, environment)
             supervisor = os.getpid()

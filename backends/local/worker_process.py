@@ -26,7 +26,7 @@ from backends.processes import EndWatch
 from backends.untrusted import LineCutter, LogWriter, parse_result
 from backends.worker_protocol import ENDED, STARTED, UnitResult
 
-POLL_INTERVAL_S = 0.05
+POLL_INTERVAL_S = 0.1  # what the worker prints, and its end, are seen at once
 READ_BYTES = 65536
 PIPE_BYTES = 2**20  # the most that a pipe holds, unless root makes it larger
 # The worker ends a unit at its time limit. If it has not done so after this time, something has stopped the worker.
