@@ -9,7 +9,7 @@ import shlex
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,12 +48,14 @@ class Fetched:
     """What a download wrote: its ``files``, and for a map how each input ended.
 
     ``kept`` are files of the user that were not replaced, ``damaged`` the errors of units whose result is damaged.
+    ``units`` are the results that are not.
     """
 
     files: list[Path]
     results: list[MapResult]
     kept: list[Kept]
     damaged: list[ResultError]
+    units: Collection[UnitResult] = ()
 
     def require_whole(self, handle: JobHandle, into: Path) -> None:
         """Raise OutputError for a unit whose result is damaged, and for a file that was not replaced."""
@@ -72,6 +74,7 @@ def download(
     overwrite: bool = False,
     inputs: Sequence[MapInput] = (),
     earlier: Collection[str] = (),
+    on_results: Callable[[Collection[UnitResult]], object] | None = None,
 ) -> list[Path]:
     """Download the job's outputs, verify each by size and sha256, then move them all into ``into``.
 
@@ -82,9 +85,13 @@ def download(
 
     The files of a map go to folders with the names of its inputs, and results.jsonl is written; it keeps the lines of
     ``earlier`` jobs for other inputs. ``inputs`` are known if the map was submitted on this machine.
+
+    ``on_results`` gets what the units say about themselves.
     """
     status = backend.status(handle)
     fetched = download_units(backend, status, into, overwrite=overwrite, inputs=inputs)
+    if on_results:
+        on_results(fetched.units)
     if fetched.results:
         table = write_table(fetched.results, into, overwrite=overwrite, earlier=earlier)
         fetched = replace(fetched, files=fetched.files + table.files, kept=fetched.kept + table.kept)
@@ -118,7 +125,7 @@ def download_units(
         for unit, item in items.items()
         if units is None or unit in units
     ]
-    return Fetched(files=written, results=ended, kept=kept, damaged=damaged)
+    return Fetched(files=written, results=ended, kept=kept, damaged=damaged, units=results.values())
 
 
 def write_table(

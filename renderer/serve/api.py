@@ -26,6 +26,7 @@ from renderer.serve.callers import Caller
 from renderer.serve.documents import job_document, outputs_document, summary_document
 from renderer.serve.events import Followers, is_ended
 from renderer.serve.guard import allow_body
+from renderer.serve.metrics.counting import Metrics
 from renderer.serve.outputs import OTHER, TYPES, OutputStore
 from renderer.serve.problems import TYPE, explain
 from renderer.serve.service import Entry, Service
@@ -42,7 +43,9 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.outputs = OutputStore(service)
+        self.metrics = Metrics()
+        service.on_status = self.metrics.observe
+        self.outputs = OutputStore(service, self.metrics.add_results)
         self.followers = Followers(service, self.call)
         self._limiters: dict[str, anyio.CapacityLimiter] = {}
 

@@ -15,14 +15,16 @@ from typing import Any
 import anyio.to_thread
 import uvicorn
 from fastapi import FastAPI
-from starlette.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from backends.errors import SpecError
 from backends.files import state_folder
 from renderer.serve import api, page, problems, schemas, tokens
 from renderer.serve.callers import Policy
-from renderer.serve.guard import Guard
+from renderer.serve.guard import METRICS, Guard
+from renderer.serve.metrics.sampling import sample
 from renderer.serve.records import Records
 from renderer.serve.service import Service
 
@@ -49,6 +51,8 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
                 await stack.enter_async_context(agents.session_manager.run())
             tasks = await stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(anyio.to_thread.run_sync, service.recover)
+            for name in service.policy.backends:
+                tasks.start_soon(sample, parts, name)
             yield
             tasks.cancel_scope.cancel()
 
@@ -71,6 +75,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
         app.router.routes += served.routes(agents)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_api_route("/healthz", _health, include_in_schema=False)
+    app.add_api_route(METRICS, _show_metrics, include_in_schema=False)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # as FastAPI's documents say
     problems.install(app)
     app.add_middleware(Guard, is_open=is_open)
@@ -79,6 +84,11 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
 
 async def _health() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
+
+
+def _show_metrics(parts: api.Shared) -> Response:
+    states = ((entry.backend, state) for entry, state in parts.service.known_states())
+    return Response(parts.metrics.render(states), media_type=CONTENT_TYPE_LATEST)
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

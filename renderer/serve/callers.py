@@ -107,6 +107,17 @@ def _check_gpu(token: Token, gpu: str | None) -> None:
             raise RefusedError(403, f"this token's jobs cannot have the GPU {choice.name}", hint=hint)
 
 
+def check_scope(caller: Caller, *, is_metrics: bool) -> None:
+    """Raise RefusedError if the token is for the metrics and the request is not, or the other way round."""
+    if caller.token is None or caller.token.metrics == is_metrics:
+        return
+    if is_metrics:
+        raise RefusedError(
+            403, "this token cannot read the metrics", hint="make one: renderer serve token create --metrics"
+        )
+    raise RefusedError(403, "this token can read the metrics, and nothing else", hint="use another token")
+
+
 def identify(authorization: str | None, cookie: str | None, *, is_open: bool) -> Caller:
     """Return who asks, by the header or the page's cookie. Raises RefusedError.
 

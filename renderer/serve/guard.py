@@ -20,14 +20,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from renderer.serve import problems
-from renderer.serve.callers import identify
+from renderer.serve.callers import check_scope, identify
 from renderer.serve.problems import RefusedError
 
 COOKIE = "renderer_token"
 SMALL_BODY = 8 * 2**20  # of every request but an upload
 LIMIT = "renderer.body_limit"  # key of the scope: an upload raises it
 _PUBLIC = ("/static/", "/login", "/healthz", "/api/v1/openapi.json")
-_PROGRAMS = ("/api/", "/mcp", "/metrics", "/.well-known/")  # not for people: these get no page to log in
+METRICS = "/metrics"
+_PROGRAMS = ("/api/", "/mcp", METRICS, "/.well-known/")  # not for people: these get no page to log in
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
@@ -70,6 +71,7 @@ class Guard:
             _check_site(headers, scope["method"], is_open=is_open)
             if not path.startswith(_PUBLIC):
                 caller = identify(headers.get("authorization"), _cookie(headers), is_open=is_open)
+                check_scope(caller, is_metrics=path == METRICS)
                 scope.setdefault("state", {})["caller"] = caller
         except RefusedError as error:
             is_page = not path.startswith(_PROGRAMS) and scope["method"] == "GET"

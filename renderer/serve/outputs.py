@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from backends.errors import JobNotFoundError, OutputError
 from backends.files import sha256
 from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.trees import remove_tree
+from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
 from renderer.serve.service import Entry, Service
@@ -60,8 +62,8 @@ class OutputTable:
 class OutputStore:
     """Downloads the outputs of jobs into the server's own folder."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, on_results: Callable[[Entry, Collection[UnitResult]], object]) -> None:
+        self._service, self._on_results = service, on_results
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def find(self, entry: Entry) -> OutputTable:
@@ -101,7 +103,9 @@ class OutputStore:
         job, note = self._service.open(entry), None
         try:
             try:
-                fetch.download(job.backend, job.handle, new)
+                fetch.download(
+                    job.backend, job.handle, new, on_results=lambda results: self._on_results(entry, results)
+                )
             except OutputError as error:
                 if not error.written:
                     raise

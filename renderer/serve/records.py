@@ -43,6 +43,7 @@ class Record:
     """One job. ``job_name`` is its name at the backend, ``request`` what the caller asked for, as JSON.
 
     ``digest`` is that of the whole request with its files. ``handle`` is None until the backend has taken the job.
+    ``gpus`` is how many GPUs each unit has.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Record:
     digest: str
     request: Mapping[str, Any]
     handle: str | None = None
+    gpus: int = 0
 
     @property
     def job_name(self) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from backends import JobHandle, JobState, JobStatus
 from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError
+from backends.gpus.request import parse_gpu
 from backends.untrusted import check_relative_name, show_line
 from renderer import api, config
 from renderer.config import Config
@@ -58,6 +59,7 @@ class Service:
         self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
         self._guard = threading.Lock()
+        self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
 
     def recover(self) -> None:
         """Find the jobs that a killed server submitted and could not note, and forget requests without a job."""
@@ -99,6 +101,7 @@ class Service:
                 name=records.short_name(title),
                 digest=digest,
                 request=content,
+                gpus=_count_gpus(loaded),
             )
             return self._start(record, make_spec(run), folder, loaded), True
 
@@ -181,6 +184,7 @@ class Service:
                 created=records.now(),
                 backend=(given or loaded).settings.backend,
                 request=run,
+                gpus=_count_gpus(loaded),
                 handle=None,
             )
             wanted = replace(wanted, path=wanted.path.relative_to(old))
@@ -253,7 +257,16 @@ class Service:
             self._statuses.move_to_end(key)
             while len(self._statuses) > MOST_ENDED:
                 self._statuses.popitem(last=False)
+        if self.on_status:
+            self.on_status(entry, status)
         return status
+
+    def known_states(self) -> Iterator[tuple[Entry, JobState | None]]:
+        """Yield the jobs of all callers, with the state that was read last; None if none was."""
+        for record in self.records.all():
+            if record.handle:
+                known = self._statuses.get(record.handle)
+                yield _entry(record), known[1].state if known else None
 
     def cancel(self, entry: Entry) -> JobStatus:
         """Stop a job, and return its state."""
@@ -277,6 +290,12 @@ class Service:
 def name_of(entry: Entry, status: JobStatus) -> str:
     """Return the name of the job, without the mark of its record."""
     return entry.record.name if entry.record else status.name
+
+
+def _count_gpus(loaded: Config) -> int:
+    """Return how many GPUs each unit of a job has; none on this machine, where they are not handed out."""
+    settings = loaded.settings
+    return parse_gpu(settings.gpu).count if settings.gpu is not None and settings.backend != "local" else 0
 
 
 def plan_run(wanted: RenderSpec, loaded: Config) -> api.PlannedJob:

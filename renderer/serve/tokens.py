@@ -29,7 +29,8 @@ class Token:
     """What the holder of one token may do.
 
     ``backends`` and ``gpus`` are names; no backends stand for those of the server, ``any`` for every GPU. ``jobs`` may
-    run at once, each attempt for ``seconds``; the files of a job have at most ``bundle_mib`` MiB.
+    run at once, each attempt for ``seconds``; the files of a job have at most ``bundle_mib`` MiB. With ``metrics`` it
+    can read the server's figures, and nothing else.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Token:
     seconds: float = 3600.0
     bundle_mib: int = 64
     untrusted: bool = True
+    metrics: bool = False
     digest: str = field(repr=False)
 
 

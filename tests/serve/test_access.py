@@ -74,6 +74,17 @@ def test_limits_of_a_token(closed: Server) -> None:
     assert closed.submit(PRINTS, token=token).status_code == 201
 
 
+def test_a_token_reads_the_metrics_or_everything_else(closed: Server) -> None:
+    alice, prometheus = closed.token("--name", "reader"), closed.token("--name", "prometheus", "--metrics")
+    assert "process_start_time_seconds" in closed.call("GET", "/metrics", token=prometheus).text
+    refused = closed.call("GET", "/metrics", token=alice)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "this token cannot read the metrics")
+    for method, path in (("GET", "/api/v1/jobs"), ("POST", "/api/v1/jobs"), ("POST", "/mcp"), ("GET", "/")):
+        assert closed.call(method, path, token=prometheus).status_code == 403
+    refused = closed.call("GET", "/metrics")
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
 def test_jobs_of_a_token_are_untrusted_and_stay_so(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as server:
         check_untrusted(server)

@@ -32,6 +32,7 @@ def create(
     trusted: Annotated[
         bool, typer.Option("--trusted", help="Run its jobs without --untrusted: their code can do what you can.")
     ] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Let it read /metrics, and do nothing else.")] = False,
     json: Json = False,
 ) -> None:
     """Make a token, and print it. It is shown this once.
@@ -46,12 +47,14 @@ def create(
         seconds=_parse("--time", parse_duration, seconds),
         bundle_mib=_parse("--bundle", parse_size, bundle),
         untrusted=not trusted,
+        metrics=metrics,
     )
     if json:
         print_json({"token": text, "id": token.id})
         return
     print(text)
-    print_message(f"token {token.id} for {name}; its jobs are {_kind(token)}. It is shown this once")
+    rights = "it reads /metrics" if metrics else f"its jobs are {_kind(token)}"
+    print_message(f"token {token.id} for {name}; {rights}. It is shown this once")
 
 
 def list_tokens(*, json: Json = False) -> None:
@@ -82,7 +85,7 @@ def revoke(
 
 
 def _kind(token: tokens.Token) -> str:
-    return "untrusted" if token.untrusted else "trusted"
+    return "metrics" if token.metrics else "untrusted" if token.untrusted else "trusted"
 
 
 def _check_words(option: str, text: str | None, check: Callable[[str], str | None]) -> tuple[str, ...]:
