@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import NoReturn
@@ -48,8 +47,8 @@ def _read(content: Mapping[str, object], unit: str, limits: Limits) -> UnitResul
         exit_code=exit_code,
         outputs=_outputs(content.get("outputs"), limits),
         error=_problem(content.get("error"), exit_code),
-        render={key: _json(value) for key, value in _items(content.get("render"))},
-        encoder={key: _json(value) for key, value in _items(content.get("encoder"))},
+        render={key: copy_json(value) for key, value in _items(content.get("render"))},
+        encoder={key: copy_json(value) for key, value in _items(content.get("encoder"))},
         versions={key: _text(value) for key, value in _items(content.get("versions"))},
         seconds={key: _seconds(value) for key, value in _items(content.get("seconds"))},
         started=_text(content.get("started")),
@@ -122,15 +121,18 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
-def _json(value: object, depth: int = MAX_DEPTH) -> object:
-    """Return the value if it is JSON that is not nested too deeply. The document's size limits its size."""
+def copy_json(value: object, depth: int = MAX_DEPTH) -> object:
+    """Return a copy of a JSON value with printable text.
+
+    Raises ValueError if it is nested too deeply, or has a number or a text that is too large.
+    """
     if depth == 0:
         _refuse("it is nested too deeply")
     if isinstance(value, dict):
-        return {_text(key): _json(item, depth - 1) for key, item in value.items()}
+        return {_text(key): copy_json(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_json(item, depth - 1) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+        return [copy_json(item, depth - 1) for item in value]
+    if isinstance(value, (int, float)) and not abs(value) <= MAX_NUMBER:  # NaN is not, either
         _refuse("a number is too large")
     return _text(value) if isinstance(value, str) else value
 

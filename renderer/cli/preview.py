@@ -23,6 +23,10 @@ def open_films(files: list[Path], folder: Path, command: str | None) -> None:
     opener = shlex.split(command) if command else _find_opener()
     if not films:
         return
+    if opener is None and sys.platform == "win32":  # a shell would run what stands after an & in a name
+        for film in films[:MOST_OPENED]:
+            os.startfile(film.absolute())  # noqa: S606
+        return
     if opener is None:
         print_message(f"note: -p: there is no display here to open {show_line(str(films[0]))}")
         return
@@ -38,8 +42,6 @@ def _find_opener() -> list[str] | None:
     """Return the command that opens a file with the user's program for it; None where there is no display."""
     if sys.platform == "darwin":
         return ["open"]
-    if sys.platform == "win32":
-        return ["cmd", "/c", "start", ""]
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return ["xdg-open"] if has_display else None
 

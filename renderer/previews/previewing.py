@@ -12,12 +12,15 @@ from backends import JobState, JobStatus
 from backends.errors import OutputError, RendererError, ResultError, SpecError
 from backends.exit_codes import ExitCode
 from backends.untrusted import open_beneath, read_bounded
+from backends.untrusted.results import copy_json
 from renderer import api, config
 from renderer.model import PreviewRequest
 from renderer.spec import RenderSpec
 
 TIMELINE = ".preview.json"  # the end of the timeline's name
 MAX_TIMELINE = 16 * 2**20  # bytes
+MAX_DEPTH = 12  # of lists and objects in each other
+MAX_WARNING = 1000  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +121,7 @@ def read_previews(files: Iterable[Path]) -> list[Preview]:
     for file in made:
         if file.name.endswith(TIMELINE):
             timeline = _read_timeline(file)
-            named = [name for name in timeline.get("images", ()) if isinstance(name, str)]
-            images = [item for item in made if item.parent == file.parent and item.name in named]
+            images = [item for item in made if item.parent == file.parent and item.name in timeline["images"]]
             scene = file.name.removesuffix(TIMELINE)
             found.append(Preview(scene=scene, images=images, file=file, timeline=timeline))
     return found
@@ -128,25 +130,37 @@ def read_previews(files: Iterable[Path]) -> list[Preview]:
 def _read_timeline(file: Path) -> Mapping[str, Any]:
     try:
         with open_beneath(file.parent, file.name) as stream:
-            content: object = json.loads(read_bounded(stream, MAX_TIMELINE))
+            content = copy_json(json.loads(read_bounded(stream, MAX_TIMELINE)), MAX_DEPTH)
     except (OSError, ValueError, RecursionError, OutputError) as error:
         raise ResultError(f"{file} is damaged: {error}", hint="make the preview again") from error
-    if not isinstance(content, dict) or not isinstance(content.get("plays"), list) or not _has_warnings(content):
+    if not isinstance(content, dict) or not _is_timeline(content):
         raise ResultError(f"{file} is damaged: it is no timeline", hint="make the preview again")
     return content
 
 
-def _has_warnings(timeline: dict[str, Any]) -> bool:
-    """Return whether the warnings of a timeline have the form that a job writes."""
-    warnings = timeline.setdefault("warnings", [])
-    return isinstance(warnings, list) and all(
-        isinstance(item, dict)
-        and isinstance(item.get("plays", []), list)
-        and (
-            item.get("source") is None or (isinstance(item["source"], dict) and {"file", "line"} <= set(item["source"]))
-        )
-        for item in warnings
+def _is_timeline(content: dict[str, Any]) -> bool:
+    """Return whether what is shown of a timeline has the form that the worker writes."""
+    for key in ("plays", "images", "warnings"):
+        content.setdefault(key, [])
+    return (
+        _is_list(content["plays"], dict)
+        and _is_list(content["images"], str)
+        and _is_list(content["warnings"], dict)
+        and isinstance(content.get("duration_s", 0), (int, float))
+        and all(map(_is_warning, content["warnings"]))
     )
+
+
+def _is_warning(item: dict[str, Any]) -> bool:
+    source = item.get("source")
+    has_source = source is None or (
+        isinstance(source, dict) and isinstance(source.get("file"), str) and isinstance(source.get("line"), int)
+    )
+    return has_source and isinstance(item.get("message"), str) and _is_list(item.get("plays", []), int)
+
+
+def _is_list(value: object, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 def summarize(item: Preview) -> str:
@@ -161,7 +175,7 @@ def describe_warnings(item: Preview) -> list[str]:
     for warning in item.timeline["warnings"]:
         source, plays = warning.get("source"), warning.get("plays", [])
         where = f"{source['file']}:{source['line']}: " if source else ""
-        found.append(f"warning: {where}{warning.get('message')} (play {_join(plays)})")
+        found.append(f"warning: {(where + warning['message'])[:MAX_WARNING]} (play {_join(plays)})")
     return found
 
 

@@ -39,6 +39,7 @@ from backends.worker_protocol import (
     last_status,
 )
 from renderer.engine.parallel import messages
+from renderer.previews.previewing import MAX_WARNING, TIMELINE, describe_warnings, read_previews, summarize
 
 LIMITS = Limits(total=5000, files=4, log=2000, line=200)
 DATA = b"the content of an output"
@@ -181,6 +182,23 @@ def read_engine_message(data: bytes) -> None:
         assert messages.decode(messages.encode(message).rstrip(b"\n")) == message
 
 
+def read_preview(data: bytes) -> None:
+    """Read the timeline of a preview, and what is shown of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"A{TIMELINE}")
+        file.write_bytes(data)
+        try:
+            (found,) = read_previews([file, file.with_name("A.png")])
+        except ResultError as error:
+            _check_text(show_line(str(error)))
+            return
+        assert {image.name for image in found.images} <= {"A.png"}
+        for line in (summarize(found), *describe_warnings(found)):
+            assert len(line) < MAX_WARNING + 100
+            _check_text(show_line(line))
+        json.loads(json.dumps(found.timeline), parse_constant=_refuse)
+
+
 def _cbor(text: bytes) -> bytes:
     return b"\x79" + len(text).to_bytes(2, "big") + text
 
@@ -191,6 +209,11 @@ _LINES = (
     ENDED + b"0 " + _result().to_line() + b"\n" + STARTED + b"1\n" + ENDED + b"1 {}\n",
 )
 _ANSWER = b'{"exit_code": 10, "message": "it failed", "hint": null, "details": "x", "attempt": 1, "seconds": 2.5}'
+_TIMELINE = (
+    b'{"plays": [{"number": 0, "source": {"file": "a.py", "line": 3}, "animations": [{"name": "x"}]}], '
+    b'"duration_s": 1.5, "images": ["A.png"], "warnings": [{"kind": "font", "message": "it is small", '
+    b'"plays": [0, 1, 2, 3, 4], "source": {"file": "a.py", "line": 3}}]}'
+)
 _PRINTED = b"openjd_progress: 42.5\nopenjd_status: drawing\nusual text \xf0\x9f\x8e\xac\nopenjd_fail: it failed\n"
 TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "stream": (read_stream, (_stream(), _stream()[:100])),
@@ -201,6 +224,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "worker": (supervise_messages, (_LINES[0] + _LINES[1], *_LINES)),
     "pod": (read_pod_report, (dump_report(PROBLEM), _PRINTED)),
     "modal": (read_modal_answer, (_cbor(_ANSWER), b"renderer: " + _ANSWER)),
+    "preview": (read_preview, (_TIMELINE,)),
     "engine": (
         read_engine_message,
         (
