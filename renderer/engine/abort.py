@@ -22,11 +22,15 @@ class UnfitInGroup(Unfit):
 
 
 class Mispredicted(Stop):  # ends an attempt, as its siblings
-    """A play that was predicted to be in the chunk cache is another one, or its key of Manim's is needed."""
+    """A play that was predicted to be in the chunk cache is another one."""
 
     def __init__(self, play: int) -> None:
         super().__init__(play)
         self.play = play
+
+
+class KeysNeeded(Stop):
+    """A play may repeat one that was predicted, of which no process has computed Manim's key."""
 
 
 class ProcessFailed(Stop):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from renderer.engine.abort import (
     ClipsMissing,
+    KeysNeeded,
     Mispredicted,
     ProcessFailed,
     ProcessKilled,
@@ -58,7 +59,8 @@ class _Attempt:
     ``rendered`` are the plays that earlier attempts had rendered. ``was_killed`` is true after a process was killed.
     ``printed`` is what earlier attempts have printed, by stream. ``group_plays`` is false after a process that drew
     several plays came to another state than the scene.
-    ``unpredicted`` are plays whose key in the chunk cache was predicted wrongly; None stands for all plays.
+    ``unpredicted`` are plays whose key in the chunk cache was predicted wrongly; None stands for all plays. With
+    ``with_keys``, Manim's keys of predicted plays are computed as well.
     ``missing`` are the clips that the joining shard has to draw again. With ``why_whole``, one shard renders the whole
     scene, and this says why, in a clause.
     """
@@ -72,6 +74,7 @@ class _Attempt:
     missing: tuple[tuple[int, int], ...] | None = None
     why_whole: str | None = None
     unpredicted: tuple[int, ...] | None = ()
+    with_keys: bool = False
 
     def to_json(self) -> str:
         """Return the attempt as JSON, for the fallback process."""
@@ -194,7 +197,12 @@ class _SceneRender:
             attempt.rendered,
             self.progress,
         )
-        options = replace(options, group_plays=attempt.group_plays and not exchange, unpredicted=attempt.unpredicted)
+        options = replace(
+            options,
+            group_plays=attempt.group_plays and not exchange,
+            unpredicted=attempt.unpredicted,
+            with_keys=attempt.with_keys,
+        )
         scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)
         try:
             _step(scene, scheduler, process.stops)
@@ -204,6 +212,9 @@ class _SceneRender:
             raise _TryAgainError(unfit, replace(attempt, group_plays=False)) from unfit
         except Mispredicted as wrong:
             raise _TryAgainError(f"play {wrong.play} was mispredicted", _avoid(attempt, wrong, scheduler)) from wrong
+        except KeysNeeded as needed:
+            again = replace(attempt, rendered=_find_drawn(scheduler), with_keys=True)
+            raise _TryAgainError("plays may repeat others that were predicted", again) from needed
         except ProcessKilled as killed:
             if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(killed.play) from killed
@@ -221,11 +232,16 @@ class _SceneRender:
 def _avoid(attempt: _Attempt, wrong: Mispredicted, scheduler: Scheduler) -> _Attempt:
     """Return the attempt after a wrong prediction. What was drawn is not drawn again."""
     unpredicted = (*(attempt.unpredicted or ()), wrong.play)
-    drawn = {play.number for play in scheduler.play_reports if play.source != "chunk cache"} - {wrong.play}
-    rendered = {number: play for number, play in scheduler.rendered_plays.items() if number in drawn}
+    rendered = {number: play for number, play in _find_drawn(scheduler).items() if number != wrong.play}
     return replace(
         attempt, rendered=rendered, unpredicted=unpredicted if len(unpredicted) < _MAX_MISPREDICTED else None
     )
+
+
+def _find_drawn(scheduler: Scheduler) -> Mapping[int, RenderedPlay]:
+    """Return the plays that were drawn; those from the chunk cache are there again."""
+    drawn = {play.number for play in scheduler.play_reports if play.source != "chunk cache"}
+    return {number: play for number, play in scheduler.rendered_plays.items() if number in drawn}
 
 
 def render(

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 import numpy as np
 from manim import Mobject as ManimMobject
+from manim.utils.hashing import KEYS_TO_FILTER_OUT
 
 from renderer.engine.manim_types import Mobject, Scene
 from renderer.mirrors import mirrors
 
 Fingerprint = tuple[float, ...]
+_LEFT_OUT = frozenset(KEYS_TO_FILTER_OUT)
 
 
 @mirrors("manim.scene.scene:Scene.get_time_progression", sha256="0e88b23e955421a3")
@@ -27,8 +29,15 @@ def count_frames(scene: Scene) -> int:
 def compute_fingerprint(scene: Scene) -> Fingerprint:
     """Return a fingerprint of the compiled play. Plays with different fingerprints have different Manim keys."""
     run_times = sorted(float(animation.run_time) for animation in scene.animations)
+    numbers = sorted(map(_list_numbers, scene.animations))
     animated = [mobject for animation in scene.animations if isinstance(mobject := animation.mobject, ManimMobject)]
-    return (*run_times, len(scene.mobjects), _hash_points(scene.mobjects), _hash_points(animated))
+    points = _hash_points(scene.mobjects), _hash_points(animated)
+    return (*run_times, len(scene.mobjects), hash(repr(numbers)), *points)
+
+
+def _list_numbers(animation: object) -> list[str]:
+    """Return the numbers among the attributes of an animation, such as an angle. Manim's key has each of them."""
+    return [repr(value) for name, value in vars(animation).items() if type(value) is float and name not in _LEFT_OUT]
 
 
 def _hash_points(mobjects: Iterable[Mobject]) -> int:

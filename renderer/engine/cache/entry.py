@@ -24,17 +24,27 @@ class _SteppingRenderer(Renderer, Protocol):
 class CacheEntry:
     """The cache entry of the chunk whose video file is ``target``.
 
-    ``settings`` is the part of the key that is the same for all chunks of a render. ``prediction`` names the entry that
-    has the key of the last chunk for which the play began in the same way.
+    ``digester`` is that of the scene's frames. ``settings`` is the part of the key that is the same for all chunks of a
+    render. ``prediction`` names the entry that has the key of the last chunk for which the play began in the same way.
     """
 
     def __init__(
-        self, scene: Scene, cache: Cache, settings: str, target: Path, prediction: StoredKey | None = None
+        self,
+        scene: Scene,
+        digester: FrameDigester,
+        cache: Cache,
+        settings: str,
+        target: Path,
+        prediction: StoredKey | None = None,
     ) -> None:
         self._scene, self._cache, self._target, self._prediction = scene, cache, target, prediction
         self._predicted: StoredKey | None = None
-        self._digester = FrameDigester(scene.renderer.camera)
+        self._digester = digester
         self._key = ChunkKey(settings)
+
+    def digest_static_image(self) -> bytes | None:
+        """Return the digest of what stands still during the play; None if it is not known."""
+        return self._digester.digest(self._scene.static_mobjects, on_background=True)
 
     def add_static_image(self, digest: bytes | None) -> None:
         """Add the digest of the static image to the key."""
@@ -96,8 +106,3 @@ class CacheEntry:
                 self._note.write_text(f"{self._key.first_frame} {self._key.all_frames}", "ascii")
                 self._cache.keep(self._prediction, self._note)
                 self._note.unlink()
-
-
-def digest_static_image(scene: Scene) -> bytes | None:
-    """Return the digest of what stands still during the play; None if it is not known."""
-    return FrameDigester(scene.renderer.camera).digest(scene.static_mobjects, on_background=True)

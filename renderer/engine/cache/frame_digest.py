@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -61,13 +61,23 @@ class _UnknownError(Exception):
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_gradient_start_and_end_points", sha256="0457cd4d89fb500c")
 @mirrors("manim.mobject.mobject:Mobject.get_z_index_reference_point", sha256="9aee079ab21f1b7d")
 class FrameDigester:
-    """Computes the digests of one camera's frames."""
+    """Computes the digests of one camera's frames; one object does that for a whole scene."""
 
     def __init__(self, camera: Camera) -> None:
         self._camera: Any = camera  # its attributes depend on its class
         self._methods: dict[type, frozenset[str]] = {}
+        self._classes: dict[type, dict[str, object]] = {}  # what each of their classes had when they were listed
         self._axis_gradients: dict[tuple[int, ...], bytes] = {}  # of the current frame
         self._background: tuple[Pixels, bytes] | None = None
+
+    def check_classes(self) -> None:
+        """Read again which methods the classes have, if the scene has changed one of them; called in each play."""
+        for kind, known in self._classes.items():
+            values = vars(kind)
+            if values.keys() != known.keys() or not all(map(is_, values.values(), known.values())):
+                self._methods.clear()
+                self._classes.clear()
+                return
 
     def digest(self, mobjects: Iterable[Mobject], *, on_background: bool) -> bytes | None:
         """Return the digest of a frame with these mobjects; None if drawing could depend on anything else.
@@ -176,6 +186,7 @@ class FrameDigester:
         """Raise _UnknownError if the thing or its class has methods of the scene, because these may read anything."""
         kind = type(thing)
         if kind not in self._methods:
+            self._classes |= {base: dict(vars(base)) for base in kind.__mro__ if base not in self._classes}
             self._methods[kind] = _list_methods(kind)
         if not self._methods[kind].isdisjoint(vars(thing)):
             own = {name: vars(thing)[name] for name in self._methods[kind] & vars(thing).keys()}

@@ -22,12 +22,13 @@ _PLAIN_TYPES = {int, float, str, bool, bytes, complex, type(None)}
 _MAX_DEPTH = 4  # of animations in animations, and of code in code
 
 
-def predict_keys(scene: Scene, settings: str, ranges: Iterable[tuple[int, int]]) -> list[StoredKey] | None:
+def predict_keys(
+    scene: Scene, digester: FrameDigester, settings: str, ranges: Iterable[tuple[int, int]]
+) -> list[StoredKey] | None:
     """Return where the cache keeps the predicted key of each chunk of the compiled play.
 
     ``ranges`` are the chunks' first and last frames. None: what the play begins with has no digest.
     """
-    digester = FrameDigester(scene.renderer.camera)
     parts = []
     for part in _describe_play(scene, digester):
         if part is None:
@@ -58,7 +59,7 @@ def _describe_animation(animation: object, digester: FrameDigester, depth: int) 
     for name, value in vars(animation).items():
         yield name.encode()
         if isinstance(value, ManimMobject):
-            yield digester.digest([value], on_background=True)
+            yield digester.digest([value], on_background=False)
         elif isinstance(value, FunctionType | MethodType):
             yield _describe_function(value)
         elif type(value) in _PLAIN_TYPES or isinstance(value, np.generic):

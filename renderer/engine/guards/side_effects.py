@@ -15,6 +15,7 @@ _SIDE_EFFECTS = {  # events of Python's audit table
     "os.exec", "os.fork", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.symlink",
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
+_WATCHED = frozenset({*_SIDE_EFFECTS, "mmap.__new__", "open"})
 _FORKING_MODULES = {"multiprocessing.popen_fork"}  # their children never go on with the scene
 _FILE_CHANGES = {"os.remove", "os.rename", "os.truncate"}
 _PRIVATE_MAPPINGS = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
@@ -36,7 +37,17 @@ class SideEffectGuard:
         self._allowed = 0  # depth of ``allowed`` blocks
         self._open_resource: str | None = None
         self.count = 0  # of all side effects so far, allowed ones too
-        sys.addaudithook(self._audit)  # cannot be removed
+        self._watch()
+
+    def _watch(self) -> None:
+        """Install the audit hook, which cannot be removed. It must be fast: each call of ``id`` is an event, too."""
+        audit = self._audit
+
+        def hook(event: str, arguments: tuple[object, ...], watched: frozenset[str] = _WATCHED) -> None:
+            if event in watched:
+                audit(event, arguments)
+
+        sys.addaudithook(hook)
 
     @contextmanager
     def stepping(self) -> Iterator[None]:

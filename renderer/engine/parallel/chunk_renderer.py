@@ -11,7 +11,7 @@ from typing import NoReturn
 from renderer.engine.adapter.frame_hashes import hash_frame
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import CacheEntry, digest_static_image
+from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forked_delegate import ForkedDelegate
 from renderer.engine.parallel.messages import ChunkDone, FramesDrawn
@@ -69,7 +69,7 @@ class ChunkRenderer(ForkedDelegate):
         if drawn is None:
             return None
         if self._entry:
-            self._entry.add_static_image(digest_static_image(self._scene))
+            self._entry.add_static_image(self._entry.digest_static_image())
         return self._drawn_play.static_image.publish(drawn) if self._drawn_play.static_image else drawn.copy()
 
     def start_inside_play(self) -> None:

@@ -28,9 +28,8 @@ class Forker:
     as well, with a RenderDelegate of its own.
     """
 
-    def __init__(self, scene: Scene, options: ParallelOptions, monitor: Monitor) -> None:
-        self._scene, self._options, self._monitor = scene, options, monitor
-        self._planner = PlayPlanner(scene, options)
+    def __init__(self, scene: Scene, options: ParallelOptions, planner: PlayPlanner, monitor: Monitor) -> None:
+        self._scene, self._options, self._planner, self._monitor = scene, options, planner, monitor
         self._group: Group | None = None
 
     def join_group(self, play: Play) -> bool:

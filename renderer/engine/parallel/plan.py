@@ -11,6 +11,7 @@ from pathlib import Path
 from renderer.engine.adapter.play_key import compute_fingerprint, count_frames
 from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.cache.entry import CacheEntry
+from renderer.engine.cache.frame_digest import FrameDigester
 from renderer.engine.cache.interface import Cache
 from renderer.engine.cache.prediction import predict_keys
 from renderer.engine.cache.versions import describe_versions
@@ -52,7 +53,8 @@ class ParallelOptions:
     ``frame_hashes`` is a folder for a hash of each frame. ``open_encoder`` opens the encoder of a chunk. ``rendered``
     are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
     plays. ``changed`` is a folder for the video of the first play that was drawn. ``unpredicted`` are the numbers of
-    plays whose key in the chunk cache is not predicted; None stands for all.
+    plays whose key in the chunk cache is not predicted; None stands for all. With ``with_keys``, Manim's keys of
+    predicted plays are computed as well.
     """
 
     process: SceneProcess
@@ -69,6 +71,7 @@ class ParallelOptions:
     rendered: Mapping[int, RenderedPlay] = field(default_factory=dict)
     changed: Path | None = None
     unpredicted: Collection[int] | None = ()
+    with_keys: bool = False
 
 
 class PlayPlanner:
@@ -76,6 +79,7 @@ class PlayPlanner:
 
     def __init__(self, scene: Scene, options: ParallelOptions) -> None:
         self._scene, self._options = scene, options
+        self._digester = FrameDigester(scene.renderer.camera)
         self._cache_settings = ""
         if options.cache:
             versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
@@ -104,14 +108,23 @@ class PlayPlanner:
     def make_cache_entry(self, target: Path, prediction: StoredKey | None = None) -> CacheEntry | None:
         """Return the entry of the chunk cache for a file; None without a cache."""
         cache = self._options.cache
-        return CacheEntry(self._scene, cache, self._cache_settings, target, prediction) if cache else None
+        if not cache:
+            return None
+        self._digester.check_classes()
+        return CacheEntry(self._scene, self._digester, cache, self._cache_settings, target, prediction)
+
+    def digest_static_image(self) -> bytes | None:
+        """Return the digest of what stands still during the play; None if it is not known."""
+        with released_pixels(self._scene.renderer.camera):
+            return self._digester.digest(self._scene.static_mobjects, on_background=True)
 
     def _predict(self, chunks: list[Chunk]) -> None:
         """Find out where the chunk cache keeps the keys that the chunks probably have."""
         if self._options.cache:
             ranges = [(chunk.first, chunk.last) for chunk in chunks]
+            self._digester.check_classes()
             with released_pixels(self._scene.renderer.camera):
-                predictions = predict_keys(self._scene, self._cache_settings, ranges)
+                predictions = predict_keys(self._scene, self._digester, self._cache_settings, ranges)
             for chunk, prediction in zip(chunks, predictions or (), strict=False):
                 chunk.prediction = prediction
 

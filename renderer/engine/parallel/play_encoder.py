@@ -6,7 +6,7 @@ import os
 from typing import NoReturn
 
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import CacheEntry, digest_static_image
+from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forked_delegate import ForkedDelegate
 from renderer.engine.parallel.messages import ChunksEncoded, PlayEncoded, PlayFound, PlayMayBeCached, PlayMissed
@@ -37,7 +37,7 @@ class PlayEncoder(ForkedDelegate):
     def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
         """Add what stands still to the cache key."""
         if self._entry:
-            self._entry.add_static_image(digest_static_image(self._scene))
+            self._entry.add_static_image(self._entry.digest_static_image())
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
         """Add the frame to the cache key. After the first frame, report whether the cache may have the play."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import NoReturn
 
-from renderer.engine.abort import Mispredicted, Unfit
+from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import CacheEntry, digest_static_image
+from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
@@ -41,7 +41,7 @@ class Scheduler:
         self._scene, self._options = scene, options
         self._planner = PlayPlanner(scene, options)
         self._monitor = Monitor(options.progress)
-        self._forker = Forker(scene, options, self._monitor)
+        self._forker = Forker(scene, options, self._planner, self._monitor)
         self._plays: list[Play] = []
         self._known: dict[Fingerprint, list[PlayIdentity]] = {}
         self._has_changed = False  # the video of a play that was drawn is written
@@ -69,7 +69,7 @@ class Scheduler:
         self._plays.append(play)
         self._predicted, self._has_static = self._restore_predicted(play), False
         if self._predicted or (isinstance(play, ReusedPlay) and identity.manim_key is None):
-            self._without_key.add(identity.number)
+            self._note_key(identity)
         if self._predicted:
             self._forker.close_group()
             return name, False
@@ -99,11 +99,18 @@ class Scheduler:
         entries = [entry for entry in made if entry and entry.restore_predicted()]
         return entries if len(entries) == len(play.chunks) else []
 
-    def _start_again(self, mispredicted: int) -> NoReturn:
-        """Raise Mispredicted for a play, as soon as what is drawn now is complete: the next attempt uses that."""
+    def _note_key(self, identity: PlayIdentity) -> None:
+        """Note that no other process computes Manim's key of the play, or compute it here if it may be needed."""
+        if not self._options.with_keys:
+            self._without_key.add(identity.number)
+        elif identity.fingerprint:
+            identity.manim_key = compute_manim_key(self._scene)
+
+    def _start_again(self, stop: Stop) -> NoReturn:
+        """Raise ``stop`` as soon as what is drawn now is complete: the next attempt uses that."""
         self._forker.close_group()
         self._monitor.wait_for_all()
-        raise Mispredicted(mispredicted)
+        raise stop
 
     def _fork(self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk) -> None:
         """Fork the chunk renderer of a chunk, unless the chunk is drawn elsewhere."""
@@ -133,7 +140,7 @@ class Scheduler:
             identity.manim_key = compute_manim_key(self._scene)
             for earlier in alike:
                 if earlier.number in self._without_key:
-                    self._start_again(earlier.number)
+                    self._start_again(KeysNeeded())
                 self._monitor.wait_until(lambda earlier=earlier: earlier.manim_key is not None)  # type: ignore[misc]
                 if earlier.manim_key == identity.manim_key:
                     refuse_drawn_keys(self._scene)
@@ -145,8 +152,7 @@ class Scheduler:
         """Digest what stands still: chunks after the first one need it for their cache keys."""
         play, self._has_static = self._play, True
         if self._options.cache and isinstance(play, ChunkedPlay) and (play.static_image or self._predicted):
-            with released_pixels(self._scene.renderer.camera):
-                play.static_digest = digest_static_image(self._scene)
+            play.static_digest = self._planner.digest_static_image()
             for entry in self._predicted:
                 entry.add_static_image(play.static_digest)
 
@@ -248,7 +254,7 @@ class Scheduler:
         chunk.expected = digest_state(self._scene)
         if self._predicted:
             if not self._predicted[chunk.index].is_as_predicted:
-                self._start_again(self._play.identity.number)
+                self._start_again(Mispredicted(self._play.identity.number))
             chunk.reached, chunk.cached = chunk.expected, chunk.frames
             self._monitor.count_frames(chunk.frames, cached=chunk.frames)
         self._monitor.verify(self._play, chunk)

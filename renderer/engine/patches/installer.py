@@ -51,4 +51,4 @@ def install_patches() -> None:
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, faster)
     for kind in filter(deepcopy_patches.is_plain, deepcopy_patches.PLAIN_CLASSES):
-        kind.__deepcopy__ = deepcopy_patches.deepcopy_plain
+        deepcopy_patches.copy_plainly(kind)
