@@ -8,11 +8,11 @@ from collections.abc import Callable
 import psutil
 
 
-def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:
-    """Wait for something that another process does; fail after ``within`` seconds."""
+def until(condition: Callable[[], bool], *, within: float = 60.0, describe: Callable[[], str] = str) -> None:
+    """Wait for something that another process does; fail after ``within`` seconds, with what ``describe`` returns."""
     end = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, f"it did not happen in time {describe()}"
         time.sleep(0.02)
 
 

@@ -130,20 +130,25 @@ class FakeModal:
     async def _start(self) -> None:
         self._runner = web.AppRunner(http_app(self.state), access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.state.http_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        http, grpc = self._listeners
+        await web.SockSite(self._runner, http).start()
+        self.state.http_url = f"http://127.0.0.1:{http.getsockname()[1]}"
         state, scheduler = self.state, self._scheduler
         groups: list[Handlers] = [AppHandlers(state), FunctionHandlers(state), ImageHandlers(state)]
         groups += [VolumeHandlers(state), LogHandlers(state)]
         groups += [CallHandlers(state, scheduler), ContainerHandlers(state, scheduler)]
         self._server = Server([Service(state, groups)])
-        listener = socket.create_server(("127.0.0.1", 0))
-        await self._server.start(sock=listener)
-        self.state.grpc_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        await self._server.start(sock=grpc)
+        self.state.grpc_url = f"http://127.0.0.1:{grpc.getsockname()[1]}"
 
     async def _stop(self) -> None:
         await self._scheduler.close()
+        # Python 3.11 forgets a connection that was accepted just before its server closes: accept no more, and let
+        # those that were accepted begin.
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+        await asyncio.sleep(0)
         self._server.close()
         await self._server.wait_closed()
         await self._runner.cleanup()

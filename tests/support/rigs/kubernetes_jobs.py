@@ -37,8 +37,22 @@ def write_noise(power: int) -> str:
 
 
 def wait_until_begun(job: Job) -> None:
-    """Wait for the first line. After the API server was away, a kubelet polls rarely for a while."""
-    until(lambda: any(line.text == "begun" for line in job.logs()), within=400)
+    """Wait for the first line; fail at once if the job ended without it."""
+
+    def begun() -> bool:
+        status = job.status()  # before the log: a job that ends in between has its line
+        found = any(line.text == "begun" for line in job.logs())
+        assert found or status.exit_code is None, status
+        return found
+
+    until(begun, within=400, describe=lambda: f"{job.status()}\n{describe_pods(job)}")
+
+
+def describe_pods(job: Job) -> str:
+    """Return what the cluster knows about the job's pods, and its nodes, for a person who reads why a test failed."""
+    _, namespace, name = job.handle.parts
+    pods = kubectl("describe", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={name}", check=False)
+    return pods + kubectl("describe", "nodes", check=False)
 
 
 def find_pod(job: Job) -> str:
