@@ -90,12 +90,16 @@ class Monitor:
                 key.data.following.append((play, chunk))
                 key.data.start_following()
 
+    def read_messages(self) -> None:
+        """Read the messages that have arrived."""
+        self._read_messages(0)
+
     def wait_for_slot(self, slots: ProcessSlots, limit: int) -> int:
         """Wait until one of the first ``limit`` slots is free; return its descriptor for the new process."""
         started = time.monotonic()
         while (slot := slots.take(limit)) is None:
             self._read_messages(POLL_INTERVAL_S)
-        self._read_messages(0)
+        self.read_messages()
         _log.debug("waited %.3f s for a slot", time.monotonic() - started)
         return slot
 

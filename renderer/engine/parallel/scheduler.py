@@ -212,6 +212,7 @@ class Scheduler:
         folder, spec = self._options.changed, self._scene.session_spec.video_encoder
         if folder is None or spec is None or self._has_changed:
             return True
+        self._monitor.read_messages()  # between predicted plays, nothing else reads them
         drawn = (play for play in self._plays if play.ended and describe_play(play).source == "drawn")
         if play := next((play for play in drawn if play.rendered), None):
             write_play(play.clips, folder / f"{play.identity.name}{play.identity.path.suffix}", spec)
