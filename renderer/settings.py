@@ -76,6 +76,9 @@ class ServeOptions(BaseModel):
 
     allow: CommaWords = Field(SERVE_ALLOW, description="settings that a caller of `renderer serve` may change")
     backends: CommaWords = Field((), description="backends that it may choose; default: the configured one")
+    webhook_networks: CommaWords = Field(
+        (), description="networks, such as 10.0.0.0/8, that webhooks may lead to besides the internet"
+    )
 
 
 class Settings(BaseModel):

@@ -31,6 +31,7 @@ from renderer.serve.outputs import OTHER, TYPES, OutputStore
 from renderer.serve.problems import TYPE, explain
 from renderer.serve.service import Entry, Service
 from renderer.serve.uploads import Upload, read_form
+from renderer.serve.webhooks.delivering import Webhooks
 
 THREADS = 16  # that one backend may keep waiting, so that the others are still answered
 SEND_TIMEOUT_S = 60  # for a client that reads nothing
@@ -43,7 +44,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.metrics = Metrics()
+        self.metrics, self.webhooks = Metrics(), Webhooks(service)
         service.on_status = self.metrics.observe
         self.outputs = OutputStore(service, self.metrics.add_results)
         self.followers = Followers(service, self.call)

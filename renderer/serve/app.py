@@ -53,6 +53,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
             tasks.start_soon(anyio.to_thread.run_sync, service.recover)
             for name in service.policy.backends:
                 tasks.start_soon(sample, parts, name)
+            tasks.start_soon(parts.webhooks.run)
             yield
             tasks.cancel_scope.cancel()
 

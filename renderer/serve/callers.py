@@ -14,13 +14,15 @@ from renderer.config import Config
 from renderer.serve import tokens
 from renderer.serve.problems import RefusedError
 from renderer.serve.tokens import ANY_GPU, Token
+from renderer.serve.webhooks.sending import Networks, check_url, parse_networks
 
 LOCAL = "local"  # the owner of jobs that are submitted without a token
 # settings that reach files of the server or what it does after a job: no list can allow them
 NEVER = frozenset({
     "bundle_limit_mib", "cache", "docker.options", "docker.state_dir", "k8s.patch", "k8s.context", "local.state_dir",
     "modal.profile", "modal.state_dir", "output", "output_files", "output_limit", "overwrite", "preview",
-    "preview_command", "requirements", "serve.allow", "serve.backends", "untrusted", "untrusted_env",
+    "preview_command", "requirements", "serve.allow", "serve.backends", "serve.webhook_networks", "untrusted",
+    "untrusted_env",
 })  # fmt: skip
 
 
@@ -42,6 +44,7 @@ class Policy:
 
     allow: tuple[str, ...]
     backends: tuple[str, ...]
+    webhook_networks: Networks = ()
 
     @classmethod
     def load(cls) -> Policy:
@@ -57,7 +60,22 @@ class Policy:
         for name in names:
             if name not in BACKENDS:
                 raise SpecError(f"serve.backends names {name!r}", hint=f"backends are {', '.join(BACKENDS)}")
-        return cls(tuple(sorted(options.allow)), names)
+        return cls(tuple(sorted(options.allow)), names, parse_networks(options.webhook_networks))
+
+    def choose_webhook(self, caller: Caller, wanted: str | None) -> str | None:
+        """Return the URL that is told when a job ends. Raises RefusedError without a token, SpecError for a bad URL."""
+        token = caller.token
+        url = wanted or (token.webhook if token else None)
+        if url is None:
+            return None
+        if token is None or not token.webhook_secret:
+            raise RefusedError(
+                403,
+                "a webhook needs a token, whose secret signs the messages",
+                hint="make a new one: renderer serve token create --name me --webhook URL",
+            )
+        check_url(url, self.webhook_networks)
+        return url
 
     def backends_of(self, caller: Caller) -> tuple[str, ...]:
         """Return the backends that the caller may use."""

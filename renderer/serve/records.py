@@ -3,6 +3,7 @@
 ID/record.json  the owner, the request and its digest, the name of the job at its backend
 ID/handle       the job's handle, written once the backend has taken the job
 ID/project/     the uploaded files, which a retry needs
+ID/webhook.json how far the message about its end is: see webhooks
 ID/outputs/     downloaded outputs: see outputs
 
 The name of a job contains the id of its record. So a server that was killed after a backend took a job, and before it
@@ -43,7 +44,7 @@ class Record:
     """One job. ``job_name`` is its name at the backend, ``request`` what the caller asked for, as JSON.
 
     ``digest`` is that of the whole request with its files. ``handle`` is None until the backend has taken the job.
-    ``gpus`` is how many GPUs each unit has.
+    ``gpus`` is how many GPUs each unit has, ``webhook`` the URL that is told about the end.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Record:
     request: Mapping[str, Any]
     handle: str | None = None
     gpus: int = 0
+    webhook: str | None = None
 
     @property
     def job_name(self) -> str:
@@ -97,10 +99,12 @@ class Records:
                         record = replace(record, handle=read_state(path / "handle", _MAX_BYTES).decode())
                     self._known[record.id] = record
 
-    def all(self, owner: str | None = None) -> list[Record]:
+    def all(self, owner: str | None = None, *, with_webhook: bool = False) -> list[Record]:
         """Return the records of an owner, or of all, newest first."""
         with self._guard:
             found = [record for record in self._known.values() if owner in {None, record.owner}]
+        if with_webhook:
+            found = [record for record in found if record.webhook]
         return sorted(found, key=lambda record: (record.created, record.id), reverse=True)
 
     def find(self, key: str) -> Record | None:

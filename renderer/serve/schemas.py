@@ -44,6 +44,9 @@ class Run(BaseModel):
         None, description="end a map when more inputs than this have failed"
     )
     preview: Preview | None = Field(None, description="make a preview of the scenes (images and JSON), and no film")
+    webhook: Annotated[str, Field(max_length=2000)] | None = Field(
+        None, description="URL that is told when the job ends, instead of that of the token"
+    )
     settings: dict[str, Any] = Field(
         {},
         description="settings by their names in renderer.toml; GET /api/v1/settings lists those to change",

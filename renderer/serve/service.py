@@ -89,6 +89,7 @@ class Service:
             if known := self._find_earlier(new, digest):
                 return known, False
             loaded = self.policy.load_settings(caller, run.settings)
+            webhook = self.policy.choose_webhook(caller, run.webhook)
             self._check_count(caller)
             if loaded.settings.untrusted:  # so that a retry is, too, whoever asks for it
                 content["settings"] = {**run.settings, "untrusted": True}
@@ -102,6 +103,7 @@ class Service:
                 digest=digest,
                 request=content,
                 gpus=_count_gpus(loaded),
+                webhook=webhook,
             )
             return self._start(record, make_spec(run), folder, loaded), True
 
@@ -261,9 +263,9 @@ class Service:
             self.on_status(entry, status)
         return status
 
-    def known_states(self) -> Iterator[tuple[Entry, JobState | None]]:
+    def known_states(self, *, with_webhook: bool = False) -> Iterator[tuple[Entry, JobState | None]]:
         """Yield the jobs of all callers, with the state that was read last; None if none was."""
-        for record in self.records.all():
+        for record in self.records.all(with_webhook=with_webhook):
             if record.handle:
                 known = self._statuses.get(record.handle)
                 yield _entry(record), known[1].state if known else None

@@ -1,4 +1,7 @@
-"""Tokens: who may use the server, and how much. Only the hash of a token is kept."""
+"""Tokens: who may use the server, and how much. Only the hash of a token is kept.
+
+The secret that signs the webhooks of a token is kept itself, in a file that only the user can read.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ class Token:
 
     ``backends`` and ``gpus`` are names; no backends stand for those of the server, ``any`` for every GPU. ``jobs`` may
     run at once, each attempt for ``seconds``; the files of a job have at most ``bundle_mib`` MiB. With ``metrics`` it
-    can read the server's figures, and nothing else.
+    can read the server's figures, and nothing else. ``webhook`` is a URL that is told when its jobs end; the messages
+    are signed with ``webhook_secret``.
     """
 
     id: str
@@ -43,6 +47,8 @@ class Token:
     bundle_mib: int = 64
     untrusted: bool = True
     metrics: bool = False
+    webhook: str | None = None
+    webhook_secret: str = field(default="", repr=False)
     digest: str = field(repr=False)
 
 
@@ -64,6 +70,11 @@ def find(text: str) -> Token | None:
     if not match or not token or not hmac.compare_digest(token.digest, _digest(match[2])):
         return None
     return token
+
+
+def find_by_id(key: str) -> Token | None:
+    """Return the token with this id; None if it was revoked."""
+    return _read(key) if _ID.fullmatch(key) else None
 
 
 def list_tokens() -> Iterator[Token]:

@@ -55,6 +55,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
     "serve.allow": ("quality", CLIENT),
     "serve.backends": ("local", CLIENT),
+    "serve.webhook_networks": ("10.0.0.0/8", CLIENT),
 }
 # The settings of one backend: each is refused when it is given for a job on another.
 OWN: Mapping[str, tuple[object, str]] = {

@@ -12,9 +12,13 @@ from backends import BACKENDS
 from backends.errors import SpecError
 from backends.gpus.request import parse_gpu
 from backends.option_types import format_duration, parse_duration, parse_size
+from renderer import config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json, print_message
 from renderer.serve import tokens
+from renderer.serve.webhooks.sending import check_url, make_secret, parse_networks
+
+_SECRETS = frozenset({"digest", "webhook", "webhook_secret"})  # a URL may have a secret in its path
 
 
 def create(
@@ -33,12 +37,18 @@ def create(
         bool, typer.Option("--trusted", help="Run its jobs without --untrusted: their code can do what you can.")
     ] = False,
     metrics: Annotated[bool, typer.Option("--metrics", help="Let it read /metrics, and do nothing else.")] = False,
+    webhook: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Told when a job of the token ends, in signed messages.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a token, and print it. It is shown this once.
 
     renderer serve token create --name alice --gpus L4,T4
     """
+    if webhook is not None:
+        check_url(webhook, parse_networks(config.load({}).settings.serve.webhook_networks))
     text, token = tokens.create(
         name,
         backends=_check_words("--backends", backends, _check_backend),
@@ -48,20 +58,24 @@ def create(
         bundle_mib=_parse("--bundle", parse_size, bundle),
         untrusted=not trusted,
         metrics=metrics,
+        webhook=webhook,
+        webhook_secret=make_secret(),
     )
     if json:
-        print_json({"token": text, "id": token.id})
+        print_json({"token": text, "id": token.id, "webhook_secret": token.webhook_secret})
         return
     print(text)
     rights = "it reads /metrics" if metrics else f"its jobs are {_kind(token)}"
     print_message(f"token {token.id} for {name}; {rights}. It is shown this once")
+    if webhook is not None:
+        print_message(f"its webhooks are signed with {token.webhook_secret}, which is shown this once as well")
 
 
 def list_tokens(*, json: Json = False) -> None:
     """List the tokens, and what they may do."""
     found = list(tokens.list_tokens())
     if json:
-        print_json([{key: value for key, value in asdict(token).items() if key != "digest"} for token in found])
+        print_json([{key: value for key, value in asdict(token).items() if key not in _SECRETS} for token in found])
         return
     for token in found:
         limits = f"{token.jobs} jobs, {format_duration(token.seconds)}, {token.bundle_mib}Mi"

@@ -15,17 +15,15 @@ _log = logging.getLogger(__name__)
 
 
 async def sample(parts: Parts, backend: str) -> None:
-    """Look at the running jobs of a backend again and again, if somebody reads the metrics."""
+    """Look at the running jobs of a backend again and again: all if somebody reads the metrics, else with webhooks."""
     service = parts.service
     while True:
-        count = 0
-        if parts.metrics.is_wanted:
-            states = service.known_states()
-            active = [entry for entry, state in states if entry.backend == backend and not (state and state.terminal)]
-            count = len(active)
-            for entry in active:
-                try:
-                    await parts.call(backend, service.status, entry)
-                except (RendererError, OSError) as error:  # gone, or no answer: the next look shows it
-                    _log.info("%s: %s", entry.handle, error)
-        await anyio.sleep(max(SAMPLE_S, count * PER_JOB_S))
+        states = service.known_states(with_webhook=not parts.metrics.is_wanted)
+        running = [entry for entry, state in states if entry.backend == backend and not (state and state.terminal)]
+        wanted = [entry for entry in running if parts.metrics.is_wanted or parts.webhooks.is_waiting(entry)]
+        for entry in wanted:
+            try:
+                await parts.call(backend, service.status, entry)
+            except (RendererError, OSError) as error:  # gone, or no answer: the next look shows it
+                _log.info("%s: %s", entry.handle, error)
+        await anyio.sleep(max(SAMPLE_S, len(wanted) * PER_JOB_S))

@@ -1,0 +1,142 @@
+"""Delivers a message at the end of each job that has a webhook, again and again until it is taken.
+
+How far it is stands beside the job: in webhook.json of its record. So a server that was killed goes on when it is
+started again. A message may come twice then, with the same webhook-id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import anyio
+import anyio.to_thread
+
+from backends import JobState, JobStatus
+from backends.errors import RendererError, SpecError
+from backends.untrusted.state_files import read_state, write_state
+from renderer.serve import tokens
+from renderer.serve.documents import summary_document
+from renderer.serve.service import Entry, Service
+from renderer.serve.webhooks.sending import NotDeliveredError, post, sign
+
+LOOK_S = 1.0
+THREADS = 8
+# pauses before the next attempt, as the standard recommends them: for about three days
+RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+MAX_REASON = 1000  # characters
+FILE = "webhook.json"
+_MAX_BYTES = 2**16
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far the message about a job is: ``at`` is when to send it next, in seconds since 1970."""
+
+    attempts: int = 0
+    at: float = 0.0
+    is_done: bool = False
+    fault: str | None = None
+
+
+class Webhooks:
+    """The messages of one server."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._guard = threading.Lock()
+        self._known: dict[str, Delivery] = {}
+
+    def find(self, entry: Entry) -> Delivery | None:
+        """Return how far the message about a job is; None for a job without a webhook."""
+        if entry.record is None or entry.record.webhook is None:
+            return None
+        if (known := self._known.get(entry.id)) is None:
+            known = self._known[entry.id] = self._read(entry.id)
+        return known
+
+    def is_waiting(self, entry: Entry) -> bool:
+        """Return whether there will be a message about the job."""
+        delivery = self.find(entry)
+        return delivery is not None and not delivery.is_done
+
+    def _read(self, key: str) -> Delivery:
+        with suppress(OSError, ValueError, TypeError):
+            return Delivery(**json.loads(read_state(self._service.records.path(key) / FILE, _MAX_BYTES)))
+        return Delivery()
+
+    async def run(self) -> None:
+        """Deliver messages as long as the server runs."""
+        limiter, busy = anyio.CapacityLimiter(THREADS), set[str]()
+
+        async def deliver(entry: Entry) -> None:
+            try:
+                await anyio.to_thread.run_sync(self._deliver, entry, limiter=limiter, abandon_on_cancel=True)
+            finally:
+                busy.discard(entry.id)
+
+        async with anyio.create_task_group() as tasks:
+            while True:
+                for entry, state in self._service.known_states(with_webhook=True):
+                    if state and state.terminal and entry.id not in busy and self._is_due(entry):
+                        busy.add(entry.id)
+                        tasks.start_soon(deliver, entry)
+                await anyio.sleep(LOOK_S)
+
+    def _is_due(self, entry: Entry) -> bool:
+        delivery = self.find(entry)
+        return delivery is not None and not delivery.is_done and delivery.at <= time.time()
+
+    def _deliver(self, entry: Entry) -> None:
+        """Make one attempt, and write down what came of it."""
+        delivery = self.find(entry)
+        assert delivery  # noqa: S101  # it is due
+        try:
+            self._send(entry, self._service.status(entry))
+        except (NotDeliveredError, SpecError) as error:
+            done = replace(delivery, attempts=delivery.attempts + 1, fault=str(error))
+            if isinstance(error, SpecError) or done.attempts > len(RETRY_S):
+                done = replace(done, is_done=True)
+                _log.warning("the webhook of %s was given up: %s", entry.id, error)
+            else:
+                pause = RETRY_S[done.attempts - 1] * random.uniform(1, 1.2)  # noqa: S311  # so that not all come at once
+                done = replace(done, at=time.time() + pause)
+                _log.info("the webhook of %s comes again in %.0f s: %s", entry.id, pause, error)
+        except (RendererError, OSError) as error:  # its backend does not answer
+            _log.info("%s: %s", entry.handle, error)
+            return
+        else:
+            done = replace(delivery, attempts=delivery.attempts + 1, is_done=True, fault=None)
+        self._known[entry.id] = done
+        with suppress(OSError):  # the job was deleted
+            write_state(self._service.records.path(entry.id) / FILE, json.dumps(asdict(done)).encode())
+
+    def _send(self, entry: Entry, status: JobStatus) -> None:
+        record = entry.record
+        token = tokens.find_by_id(record.owner) if record else None
+        if record is None or record.webhook is None or token is None or not token.webhook_secret:
+            raise SpecError("the token whose secret signs it was revoked")
+        body = json.dumps(_make_message(entry, status)).encode()
+        message, timestamp = f"msg_{entry.id}", int(time.time())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "manim-renderer",
+            "webhook-id": message,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(token.webhook_secret, message, timestamp, body),
+        }
+        post(record.webhook, body, headers, self._service.policy.webhook_networks)
+
+
+def _make_message(entry: Entry, status: JobStatus) -> dict[str, object]:
+    failed = next((unit for unit in status.units if unit.state is JobState.FAILED), None)
+    reason = (failed and failed.message) or status.reason
+    data = summary_document(entry, status).model_dump(mode="json")
+    data |= {"reason": reason and reason[:MAX_REASON]}
+    return {"type": f"job.{status.state}", "timestamp": data["finished"] or data["created"], "data": data}

@@ -1,0 +1,182 @@
+"""Webhooks: a real server tells a real receiver, which checks the signature with the library of the standard."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+from support.commands import output, renderer
+from support.http_server import Server, serving
+from support.processes import until
+
+from backends.errors import SpecError
+from renderer.serve.webhooks.sending import NotDeliveredError, check_url, is_allowed, parse_networks, post
+
+LOOPBACK = "127.0.0.0/8"
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what it is sent; ``answers`` are those to the first message for a path, 204 is every other."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.answers: dict[str, int] = {}
+        self.url = f"http://127.0.0.1:{self.server_port}/secret-path?x=1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.answers.pop(self.path, 204)
+        self.send_response(answer)
+        if answer == 302:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.server.got.append((self.path, headers, body))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def make_token(server: Server, *options: str) -> dict[str, str]:
+    done = renderer("serve", "token", "create", "--json", "--trusted", *options, cwd=server.home, env=server.env)
+    return dict(output(done))
+
+
+def check(secret: str, headers: dict[str, str], body: bytes) -> Any:
+    """Return the message. Raises WebhookVerificationError for a wrong signature."""
+    Webhook(secret).verify(body, headers)
+    return json.loads(body)
+
+
+def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, receiver: Receiver) -> None:
+    with serving(tmp_path / "home", RENDERER_SERVE_WEBHOOK_NETWORKS=LOOPBACK) as server:
+        token = make_token(server, "--name", "alice", "--webhook", receiver.url)
+        listed = renderer("serve", "token", "list", "--json", cwd=server.home, env=server.env).stdout
+        assert "secret" not in listed
+        receiver.answers = {"/secret-path?x=1": 302, "/secret-path?x=1&own": 503}  # a redirect is not followed
+        failed = server.submit("raise SystemExit(3)", token=token["token"]).json()["id"]
+        own = server.submit("print('x')", token=token["token"], webhook=f"{receiver.url}&own").json()["id"]
+        until(lambda: len(receiver.got) == 4)  # both come again after some seconds
+        by_path: dict[str, list[tuple[dict[str, str], bytes]]] = {}
+        for path, headers, body in receiver.got:
+            by_path.setdefault(path, []).append((headers, body))
+        assert set(by_path) == {"/secret-path?x=1", "/secret-path?x=1&own"}
+        for path, key, kind, code in (
+            ("/secret-path?x=1", failed, "job.failed", 10),
+            ("/secret-path?x=1&own", own, "job.succeeded", 0),
+        ):
+            first, second = by_path[path]
+            assert first[0]["webhook-id"] == second[0]["webhook-id"]
+            for headers, body in (first, second):
+                message = check(token["webhook_secret"], headers, body)
+                assert (message["type"], message["data"]["id"], message["data"]["exit_code"]) == (kind, key, code)
+
+        gate = tmp_path / "gate"
+        waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)"
+        job = server.submit(waits, token=token["token"]).json()
+        server.end(kill=True)
+        gate.touch()
+        renderer("wait", job["handle"], cwd=server.home, env=server.env)
+        assert len(receiver.got) == 4
+        server.start()
+        until(lambda: len(receiver.got) == 5)
+        message = check(token["webhook_secret"], *receiver.got[4][1:])
+        assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
+        server.end()
+        server.start()  # and not once more
+        server.wait(server.submit("print('x')", token=token["token"]).json()["id"], token=token["token"])
+        until(lambda: len(receiver.got) == 6)
+        assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 4
+
+
+def test_messages_go_over_tls_to_a_receiver_with_a_certificate(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
+    url, networks = f"https://localhost:{receiver.server_port}/", parse_networks([LOOPBACK])
+    with pytest.raises(NotDeliveredError, match="TLS failed"):
+        post(url, b"{}", {}, networks)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    post(url, b"{}", {}, networks)
+    with pytest.raises(NotDeliveredError, match="TLS failed"):  # it is the certificate of another name
+        post(url.replace("localhost", "127.0.0.1"), b"{}", {}, networks)
+    assert [path for path, _, _ in receiver.got] == ["/"]
+
+
+def test_webhooks_that_lead_inside_are_refused(server: Server) -> None:
+    refused = server.submit("print('x')", webhook="https://example.org/")
+    assert (refused.status_code, "needs a token" in refused.json()["detail"]) == (403, True)
+    done = renderer(
+        *("serve", "token", "create", "--name", "a", "--webhook", "https://127.0.0.1/"),
+        cwd=server.home,
+        env=server.env,
+    )
+    assert (done.returncode, "an address inside a network" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://example.org/", "ftp://example.org/", "https://user:x@example.org/", "https:///x", "https://a:b/"),
+        *("https://127.0.0.1/", "https://[::1]/", "https://10.0.0.1/", "https://169.254.169.254/", "https://0.0.0.0/"),
+        *("https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/", "https://[2002:a00:1::]/", "https://100.64.0.1/"),
+        *("https://example.org/\r\nX: y", "https://example.org/#x", "https://224.0.0.1/", "https://[fd00::1]/"),
+    ],
+)
+def test_urls_that_are_refused_at_once(url: str) -> None:
+    with pytest.raises(SpecError):
+        check_url(url, ())
+
+
+def test_the_address_that_is_connected_to_is_checked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(NotDeliveredError, match=r"leads to .*, where nothing is sent"):
+            post(f"https://localhost:{port}/", b"{}", {}, ())
+        with pytest.raises(NotDeliveredError, match=r"leads to .*, where nothing is sent"):  # http to a network alone
+            post(f"http://localhost:{port}/", b"{}", {}, parse_networks(["10.0.0.0/8"]))
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert is_allowed(ipaddress.ip_address("8.8.8.8"), ())
+    assert is_allowed(ipaddress.ip_address("2606:4700::1111"), ())
+    assert is_allowed(ipaddress.ip_address("::ffff:10.1.2.3"), parse_networks(["10.0.0.0/8"]))
+    with pytest.raises(SpecError, match=r"serve\.webhook_networks cannot have '10.0.0.1/8'"):
+        parse_networks(["10.0.0.1/8"])
