@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -128,6 +131,19 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> 
 def test_wrong_arguments_are_refused_in_words(tmp_path: Path, argument: str, sentence: str) -> None:
     done = renderer("mcp", argument, cwd=tmp_path, env=environment(tmp_path))
     assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_the_agent(tmp_path: Path) -> None:
+    facts = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    command, pipe, env = [BIN / "renderer", "mcp"], subprocess.PIPE, environment(tmp_path)
+    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, stdin=pipe, stdout=pipe) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": facts}) + "\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "renderer"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 130
 
 
 async def with_client(connect: Callable[[], Any], use: Callable[[Client], Awaitable[T]]) -> T:

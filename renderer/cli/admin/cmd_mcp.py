@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from backends.errors import BackendError, SpecError
+from backends.exit_codes import ExitCode
 from backends.gpus.request import parse_gpu
 from backends.option_types import parse_duration
 from renderer.serve.tokens import ANY_GPU, Token
@@ -49,6 +51,8 @@ def command(
             hint="pip install 'manim-renderer[mcp]'",
         ) from error
     os.chdir(root)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the thread that reads stdin cannot be interrupted
+        signal.signal(number, lambda _number, _frame: os._exit(ExitCode.INTERRUPTED))
     agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
 
 

@@ -37,6 +37,14 @@ class AgentFile:
     shown: str
 
 
+@dataclass(frozen=True)
+class AgentFiles:
+    """The files that a job made; ``note`` says what is wrong with some of them."""
+
+    files: Sequence[AgentFile] = ()
+    note: str | None = None
+
+
 def make_answer(
     lines: Iterable[str], pictures: Sequence[ImageContent] = (), *, is_error: bool = False
 ) -> CallToolResult:
@@ -84,9 +92,10 @@ def _describe_hint(hint: str | None, *, from_job: bool) -> list[str]:
     return [f"{'the job says' if from_job else 'hint'}: {show_line(hint)}"] if hint else []
 
 
-def describe_files(files: Sequence[AgentFile]) -> tuple[list[str], list[ImageContent]]:
+def describe_files(found: AgentFiles) -> tuple[list[str], list[ImageContent]]:
     """Return lines about the files of a job, with the warnings of its previews, and the pictures among them."""
-    lines = []
+    files = found.files
+    lines = [show_line(found.note)] if found.note else []
     for item in previewing.read_previews(file.path for file in files):
         lines.append(show_line(previewing.summarize(item)))
         warnings = previewing.describe_warnings(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, Protocol
 
@@ -19,7 +19,7 @@ from backends.untrusted import show_line
 from renderer import scenes as scene_files
 from renderer.api import PlannedJob
 from renderer.serve.agents.answers import (
-    AgentFile,
+    AgentFiles,
     describe_error,
     describe_files,
     describe_log,
@@ -70,7 +70,7 @@ class AgentJob(Protocol):
     def logs(self) -> Iterator[LogLine]:
         """Yield the lines that it has printed so far."""
 
-    def files(self) -> Sequence[AgentFile]:
+    def files(self) -> AgentFiles:
         """Return the files that it made, downloaded and verified."""
 
     def cancel(self) -> None:
@@ -118,11 +118,11 @@ class Tools:
 
     @_answering
     async def check(self, context: Context[Any, Any], fields: Mapping[str, Any], files: Mapping[str, str]) -> Any:
-        """Answer whether a request is right, without running it."""
+        """Answer whether a request is right."""
         run = make_run(fields)
         planned: PlannedJob = await self._call("submit", self._find_jobs(context).plan, run, files)
         found = await self._call("submit", scene_files.find_scenes, planned.path, planned.prepared.root)
-        lines = [f"{show_line(run.file)} is valid; nothing of it was run. preview shows what it looks like"]
+        lines = [f"{show_line(run.file)} is valid. preview shows what it looks like"]
         lines += [f"scene {item.name}" + (f", line {item.line}" if item.line else "") for item in found]
         if planned.prepared.kind == "script":
             lines.append("it is a script, and not a file of scenes: render runs it")
@@ -218,13 +218,12 @@ class Tools:
                 lines.append("fetch downloads its files and shows its pictures")
             return make_answer(lines, is_error=is_error)
         try:
-            files: Sequence[AgentFile] = await self._call(job.backend, job.files)
+            files: AgentFiles = await self._call(job.backend, job.files)
+            more, pictures = await self._call(job.backend, describe_files, files)
         except RendererError as error:
-            if not is_error:
-                raise
-            lines.append(f"its files could not be downloaded: {show_line(str(error))}")
-            files = ()
-        more, pictures = await self._call(job.backend, describe_files, files)
+            hint = [f"hint: {show_line(error.hint)}"] if error.hint else []
+            lines += [f"its files could not be downloaded: {show_line(str(error))}", *hint]
+            return make_answer(lines, is_error=True)
         return make_answer([*lines, *more], pictures, is_error=is_error)
 
 
