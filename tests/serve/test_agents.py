@@ -135,7 +135,8 @@ def test_wrong_arguments_are_refused_in_words(tmp_path: Path, argument: str, sen
 
 def test_ctrl_c_ends_it_while_it_waits_for_the_agent(tmp_path: Path) -> None:
     facts = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    command, pipe, env = [BIN / "renderer", "mcp"], subprocess.PIPE, environment(tmp_path)
+    command: list[str | Path] = [BIN / "renderer", "mcp"]
+    pipe, env = subprocess.PIPE, environment(tmp_path)
     with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, stdin=pipe, stdout=pipe) as server:
         assert server.stdin
         assert server.stdout
