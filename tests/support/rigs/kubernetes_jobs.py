@@ -45,7 +45,7 @@ def wait_until_begun(job: Job) -> None:
         assert found or status.exit_code is None, status
         return found
 
-    until(begun, within=400, describe=lambda: f"{job.status()}\n{describe_pods(job)}")
+    until(begun, within=900, describe=lambda: f"{job.status()}\n{describe_pods(job)}")
 
 
 def describe_pods(job: Job) -> str:

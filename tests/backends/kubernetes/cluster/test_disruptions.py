@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from support.processes import until
@@ -15,6 +14,7 @@ from support.rigs.kubernetes_jobs import (
     SLOW,
     SLOW_LINES,
     assert_success,
+    describe_pods,
     find_pod,
     let_go_on,
     wait_until_begun,
@@ -22,6 +22,8 @@ from support.rigs.kubernetes_jobs import (
 )
 
 from backends import JobState, JobStatus
+
+REJECTED = 2  # retries: a kubelet that has just started rejects pods while it does not know its GPUs yet
 
 
 def test_eviction_is_no_failure_of_the_render(run: Run, namespace: str, tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Pat
 
 
 def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_path: Path) -> None:
-    job = run(SLOW + "# kubelet\n")
+    job = run(SLOW + "# kubelet\n", retries=REJECTED)
     wait_until_begun(job)
     parts("kill", "kubelet")
     parts("start", "kubelet")
@@ -87,13 +89,13 @@ def away(parts: Parts, seconds: float = 10.0) -> threading.Timer:
 
 def test_the_api_server_is_away_during_submit(run: Run, parts: Parts, tmp_path: Path) -> None:
     timer = away(parts)
-    job = run(SLOW + "# submitted to nobody\n")
+    job = run(SLOW + "# submitted to nobody\n", retries=REJECTED)
     timer.join()
     assert_success(job, tmp_path / "out")
 
 
 def test_the_api_server_is_away_while_the_log_is_followed(run: Run, parts: Parts, tmp_path: Path) -> None:
-    job = run(SLOW + "# followed\n")
+    job = run(SLOW + "# followed\n", retries=REJECTED)
     wait_until_begun(job)
     lines = job.logs(follow=True)
     seen = [next(lines).text]
@@ -105,7 +107,7 @@ def test_the_api_server_is_away_while_the_log_is_followed(run: Run, parts: Parts
 
 
 def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tmp_path: Path) -> None:
-    job = run(SLOW + "# waited for\n")
+    job = run(SLOW + "# waited for\n", retries=REJECTED)
     wait_until_begun(job)
     timer = away(parts)
     assert_success(job, tmp_path / "out")
@@ -116,13 +118,17 @@ def test_the_api_server_is_away_during_wait_and_fetch(run: Run, parts: Parts, tm
 
 
 def test_a_collector_that_is_cut_off_goes_on_where_it_stopped(run: Run, parts: Parts, tmp_path: Path) -> None:
-    job = run(write_noise(27))
+    job = run(write_noise(27), retries=REJECTED)
     statuses: list[JobStatus] = []
-    waiter = threading.Thread(target=lambda: statuses.append(job.wait(500)))
+    waiter = threading.Thread(target=lambda: statuses.append(job.wait(1200)))
     waiter.start()
     state = Path(os.environ["XDG_STATE_HOME"])
-    started: Callable[[], bool] = lambda: any(path.stat().st_size > 2**20 for path in state.rglob("*.stream"))  # noqa: E731
-    until(started, within=400)  # a kubelet polls rarely after the API server was away
+
+    def started() -> bool:
+        assert not statuses, statuses
+        return any(path.stat().st_size > 2**20 for path in state.rglob("*.stream"))
+
+    until(started, within=900, describe=lambda: f"{statuses or job.status()}\n{describe_pods(job)}")
     timer = away(parts, 3)
     waiter.join()
     timer.join()
