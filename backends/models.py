@@ -128,7 +128,8 @@ class JobHandle:
 class UnitStatus:
     """The state of one unit, with its ``progress`` in percent.
 
-    ``problem`` is why the unit failed or waits. ``activity`` is what a running unit last reported (openjd_status).
+    ``problem`` is why the unit failed or waits. ``activity`` is what a running unit last reported (openjd_status),
+    or why one shard rendered a whole scene.
     """
 
     name: str

@@ -25,7 +25,8 @@ def join_statuses(shards: Sequence[UnitStatus]) -> UnitStatus:
             first = shards[states.index(state)]
             break
     if first.state is JobState.SUCCEEDED:
-        return replace(base, state=JobState.SUCCEEDED, progress=100.0, problem=None, activity=None)
+        whole = next((shard.activity for shard in shards if shard.activity), None)
+        return replace(base, state=JobState.SUCCEEDED, progress=100.0, problem=None, activity=whole)
     if first.state is JobState.PENDING and JobState.SUCCEEDED not in states:
         return first
     if first.state is JobState.CANCELLED:
@@ -46,6 +47,13 @@ def has_outputs(result: UnitResult) -> bool:
     """Return whether the shard has joined the clips of all."""
     shards = result.render.get("shards")
     return isinstance(shards, dict) and shards.get("joined") is True
+
+
+def explain_whole(result: UnitResult) -> str | None:
+    """Return a clause that says why this shard rendered the whole scene; None if it did not."""
+    shards = result.render.get("shards")
+    why = shards.get("why_whole") if isinstance(shards, dict) else None
+    return f"rendered by one shard: {why}" if isinstance(why, str) else None
 
 
 def select_result(results: Iterable[tuple[int, UnitResult | None]]) -> int | None:

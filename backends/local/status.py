@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from backends.chunk_store.shards import join_statuses
+from backends.chunk_store.shards import explain_whole, join_statuses
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import find_hint
 from backends.local.documents import Ended, Record, now
@@ -113,7 +113,7 @@ def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) ->
         problem = result.error or Problem(message=f"{name} failed", exit_code=result.exit_code)
         return UnitStatus(name=name, state=JobState.FAILED, problem=problem)
     if result:
-        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0)
+        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0, activity=explain_whole(result))
     log = folder.open_log(index)
     lines = read_tail(log) if log else []
     if ended:

@@ -117,6 +117,9 @@ class Scene(Protocol):
     def get_run_time(self, animations: Iterable[Animation]) -> float:
         """Return how long the animations run together, in seconds."""
 
+    def get_moving_mobjects(self, *animations: Animation) -> list[Mobject]:
+        """Return the mobjects that the animations or updaters move, and those that are drawn above them."""
+
     def get_mobject_family_members(self) -> list[Mobject]:
         """Return all mobjects of the scene and their descendants."""
 

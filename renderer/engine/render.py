@@ -218,9 +218,8 @@ class _SceneRender:
         except ProcessKilled as killed:
             if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(killed.play) from killed
-            # of shards, the store has what is rendered
-            rendered = {} if exchange else scheduler.rendered_plays
-            again = replace(attempt, limit=max(1, attempt.limit // 2), rendered=rendered, was_killed=True)
+            rendered, limit = scheduler.rendered_plays, max(1, attempt.limit // 2)
+            again = replace(attempt, limit=limit, rendered=rendered, was_killed=True)
             raise _TryAgainError(f"a process of play {killed.play} was killed", again) from killed
         finally:
             scheduler.abort()
@@ -258,10 +257,11 @@ def render(
     slots = slots or ProcessSlots()
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
-        keep_tex_files(request.cache or make_own_cache(scratch / "formulas"))
+        exchange = ShardExchange(request.shard, scratch) if request.shard else None
+        formulas = request.cache or make_own_cache(scratch / "formulas")
+        keep_tex_files(exchange.share_formulas(formulas) if exchange else formulas)
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
-        exchange = ShardExchange(request.shard, scratch) if request.shard else None
         report = _SceneRender(request, slots, progress, exchange).run(attempt)
         if request.cache:
             request.cache.prune()

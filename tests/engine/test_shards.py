@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine.renders import SCENES, decode_frames, order_render, render_with_engine, render_with_manim
+from engine.renders import SCENES, decode_frames, order_render, render_with_engine, render_with_manim, scene_names
 
 from backends.chunk_store import FolderChunks
 from backends.chunk_store.server import ChunkServer
@@ -27,6 +27,8 @@ CHOSEN = {  # each file has what may go wrong in a way of its own; a film of all
     "cameras": ["Solid", "ZoomedAnimated"],
     "outputs": ["Sections", "Subtitles", "Sounds", "NoPlay", "LongPlay", "Shuffled"],
 }
+if "EVERY_SCENE" in os.environ:  # takes a few minutes
+    CHOSEN = {file: scene_names(SCENES / f"{file}.py") for file in CHOSEN}
 FILM = """\
 import os
 import random

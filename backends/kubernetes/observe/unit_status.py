@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from backends.exit_codes import ExitCode
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
+from backends.kubernetes.objects.termination import parse_report
 from backends.kubernetes.observe import diagnosis
 from backends.models import JobState, UnitStatus
 from backends.problem import Problem
@@ -81,7 +82,16 @@ def read_unit(unit: UnitView) -> UnitStatus:
 
 
 def _build_succeeded(unit: UnitView) -> UnitStatus:
-    return UnitStatus(name=_name(unit), state=JobState.SUCCEEDED, progress=100.0, attempt=_attempt(unit))
+    note = None
+    if unit.job.shards and unit.pod and unit.pod.terminated:  # why this shard rendered the whole scene
+        note = parse_report(unit.pod.terminated.message)
+    return UnitStatus(
+        name=_name(unit),
+        state=JobState.SUCCEEDED,
+        progress=100.0,
+        activity=note.message if note else None,
+        attempt=_attempt(unit),
+    )
 
 
 def _build_failed(unit: UnitView) -> UnitStatus:

@@ -21,5 +21,10 @@ def write_report(problem: Problem, units: Mapping[int, UnitReported] | None = No
     """
     sys.stdout.write(f"openjd_fail: {problem.message}\n")
     sys.stdout.flush()
+    write_note(problem, units)
+
+
+def write_note(problem: Problem, units: Mapping[int, UnitReported] | None = None) -> None:
+    """Write to the termination log alone, where ``renderer status`` finds it when the pod has ended."""
     with contextlib.suppress(OSError):
         TERMINATION_LOG.write_bytes(dump_report(problem, units))

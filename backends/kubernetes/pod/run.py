@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backends import output_stream as stream
+from backends.chunk_store.shards import explain_whole
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
@@ -28,7 +29,7 @@ from backends.kubernetes.pod.paths import (
     SCRATCH,
     STORED_BUNDLE,
 )
-from backends.kubernetes.pod.report import write_report
+from backends.kubernetes.pod.report import write_note, write_report
 from backends.kubernetes.pod.units import (
     PodUnits,
     choose_exit_code,
@@ -175,10 +176,15 @@ def _report_timeout(timeout_s: int) -> int:
 
 
 def _report_result(unit: int) -> None:
-    """Report the problem of the unit's result, if there is one. Raises ResultError for a damaged result."""
+    """Report the problem of the unit's result, or why this shard rendered the whole scene.
+
+    Raises ResultError for a damaged result.
+    """
     result = read_unit_result(unit)
     if result and result.error:
         write_report(result.error)
+    elif result and (whole := explain_whole(result)):
+        write_note(Problem(message=whole))
 
 
 def _prepare_download(units: Sequence[int], limits: Limits) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from backends.chunk_store.shards import join_statuses
+from backends.chunk_store.shards import explain_whole, join_statuses
 from backends.errors import OutputError, RendererError, StoreMissingError
 from backends.exit_codes import ExitCode
 from backends.files import make_private_folder, state_folder
@@ -142,7 +142,7 @@ def read_stored_status(api: Api, handle: JobHandle, job: Job) -> JobStatus:
 
 def _build_unit(name: str, result: UnitResult | None) -> UnitStatus:
     if result is not None and result.exit_code == 0:
-        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0)
+        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0, activity=explain_whole(result))
     failure = Problem(message="it failed", exit_code=result.exit_code) if result else _LOST
     problem = replace(result.error, exit_code=result.exit_code) if result and result.error else failure
     return UnitStatus(name=name, state=JobState.FAILED, problem=problem)

@@ -42,6 +42,9 @@ class RenderDelegate(Protocol):
     def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
         """Receive the image of what stands still during the play, None if it is not drawn; return the image to use."""
 
+    def needs_frame(self) -> bool:
+        """Return whether the next frame must be stepped to; if not, the state after the play does not depend on it."""
+
     def before_frame(self) -> None:
         """Prepare for a frame: the scene has been stepped to it, and it is not drawn yet."""
 
@@ -169,8 +172,13 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         if not self.skip_animations:
             with self.side_effects.allowed():
                 self.delegate.before_frame()
-        self.update_frame(scene, moving_mobjects)
+        if self.needs_frame():
+            self.update_frame(scene, moving_mobjects)
         self._hand_over(1)
+
+    def needs_frame(self) -> bool:
+        """Return whether the scene must be as it is at the next frame."""
+        return self.skip_animations or self.delegate.needs_frame()
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.freeze_current_frame", sha256="da22a02089173f17")
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.add_frame", sha256="c65d0e6bd468c45d")

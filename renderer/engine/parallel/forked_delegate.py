@@ -36,6 +36,10 @@ class ForkedDelegate:
             self._send(ManimKeyComputed(compute_manim_key(self._scene)))
         return identity.name, False
 
+    def needs_frame(self) -> bool:
+        """Return True: each frame is drawn, or has a digest."""
+        return True
+
     def before_frame(self) -> None:
         """Do nothing: only the stepping process forks here."""
 

@@ -100,6 +100,7 @@ class _SteppedPlay:
     start: float
     chunks: list[Chunk]
     frame: int = 0
+    can_leap: bool | None = None  # whether frames drawn elsewhere can be left out; None until somebody asks
     ended: bool = False  # stepping has ended; chunk renderers may still draw
 
     @property

@@ -156,6 +156,10 @@ class Scheduler:
             for entry in self._predicted:
                 entry.add_static_image(play.static_digest)
 
+    def needs_frame(self) -> bool:
+        """Return True: chunk renderers begin with the state of this process."""
+        return True
+
     def before_frame(self) -> None:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
         play, chunk = self._play, self._play.current_chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from manim import Camera, Mobject, ThreeDCamera, VMobject
+from manim import Camera, Mobject, Scene, ThreeDCamera, VMobject
 from manim.mobject import mobject
 from manim.mobject.three_d import three_d_utils
 from manim.utils import hashing, paths, space_ops
@@ -14,6 +14,7 @@ from renderer.engine.patches import camera as camera_patches
 from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
 from renderer.engine.patches import mobject as mobject_patches
+from renderer.engine.patches import scene as scene_patches
 
 # (class or module of Manim, name in it, replacement)
 PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
@@ -37,6 +38,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (ThreeDCamera, "display_vectorized", camera_patches.display_vectorized),
     (ThreeDCamera, "modified_rgbas", camera_patches.modified_rgbas),
     (ThreeDCamera, "project_points", camera_patches.project_points),
+    (Scene, "update_to_time", scene_patches.update_to_time),
     (hashing, "_hash_ndarray", hashing_patches.hash_ndarray),
     (hashing._CustomEncoder, "default", hashing_patches.default),  # noqa: SLF001
     (hashing._CustomEncoder, "_cleaned_iterable", hashing_patches.cleaned_iterable),  # noqa: SLF001

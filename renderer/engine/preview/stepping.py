@@ -104,6 +104,10 @@ class PreviewDelegate:
             self._set_drawing(on=False)
         return None if drawn is None else drawn.copy()
 
+    def needs_frame(self) -> bool:
+        """Return True: all frames are looked at."""
+        return True
+
     def before_frame(self) -> None:
         """Decide whether the next frame is drawn."""
         frame = self._recorder.position

@@ -1,6 +1,7 @@
 """The store in which the shards of one job meet: clips, a report of each shard, and the order of their arrival.
 
 clips/PLAY-CLIP-CHAIN-SHA256   an encoded clip; CHAIN is a digest of all states up to its end
+formulas/KEY                   what TeX made of a formula, and formulas/claims/KEY who makes it (formulas.py)
 reports/SHARD                  what a shard reports (report.py)
 arrivals/NUMBER                the shard that was done as number NUMBER, counted from 0; the last one joins the clips
 
@@ -16,7 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from renderer.engine.cache.interface import Cache
 from renderer.engine.request import ShardPlace
+from renderer.engine.shards.formulas import SharedFormulas
 from renderer.engine.shards.report import ShardReport
 
 _log = logging.getLogger(__name__)
@@ -40,6 +43,10 @@ class ShardExchange:
         self.place = place
         self._store, self._scratch = place.store, scratch / "shards"
         self._scratch.mkdir(exist_ok=True)
+
+    def share_formulas(self, own: Cache) -> Cache:
+        """Return a cache for formulas that looks in ``own``, then among those that other shards have typeset."""
+        return SharedFormulas(own, self.place, self._scratch)
 
     def list_clips(self) -> dict[ClipId, list[StoredClip]]:
         """Return the clips that the store has. A nondeterministic scene may have left several of one place."""

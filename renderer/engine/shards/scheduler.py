@@ -6,16 +6,18 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from renderer.engine.abort import ClipsMissing, ShardEnded, ShardsDiffer
-from renderer.engine.adapter.play_key import compute_manim_key, count_frames
+from renderer.engine.abort import ClipsMissing, ShardEnded, ShardsDiffer, Stop
+from renderer.engine.adapter.play_key import count_frames
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.plan import ParallelOptions, divide_frames
-from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play, PlayIdentity, SingleEncoderPlay
+from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play, PlayIdentity, RenderedPlay, SingleEncoderPlay
 from renderer.engine.parallel.scheduler import Scheduler
-from renderer.engine.shards.deal import Deal, is_still, weigh_still_play
+from renderer.engine.shards.deal import Deal, PlayWeights
 from renderer.engine.shards.exchange import ClipId, ShardExchange
+from renderer.engine.shards.leap import can_leap
 from renderer.engine.shards.machine import describe_encoding, find_kernel
 from renderer.engine.shards.report import Boundary, ShardReport, find_difference
 from renderer.video.concat import Clip
@@ -70,13 +72,13 @@ class ShardScheduler(Scheduler):
         frames = count_frames(self._scene)
         longest = frames if self._options.single_encoder else self._options.max_chunk_frames or frames
         ranges = divide_frames(frames, longest)
-        still = weigh_still_play(self._scene) if is_still(self._scene) else 0
+        weights = PlayWeights(self._scene)
         here = [
-            self._is_drawn_here((identity.number, index), still or last - first)
+            self._is_drawn_here((identity.number, index), weights.weigh(last - first))
             for index, (first, last) in enumerate(ranges)
         ]
         if not here[0] and identity.fingerprint and not identity.manim_key:
-            identity.manim_key = compute_manim_key(self._scene)  # otherwise the renderer of the first chunk does it
+            self._note_key(identity)  # otherwise the renderer of the first chunk computes it
         if any(here):
             play = super()._plan(identity)
         else:
@@ -90,6 +92,13 @@ class ShardScheduler(Scheduler):
                 chunk.elsewhere = not is_here
         return play
 
+    def _start_again(self, stop: Stop) -> NoReturn:
+        """Raise ``stop``; the next attempt finds in the store what is drawn now."""
+        try:
+            super()._start_again(stop)
+        finally:
+            self._store_clips()
+
     def _is_drawn_here(self, place: ClipId, weight: int) -> bool:
         shard = self._deal.choose_shard(weight)
         if self._missing is not None:
@@ -100,6 +109,15 @@ class ShardScheduler(Scheduler):
         """Store what is complete, then begin the play."""
         self._store_clips()
         return super().begin_play()
+
+    def needs_frame(self) -> bool:
+        """Return whether a frame is drawn here, or ends a clip; of other clips, simple animations leave frames out."""
+        chunk = self._play.current_chunk
+        if not chunk.elsewhere or self._play.frame + 1 >= chunk.last:
+            return True
+        if self._play.can_leap is None:
+            self._play.can_leap = can_leap(self._scene)
+        return not self._play.can_leap
 
     def before_frame(self) -> None:
         """Store what is complete where a chunk begins."""
@@ -151,6 +169,11 @@ class ShardScheduler(Scheduler):
             self._meet_others()
         self._fetch_clips()
         return super().finish()
+
+    @property
+    def rendered_plays(self) -> dict[int, RenderedPlay]:
+        """Nothing: another attempt finds in the store what is rendered."""
+        return {}
 
     def _meet_others(self) -> None:
         if not self._exchange.arrive(self._report):

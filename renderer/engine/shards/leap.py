@@ -1,0 +1,96 @@
+"""Finds plays of which the frames in between can be left out: the scene's state at the end does not depend on them.
+
+That holds for Manim's own animations that compute each frame from the start and the end alone, in scenes without
+updaters and without code of the user that runs in each frame. Everything else is stepped through frame by frame. Shards
+compare their states at the end of every clip, so that a wrong answer costs time, and does not change a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import manim
+from manim import Camera, Create, MovingCamera, ThreeDCamera, Transform
+
+from renderer.engine.guards.overrides import is_override
+from renderer.engine.manim_types import Animation, Mobject
+
+_CAMERAS = (Camera, MovingCamera, ThreeDCamera)
+_SCENE_METHODS = ("update_to_time", "update_mobjects", "update_meshes", "update_self", "play_internal")
+_ANIMATION_METHODS = {
+    "interpolate": (manim.Animation.interpolate,),
+    "interpolate_mobject": (manim.Animation.interpolate_mobject,),
+    "interpolate_submobject": (Transform.interpolate_submobject, Create.interpolate_submobject),
+    "update_mobjects": (manim.Animation.update_mobjects,),
+    "get_sub_alpha": (manim.Animation.get_sub_alpha,),
+    "get_all_mobjects": (manim.Animation.get_all_mobjects, Transform.get_all_mobjects),
+    "get_all_mobjects_to_update": (manim.Animation.get_all_mobjects_to_update,),
+    "get_all_families_zipped": (manim.Animation.get_all_families_zipped, Transform.get_all_families_zipped),
+}
+
+
+def can_leap(scene: Any) -> bool:
+    """Return whether the frames of the play, which has begun, depend on its start and its end alone."""
+    if type(scene.renderer.camera) not in _CAMERAS or scene.updaters or scene.meshes or scene.stop_condition:
+        return False
+    if any(name in vars(scene) or is_override(getattr(type(scene), name)) for name in _SCENE_METHODS):
+        return False
+    if not all(_is_simple(animation) for animation in scene.animations):
+        return False
+    roots = [*scene.mobjects, *(mobject for animation in scene.animations for mobject in animation.get_all_mobjects())]
+    return all(_stands_still(member) for root in roots for member in root.get_family())
+
+
+def _is_simple(animation: Animation) -> bool:
+    """Return whether an animation is one of Manim's own that computes each frame from its start and its end."""
+    if not _has_simple_class(type(animation)):
+        return False
+    own = vars(animation)
+    if own.keys() & _ANIMATION_METHODS.keys():
+        return False
+    return _is_of_manim(getattr(animation, "rate_func", None)) and _is_of_manim(getattr(animation, "path_func", None))
+
+
+@cache
+def _has_simple_class(kind: type) -> bool:
+    is_pure = all(getattr(kind, name) in functions for name, functions in _ANIMATION_METHODS.items())
+    return is_pure and _is_of_manim_alone(kind)
+
+
+def _is_of_manim(function: Callable[..., object] | None) -> bool:
+    if function is None:
+        return True
+    return isinstance(function, FunctionType) and function.__module__ in {
+        "manim.utils.rate_functions",
+        "manim.utils.paths",
+        "manim.utils.bezier",
+    }
+
+
+def _stands_still(mobject: Mobject) -> bool:
+    """Return whether nothing but the animation changes the mobject, and no code of the user does a part of that."""
+    own, kind = vars(mobject), type(mobject)
+    if own.get("updaters") or own.get("background_image") is not None:
+        return False
+    return not own.keys() & _find_methods(kind) and _is_plain(kind)
+
+
+@cache
+def _find_methods(kind: type) -> frozenset[str]:
+    return frozenset(name for name in dir(kind) if isinstance(getattr(kind, name, None), FunctionType))
+
+
+@cache
+def _is_plain(kind: type) -> bool:
+    """Return whether all methods of a class of mobjects are Manim's. ``update`` is one of the functions in patches/."""
+    has_update = getattr(kind, "update", None) is manim.Mobject.update
+    return issubclass(kind, manim.Mobject) and has_update and _is_of_manim_alone(kind)
+
+
+def _is_of_manim_alone(kind: type) -> bool:
+    """Return whether no function of a class is the user's."""
+    values = (value for base in kind.__mro__ if base is not object for value in vars(base).values())
+    return not any(map(is_override, values))
