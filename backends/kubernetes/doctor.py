@@ -13,7 +13,7 @@ from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError, NotFoundError, translate_error, translating_errors
 from backends.kubernetes.client.paths import NODES, RUNTIME_CLASSES
-from backends.kubernetes.isolation import find_faults_of_namespace
+from backends.kubernetes.isolation import find_faults_of_namespace, have_user_namespaces
 from backends.kubernetes.manifests import pod_template
 from backends.kubernetes.manifests.store_uri import parse_store_uri
 from backends.kubernetes.observe import scheduling
@@ -194,7 +194,9 @@ def _check_untrusted(api: Api, namespace: str, options: KubernetesOptions, evide
         return Check("untrusted", "warning", f"jobs with --untrusted are refused: {fault}", todo)
     if not evidence.is_isolated:
         return Check("untrusted", "warning", "jobs with --untrusted are refused: see the checks above", None)
-    return Check("untrusted", "ok", f"jobs with --untrusted are accepted in {namespace!r}")
+    having = have_user_namespaces(api, options.runtime_class)
+    users = "in user namespaces" if having else "not in user namespaces, which not all nodes say that they have"
+    return Check("untrusted", "ok", f"jobs with --untrusted are accepted in {namespace!r}, {users}")
 
 
 def _check_nodes(api: Api, namespace: str, image: str) -> Iterator[Check]:

@@ -48,7 +48,7 @@ def prove_isolation(api: Api, namespace: str, request: KubernetesRequest) -> Kub
     faults = _find_faults(api, namespace, pod, request.job["spec"]["template"]["metadata"]["labels"])
     for fault, hint in faults:
         raise BackendError(f"the untrusted job is not sent: {fault}", hint=hint)
-    return request.with_pod_fields(hostUsers=False) if _have_user_namespaces(api, pod["runtimeClassName"]) else request
+    return request.with_pod_fields(hostUsers=False) if have_user_namespaces(api, pod["runtimeClassName"]) else request
 
 
 def find_faults_of_namespace(
@@ -58,6 +58,21 @@ def find_faults_of_namespace(
     yield from _find_faults_of_class(api, runtime_class)
     yield from _find_faults_of_policies(api, namespace, labels)
     yield from _find_secrets(api, namespace)
+
+
+def have_user_namespaces(api: Api, runtime_class: str) -> bool:
+    """Return whether every node with the class's handler can give a pod a user namespace, as far as nodes tell it."""
+    try:
+        handler = api.get(f"{RUNTIME_CLASSES}/{runtime_class}")["handler"]
+        found = [
+            (each.get("features") or {}).get("userNamespaces")
+            for node in api.list_items(NODES)
+            for each in node["status"].get("runtimeHandlers") or []
+            if each.get("name") == handler
+        ]
+    except ApiError:
+        return False
+    return bool(found) and all(found)
 
 
 def describe_open_network(api: Api, namespace: str) -> str | None:
@@ -74,21 +89,6 @@ def describe_open_network(api: Api, namespace: str) -> str | None:
     if reached := was_reached(api, namespace):
         return f"jobs in {namespace!r} may use the network: no policy is enforced, and a pod reached {reached}"
     return None
-
-
-def _have_user_namespaces(api: Api, runtime_class: str) -> bool:
-    """Return whether every node with the class's handler can give a pod a user namespace, as far as nodes tell it."""
-    try:
-        handler = api.get(f"{RUNTIME_CLASSES}/{runtime_class}")["handler"]
-        found = [
-            (each.get("features") or {}).get("userNamespaces")
-            for node in api.list_items(NODES)
-            for each in node["status"].get("runtimeHandlers") or []
-            if each.get("name") == handler
-        ]
-    except ApiError:
-        return False
-    return bool(found) and all(found)
 
 
 def _find_faults(api: Api, namespace: str, pod: JsonObject, labels: dict[str, str]) -> Iterator[tuple[str, str]]:

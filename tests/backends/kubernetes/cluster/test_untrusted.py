@@ -123,6 +123,15 @@ def test_untrusted_jobs_run_in_a_sandbox_that_is_proven_once(user: dict[str, str
     lines = {line["name"]: line for line in output(done)}
     assert {lines[name]["state"] for name in ("network", "sandbox", "untrusted")} == {"ok"}, lines
     assert "min ago" in lines["image"]["found"]  # the probe of the first submit
+    assert "not in user namespaces" in lines["untrusted"]["found"]  # containerd 1.6 has none
+
+
+def test_the_api_server_takes_the_manifest_with_a_user_namespace(user: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("print(1)")
+    (tmp_path / "patch.yaml").write_text("spec: {template: {spec: {hostUsers: false}}}")
+    made = renderer("manifest", "job.py", "--patch", "patch.yaml", cwd=tmp_path, env=user)
+    taken = kubectl("create", "--dry-run=server", "-o", "yaml", "-f", "-", content=made.stdout)
+    assert "hostUsers: false" in taken
 
 
 def test_a_network_that_is_open_in_spite_of_its_policies_is_found(user: dict[str, str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.rigs.api_server import dump, serve
 
-from backends.kubernetes.isolation import _have_user_namespaces
+from backends.kubernetes.isolation import have_user_namespaces
 
 
 def node(handler: str, able: bool | None) -> dict[str, Any]:
@@ -40,4 +40,4 @@ def test_only_where_all_nodes_can(
         return 200, dump({"metadata": {"resourceVersion": "1"}, "items": nodes})
 
     with serve(answer, tmp_path, monkeypatch) as api:
-        assert _have_user_namespaces(api, "gvisor") is expected
+        assert have_user_namespaces(api, "gvisor") is expected
