@@ -140,6 +140,7 @@ class VMobject(Mobject, Protocol):
     """A mobject that is drawn by cubic Bézier curves: ``points`` has ``n_points_per_cubic_curve`` rows for each."""
 
     n_points_per_cubic_curve: int
+    sheen_factor: float
     shade_in_3d: bool
 
     def get_subpath_split_indices_from_points(self, points: Points, n_dims: int) -> NDArray[np.int64]:

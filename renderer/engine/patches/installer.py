@@ -9,12 +9,14 @@ from manim import Camera, Mobject, Scene, ThreeDCamera, VMobject
 from manim.mobject import mobject
 from manim.mobject.three_d import three_d_utils
 from manim.utils import hashing, paths, space_ops
+from svgelements import svgelements
 
 from renderer.engine.patches import camera as camera_patches
 from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
 from renderer.engine.patches import mobject as mobject_patches
 from renderer.engine.patches import scene as scene_patches
+from renderer.engine.patches import svg_paths
 
 # (class or module of Manim, name in it, replacement)
 PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
@@ -24,6 +26,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (Mobject, "update", mobject_patches.update),
     (Mobject, "get_critical_point", mobject_patches.get_critical_point),
     (VMobject, "interpolate_color", mobject_patches.interpolate_color),
+    (VMobject, "generate_rgbas_array", mobject_patches.generate_rgbas_array),
     (VMobject, "get_points_defining_boundary", mobject_patches.get_points_defining_boundary),
     (VMobject, "get_subpath_split_indices_from_points", mobject_patches.get_subpath_split_indices_from_points),
     (three_d_utils, "get_3d_vmob_unit_normal", mobject_patches.get_3d_vmob_unit_normal),
@@ -52,5 +55,7 @@ def install_patches() -> None:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, faster)
+    if svgelements.Path.parse.__module__ == svgelements.__name__:
+        svgelements.Path.parse = svg_paths.parse
     for kind in filter(deepcopy_patches.is_plain, deepcopy_patches.PLAIN_CLASSES):
         deepcopy_patches.copy_plainly(kind)

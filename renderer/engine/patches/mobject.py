@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from types import FunctionType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from manim import UP
+from manim import BLACK, UP, ManimColor
 from manim import Mobject as ManimMobject
 from manim import VMobject as ManimVMobject
 from manim.mobject.types import vectorized_mobject
@@ -27,6 +27,9 @@ _MANIM_ANCHORS = ManimVMobject.get_anchors
 _MANIM_SPLITS = ManimVMobject.get_subpath_split_indices_from_points
 _MANIM_NUM_POINTS = ManimMobject.get_num_points
 _MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
+_MANIM_RGBAS = ManimVMobject.generate_rgbas_array
+_MANIM_SHEEN = ManimVMobject.get_sheen_factor
+_MANIM_TO_RGBA = ManimColor.to_rgba_with_alpha
 _MANIM_INTERPOLATE_COLOR = ManimVMobject.interpolate_color
 _MANIM_INTERPOLATE = vectorized_mobject.interpolate
 _COLORS = (
@@ -180,6 +183,22 @@ def interpolate_color(self: VMobject, mobject1: VMobject, mobject2: VMobject, al
     for name in _COLORS:
         setattr(self, name, start * getattr(mobject1, name) + alpha * getattr(mobject2, name))
     return self
+
+
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.generate_rgbas_array", sha256="a59fed21bab2fbbc")
+@mirrors("manim.utils.color.core:ManimColor.to_rgba_with_alpha", sha256="fbc31bdd1c97e47b")
+def generate_rgbas_array(self: VMobject, color: Any, opacity: Any) -> Points:
+    """Return one colour with its opacity as an array of one row, without the steps that gradients need."""
+    is_plain = (color is None or type(color) is ManimColor) and (opacity is None or type(opacity) in {float, int})
+    is_manim = ManimColor.to_rgba_with_alpha is _MANIM_TO_RGBA
+    if not (
+        is_plain and is_manim and _has_manim_method(self, "get_sheen_factor", _MANIM_SHEEN) and not self.sheen_factor
+    ):
+        return _MANIM_RGBAS(self, color, opacity)  # type: ignore[no-any-return]
+    rgbas = np.empty((1, 4))
+    rgbas[0, :3] = (BLACK if color is None else color)._internal_value[:3]  # noqa: SLF001
+    rgbas[0, 3] = 0.0 if opacity is None else opacity
+    return rgbas
 
 
 @mirrors("manim.mobject.three_d.three_d_utils:get_3d_vmob_unit_normal", sha256="5e989f0447fd6189")
