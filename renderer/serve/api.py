@@ -64,6 +64,15 @@ class Parts:
         status: JobStatus = await self.call(entry.backend, self.service.status, entry)
         return status
 
+    def describe(self, entry: Entry, status: JobStatus) -> schemas.Job:
+        """Return the document of a job."""
+        delivery = self.webhooks.find(entry)
+        if delivery is None:
+            return job_document(entry, status)
+        is_delivered = delivery.is_done and delivery.fault is None
+        webhook = schemas.WebhookState(delivered=is_delivered, attempts=delivery.attempts, error=delivery.fault)
+        return job_document(entry, status, webhook)
+
 
 def caller_of(request: Request) -> Caller:
     """Return who asks, as the guard has found out."""
@@ -242,7 +251,7 @@ async def start(
     if response is not None:
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = f"/api/v1/jobs/{entry.id}"
-    return job_document(entry, status)
+    return parts.describe(entry, status)
 
 
 @router.get("/jobs", responses=_problems(400), tags=["jobs"])
@@ -299,7 +308,7 @@ def _after(jobs: Iterator[schemas.JobSummary], cursor: str | None) -> Iterator[s
 @router.get("/jobs/{id}", responses=_JOB, tags=["jobs"])
 async def get_job(parts: Shared, entry: Found) -> schemas.Job:
     """Return a job with its units."""
-    return job_document(entry, await parts.status(entry))
+    return parts.describe(entry, await parts.status(entry))
 
 
 @router.delete("/jobs/{id}", status_code=204, responses=_JOB, tags=["jobs"])
@@ -312,7 +321,7 @@ async def delete_job(parts: Shared, entry: Found) -> None:
 @router.post("/jobs/{id}/cancel", responses=_JOB, tags=["jobs"])
 async def cancel_job(parts: Shared, entry: Found) -> schemas.Job:
     """Stop a job; one that has ended stays as it is."""
-    return job_document(entry, await parts.call(entry.backend, parts.service.cancel, entry))
+    return parts.describe(entry, await parts.call(entry.backend, parts.service.cancel, entry))
 
 
 @router.post("/jobs/{id}/retry", status_code=201, responses={**_JOB, **_problems(400, 429, 507)}, tags=["jobs"])
@@ -325,7 +334,7 @@ async def retry_job(
     """Run the units that failed or were cancelled again, as a new job with the same files."""
     settings = body.settings if body else {}
     new = await parts.call(entry.backend, parts.service.retry, who, entry, settings)
-    return job_document(new, await parts.status(new))
+    return parts.describe(new, await parts.status(new))
 
 
 @router.get(

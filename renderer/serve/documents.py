@@ -11,7 +11,7 @@ from renderer.serve.outputs import OutputTable
 from renderer.serve.service import Entry, name_of
 
 
-def job_document(entry: Entry, status: JobStatus) -> schemas.Job:
+def job_document(entry: Entry, status: JobStatus, webhook: schemas.WebhookState | None = None) -> schemas.Job:
     """Return a job with its units."""
     return schemas.Job(
         **_common_facts(entry, status),
@@ -19,6 +19,7 @@ def job_document(entry: Entry, status: JobStatus) -> schemas.Job:
         hint=status.hint,
         notes=list(status.notes),
         units=[unit_document(unit) for unit in status.units],
+        webhook=webhook,
     )
 
 

@@ -83,6 +83,14 @@ class Unit(BaseModel):
     attempt: int
 
 
+class WebhookState(BaseModel):
+    """How far the message about a job's end is; `error` is why it was not taken so far."""
+
+    delivered: bool
+    attempts: int
+    error: str | None
+
+
 class Job(BaseModel):
     """A job. `handle` names it on the command line, `id` in this API."""
 
@@ -98,6 +106,7 @@ class Job(BaseModel):
     finished: datetime | None
     notes: list[str]
     units: list[Unit]
+    webhook: WebhookState | None
 
 
 class JobSummary(BaseModel):

