@@ -11,9 +11,9 @@ import typer
 
 from backends.errors import BackendError, SpecError
 from backends.exit_codes import ExitCode
-from backends.gpus.request import parse_gpu
 from backends.option_types import parse_duration
-from renderer.serve.tokens import ANY_GPU, Token
+from renderer.cli.admin.serve_tokens import check_gpu, check_words, parse_limit
+from renderer.serve.tokens import Token
 
 
 def command(
@@ -21,8 +21,8 @@ def command(
         Path, typer.Argument(metavar="[FOLDER]", help="The folder whose files the agent may run.", show_default=False)
     ] = Path(),
     gpus: Annotated[
-        str, typer.Option(metavar="GPU,…", help="GPUs by name, or any; default: none.", show_default=False)
-    ] = "",
+        str | None, typer.Option(metavar="GPU,…", help="GPUs by name, or any; default: none.", show_default=False)
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at once.")] = 10,
     seconds: Annotated[str, typer.Option("--time", metavar="TIME", help="Longest attempt: 90s, 10m.")] = "1h",
     trusted: Annotated[
@@ -40,9 +40,15 @@ def command(
     if not root.is_dir():
         raise SpecError(f"{folder} is no folder", hint="name the folder of the project: renderer mcp my-project")
     limits = Token(
-        id="", name="", created="", digest="", jobs=jobs, seconds=_parse_time(seconds), gpus=_parse_gpus(gpus),
+        id="",
+        name="",
+        created="",
+        digest="",
+        jobs=jobs,
+        seconds=parse_limit("--time", parse_duration, seconds),
+        gpus=check_words("--gpus", gpus, check_gpu),
         untrusted=not trusted,
-    )  # fmt: skip
+    )
     try:
         from renderer.serve.agents import folder as agents
     except ImportError as error:
@@ -54,21 +60,3 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):  # the thread that reads stdin cannot be interrupted
         signal.signal(number, lambda _number, _frame: os._exit(ExitCode.INTERRUPTED))
     agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
-
-
-def _parse_time(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise SpecError(f"--time cannot be {text!r}: {error}") from error
-    if seconds <= 0:
-        raise SpecError(f"--time cannot be {text!r}: it must be more than 0")
-    return seconds
-
-
-def _parse_gpus(text: str) -> tuple[str, ...]:
-    names = tuple(word.strip() for word in text.split(",") if word.strip())
-    for name in names:
-        if name != ANY_GPU and not parse_gpu(name).choices:
-            raise SpecError(f"--gpus cannot have {name!r}: it is no GPU")
-    return names

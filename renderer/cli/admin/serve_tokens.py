@@ -51,11 +51,11 @@ def create(
         check_url(webhook, parse_networks(config.load({}).settings.serve.webhook_networks))
     text, token = tokens.create(
         name,
-        backends=_check_words("--backends", backends, _check_backend),
-        gpus=_check_words("--gpus", gpus, _check_gpu),
+        backends=check_words("--backends", backends, _check_backend),
+        gpus=check_words("--gpus", gpus, check_gpu),
         jobs=jobs,
-        seconds=_parse("--time", parse_duration, seconds),
-        bundle_mib=_parse("--bundle", parse_size, bundle),
+        seconds=parse_limit("--time", parse_duration, seconds),
+        bundle_mib=parse_limit("--bundle", parse_size, bundle),
         untrusted=not trusted,
         metrics=metrics,
         webhook=webhook,
@@ -102,7 +102,8 @@ def _kind(token: tokens.Token) -> str:
     return "metrics" if token.metrics else "untrusted" if token.untrusted else "trusted"
 
 
-def _check_words(option: str, text: str | None, check: Callable[[str], str | None]) -> tuple[str, ...]:
+def check_words(option: str, text: str | None, check: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Return the words of an option. Raises SpecError for the first in which ``check`` finds a fault."""
     words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
     for word in words:
         if fault := check(word):
@@ -114,7 +115,8 @@ def _check_backend(word: str) -> str | None:
     return None if word in BACKENDS else f"backends are {', '.join(BACKENDS)}"
 
 
-def _check_gpu(word: str) -> str | None:
+def check_gpu(word: str) -> str | None:
+    """Return what is wrong with the name of a GPU; None for a good one."""
     if word == tokens.ANY_GPU:
         return None
     try:
@@ -123,7 +125,8 @@ def _check_gpu(word: str) -> str | None:
         return str(error)
 
 
-def _parse(option: str, parse: Callable[[str], float], text: str) -> Any:
+def parse_limit(option: str, parse: Callable[[str], float], text: str) -> Any:
+    """Return the value of a limit. Raises SpecError for one that cannot be read or is not more than 0."""
     try:
         value = parse(text)
     except ValueError as error:
