@@ -32,7 +32,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from backends.chunk_store import SHARDS
@@ -42,6 +42,7 @@ from backends.local.documents import Ended, Launcher, Record
 from backends.problem import Problem
 from backends.processes import EndWatch
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
+from backends.untrusted.files import open_regular
 from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
 
@@ -51,28 +52,39 @@ DOCUMENT_BYTES = 2**24
 RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # the worker limits the number of files
 
 
+class _Child:
+    """The path of something in a job's folder. It is made when it is used: of most jobs in a list, none is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: JobFolder, _: type[JobFolder]) -> Path:
+        return folder.path / self._name
+
+
 class JobFolder:
     """The folder of one job: reads and writes its files."""
 
+    inputs = _Child("inputs")
+    task = _Child("inputs/task.json")
+    bundle = _Child("inputs/bundle.tar.gz")
+    worker = _Child(f"inputs/{ARCHIVE}")
+    environment = _Child("environment.json")
+    lock = _Child("lock")
+    pid = _Child("pid")
+    attempt = _Child("attempt")
+    earlier = _Child("earlier")
+    cancel = _Child("cancel")
+    worker_log = _Child("worker.log")
+    supervisor_log = _Child("supervisor.log")
+    results = _Child("results")
+    spool = _Child("spool")
+    work = _Child("work")
+    scratch = _Child("work/scratch")
+    units = _Child("work/units")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.inputs = path / "inputs"
-        self.task = self.inputs / "task.json"
-        self.bundle = self.inputs / "bundle.tar.gz"
-        self.worker = self.inputs / ARCHIVE
-        self.environment = path / "environment.json"
-        self.lock = path / "lock"
-        self.pid = path / "pid"
-        self.attempt = path / "attempt"
-        self.earlier = path / "earlier"
-        self.cancel = path / "cancel"
-        self.worker_log = path / "worker.log"
-        self.supervisor_log = path / "supervisor.log"
-        self.results = path / "results"
-        self.spool = path / "spool"
-        self.work = path / "work"
-        self.scratch = self.work / "scratch"
-        self.units = self.work / "units"
 
     @property
     def id(self) -> str:
@@ -212,7 +224,7 @@ class JobFolder:
     def _read(self, name: str) -> bytes:
         """Return the content of a document. Raises OSError, and ValueError for what is not a file of a usual size."""
         try:
-            with open_beneath(self.path, name) as file:
+            with open_regular(self.path, PurePosixPath(name)) as file:
                 return read_bounded(file, DOCUMENT_BYTES)
         except OutputError as error:
             raise ValueError(str(error)) from error

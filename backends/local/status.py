@@ -31,12 +31,33 @@ def read_status(folder: JobFolder, handle: JobHandle, known: dict[int, UnitStatu
     ``known`` are units that had ended with success when they were last read; this adds more of them.
     """
     record = folder.read_record()
+    known = {} if known is None else known
+    ended = _read_end(folder, record)
+    units = _read_units(folder, record.units, ended, known)
+    known |= {index: unit for index, unit in enumerate(units) if unit.state is JobState.SUCCEEDED}
+    return _build_status(folder, handle, record, ended, units)
+
+
+def read_summary(folder: JobFolder, handle: JobHandle, record: Record) -> JobStatus:
+    """Return what ``read_status`` does, for a list: the results of a job that has succeeded are not read."""
+    ended = _read_end(folder, record)
+    if ended and ended.state is JobState.SUCCEEDED:
+        units = tuple(UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0) for name in record.units)
+    else:
+        units = _read_units(folder, record.units, ended, {})
+    return _build_status(folder, handle, record, ended, units)
+
+
+def _read_end(folder: JobFolder, record: Record) -> Ended | None:
     ended = folder.read_end()
     if ended is None and not folder.is_supervised():
         ended = folder.read_end() or _end_lost_job(folder, record)
-    known = {} if known is None else known
-    units = _read_units(folder, record.units, ended, known)
-    known |= {index: unit for index, unit in enumerate(units) if unit.state is JobState.SUCCEEDED}
+    return ended
+
+
+def _build_status(
+    folder: JobFolder, handle: JobHandle, record: Record, ended: Ended | None, units: tuple[UnitStatus, ...]
+) -> JobStatus:
     units = (join_statuses(units),) if record.shards else units
     return JobStatus(
         handle=handle,

@@ -28,7 +28,7 @@ from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
-from backends.local.status import read_logs, read_status
+from backends.local.status import read_logs, read_status, read_summary
 from backends.local.turns import Ticket, draw_ticket
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
@@ -181,9 +181,9 @@ class SupervisedBackend(Backend[WorkerRequest]):
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the status of every job, newest first."""
-        for _, folder in sorted(self.jobs.read_all(), key=lambda item: item[0].created, reverse=True):
+        for record, folder in sorted(self.jobs.read_all(), key=lambda item: item[0].created, reverse=True):
             with suppress(OSError, ValueError):  # deleted in the meantime
-                yield read_status(folder, self.jobs.handle(folder))
+                yield read_summary(folder, self.jobs.handle(folder), record)
 
     def delete(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
