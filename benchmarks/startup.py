@@ -1,77 +1,148 @@
-"""Measures the time that renderer adds to a render, compared with other programs in the same run.
+"""Measures what renderer needs before and besides a render, compared with other programs in the same run.
 
     .venv/bin/python benchmarks/startup.py [--runs 5]
 
-Each pair is measured in turn (A B A B …), and the median of the differences is printed: machines are noisy.
+Each pair is measured in turn (A B A B …), each time in new processes and with an empty chunk cache; the table has
+medians of the time on the clock and of the CPU time of all processes. "first frame" ends when the job's log says that
+the first frames are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from renderer.bundle.pack import pack
 
 BIN = Path(sys.executable).parent
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "hello.py"
 SCENE = "from manim import *\nclass Quick(Scene):\n    def construct(self):\n        self.play(Create(Circle()))\n"
+PR_SET_CHILD_SUBREAPER = 36
+IMPORT = ["python", "-c", "import manim"]
+MANIM = ["manim", "render", "--progress_bar", "none", "--disable_caching", "--media_dir", "media", "-q", "l"]
+SUBMIT = ["renderer", "submit", "-q", "l"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, and CPU seconds of all processes."""
+
+    wall: float
+    cpu: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # a job's supervisor counts as a child, too
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "quick.py").write_text(SCENE)
-        os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        print(f"{'what':<52} {'peer s':>10} {'renderer s':>10} {'added s':>10} {'limit s':>10}")
-        _pair(
-            "renderer --help against python -c pass",
-            ["python", "-c", "pass"],
-            ["renderer", "--help"],
-            folder,
-            5 * runs,
-            0.08,
-        )
-        small = ["-r", "160,90", "--fps", "10", "--progress_bar", "none", "--disable_caching"]
-        plain = ["manim", "render", *small, "--media_dir", str(folder / "media"), "quick.py", "Quick"]
-        ours = ["renderer", "submit", "quick.py", "Quick", "-r", "160x90", "--fps", "10", "-o", str(folder / "out")]
-        _pair("renderer submit against manim render", plain, ours, folder, runs, 0.5)
-        main_file = _thousand_files(folder / "many")
-        seconds = [_seconds(lambda: pack(main_file.parent, main=main_file, limit=1 << 30)) for _ in range(5 * runs)]
-        print(f"{'bundle of 1,000 small files':<52} {'':>10} {statistics.median(seconds):10.3f} {'':>10} {0.3:10.3f}")
+        shutil.copy(EXAMPLE, folder)
+        os.environ.update({f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("STATE", "CACHE")})
+        print("| what | against | s | its s | ratio | CPU s | its CPU s | ratio |\n" + "|---" * 8 + "|")
+        compare("renderer --help", ["renderer", "--help"], ["python", "-c", "pass"], folder, runs)
+        compare("renderer list", ["renderer", "list"], IMPORT, folder, runs)
+        compare("renderer submit --dry-run", [*SUBMIT, "hello.py", "--dry-run"], IMPORT, folder, runs)
+        compare("first frame of hello.py", [*SUBMIT, "hello.py"], IMPORT, folder, runs, measure=until_first_frame)
+        compare("one short scene", [*SUBMIT, "quick.py"], [*MANIM, "quick.py"], folder, runs)
+        compare("one still", [*SUBMIT, "-s", "quick.py"], [*MANIM, "-s", "quick.py"], folder, runs)
+        main_file = write_thousand_files(folder / "many")
+        seconds = [measure_call(lambda: pack(main_file.parent, main=main_file, limit=1 << 30)) for _ in range(5 * runs)]
+    print(f"\nbundle of 1,000 small files: {statistics.median(seconds):.3f} s")
 
 
-def _pair(what: str, peer: list[str], ours: list[str], folder: Path, runs: int, limit: float) -> None:
+def compare(
+    what: str,
+    ours: list[str],
+    peer: list[str],
+    folder: Path,
+    runs: int,
+    *,
+    measure: Callable[[list[str], Path], Cost] | None = None,
+) -> None:
+    """Print a row with the medians of both programs, and how ours compares."""
     found = []
     for run in range(runs + 1):
-        pair = [_seconds(lambda command=command: _run(command, folder)) for command in (peer, ours)]
-        if run:  # the first pair fills the caches
+        pair = [(measure or until_end)(ours, folder), until_end(peer, folder)]
+        if run:  # the first pair fills the caches of the system, of Python and of TeX
             found.append(pair)
-    theirs, mine = (statistics.median(column) for column in zip(*found, strict=True))
-    added = statistics.median(b - a for a, b in found)
-    print(f"{what:<52} {theirs:10.3f} {mine:10.3f} {added:10.3f} {limit:10.3f}")
+    walls, cpus = (
+        [statistics.median(getattr(pair[at], key) for pair in found) for at in (0, 1)] for key in ("wall", "cpu")
+    )
+    cells = [f"{value:.2f}" for mine, its in (walls, cpus) for value in (mine, its, mine / its)]
+    print(f"| {what} | `{' '.join(peer[:3])}` | " + " | ".join(cells) + " |", flush=True)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def until_end(command: list[str], folder: Path) -> Cost:
+    """Run a program and return what it cost."""
+    clear_chunks(folder)
+    before, started = read_cpu(), time.perf_counter()
     subprocess.run([BIN / command[0], *command[1:]], cwd=folder, check=True, capture_output=True)
+    wall = time.perf_counter() - started
+    wait_for_orphans()
+    return Cost(wall, read_cpu() - before)
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def until_first_frame(command: list[str], folder: Path) -> Cost:
+    """Submit a job, and return what it cost until its log says that frames are drawn; the CPU time is the whole job's.
+
+    The log is a file in the job's folder.
+    """
+    clear_chunks(folder)
+    jobs = folder / "state" / "manim-renderer" / "jobs"
+    shutil.rmtree(jobs, ignore_errors=True)
+    before, started = read_cpu(), time.perf_counter()
+    submit = subprocess.Popen(
+        [BIN / command[0], *command[1:]], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not any(b"openjd_" in log.read_bytes() for log in jobs.glob("*/work/units/0/log.txt")):
+        if submit.poll():
+            raise SystemExit(f"{command} ended with {submit.returncode}")
+        time.sleep(0.005)
+    wall = time.perf_counter() - started
+    submit.wait()
+    wait_for_orphans()
+    return Cost(wall, read_cpu() - before)
+
+
+def clear_chunks(folder: Path) -> None:
+    shutil.rmtree(folder / "cache" / "manim-renderer" / "segments", ignore_errors=True)
+
+
+def read_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def wait_for_orphans() -> None:
+    """Wait for the processes that a program has left, so that their CPU time counts."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def measure_call(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
 
 
-def _thousand_files(folder: Path) -> Path:
+def write_thousand_files(folder: Path) -> Path:
     for index in range(1000):
         path = folder / f"part{index % 20}" / f"file{index}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
