@@ -95,6 +95,14 @@ def test_a_process_that_does_not_report_stops_the_parallel_render(text: str, rea
     assert done.stdout.strip() == reason
 
 
+def test_each_change_of_a_large_table_is_noticed() -> None:
+    command = [sys.executable, "-W", "ignore", str(PROGRAMS / "digest_tables.py")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    found = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert len(found) == 7
+    assert [name for name, after in found.items() if after == "equal"] == ["nothing", "an equal row"]
+
+
 @pytest.mark.parametrize(
     "choice",
     [{"codec": "libx264", "options": {"preset": "no-such"}}, {"codec": "libx264", "options": {"profile": "9"}}],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import marshal
+import operator
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from itertools import chain
-from types import FunctionType
+from types import FunctionType, NoneType
 
 import numpy as np
 from manim import ManimColor
@@ -24,6 +26,9 @@ Container = list[object] | tuple[object, ...] | deque[object] | dict[object, obj
 
 _MAX_DEPTH = 4  # how deeply nested containers are read
 _LARGE = 64  # items; from so many on, a container is read at once where that is possible
+_VERY_LARGE = 4096  # items; from so many on, what was read is remembered
+_MOST_REMEMBERED = 8
+_IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, NoneType})
 _LEFT_OUT = {"original_id"}  # an address in memory: differs between processes
 _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
 
@@ -118,10 +123,46 @@ def _describe_plain(value: Container) -> bytes | None:
     """Return bytes that describe a container that holds plain values alone; None for others.
 
     A scene may keep a table of 300,000 rows. The interpreter writes that many times as fast as Python code reads it,
-    and changes no reference counts, for which a forked process would have to copy the memory.
+    and changes no reference counts, for which a forked process would have to copy the memory. Even that takes as long
+    as drawing some frames; so what a table was like at the end of the last play is remembered.
     """
+    if (known := _remembered.get(id(value))) and known.is_unchanged(value):
+        return known.digest
     try:
         # version 2 writes no references, which depend on reference counts
-        return marshal.dumps(value, 2)  # type: ignore[arg-type]  # what cannot be written raises ValueError
+        content = marshal.dumps(value, 2)  # type: ignore[arg-type]  # what cannot be written raises ValueError
     except ValueError:
         return None
+    if len(value) < _VERY_LARGE:
+        return content
+    digest = sha256(content).digest()
+    if isinstance(value, list | tuple) and _has_only_immutable_items(value):
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[id(value)] = _Remembered(value, tuple(value), digest)
+    return digest
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """A list or tuple of immutable items, as it was when it was digested. It keeps them, so that no id is used anew."""
+
+    container: Container
+    items: tuple[object, ...]
+    digest: bytes
+
+    def is_unchanged(self, value: Container) -> bool:
+        """Return whether the value is the container and has the same items: as these cannot change, it is the same."""
+        is_same = value is self.container and len(value) == len(self.items)
+        return is_same and all(map(operator.is_, value, self.items))
+
+
+_remembered: dict[int, _Remembered] = {}
+
+
+def _has_only_immutable_items(value: Sequence[object]) -> bool:
+    """Return whether each item is immutable, or a tuple of what is."""
+    if not set(map(type, value)) <= {tuple, *_IMMUTABLE}:
+        return False
+    rows = (item for item in value if isinstance(item, tuple))
+    return set(map(type, chain.from_iterable(rows))) <= _IMMUTABLE
