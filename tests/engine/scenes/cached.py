@@ -103,6 +103,16 @@ class Patched(Scene):
         self.play(Create(Circle()), run_time=0.5)
 
 
+class Later(Scene):
+    """Only the second play has a method of the scene: the first one has the same classes as Manim."""
+
+    def construct(self):
+        self.play(Create(Circle()), run_time=0.5)
+        width = 9 if CHANGE else 3
+        VMobject.get_stroke_width = lambda self, background=False: 0 if background else width
+        self.play(Create(Circle(2)), run_time=0.5)
+
+
 class Picture(Scene):
     def construct(self):
         numbers = np.uint8(np.arange(48).reshape(4, 4, 3) * (4 if CHANGE else 5))

@@ -1,0 +1,85 @@
+"""Compares functions of the engine that replace Manim's, and are quicker, with those: they return exactly the same."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from itertools import product
+
+import numpy as np
+from manim import BLACK, RED, Circle, ManimColor, Rotate, Scene, VMobject
+from svgelements import svgelements
+
+from renderer.engine.adapter.play_key import compute_fingerprint
+from renderer.engine.patches import deepcopy, mobject, svg_paths
+
+GLYPHS = [
+    "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
+    "M5.35-2.34C5.46-2.34 5.62-2.3 5.62-2.5H.746V3 4q1 1 2 2t1 1a1 2 0 0 1 3 3zm1 1l2 2S3 3 4 4",
+    "",
+    "M 1 1 L",
+]
+
+
+def parse(function: object, text: str) -> svgelements.Path:
+    """Return a new path with the text, and the error that it raised."""
+    path = svgelements.Path()
+    try:
+        function(path, text)  # type: ignore[operator]
+    except (TypeError, ValueError) as error:
+        path.error = type(error)
+    return path
+
+
+def compare_paths() -> None:
+    """Compare a path that is parsed again, which is a new one, with svgelements'."""
+    for text in GLYPHS:
+        expected = parse(svg_paths._SVGELEMENTS_PARSE, text)
+        first, second = parse(svg_paths.parse, text), parse(svg_paths.parse, text)
+        assert pickle.dumps(first) == pickle.dumps(second) == pickle.dumps(expected), text
+        second *= svgelements.Matrix("scale(3)")
+        second.reify()
+        assert pickle.dumps(parse(svg_paths.parse, text)) == pickle.dumps(expected), text
+    joined = svgelements.Path("M 7 7")
+    svg_paths.parse(joined, GLYPHS[0])
+    assert joined == svgelements.Path("M 7 7 " + GLYPHS[0])
+
+
+def compare_colours() -> None:
+    """Compare the colours of shapes."""
+    shape = VMobject()
+    colours = (None, RED, BLACK, ManimColor("#12345678"), "#00ff00", [RED, BLACK])
+    for colour, opacity, shape.sheen_factor in product(colours, (None, 0, 1, 0.3, np.float64(0.7)), (0, 0.2)):
+        found = mobject.generate_rgbas_array(shape, colour, opacity)
+        expected = mobject._MANIM_RGBAS(shape, colour, opacity)
+        assert (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+
+
+def compare_copies() -> None:
+    """Compare copies of what refers to the same object twice, and to itself."""
+    point = svgelements.Point(1, 2)
+    line = svgelements.Line(point, (3, 4))
+    line.extra = {"shared": line.end, 1: [line.start, (line.end,), np.arange(3)]}
+    line.itself = line
+    expected = copy.deepcopy(line)
+    found = deepcopy.deepcopy_plain(line, {})
+    assert pickle.dumps(found) == pickle.dumps(expected)
+    assert found.itself is found
+    assert found.extra["shared"] is found.end is not line.end
+    assert found.extra[1][1][0] is found.end
+
+
+def compare_fingerprints() -> None:
+    """Compare plays whose animations have other numbers."""
+
+    def fingerprint(angle: float) -> tuple[float, ...]:
+        scene = Scene()
+        scene.compile_animation_data(Rotate(Circle(), angle))
+        return compute_fingerprint(scene)
+
+    assert fingerprint(0.5) == fingerprint(0.5) != fingerprint(0.75)
+
+
+if __name__ == "__main__":
+    for compare in (compare_paths, compare_colours, compare_copies, compare_fingerprints):
+        compare()
