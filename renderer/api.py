@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.maps import requests
 from renderer.project.left_out import explain_missing_files
 from renderer.settings import Settings
+from renderer.telemetry import tracing
 from renderer.units.choice import KindChoice
 from renderer.untrusted import check_untrusted
 
@@ -61,7 +63,7 @@ class Job:
         """
         end = None if timeout is None else time.monotonic() + timeout
         answered = time.monotonic()
-        state: JobState | None = None
+        state, running = None, None
         statuses = self.backend.statuses(self.handle, until=end)
         while True:
             try:
@@ -77,6 +79,10 @@ class Job:
                 if status.state is not state:
                     state = status.state
                     _log.debug("%s is %s", self.handle, state)
+                    if state is JobState.RUNNING:
+                        running = datetime.now(UTC)
+                if status.state.terminal:
+                    tracing.record_run(status, running)
                 yield status
                 if status.state.terminal:
                     return
@@ -99,7 +105,8 @@ class Job:
         for one that would replace a file that is not from an earlier job of the same scene, unless ``overwrite``.
         """
         known = requests.find(self.handle)
-        with _timed("fetch", self.handle):
+        with _timed("fetch", self.handle), tracing.span("fetch") as name_job:
+            name_job(self.handle)
             return fetch.download(
                 self.backend,
                 self.handle,
@@ -149,8 +156,9 @@ class PlannedJob:
 
     def submit(self) -> Job:
         """Send the inputs and start the job."""
-        with _timed("submit", self.prepared.job.name):
+        with _timed("submit", self.prepared.job.name), tracing.span("submit") as name_job:
             job = Job(self.backend.submit(self.plan), self.backend)
+            name_job(job.handle)
         output_folder.remember_source(str(job.handle), self.path, self.prepared.root)
         if not self.prepared.job.untrusted:
             voice_store.remember_project(str(job.handle), self.prepared.root)

@@ -19,6 +19,7 @@ from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
 from renderer.serve.service import Entry, Service
+from renderer.telemetry import tracing
 
 # What a browser may show by itself. Everything else is a download: HTML and SVG could run scripts.
 TYPES = {
@@ -103,9 +104,11 @@ class OutputStore:
         job, note = self._service.open(entry), None
         try:
             try:
-                fetch.download(
-                    job.backend, job.handle, new, on_results=lambda results: self._on_results(entry, results)
-                )
+                with tracing.span("fetch") as name_job:
+                    name_job(job.handle)
+                    fetch.download(
+                        job.backend, job.handle, new, on_results=lambda results: self._on_results(entry, results)
+                    )
             except OutputError as error:
                 if not error.written:
                     raise

@@ -82,7 +82,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         receiver.answers = {"/secret-path?x=1": 302, "/secret-path?x=1&own": 503}  # a redirect is not followed
         failed = server.submit("raise SystemExit(3)", token=token["token"]).json()["id"]
         own = server.submit("print('x')", token=token["token"], webhook=f"{receiver.url}&own").json()["id"]
-        until(lambda: len(receiver.got) == 4)  # both come again after some seconds
+        until(lambda: len(receiver.got) == 4, within=180)  # both come again after some seconds
         by_path: dict[str, list[tuple[dict[str, str], bytes]]] = {}
         for path, headers, body in receiver.got:
             by_path.setdefault(path, []).append((headers, body))
@@ -100,7 +100,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         def read(key: str) -> object:
             return server.call("GET", f"/api/v1/jobs/{key}", token=token["token"]).json()["webhook"]
 
-        until(lambda: read(own) == read(failed) == {"delivered": True, "attempts": 2, "error": None})
+        until(lambda: read(own) == read(failed) == {"delivered": True, "attempts": 2, "error": None}, within=180)
         gate = tmp_path / "gate"
         waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)"
         job = server.submit(waits, token=token["token"]).json()
@@ -109,7 +109,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         renderer("wait", job["handle"], cwd=server.home, env=server.env)
         assert len(receiver.got) == 4
         server.start()
-        until(lambda: len(receiver.got) == 5)
+        until(lambda: len(receiver.got) == 5, within=180)
         message = check(token["webhook_secret"], *receiver.got[4][1:])
         assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
         assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from backends.exit_codes import ExitCode
 from backends.worker_protocol import UnitResult
 from renderer.serve.records import now
 from renderer.serve.service import Entry
+from renderer.telemetry import tracing
 
 SCRAPED_S = 300.0  # how long after the last scrape jobs are still looked at
 UNKNOWN = "unknown"  # the state of a job that the server has not looked at since it was started
@@ -35,6 +36,7 @@ class _Look:
     running: int
     at: float
     moment: datetime
+    ran: datetime | None = None  # when it was first seen to run
 
 
 class Metrics:
@@ -78,6 +80,8 @@ class Metrics:
             if entry.id in self._ended:
                 return
             last = self._looks.get(entry.id)
+            ran = (last and last.ran) or (look.moment if look.running else None)
+            look = replace(look, ran=ran)
             if last:
                 self._add_time(entry, last, look, status.finished)
             if not status.state.terminal:
@@ -88,6 +92,7 @@ class Metrics:
         if last or entry.record.created >= self._started:  # else it ended before the server was started
             code = status.exit_code
             text = str(int(code)) if code in _CODES else "other"
+            tracing.record_run(status, ran)
             self._ends.labels(entry.backend, str(status.state), text).inc()
 
     def _add_time(self, entry: Entry, last: _Look, look: _Look, finished: datetime | None) -> None:
