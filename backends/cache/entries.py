@@ -1,8 +1,11 @@
-"""Entries of the shared cache: a message authentication code (MAC), and the content.
+"""Entries of the chunk cache and of the shared cache: a message authentication code (MAC), and the content.
 
-An entry is the file KEY/GROUP/FIRST/ALL below the cache's URI. KEY identifies the secret key, so that caches of several
-owners in one store do not meet. GROUP has what all chunks of a render have in common, or is ``tex``; FIRST is the key
-of a chunk's first frame, ALL that of all its frames.
+The MAC covers the entry's name, its size and its content, and can be computed only with the secret key of the cache. It
+shows damaged entries, and those of others.
+
+An entry of the shared cache is the file KEY/GROUP/FIRST/ALL below the cache's URI. KEY identifies the secret key, so
+that caches of several owners in one store do not meet. GROUP has what all chunks of a render have in common, or is
+``tex``; FIRST is the key of a chunk's first frame, ALL that of all its frames.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 import re
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from backends.untrusted import Readable, read_exactly
 
@@ -40,21 +43,20 @@ def identify_secret(secret: bytes) -> str:
     return blake2b(b"name", key=secret, digest_size=8, person=b"renderer keyname").hexdigest()
 
 
-def seal(source: Readable, size: int, target: Path, name: str, secret: bytes) -> None:
+def seal(source: Readable, size: int, entry: BinaryIO, name: str, secret: bytes) -> None:
     """Write an entry with ``size`` bytes of ``source``. Raises OSError if there are fewer."""
-    with target.open("wb") as file:
-        file.write(bytes(MAC_BYTES))
-        mac = _copy(source, file, size, name, secret)
-        file.seek(0)
-        file.write(mac)
+    entry.write(bytes(MAC_BYTES))
+    mac = _copy(source, entry, size, name, secret)
+    entry.seek(0)
+    entry.write(mac)
 
 
-def unseal(entry: Path, target: Path, name: str, secret: bytes) -> bool:
+def unseal(entry: BinaryIO, target: Path, name: str, secret: bytes, max_bytes: int = MAX_ENTRY_BYTES) -> bool:
     """Write the entry's content to ``target``; return False, and leave nothing there, if its MAC is wrong."""
-    with entry.open("rb") as file, target.open("wb") as copy:
-        size = os.fstat(file.fileno()).st_size - MAC_BYTES
-        stored = file.read(MAC_BYTES)
-        is_right = 0 <= size <= MAX_ENTRY_BYTES and hmac.compare_digest(_copy(file, copy, size, name, secret), stored)
+    with target.open("wb") as copy:
+        size = os.fstat(entry.fileno()).st_size - MAC_BYTES
+        stored = entry.read(MAC_BYTES)
+        is_right = 0 <= size <= max_bytes and hmac.compare_digest(_copy(entry, copy, size, name, secret), stored)
     if not is_right:
         target.unlink()
     return is_right

@@ -69,7 +69,8 @@ class SharedStore:
         try:
             if not self._chunks.get(f"{self._root}/{entry}", sealed):
                 return False
-            found = unseal(sealed, target, entry, self._secret)
+            with sealed.open("rb") as file:
+                found = unseal(file, target, entry, self._secret)
         except RendererError as error:
             self._give_up(error)
             return False
@@ -99,7 +100,8 @@ class SharedStore:
             self._waiting += 1
         sealed = self._spool / f"write-{secrets.token_hex(8)}"
         try:
-            seal(content, size, sealed, entry, self._secret)
+            with sealed.open("wb") as file:
+                seal(content, size, file, entry, self._secret)
         except BaseException:
             self._end_upload(sealed, size)
             raise

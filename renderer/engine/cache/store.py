@@ -1,13 +1,11 @@
 """Encoded chunks that are kept from render to render, in a folder that many jobs may use at once.
 
 An entry is the file FOLDER/FIRST/KEY: FIRST is the key of its first frame, so that a chunk renderer can tell early
-whether its chunk may be there. The file begins with a message authentication code (MAC) of its key, its size and its
-content, which can be computed only with the secret key of the cache. It shows damaged entries, and those of others.
+whether its chunk may be there. What the file contains is said in backends.cache.entries.
 """
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 import re
@@ -16,15 +14,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-from backends.cache.entries import KEY_BYTES, MAC_BYTES
+from backends.cache.entries import KEY_BYTES, MAC_BYTES, seal, unseal
 from backends.cache.key_file import read_or_create_key
 from backends.errors import OutputError
 from backends.files import make_private_folder
-from backends.untrusted import create_beneath, open_beneath, read_exactly
+from backends.untrusted import create_beneath, open_beneath
 from renderer.engine.cache.chunk_key import Key
 
 MIB = 2**20
@@ -74,10 +71,7 @@ class ChunkCache:
                 size = os.fstat(file.fileno()).st_size
                 if size + MAC_BYTES > self._limit:
                     raise OSError("larger than the whole cache")
-                entry.write(bytes(MAC_BYTES))
-                mac = self._copy(file, entry, key, size)
-                entry.seek(0)
-                entry.write(mac)
+                seal(file, size, entry, _name_entry(key), self.secret)
             (self.folder / temporary).replace(self.folder / _name_entry(key))
             _log.debug("chunk %s: kept, %d bytes", key.all_frames, size)
         with suppress(OSError):
@@ -104,28 +98,12 @@ class ChunkCache:
         return self.limit_mib * MIB
 
     def _copy_verified(self, entry: BinaryIO, key: Key, target: Path) -> bool:
-        """Copy the entry's content, and return whether its MAC is right. If not, remove the copy."""
+        """Copy the entry's content, and return whether the entry is this user's and its MAC is right."""
         state = os.fstat(entry.fileno())
-        size = state.st_size - MAC_BYTES
-        if state.st_uid != os.geteuid() or state.st_nlink != 1 or not 0 <= size <= self._limit:
+        if state.st_uid != os.geteuid() or state.st_nlink != 1:
             return False
-        stored = entry.read(MAC_BYTES)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            mac = self._copy(entry, file, key, size)
-        if hmac.compare_digest(mac, stored):
-            return True
-        target.unlink()
-        return False
-
-    def _copy(self, source: BinaryIO, target: BinaryIO, key: Key, size: int) -> bytes:
-        """Copy ``size`` bytes, and return the MAC of an entry with this key and these bytes."""
-        hasher = blake2b(key=self.secret, digest_size=MAC_BYTES, person=b"renderer chunk")
-        hasher.update(key.all_frames.encode() + size.to_bytes(8, "big"))
-        for data in read_exactly(source, size):
-            hasher.update(data)
-            target.write(data)
-        return hasher.digest()
+        return unseal(entry, target, _name_entry(key), self.secret, self._limit)
 
     def _list_files(self) -> Iterator[_StoredFile]:
         """Yield all files in the folders of first frames. No link is followed."""
