@@ -18,8 +18,11 @@ from support.commands import SMALL, environment, output, renderer
 
 from backends.cache.entries import KEY_BYTES, MAC_BYTES
 from backends.cache.key_file import read_or_create_key
+from backends.chunk_store import FolderChunks
 from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
+from renderer.engine.request import ShardPlace
+from renderer.engine.shards.formulas import SharedFormulas
 
 CHUNK = b"the frames of one chunk"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -67,6 +70,18 @@ def test_what_was_kept_comes_back_and_only_its_owner_can_read_it(cache: ChunkCac
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
     assert cache.secret.hex() not in repr(cache)
     assert repr(cache.secret) not in repr(cache)
+
+
+def test_a_formula_of_another_shard_is_used_in_its_job_alone(cache: ChunkCache, work: Path) -> None:
+    store, key = FolderChunks(work / "store"), make_key(b"formula")
+    (work / "scratch").mkdir()
+    others = open_chunk_cache(work / "others", 1, work / "state" / "key")
+    SharedFormulas(others, ShardPlace(0, 2, store), work / "scratch").keep(key, work / "chunk.mp4")
+    formulas = SharedFormulas(cache, ShardPlace(1, 2, store), work / "scratch")
+    assert formulas.restore(key, work / "formula.svg")
+    assert (work / "formula.svg").read_bytes() == CHUNK
+    assert restore(cache, work, key) is None  # who may write to the job's store cannot write to the cache
+    assert restore(others, work, key) == CHUNK
 
 
 @pytest.mark.parametrize("at", [0, MAC_BYTES - 1, MAC_BYTES, -1])

@@ -25,6 +25,9 @@ class SharedFormulas:
 
     The shard that comes first claims the formula and typesets it, and the others wait for it for a short time. If that
     is in vain, or the store cannot be used, a shard typesets the formula itself. ``scratch`` is a folder for files.
+
+    What comes from the store is not kept in the own cache: others may write to the store of a job, but not to the
+    cache, which serves later jobs as well.
     """
 
     def __init__(self, own: Cache, place: ShardPlace, scratch: Path) -> None:
@@ -44,9 +47,7 @@ class SharedFormulas:
         if not self._is_usable:
             return False
         with self._using_store():
-            if self._fetch(key, target) or (self._is_claimed_elsewhere(key) and self._wait(key, target)):
-                self._own.keep(key, target)
-                return True
+            return self._fetch(key, target) or (self._is_claimed_elsewhere(key) and self._wait(key, target))
         return False
 
     def keep(self, key: Key, source: Path) -> None:
