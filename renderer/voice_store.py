@@ -10,20 +10,25 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from backends.errors import OutputError
 from backends.files import state_folder
+from backends.models import Garbage
 from backends.untrusted import check_relative_name
 from backends.untrusted.state_files import lock_state, read_state, write_state
+from backends.untrusted.trees import remove_tree
 from renderer.output_folder import Download
 from renderer.voices import INDEX, MAX_INDEX, list_sounds, read_index
 
 MAX_BYTES = 128 * 2**20  # of one project's voices
 _SOUNDS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav"})  # nothing that Python imports
+_KEPT = "voices.json"  # what is kept for a project; its time is that of the last use
 _MAX_LIST = 2**26
 _MAX_PATH = 2**16
 
@@ -65,7 +70,7 @@ def keep_voices(handle: str, downloads: Iterable[Download]) -> None:
             for files, name in lists:
                 _add(folder, voices, name, files)
             _prune(folder, voices)
-            write_state(folder / "voices.json", json.dumps([voices.lists, voices.sounds]).encode())
+            write_state(folder / _KEPT, json.dumps([voices.lists, voices.sounds]).encode())
     except OSError as error:
         _log.debug("no voices are kept: %s", error)
 
@@ -74,6 +79,8 @@ def find_kept_voices(root: Path) -> dict[str, bytes]:
     """Return the content of the files that belong to kept voices, by their names below the root."""
     folder = _find_folder(root.resolve())
     voices = _read(folder)
+    with suppress(OSError):
+        os.utime(folder / _KEPT, follow_symlinks=False)  # used now, see ``collect_garbage``
     found = {}
     for name, digest in voices.sounds.items():
         with suppress(OSError):
@@ -88,6 +95,23 @@ def find_kept_voices(root: Path) -> dict[str, bytes]:
     return found
 
 
+def collect_garbage(*, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
+    """Remove the voices of projects of which no job was submitted or downloaded for so long."""
+    top = state_folder("voices")
+    for folder in sorted(top.iterdir()) if top.is_dir() else ():
+        try:
+            age = timedelta(seconds=max(0.0, time.time() - (folder / _KEPT).lstat().st_mtime))
+            size = sum(entry.lstat().st_size for entry in folder.iterdir())
+            if age <= older_than:
+                continue
+            if not dry_run:
+                remove_tree(folder)
+        except OSError as error:
+            _log.debug("voices are not removed: %s", error)
+        else:
+            yield Garbage(path=str(folder), size=size, age=age, removed=not dry_run)
+
+
 def _job_file(handle: str) -> Path:
     return state_folder("voice-jobs") / hashlib.sha256(handle.encode()).hexdigest()
 
@@ -99,7 +123,7 @@ def _find_folder(root: Path) -> Path:
 def _read(folder: Path) -> _Voices:
     """Return what is kept. What this program cannot have written counts as nothing."""
     try:
-        lists, sounds = json.loads(read_state(folder / "voices.json", _MAX_LIST))
+        lists, sounds = json.loads(read_state(folder / _KEPT, _MAX_LIST))
         voices = _Voices(
             {name: read_index(json.dumps(entries).encode()) for name, entries in lists.items()}, dict(sounds)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from backends.errors import SpecError
 from backends.models import Garbage
 from backends.option_types import parse_size
 from backends.untrusted import show_line
-from renderer import api, config
+from renderer import api, config, voice_store
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
 
@@ -48,7 +49,7 @@ def command(
 ) -> None:
     """Remove outputs and inputs that nothing has used for a long time, or old entries of a shared cache.
 
-    Running jobs keep theirs.
+    Running jobs keep theirs. --backend local also removes voices of projects without new jobs.
     """
     found = list(_collect(backend, cache, cache_size, days * DAY, dry_run=dry_run))
     removed = [item for item in found if item.removed]
@@ -75,4 +76,7 @@ def _collect(
     if backend is None or cache is not None:
         raise SpecError("`renderer gc` needs either --backend or --cache", hint="`renderer gc --help` shows both")
     settings = config.load({"backend": backend}).settings
-    return api.open_backend(backend, settings).collect_garbage(older_than=older_than, dry_run=dry_run)
+    found = api.open_backend(backend, settings).collect_garbage(older_than=older_than, dry_run=dry_run)
+    if backend != "local":
+        return found
+    return itertools.chain(found, voice_store.collect_garbage(older_than=older_than, dry_run=dry_run))

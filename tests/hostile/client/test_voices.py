@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from backends.files import state_folder
 from renderer.bundle import pack
 from renderer.output_folder import Download
-from renderer.voice_store import find_kept_voices, keep_voices, remember_project
+from renderer.voice_store import collect_garbage, find_kept_voices, keep_voices, remember_project
 
 Keep = Callable[[str, dict[str, bytes]], None]
 LIST = "media/voiceovers/cache.json"
@@ -92,4 +94,27 @@ def test_a_damaged_store_gives_nothing(content: bytes, root: Path, keep: Keep) -
     keep("local://trusted", {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
     (store,) = state_folder("voices").rglob("voices.json")
     store.write_bytes(content)
+    assert find_kept_voices(root) == {}
+
+
+def test_voices_of_a_project_that_is_not_rendered_any_more_are_removed(root: Path, keep: Keep, tmp_path: Path) -> None:
+    keep("local://trusted", {LIST: list_voices("a.mp3"), "media/voiceovers/a.mp3": b"A"})
+    (folder,) = state_folder("voices").iterdir()
+    kept, day = folder / "voices.json", timedelta(days=1)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "voices.json").write_text("")
+    os.utime(outside / "voices.json", (0, 0))
+    (folder.parent / "link").symlink_to(outside)
+    os.utime(kept, (0, 0))
+    assert set(find_kept_voices(root)) == {LIST, "media/voiceovers/a.mp3"}  # which is a use of them
+    assert str(folder) not in [item.path for item in collect_garbage(older_than=day, dry_run=True)]
+    os.utime(kept, (0, 0))
+    (found,) = [item for item in collect_garbage(older_than=day, dry_run=True) if item.path == str(folder)]
+    assert found.size > 0
+    assert not found.removed
+    assert kept.exists()
+    assert all(item.removed for item in collect_garbage(older_than=day))
+    assert not folder.exists()
+    assert (outside / "voices.json").exists()
     assert find_kept_voices(root) == {}
