@@ -14,6 +14,7 @@ from typing import Any
 from backends import BACKENDS, Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
 from backends.errors import SpecError, TransientError
 from backends.untrusted import Limits
+from backends.untrusted.text import show_line
 from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.maps import requests
 from renderer.project.left_out import explain_missing_files
@@ -225,13 +226,16 @@ def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground
 
     Raises SpecError as ``Job.retry`` does.
     """
+    status = job.status()
     request = requests.find(job.handle)
     if request is None:
+        failed_names = [show_line(unit.name) for unit in status.units if unit.state is not JobState.SUCCEEDED]
+        what = f"submit here what failed: {', '.join(failed_names[:5])}" if failed_names else "submit it here"
         raise SpecError(
-            f"this machine does not know how {job.handle} was submitted",
-            hint="run `renderer retry` where it was submitted, or submit the scenes or inputs that failed",
+            f"{job.handle} was submitted on another machine, or more than {requests.KEPT_DAYS} days ago: "
+            "its file and options are not known here",
+            hint=f"run `renderer retry` where it was submitted, or {what}",
         )
-    status = job.status()
     if not status.state.terminal:
         raise SpecError(f"{job.handle} has not ended", hint=f"renderer wait {job.handle}, or renderer cancel")
     failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]

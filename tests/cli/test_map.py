@@ -106,6 +106,7 @@ def test_retry_runs_the_scenes_that_failed(project: Path, run: Run) -> None:
     assert (again.returncode, again.stdout) == (0, "renders/Bad.mp4\n")
     handle = next(line.split()[1] for line in again.stderr.splitlines() if line.startswith("submitted"))
     assert "nothing of" in run("retry", handle).stderr
+    assert "there is no job" in run("retry", f"{handle}0").stderr
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,8 @@ def test_another_machine_is_told_that_the_outputs_were_collected(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(OutputError, match="another machine has downloaded the outputs of 1 of 1 units"):
         job.fetch(tmp_path / "out")
+    with pytest.raises(SpecError, match="was submitted on another machine"):
+        job.retry()
     monkeypatch.undo()
     assert job.fetch(tmp_path / "out")
     job.delete()
