@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from backends.chunk_store.shard_results import has_outputs
 from backends.exit_codes import ExitCode
 from backends.models import JobState, LogLine, UnitStatus
 from backends.worker_protocol import UnitResult
@@ -41,19 +42,6 @@ def join_statuses(shards: Sequence[UnitStatus]) -> UnitStatus:
 def label_line(line: LogLine) -> LogLine:
     """Return a line of a shard's log as one of the scene's log."""
     return LogLine(0, f"shard {line.unit}: {line.text}")
-
-
-def has_outputs(result: UnitResult) -> bool:
-    """Return whether the shard has joined the clips of all."""
-    shards = result.render.get("shards")
-    return isinstance(shards, dict) and shards.get("joined") is True
-
-
-def explain_whole(result: UnitResult) -> str | None:
-    """Return a clause that says why this shard rendered the whole scene; None if it did not."""
-    shards = result.render.get("shards")
-    why = shards.get("why_whole") if isinstance(shards, dict) else None
-    return f"rendered by one shard: {why}" if isinstance(why, str) else None
 
 
 def select_result(results: Iterable[tuple[int, UnitResult | None]]) -> int | None:

@@ -33,7 +33,7 @@ _PARTS = (
     *("backends/debug_log.py", "backends/errors.py", "backends/exit_codes.py", "backends/output_stream.py"),
     *("backends/problem.py", "backends/processes.py", "backends/storage.py", "backends/worker_protocol.py"),
     *("backends/local/isolation/seccomp.py", "backends/untrusted/*.py", "backends/chunk_store/__init__.py"),
-    *("backends/chunk_store/server.py", "backends/chunk_store/stores.py"),
+    *("backends/chunk_store/server.py", "backends/chunk_store/shard_results.py", "backends/chunk_store/stores.py"),
     *("backends/cache/client.py", "backends/cache/entries.py", "backends/cache/server.py"),
     "backends/cache/shared_store.py",
     *("backends/kubernetes/names.py", "backends/kubernetes/objects/termination.py", "backends/kubernetes/pod/*.py"),

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from backends.chunk_store.shards import explain_whole, join_statuses
+from backends.chunk_store.shard_results import explain_whole
+from backends.chunk_store.shards import join_statuses
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import find_hint
 from backends.local.documents import Ended, Record, now

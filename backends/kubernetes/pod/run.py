@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backends import output_stream as stream
-from backends.chunk_store.shards import explain_whole
+from backends.chunk_store.shard_results import explain_whole
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from backends.chunk_store.shards import explain_whole, join_statuses
+from backends.chunk_store.shard_results import explain_whole
+from backends.chunk_store.shards import join_statuses
 from backends.errors import OutputError, RendererError, StoreMissingError
 from backends.exit_codes import ExitCode
 from backends.files import make_private_folder, state_folder
