@@ -83,7 +83,10 @@ def compare(
         [statistics.median(getattr(pair[at], key) for pair in found) for at in (0, 1)] for key in ("wall", "cpu")
     )
     cells = [f"{value:.2f}" for mine, its in (walls, cpus) for value in (mine, its, mine / its)]
-    print(f"| {what} | `{' '.join(peer[:3])}` | " + " | ".join(cells) + " |", flush=True)
+    if measure:
+        cells[3:] = ["", "", ""]  # the CPU time is the whole job's
+    shown = " ".join(peer[: 3 if peer[0] == "python" else 2])
+    print(f"| {what} | `{shown}` | " + " | ".join(cells) + " |", flush=True)
 
 
 def until_end(command: list[str], folder: Path) -> Cost:
@@ -97,10 +100,7 @@ def until_end(command: list[str], folder: Path) -> Cost:
 
 
 def until_first_frame(command: list[str], folder: Path) -> Cost:
-    """Submit a job, and return what it cost until its log says that frames are drawn; the CPU time is the whole job's.
-
-    The log is a file in the job's folder.
-    """
+    """Submit a job, and return the time until its log says that frames are drawn, and the CPU time of the whole job."""
     clear_chunks(folder)
     jobs = folder / "state" / "manim-renderer" / "jobs"
     shutil.rmtree(jobs, ignore_errors=True)
