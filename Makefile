@@ -61,7 +61,9 @@ bench: setup  ## Compare with plain Manim on this machine: start-up, and four sc
 	$(BIN)/python benchmarks/engine.py --runs $(or $(RUNS),1) --quality m
 
 golden: setup  ## Write golden files and the tables of the documents again; look at them with git diff
-	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py tests/backends/modal/test_request.py
+	WRITE_GOLDEN=1 $(PYTEST) -q -m "not cluster" tests/backends/kubernetes/offline/test_plan.py \
+	  tests/backends/kubernetes/offline/test_serve_objects.py tests/backends/modal/test_request.py
+	PYTHONPATH=. $(BIN)/python scripts/chart.py
 	$(BIN)/python tests/support/docs/tables.py
 	@git diff --stat -- '*/golden/*' '*.md'
 

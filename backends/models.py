@@ -175,6 +175,7 @@ class JobStatus:
 
     ``problem`` is why the job failed or why it waits. ``notes`` are further sentences, such as the job's address in a
     browser and what it costs. In a list of jobs, a backend may give the counts in ``summary`` instead of the units.
+    ``labels`` are those that the job was submitted with, at a backend that keeps labels.
     """
 
     handle: JobHandle
@@ -186,6 +187,7 @@ class JobStatus:
     finished: datetime | None = None
     notes: tuple[str, ...] = ()
     summary: UnitCounts | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> UnitCounts:

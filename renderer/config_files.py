@@ -30,7 +30,7 @@ POWERFUL = frozenset({
     "k8s.image_pull_secrets", "k8s.labels", "k8s.patch", "k8s.runtime_class", "k8s.secret_env", "k8s.secret_files",
     "k8s.service_account", "k8s.store_secret", "local.state_dir", "modal.profile", "modal.registry_secret",
     "modal.secrets", "modal.state_dir", "output_files", "output_limit", "overwrite", "preview", "preview_command",
-    "serve.allow", "serve.backends", "serve.webhook_networks", "untrusted_env",
+    "serve.allow", "serve.backends", "serve.tokens", "serve.webhook_networks", "untrusted_env",
 })  # fmt: skip
 # Where jobs run and what they run: `submit --dry-run` shows where these come from as well.
 SHOWN = POWERFUL | {

@@ -79,6 +79,9 @@ class ServeOptions(BaseModel):
     webhook_networks: CommaWords = Field(
         (), description="networks, such as 10.0.0.0/8, that webhooks may lead to besides the internet"
     )
+    tokens: Path | None = Field(
+        None, description="folder with further tokens, such as a Secret in a pod; `renderer serve` only reads it"
+    )
 
 
 class Settings(BaseModel):

@@ -14,16 +14,20 @@ from backends.files import data_dir, sha256
 DOCKERFILE = Path("docker/Dockerfile")  # relative to the build context
 EXTRA = Path("docker/extra-requirements.txt")
 PACKAGES = ("backends", "renderer")
+DATA = ("docker", "k8s")  # what renderer itself needs, when it submits jobs from within the image
 _PACKAGES_FOLDER = Path(__file__).parents[2]
 _IGNORED = shutil.ignore_patterns("__pycache__", "_data", "*.pyc")
 
 
 def copy_context(folder: Path, extra: Iterable[str] = ()) -> None:
-    """Copy docker/ and both Python packages into the empty ``folder``. ``extra`` are lines of a requirements file.
+    """Copy docker/, k8s/ and both Python packages into the empty ``folder``.
+
+    ``extra`` are lines of a requirements file.
 
     All files get the same times and modes on every machine, so that builders can use their cached layers.
     """
-    shutil.copytree(data_dir("docker"), folder / "docker", ignore=_IGNORED)
+    for name in DATA:
+        shutil.copytree(data_dir(name), folder / name, ignore=_IGNORED)
     for package in PACKAGES:
         shutil.copytree(_PACKAGES_FOLDER / package, folder / package, ignore=_IGNORED)
     if lines := list(extra):
@@ -36,7 +40,8 @@ def copy_context(folder: Path, extra: Iterable[str] = ()) -> None:
 def hash_sources(extra: Iterable[str] = ()) -> str:
     """Return a hash of everything that ``copy_context`` would copy. Does not copy, because every Modal job needs it."""
     found = hashlib.sha256("\n".join(extra).encode())
-    for name, folder in {"docker": data_dir("docker"), **{name: _PACKAGES_FOLDER / name for name in PACKAGES}}.items():
+    packages = {name: _PACKAGES_FOLDER / name for name in PACKAGES}
+    for name, folder in {**{name: data_dir(name) for name in DATA}, **packages}.items():
         for path in sorted(folder.rglob("*")):
             parts = path.relative_to(folder).parts
             if not _IGNORED("", list(parts)) and path.is_file():

@@ -21,10 +21,11 @@ from starlette.staticfiles import StaticFiles
 
 from backends.errors import SpecError
 from backends.files import state_folder
-from renderer.serve import api, page, problems, schemas, tokens
+from renderer.serve import api, problems, schemas, tokens
 from renderer.serve.callers import Policy
 from renderer.serve.guard import METRICS, Guard
 from renderer.serve.metrics.sampling import sample
+from renderer.serve.page import routes as page
 from renderer.serve.records import Records
 from renderer.serve.service import Service
 
@@ -74,7 +75,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     app.include_router(page.router, include_in_schema=False)
     if agents:
         app.router.routes += served.routes(agents)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.mount("/static", StaticFiles(directory=Path(page.__file__).parent / "static"))
     app.add_api_route("/healthz", _health, include_in_schema=False)
     app.add_api_route(METRICS, _show_metrics, include_in_schema=False)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # as FastAPI's documents say
@@ -123,7 +124,9 @@ def check_address(host: str) -> bool:
 
 def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
     """Serve until the process is told to stop. ``announce`` gets the server's address once it listens."""
-    is_open, policy = check_address(host), Policy.load()
+    policy = Policy.load()
+    tokens.mount(policy.tokens)
+    is_open = check_address(host)
     try:
         listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from backends import BACKENDS
@@ -21,8 +22,8 @@ LOCAL = "local"  # the owner of jobs that are submitted without a token
 NEVER = frozenset({
     "bundle_limit_mib", "cache", "docker.options", "docker.state_dir", "k8s.patch", "k8s.context", "local.state_dir",
     "modal.profile", "modal.state_dir", "output", "output_files", "output_limit", "overwrite", "preview",
-    "preview_command", "requirements", "serve.allow", "serve.backends", "serve.webhook_networks", "untrusted",
-    "untrusted_env",
+    "preview_command", "requirements", "serve.allow", "serve.backends", "serve.tokens", "serve.webhook_networks",
+    "untrusted", "untrusted_env",
 })  # fmt: skip
 
 
@@ -45,6 +46,7 @@ class Policy:
     allow: tuple[str, ...]
     backends: tuple[str, ...]
     webhook_networks: Networks = ()
+    tokens: Path | None = None
 
     @classmethod
     def load(cls) -> Policy:
@@ -60,7 +62,7 @@ class Policy:
         for name in names:
             if name not in BACKENDS:
                 raise SpecError(f"serve.backends names {name!r}", hint=f"backends are {', '.join(BACKENDS)}")
-        return cls(tuple(sorted(options.allow)), names, parse_networks(options.webhook_networks))
+        return cls(tuple(sorted(options.allow)), names, parse_networks(options.webhook_networks), options.tokens)
 
     def choose_webhook(self, caller: Caller, wanted: str | None) -> str | None:
         """Return the URL that is told when a job ends. Raises RefusedError without a token, SpecError for a bad URL."""

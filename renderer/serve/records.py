@@ -111,6 +111,18 @@ class Records:
         """Return the record with this id."""
         return self._known.get(key)
 
+    def adopt(self, record: Record) -> Record:
+        """Remember the record of a job that another replica submitted, and return what is known of it here."""
+        with self._guard:
+            known = self._known.get(record.id)
+            if known is None or known.handle is None:
+                known = self._known[record.id] = replace(known or record, handle=record.handle)
+            return known
+
+    def has_files(self, key: str) -> bool:
+        """Return whether the uploaded files of a job are here, and not at another replica."""
+        return (self.path(key) / "project").is_dir()
+
     def path(self, key: str) -> Path:
         """Return the folder of a record."""
         return self.folder / key
@@ -163,6 +175,11 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def is_id(text: str) -> bool:
+    """Return whether the text has the form of a record's id."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import logging
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from renderer import api, config
 from renderer.config import Config
 from renderer.maps import requests, sources
 from renderer.model import PreviewRequest
-from renderer.serve import records
+from renderer.serve import records, replicas
 from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
@@ -33,6 +35,7 @@ from renderer.spec import RenderSpec
 FRESH_S = 0.25  # how old a status may be that several clients get
 MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
 _COMMAND_LINE = "h-"
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +89,7 @@ class Service:
         if key is not None:
             new = hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest()[: len(new)]
         with self._submitting[caller.owner]:
-            if known := self._find_earlier(new, digest):
+            if known := self._find_earlier(new, digest, elsewhere=key is not None):
                 return known, False
             loaded = self.policy.load_settings(caller, run.settings)
             webhook = self.policy.choose_webhook(caller, run.webhook)
@@ -114,9 +117,9 @@ class Service:
         wanted = replace(wanted, path=project / wanted.path, root=project, foreground=False)
         return plan_run(wanted, self.policy.load_settings(caller, run.settings))
 
-    def _find_earlier(self, key: str, digest: str) -> Entry | None:
-        record = self.records.find(key)
-        if record and record.digest != digest:
+    def _find_earlier(self, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
+        record = self.records.find(key) or (self._find_elsewhere(key) if elsewhere else None)
+        if record and not replicas.is_same_request(record, digest):
             raise RefusedError(
                 422, "this Idempotency-Key was used for another request", hint="use a new key for each job"
             )
@@ -127,11 +130,22 @@ class Service:
     def _check_count(self, caller: Caller) -> None:
         if caller.token is None:
             return
-        active = sum(not self.is_ended(entry) for entry in self._own(caller))
+        active = sum(1 for _ in self._list_active(caller))
         if active >= caller.token.jobs:
             raise RefusedError(
                 429, f"{active} jobs of this token run or wait, which is its limit", hint="wait until one has ended"
             )
+
+    def _list_active(self, caller: Caller) -> Iterator[Entry]:
+        """Yield the caller's jobs that run or wait. Those of a backend that does not answer count as such."""
+        seen: set[str] = set()
+        for name in self._shared_backends():
+            with suppress(RendererError):
+                for record, status in self._list_shared(name):
+                    seen.add(record.id)
+                    if record.owner == caller.owner and not status.state.terminal:
+                        yield _entry(record)
+        yield from (entry for entry in self._own(caller) if entry.id not in seen and not self.is_ended(entry))
 
     def is_ended(self, entry: Entry) -> bool:
         """Return whether the job has ended or is gone; False if its backend does not answer."""
@@ -155,7 +169,7 @@ class Service:
         project = self.records.path(record.id) / "project"
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            planned = replace(plan_run(wanted, loaded), earlier=earlier)
+            planned = replace(plan_run(wanted, replicas.mark_job(loaded, record)), earlier=earlier)
             job = planned.submit()
         except BaseException as error:
             self.records.remove(record.id)
@@ -170,8 +184,12 @@ class Service:
         """Run what failed of a job again, as a new job with the same files. Raises SpecError if nothing failed."""
         given = self.policy.load_settings(caller, settings) if settings else None
         request = requests.find(entry.handle)
-        if entry.record is None or request is None:
+        if entry.record is None:
             return self._retry_other(entry, settings)
+        if request is None or not self.records.has_files(entry.id):
+            raise RefusedError(
+                409, "the files of this job are not at this replica of the server", hint="submit the job again"
+            )
         with self._submitting[caller.owner], self.records.upload() as folder:
             failed, names = self._find_failed(entry)
             old = self.records.path(entry.record.id) / "project"
@@ -208,7 +226,7 @@ class Service:
 
     def find(self, caller: Caller, key: str) -> Entry:
         """Return a job that the caller may see. Raises JobNotFoundError for all others."""
-        record = self.records.find(key)
+        record = self.records.find(key) or self._find_elsewhere(key)
         if record and (caller.token is None or record.owner == caller.owner):
             if record.handle is None:
                 raise RefusedError(409, "the job is being submitted", hint="ask again in a second")
@@ -228,16 +246,52 @@ class Service:
         """Yield the caller's jobs, newest first; without tokens those of the command line as well."""
         if caller.token is None:
             names = [name for name in self.policy.backends if backend in {None, name}]
-            by_handle = {record.handle: record for record in self.records.all()}
-            for name in names:
-                for status in api.jobs(name):
-                    record = by_handle.get(str(status.handle))
-                    yield (_entry(record) if record else _other(status.handle)), status
-            return
+            parts = [self._list_all(name) for name in names]
+        else:
+            shared = [name for name in self._shared_backends() if backend in {None, name}]
+            seen: set[str] = set()
+            parts = [self._list_owned(caller, name, seen) for name in shared]
+            parts.append(self._list_known(caller, backend, seen))
+        yield from heapq.merge(*parts, key=lambda job: job[1].created or _LATEST, reverse=True)
+
+    def _list_all(self, backend: str) -> Iterator[tuple[Entry, JobStatus]]:
+        by_handle = {record.handle: record for record in self.records.all()}
+        for status in api.jobs(backend):
+            record = by_handle.get(str(status.handle)) or self._adopt(status)
+            yield (_entry(record) if record else _other(status.handle)), status
+
+    def _list_owned(self, caller: Caller, backend: str, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
+        """Yield the caller's jobs of all replicas. Their ids are in ``seen`` when the first one is yielded."""
+        found = [(record, status) for record, status in self._list_shared(backend) if record.owner == caller.owner]
+        seen.update(record.id for record, _ in found)
+        yield from ((_entry(record), status) for record, status in found)
+
+    def _list_known(self, caller: Caller, backend: str | None, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
+        """Yield the caller's jobs of which only this server knows."""
         for entry in self._own(caller):
-            if backend in {None, entry.backend}:
+            if backend in {None, entry.backend} and entry.id not in seen:
                 with suppress(JobNotFoundError):
                     yield entry, self.status(entry)
+
+    def _shared_backends(self) -> Sequence[str]:
+        """Return the backends at which jobs of other replicas may be."""
+        return tuple(name for name in self.policy.backends if name in replicas.BACKENDS)
+
+    def _list_shared(self, backend: str) -> Iterator[tuple[Record, JobStatus]]:
+        for status in api.jobs(backend):
+            if record := self._adopt(status):
+                yield record, status
+
+    def _adopt(self, status: JobStatus) -> Record | None:
+        record = replicas.restore_record(status)
+        return self.records.adopt(record) if record else None
+
+    def _find_elsewhere(self, key: str) -> Record | None:
+        """Return the record of a job that another replica submitted."""
+        if not records.is_id(key):
+            return None
+        listed = (record for name in self._shared_backends() for record, _ in self._list_shared(name))
+        return next((record for record in listed if record.id == key), None)
 
     def open(self, entry: Entry) -> api.Job:
         """Return the job itself."""

@@ -25,6 +25,7 @@ ANY_GPU = "any"
 _FORM = re.compile(r"rdr_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _ID = re.compile(r"[0-9a-f]{12}")
 _MAX_BYTES = 2**16
+_mounted: list[Path] = []  # at most one folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def create(name: str, **limits: Any) -> tuple[str, Token]:
 def find(text: str) -> Token | None:
     """Return the token that a caller sent; None for one that does not exist or was revoked."""
     match = _FORM.fullmatch(text)
-    token = match and _read(match[1])
+    token = match and (_read(match[1]) or _read_mounted(match[1]))
     if not match or not token or not hmac.compare_digest(token.digest, _digest(match[2])):
         return None
     return token
@@ -84,10 +85,15 @@ def list_tokens() -> Iterator[Token]:
     yield from sorted(filter(None, map(_read, names)), key=lambda token: (token.created, token.id))
 
 
+def mount(folder: Path | None) -> None:
+    """Read tokens from this folder as well. It is not written to, and may be a Secret that changes as it is read."""
+    _mounted[:] = [folder] if folder else []
+
+
 def exist() -> bool:
-    """Return whether there is a token, also a damaged one."""
+    """Return whether there is a token, also a damaged one. A mounted folder counts: its tokens may come later."""
     folder = _file("").parent
-    return folder.is_dir() and any(path.suffix == ".json" for path in folder.iterdir())
+    return bool(_mounted) or (folder.is_dir() and any(path.suffix == ".json" for path in folder.iterdir()))
 
 
 def revoke(key: str) -> None:
@@ -101,11 +107,21 @@ def revoke(key: str) -> None:
 
 
 def _read(key: str) -> Token | None:
-    with suppress(OSError, ValueError, TypeError):
-        content = json.loads(read_state(_file(key), _MAX_BYTES))
-        content |= {name: tuple(content[name]) for name in ("backends", "gpus")}
-        return Token(**content)
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return _parse(read_state(_file(key), _MAX_BYTES))
     return None
+
+
+def _read_mounted(key: str) -> Token | None:
+    for folder in _mounted:
+        with suppress(OSError, ValueError, TypeError, KeyError):  # the files of a mounted Secret are links
+            return _parse((folder / f"{key}.json").read_bytes())
+    return None
+
+
+def _parse(data: bytes) -> Token:
+    content = json.loads(data)
+    return Token(**content | {name: tuple(content[name]) for name in ("backends", "gpus")})
 
 
 def _digest(secret: str) -> str:

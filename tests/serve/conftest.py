@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.http_server import Server, serving
+from support.rigs.kubernetes_fixtures import cluster, s3
+
+__all__ = ["cluster", "s3", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "serve.allow": ("quality", CLIENT),
     "serve.backends": ("local", CLIENT),
     "serve.webhook_networks": ("10.0.0.0/8", CLIENT),
+    "serve.tokens": ("tokens", CLIENT),
 }
 # The settings of one backend: each is refused when it is given for a job on another.
 OWN: Mapping[str, tuple[object, str]] = {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from backends.errors import SpecError
 from backends.option_types import parse_size
+from renderer import config
 from renderer.cli.options import Context
+
+if TYPE_CHECKING:
+    from backends.kubernetes.manifests.templates import Manifest
 
 
 def command(
@@ -48,6 +52,25 @@ def command(
             show_default=False,
         ),
     ] = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Instead, what runs `renderer serve` in the namespace NAME-serve, for jobs in this namespace.",
+        ),
+    ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="serve: image of the server and of its jobs.", show_default=False),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="serve: store of its jobs.", show_default=False)
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, metavar="N", help="serve: how many servers run.")] = 2,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="serve: add an Ingress for this name, as an example.", show_default=False),
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Create the objects instead of printing them.")] = False,
     context: Context = None,
 ) -> None:
@@ -70,13 +93,46 @@ def command(
         cluster=cluster,
         untrusted=untrusted,
     )
-    objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
+    if serve:
+        objects = _build_serve(namespace, image, store, replicas, host)
+    else:
+        objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
     if not apply:
         print(dump_manifests(objects), end="")
         return
     setup.apply_manifests(Api(context), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)
+
+
+def _build_serve(
+    namespace: str, image: str | None, store: str | None, replicas: int, host: str | None
+) -> list[Manifest]:
+    """Return the objects of the server. Raises SpecError if it has no image or no store."""
+    from backends.kubernetes.manifests.serve import ServeOptions, build_serve
+
+    settings = config.load({"image": image, "store": store}).settings
+    if not settings.image:
+        raise SpecError(
+            "`renderer serve` needs an image",
+            hint="add --image with a name that `renderer image push` printed; jobs run in it as well",
+        )
+    if not settings.store:
+        raise SpecError(
+            "jobs of `renderer serve` need a store that keeps their outputs",
+            hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM",
+        )
+    return build_serve(
+        ServeOptions(
+            namespace=f"{namespace}-serve",
+            jobs_namespace=namespace,
+            image=settings.image,
+            store=settings.store,
+            image_pull_secrets=settings.k8s.image_pull_secrets,
+            replicas=replicas,
+            host=host,
+        )
+    )
 
 
 def _quantity(size: str) -> str:

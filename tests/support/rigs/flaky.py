@@ -15,13 +15,16 @@ ANSWER_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnec
 
 
 @contextmanager
-def flaky(server: str, faults: Sequence[Fault]) -> Iterator[tuple[str, list[Fault]]]:
-    """Start a proxy for ``server``; the next connections get ``faults`` in turn. Yields its URL and the faults left."""
+def flaky(server: str, faults: Sequence[Fault], listen: str | None = None) -> Iterator[tuple[str, list[Fault]]]:
+    """Start a proxy for ``server``; the next connections get ``faults`` in turn. Yields its URL and the faults left.
+
+    It listens on the same address as the server, or on ``listen``.
+    """
     target = urlsplit(server)
     left = list(faults)
-    with closing(socket.create_server((target.hostname or "", 0))) as listener:
+    with closing(socket.create_server((listen or target.hostname or "", 0))) as listener:
         threading.Thread(target=_serve, args=(listener, (target.hostname, target.port), left), daemon=True).start()
-        yield f"http://{target.hostname}:{listener.getsockname()[1]}", left
+        yield f"http://{listen or target.hostname}:{listener.getsockname()[1]}", left
         listener.shutdown(socket.SHUT_RDWR)
 
 

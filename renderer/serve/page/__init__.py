@@ -1,0 +1,1 @@
+"""The pages for a browser. Everything that they need is here: templates, style, htmx."""

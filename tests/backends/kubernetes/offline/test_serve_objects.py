@@ -1,0 +1,38 @@
+"""What `renderer setup k8s --serve` prints, compared with a golden file, and the Helm chart, which has the same."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+from support.commands import environment, renderer
+
+GOLDEN = Path(__file__).parent / "golden" / "serve.yaml"
+ROOT = Path(__file__).parents[4]
+OPTIONS = ("--namespace", "films", "--serve", "--host", "films.example.com", "--replicas", "3")
+NEEDED = ("--image", "registry.example.com/renderer:1", "--store", "s3://bucket/some where")
+
+
+def test_the_objects_are_those_of_the_golden_file(tmp_path: Path) -> None:
+    env = environment(tmp_path, RENDERER_K8S_IMAGE_PULL_SECRETS="my-registry")
+    done = renderer("setup", "k8s", *OPTIONS, *NEEDED, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    if "WRITE_GOLDEN" in os.environ:
+        GOLDEN.write_text(done.stdout, "utf-8")
+    assert done.stdout == GOLDEN.read_text("utf-8"), "write the golden files again with `make golden`"
+
+
+def test_the_chart_has_the_same_source() -> None:
+    chart = runpy.run_path(str(ROOT / "scripts" / "chart.py"))["build_chart"]()
+    written = {path: path.read_text("utf-8") for path in (ROOT / "k8s" / "chart" / "templates").iterdir()}
+    assert written == chart, "write the chart again with `make golden`"
+
+
+@pytest.mark.parametrize(("left", "word"), [(NEEDED[2:], "image"), (NEEDED[:2], "store")])
+def test_what_is_missing_is_told(left: tuple[str, ...], word: str, tmp_path: Path) -> None:
+    done = renderer("setup", "k8s", *OPTIONS, *left, cwd=tmp_path, env=environment(tmp_path))
+    assert done.returncode == 2
+    assert word in done.stderr.splitlines()[0]
+    assert f"add --{word}" in done.stderr
