@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/scale.py [--minutes 3] [--shards 8] [--quality m]
 
 Each shard is a worker of its own, one after the other, with one core; the last one also joins the clips. "One process"
-is the same worker with one shard. CPU seconds mean something on a busy machine as well.
+is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker costs that
+renders nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Cost:
     film: bytes | None
 
 
-def prepare(folder: Path, shards: int, quality: str) -> None:
+def prepare(folder: Path, quality: str, shards: int | None = None) -> None:
     """Write what a submit would send to each shard."""
     folder.mkdir()
     settings = config.load(
@@ -41,8 +42,8 @@ def prepare(folder: Path, shards: int, quality: str) -> None:
     (folder / "bundle").write_bytes(job.bundle.data)
 
 
-def run_shard(folder: Path, shard: int) -> Cost:
-    """Run one shard on one core; return what it cost."""
+def run_shard(folder: Path, minutes: float, shard: int = 0) -> Cost:
+    """Run one shard of a film of so many minutes on one core; return what it cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     files = ["--task", "task.json", "--bundle", "bundle", "--output", "units", "--unit", str(shard)]
     core = {min(os.sched_getaffinity(0))}
@@ -50,13 +51,23 @@ def run_shard(folder: Path, shard: int) -> Cost:
         [sys.executable, "-I", "-m", "renderer.worker", *files],
         cwd=folder,
         check=True,
+        env={**os.environ, "FILM_MINUTES": str(minutes)},
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, core),  # there is one thread
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    films = list((folder / "units" / str(shard) / "files").glob("Film.mp4"))
+    films = list((folder / "units" / str(shard) / "files").glob("*.mp4"))
     return Cost(seconds, films[0].read_bytes() if films else None)
+
+
+def measure_imports() -> float:
+    """Return the CPU seconds of a process that imports what a worker does."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = "import renderer.worker.__main__; from renderer import engine; engine.warm_up()"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -66,17 +77,24 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--quality", default="m")
     given = parser.parse_args()
-    os.environ["FILM_MINUTES"] = str(given.minutes)
     with tempfile.TemporaryDirectory() as work:
-        for name, shards in (("one", 1), ("many", given.shards)):
-            prepare(Path(work) / name, shards, given.quality)
-        one = run_shard(Path(work) / "one", 0)
-        costs = [run_shard(Path(work) / "many", shard) for shard in range(given.shards)]
+        print_shards(Path(work), given.minutes, given.shards, given.quality)
+
+
+def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
+    """Render the film by one process and by shards, and print both."""
+    prepare(work / "one", quality)
+    prepare(work / "many", quality, shards)
+    one = run_shard(work / "one", minutes)
+    costs = [run_shard(work / "many", minutes, shard) for shard in range(shards)]
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
-    print(f"{given.minutes:g} minutes in quality {given.quality}, CPU seconds")
+    imports = measure_imports()
+    drawn = total - (shards - 1) * imports
+    print(f"{minutes:g} minutes in quality {quality}, CPU seconds")
     print(f"one process          {one.seconds:8.1f}")
-    print(f"{given.shards} shards together {total:13.1f}  {total / one.seconds:.2f} times")
-    print(f"the longest shard    {longest:8.1f}  {longest / (one.seconds / given.shards):.2f} times its share")
+    print(f"{shards} shards together {total:13.1f}  {total / one.seconds:.2f} times")
+    print(f"without more imports {drawn:8.1f}  {drawn / one.seconds:.2f} times; {imports:.1f} for each")
+    print(f"the longest shard    {longest:8.1f}  {longest / (one.seconds / shards):.2f} times its share")
     print(f"the same film        {costs[-1].film == one.film}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,11 @@ class Turns(ThreeDScene):
         cube = Cube()
         self.play(Rotate(cube, 1, axis=[1, 2, 3]), run_time=0.4)
         self.play(Rotate(cube, 1, axis=[3, 1, 1]), run_time=0.4)
+
+class Formula(Scene):
+    def construct(self):
+        self.play(Write(MathTex("x^2")), run_time=0.3)
+        self.play(Write(Circle()), run_time=0.3)
 
 class ReadsClock(Scene):
     def construct(self):
@@ -194,6 +200,28 @@ def test_a_scene_that_reads_the_clock_is_rendered_by_one_shard(tmp_path: Path) -
     assert re.fullmatch(
         r"shards \d and \d differ at the end of play 1, in mobject \d, a Square", str(shards["why_whole"])
     )
+
+
+def test_tex_runs_once_for_each_formula(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "Formula", 2)
+    programs, runs = tmp_path / "programs", tmp_path / "runs"
+    programs.mkdir()
+    (programs / "latex").write_text(f'#!/bin/sh\necho >>"{runs}"\nexec "{shutil.which("latex")}" "$@"\n')
+    (programs / "latex").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    assert job.run(0, PATH=path) == 0
+    assert job.run(1, PATH=path) == 0
+    assert len(runs.read_text()) == 1
+    film, shards = job.find_joined()
+    assert shards == {"count": 2, "shard": 1, "joined": True}
+    # the formula is damaged, and the shard that has claimed it does not typeset it again
+    (formula,) = (path for path in (job.store / "formulas").iterdir() if path.is_file())
+    formula.write_bytes(b"damaged")
+    (job.folder / "again").mkdir()
+    (job.folder / "again" / "shards").symlink_to(job.store)
+    assert job.run(1, output="again", PATH=path) == 0
+    assert len(runs.read_text()) == 2
+    assert (job.folder / "again" / "1" / "files" / "Formula.mp4").read_bytes() == film.read_bytes()
 
 
 @pytest.fixture

@@ -12,9 +12,12 @@ from support.rigs.api_server import CREATED, JOB, POD, Answers, dump, serve
 from backends import JobHandle, JobState, JobStatus
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
+from backends.kubernetes import names
 from backends.kubernetes.objects.job import parse_job
+from backends.kubernetes.objects.termination import dump_report
 from backends.kubernetes.observe.status import summarize_job
 from backends.kubernetes.transfer.spool import Spool
+from backends.problem import Problem
 from renderer.api import open_job
 
 HANDLE = "k8s://one/video/j"
@@ -153,3 +156,16 @@ def test_a_list_counts_what_ended_and_failed(
     job = parse_job({**JOB, "metadata": metadata, "spec": spec, "status": status})
     counts = summarize_job(JobHandle.parse(HANDLE), job).counts
     assert (counts.total, counts.ended, counts.failed) == expected
+
+
+def test_a_scene_that_one_shard_rendered_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    annotations = {names.ANNOTATION_SHARDS: "1", names.ANNOTATION_UNITS: '["Film"]'}
+    complete = {"type": "Complete", "status": "True", "reason": "Completed", "lastTransitionTime": CREATED}
+    status = {"completedIndexes": "0", "conditions": [complete]}
+    job = {**JOB, "metadata": {**JOB["metadata"], "annotations": annotations}, "status": status}
+    why = "rendered by one shard: shards 0 and 1 differ at the end of play 1, in mobject 2, a Square"
+    terminated = {"exitCode": 0, "message": dump_report(Problem(message=why)).decode()}
+    pod = pod_in({"terminated": terminated}, phase="Succeeded")
+    with serve(answers_with(job, pod, []), tmp_path, monkeypatch):
+        (unit,) = open_job(HANDLE).status().units
+    assert (unit.state, unit.message) == (JobState.SUCCEEDED, why)
