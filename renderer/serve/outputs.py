@@ -18,6 +18,7 @@ from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
+from renderer.serve.metrics.counting import read_count
 from renderer.serve.service import Entry, Service
 from renderer.telemetry import tracing
 
@@ -58,6 +59,8 @@ class OutputTable:
     folder: Path
     files: tuple[OutputFile, ...]
     note: str | None = None
+    frames: int = 0  # of its films; ``cached`` of them come from the cache
+    cached: int = 0
 
 
 class OutputStore:
@@ -101,14 +104,17 @@ class OutputStore:
         """Download into a folder beside, and give it its name when it is complete."""
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = folder.parent / f"new-{secrets.token_hex(8)}"
-        job, note = self._service.open(entry), None
+        job, note, frames = self._service.open(entry), None, {"frames": 0, "cached": 0}
+
+        def read_results(results: Collection[UnitResult]) -> None:
+            self._on_results(entry, results)
+            frames.update({key: sum(read_count(result.render, key) for result in results) for key in frames})
+
         try:
             try:
                 with tracing.span("fetch") as name_job:
                     name_job(job.handle)
-                    fetch.download(
-                        job.backend, job.handle, new, on_results=lambda results: self._on_results(entry, results)
-                    )
+                    fetch.download(job.backend, job.handle, new, on_results=read_results)
             except OutputError as error:
                 if not error.written:
                     raise
@@ -116,7 +122,7 @@ class OutputStore:
             new.mkdir(exist_ok=True)
             files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
             kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
-            write_state(folder.parent / _TABLE, json.dumps({"files": kept, "note": note}).encode())
+            write_state(folder.parent / _TABLE, json.dumps({"files": kept, "note": note, **frames}).encode())
             new.rename(folder)
         finally:
             with suppress(OSError):
@@ -134,7 +140,8 @@ def _read(folder: Path) -> OutputTable | None:
     try:
         content = json.loads(read_state(folder.parent / _TABLE, _MAX_TABLE))
         files = tuple(OutputFile(**item) for item in content["files"])
-        return OutputTable(folder=folder, files=files, note=content["note"])
+        frames = {key: content.get(key, 0) for key in ("frames", "cached")}  # not in tables of earlier versions
+        return OutputTable(folder=folder, files=files, note=content["note"], **frames)
     except (OSError, ValueError, TypeError, KeyError):
         with suppress(OSError):
             remove_tree(folder)

@@ -96,6 +96,7 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
         lambda driver: driver.execute_script("return arguments[0].currentTime", video) > 0
     )
     see(browser, "a", "Turn.mp4")
+    see(browser, "dd", "20, 0 of them from the cache")
     assert_accessible(browser)
     requested = re.findall(r'"url":"(https?://[^"]+)', "".join(logged(browser, "performance")))
     assert requested

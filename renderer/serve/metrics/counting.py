@@ -107,8 +107,8 @@ class Metrics:
 
     def add_results(self, entry: Entry, results: Collection[UnitResult]) -> None:
         """Count the frames of a job whose outputs were downloaded."""
-        frames = sum(_read_count(result.render, "frames") for result in results)
-        cached = min(frames, sum(_read_count(result.render, "cached") for result in results))
+        frames = sum(read_count(result.render, "frames") for result in results)
+        cached = min(frames, sum(read_count(result.render, "cached") for result in results))
         self._frames.labels(entry.backend, "drawn").inc(frames - cached)
         self._frames.labels(entry.backend, "cached").inc(cached)
 
@@ -123,7 +123,7 @@ class Metrics:
             return generate_latest(self._registry)
 
 
-def _read_count(render: Any, key: str) -> int:
+def read_count(render: Any, key: str) -> int:
     """Return a number of frames that a job's result says."""
     value = render.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0

@@ -154,14 +154,14 @@ def _fill(upload: Upload, submission: schemas.Submission, files: list[Any]) -> N
 
 async def _describe(parts: Parts, entry: Entry) -> dict[str, Any]:
     status = await parts.status(entry)
-    outputs = None
+    outputs = table = None
     if status.state.terminal:
         try:
             table = await parts.call(entry.backend, parts.outputs.find, entry)
             outputs = outputs_document(entry, table)
         except RendererError as error:
             outputs = schemas.Outputs(outputs=[], note=f"{error}")
-    return {"job": job_document(entry, status), "progress": progress_of(status), "outputs": outputs}
+    return {"job": job_document(entry, status), "progress": progress_of(status), "outputs": outputs, "table": table}
 
 
 @router.get("/jobs/{id}")
