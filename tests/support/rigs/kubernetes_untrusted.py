@@ -35,9 +35,9 @@ def untrusted_user(folder: Path) -> Iterator[tuple[str, Path]]:
 @contextmanager
 def enforced_policies() -> Iterator[None]:
     """Let kube-router enforce the NetworkPolicies of the tests' own cluster during the block, as k3s does."""
-    script = Path(os.environ.get("CLUSTER_PARTS", "")).with_name("policies")
     if not os.environ.get("KUBE_ROUTER_FOR_TESTS"):
         pytest.skip("no kube-router; the cluster of tests/support/cluster has it")
+    script = Path(os.environ["CLUSTER_PARTS"]).with_name("policies")
     subprocess.run([script, "start"], check=True, capture_output=True)
     try:
         yield
