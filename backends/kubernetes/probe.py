@@ -27,7 +27,7 @@ from backends.untrusted.state_files import read_state, write_state
 
 PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 PROBE_BYTES = 4096  # of the probe's answer
-CLOSE_TIMEOUT_S = 10.0  # how long a network plugin may take to apply the policies to a new pod
+CLOSE_TIMEOUT_S = 15.0  # how long a network plugin may take to apply the policies to a new pod
 MEMORY_S = 3600.0  # how long a proof counts: a cluster's network is not changed every day
 KUBELET_PORT = 10250
 # The program comes on stdin: words of the command are in the address, whose length proxies of an API server limit.
