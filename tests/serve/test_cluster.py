@@ -165,7 +165,7 @@ def test_two_replicas_are_one_server(site: Site) -> None:
 
 def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:
     if subprocess.run([HELM, "version"], capture_output=True, check=False).returncode:
-        pytest.skip("Helm could not be built: see tests/support/cluster/helm")
+        pytest.skip("no Helm: tests/support/cluster/helm build makes it")
     values = ["--set", f"image={site.image},store=s3://renders/served,jobsNamespace={site.jobs}"]
 
     def helm(*arguments: str | Path) -> str:
