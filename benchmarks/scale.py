@@ -4,7 +4,8 @@
 
 Each shard is a worker of its own, one after the other, with one core; the last one also joins the clips. "One process"
 is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker costs that
-renders nothing.
+renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file, as the
+last shard does.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+from manim._config.video_encoder import VideoEncoderSpec
+
 from renderer import config, spec
+from renderer.video.concat import Clip, join_clips
 
 FILM = Path(__file__).parent / "scenes" / "film.py"
 
@@ -31,13 +37,13 @@ class Cost:
     film: bytes | None
 
 
-def prepare(folder: Path, quality: str, shards: int | None = None) -> None:
+def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -> None:
     """Write what a submit would send to each shard."""
     folder.mkdir()
     settings = config.load(
         {"quality": quality, "shards": shards, "manim_options": ["--seed", "1"]}, environ={}
     ).settings
-    job = spec.prepare(spec.RenderSpec(path=FILM, scenes=("Film",)), settings).job
+    job = spec.prepare(spec.RenderSpec(path=FILM, scenes=(scene,)), settings).job
     (folder / "task.json").write_text(job.payload)
     (folder / "bundle").write_bytes(job.bundle.data)
 
@@ -76,15 +82,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3, help="length of the film")
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--quality", default="m")
+    parser.add_argument("--only", choices=["shards", "join"], help="one of the two measurements")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        print_shards(Path(work), given.minutes, given.shards, given.quality)
+        if given.only != "join":
+            print_shards(Path(work), given.minutes, given.shards, given.quality)
+        if given.only != "shards":
+            print_join(Path(work))
 
 
 def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     """Render the film by one process and by shards, and print both."""
-    prepare(work / "one", quality)
-    prepare(work / "many", quality, shards)
+    prepare(work / "one", "Film", quality)
+    prepare(work / "many", "Film", quality, shards)
     one = run_shard(work / "one", minutes)
     costs = [run_shard(work / "many", minutes, shard) for shard in range(shards)]
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
@@ -96,6 +106,20 @@ def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     print(f"without more imports {drawn:8.1f}  {drawn / one.seconds:.2f} times; {imports:.1f} for each")
     print(f"the longest shard    {longest:8.1f}  {longest / (one.seconds / shards):.2f} times its share")
     print(f"the same film        {costs[-1].film == one.film}")
+
+
+def print_join(work: Path) -> None:
+    """Print what it costs to join the clips of a film of ten minutes."""
+    prepare(work / "still", "Still", "h")
+    clip = work / "clip.mp4"
+    clip.write_bytes(run_shard(work / "still", 0).film or b"")
+    encoding = VideoEncoderSpec("mp4", "libx264", "yuv420p", 1920, 1080, Fraction(60), ())
+    started, before = time.perf_counter(), time.process_time()
+    join_clips([Clip(clip, 5 * 60)] * 120, work / "film.mp4", encoding)
+    cpu, size = time.process_time() - before, (work / "film.mp4").stat().st_size / 2**20
+    print(
+        f"join of ten minutes  {cpu:8.1f}  1080p60, {size:.0f} MiB, {time.perf_counter() - started:.1f} s of wall time"
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import random
 import struct
 import wave
 
+import numpy as np
 from manim import (
     BLUE,
     DEGREES,
@@ -20,8 +21,10 @@ from manim import (
     Dot,
     FadeIn,
     FadeOut,
+    ImageMobject,
     MathTex,
     ReplacementTransform,
+    Scene,
     Sphere,
     Text,
     ThreeDScene,
@@ -31,6 +34,7 @@ from manim import (
 
 MINUTES = float(os.environ.get("FILM_MINUTES", "3"))
 ROUND_S = 20  # of video
+STILL_S = 5  # of a play of ``Still``
 
 
 class Film(ThreeDScene):
@@ -77,3 +81,14 @@ class Film(ThreeDScene):
         self.play(Create(ring := Circle(radius=2)), run_time=1)
         self.move_camera(phi=0, theta=-90 * DEGREES, run_time=1)
         self.play(FadeOut(ball, ring), run_time=1)
+
+
+class Still(Scene):
+    """Plays that show the same noise, so that the film is large and little is drawn."""
+
+    def construct(self) -> None:
+        """Wait as often as fills the time."""
+        noise = np.random.default_rng(1).integers(0, 255, (540, 960, 3), dtype=np.uint8)
+        self.add(ImageMobject(noise).scale_to_fit_height(8))
+        for _ in range(max(1, round(MINUTES * 60 / STILL_S))):
+            self.wait(STILL_S)
