@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_a_script_runs_with_the_images_own_python(submit: Submit, kind: str, wor
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["home.txt"]
     failed = submit(kind, "a b", "c").wait(180)
     assert failed.units[0].message == "job.py ended with exit code 1"
+    assert "ValueError: boom" in str(failed.units[0].details)
+
+
+def test_a_script_runs_with_a_python_of_musl(submit: Submit, tmp_path: Path) -> None:
+    if "MUSL_FOR_TESTS" not in os.environ:
+        pytest.skip("MUSL_FOR_TESTS is not set: compiling a Python with musl takes minutes")
+    job = submit("musl", "a b")
+    assert job.wait(180).state is JobState.SUCCEEDED, job.status()
+    assert next(iter(job.logs())).text.endswith(" None ['a b'] data")
+    assert [file.name for file in job.fetch(tmp_path / "out")] == ["home.txt"]
+    failed = submit("musl", "a b", "c").wait(180)
     assert "ValueError: boom" in str(failed.units[0].details)
 
 
