@@ -94,7 +94,8 @@ def test_pods_share_a_cache_on_a_claim(
     pods["cache"] = f"pvc://{name}/some/where"
     assert report(rig.submit(film, "Ten", **pods), tmp_path / "first")["cached"] == 0
     assert len(list(folder.glob("some/where/*/tex/*/*"))) == 1
-    for entry in list(folder.glob("some/where/*/*/*/*"))[:2]:
-        entry.write_bytes(b"damaged")
+    entries = [path for path in folder.glob("some/where/*/*/*/*") if path.parts[-3] != "tex"]
+    for clip in sorted(entries, key=lambda path: path.stat().st_size)[-2:]:  # the small ones are predictions
+        clip.write_bytes(b"damaged")
     changed = report(rig.submit(film, "Ten", **pods, env={"RADIUS": "2"}), tmp_path / "changed")
-    assert 30 <= changed["cached"] <= 40
+    assert changed["cached"] in {35, 40}  # the play that changed may have one of the two
