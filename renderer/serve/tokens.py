@@ -75,7 +75,7 @@ def find(text: str) -> Token | None:
 
 def find_by_id(key: str) -> Token | None:
     """Return the token with this id; None if it was revoked."""
-    return _read(key) if _ID.fullmatch(key) else None
+    return (_read(key) or _read_mounted(key)) if _ID.fullmatch(key) else None
 
 
 def list_tokens() -> Iterator[Token]:

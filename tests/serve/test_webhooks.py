@@ -20,7 +20,15 @@ from support.http_server import Server, serving
 from support.processes import until
 
 from backends.errors import SpecError
-from renderer.serve.webhooks.sending import NotDeliveredError, check_url, is_allowed, parse_networks, post
+from renderer.serve import tokens
+from renderer.serve.webhooks.sending import (
+    NotDeliveredError,
+    check_url,
+    is_allowed,
+    make_secret,
+    parse_networks,
+    post,
+)
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -138,6 +146,19 @@ def test_messages_go_over_tls_to_a_receiver_with_a_certificate(
     with pytest.raises(NotDeliveredError, match="TLS failed"):  # it is the certificate of another name
         post(url.replace("localhost", "127.0.0.1"), b"{}", {}, networks)
     assert [path for path, _, _ in receiver.got] == ["/"]
+
+
+def test_a_token_of_a_mounted_folder_signs_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    text, token = tokens.create("alice", webhook_secret=make_secret())
+    (file,) = (tmp_path / "state").rglob("*.json")
+    file.parent.rename(tmp_path / "mounted")
+    tokens.mount(tmp_path / "mounted")
+    try:
+        assert tokens.find(text) == tokens.find_by_id(token.id) == token
+    finally:
+        tokens.mount(None)
+    assert tokens.find_by_id(token.id) is None
 
 
 def test_webhooks_that_lead_inside_are_refused(server: Server) -> None:
