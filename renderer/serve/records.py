@@ -59,6 +59,11 @@ class Record:
     webhook: str | None = None
 
     @property
+    def unique(self) -> tuple[str, str]:
+        """What no other record has. An id comes again if its job is deleted and its Idempotency-Key used once more."""
+        return self.id, self.created
+
+    @property
     def job_name(self) -> str:
         """The name of the job at its backend, which no other job has."""
         return f"{self.name}-{self.id[:MARK]}"

@@ -123,6 +123,16 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3
 
 
+def test_a_job_with_the_id_of_a_deleted_one_has_a_message_of_its_own(tmp_path: Path, receiver: Receiver) -> None:
+    with serving(tmp_path / "home", RENDERER_SERVE_WEBHOOK_NETWORKS=LOOPBACK) as server:
+        token = make_token(server, "--name", "alice", "--webhook", receiver.url)["token"]
+        for messages in (1, 2):
+            job = server.submit("print('x')", token=token, key="same").json()
+            assert job["webhook"] == {"delivered": False, "attempts": 0, "error": None}
+            until(lambda messages=messages: len(receiver.got) == messages)  # type: ignore[misc]
+            assert server.call("DELETE", f"/api/v1/jobs/{job['id']}", token=token).status_code == 204
+
+
 def test_messages_go_over_tls_to_a_receiver_with_a_certificate(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,8 +45,8 @@ class Metrics:
     def __init__(self) -> None:
         self._started, self._scraped = now(), float("-inf")
         self._guard = threading.Lock()
-        self._looks: dict[str, _Look] = {}
-        self._ended: set[str] = set()
+        self._looks: dict[tuple[str, str], _Look] = {}
+        self._ended: set[tuple[str, str]] = set()
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._jobs = Gauge("renderer_jobs", "Jobs that the server knows", ["backend", "state"], registry=registry)
@@ -74,21 +74,22 @@ class Metrics:
         """Count what a job did since the last look. Jobs of the command line are not counted."""
         if entry.record is None:
             return
+        key = entry.record.unique
         states = Tally(unit.state for unit in status.units) or Tally([status.state])
         look = _Look(states[JobState.PENDING], states[JobState.RUNNING], time.monotonic(), datetime.now(UTC))
         with self._guard:
-            if entry.id in self._ended:
+            if key in self._ended:
                 return
-            last = self._looks.get(entry.id)
+            last = self._looks.get(key)
             ran = (last and last.ran) or (look.moment if look.running else None)
             look = replace(look, ran=ran)
             if last:
                 self._add_time(entry, last, look, status.finished)
             if not status.state.terminal:
-                self._looks[entry.id] = look
+                self._looks[key] = look
                 return
-            self._looks.pop(entry.id, None)
-            self._ended.add(entry.id)
+            self._looks.pop(key, None)
+            self._ended.add(key)
         if last or entry.record.created >= self._started:  # else it ended before the server was started
             code = status.exit_code
             text = str(int(code)) if code in _CODES else "other"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -50,15 +49,14 @@ class Webhooks:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._guard = threading.Lock()
-        self._known: dict[str, Delivery] = {}
+        self._known: dict[tuple[str, str], Delivery] = {}
 
     def find(self, entry: Entry) -> Delivery | None:
         """Return how far the message about a job is; None for a job without a webhook."""
         if entry.record is None or entry.record.webhook is None:
             return None
-        if (known := self._known.get(entry.id)) is None:
-            known = self._known[entry.id] = self._read(entry.id)
+        if (known := self._known.get(entry.record.unique)) is None:
+            known = self._known[entry.record.unique] = self._read(entry.id)
         return known
 
     def is_waiting(self, entry: Entry) -> bool:
@@ -96,7 +94,7 @@ class Webhooks:
     def _deliver(self, entry: Entry) -> None:
         """Make one attempt, and write down what came of it."""
         delivery = self.find(entry)
-        assert delivery  # noqa: S101  # it is due
+        assert delivery and entry.record  # noqa: S101, PT018  # it is due
         try:
             self._send(entry, self._service.status(entry))
         except (NotDeliveredError, SpecError) as error:
@@ -113,9 +111,11 @@ class Webhooks:
             return
         else:
             done = replace(delivery, attempts=delivery.attempts + 1, is_done=True, fault=None)
-        self._known[entry.id] = done
-        with suppress(OSError):  # the job was deleted
-            write_state(self._service.records.path(entry.id) / FILE, json.dumps(asdict(done)).encode())
+        self._known[entry.record.unique] = done
+        folder = self._service.records.path(entry.id)
+        if folder.is_dir():  # writing would make that of a job that was deleted in the meantime
+            with suppress(OSError):
+                write_state(folder / FILE, json.dumps(asdict(done)).encode())
 
     def _send(self, entry: Entry, status: JobStatus) -> None:
         record = entry.record
