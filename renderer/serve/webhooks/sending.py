@@ -29,6 +29,9 @@ Networks = tuple[Network, ...]
 STEP_TIMEOUT_S = 10.0  # for a name, a connection, an answer
 TOTAL_TIMEOUT_S = 30.0  # for all together: an answer may come byte by byte
 MAX_URL = 2000
+MAX_ADDRESSES = (
+    3  # of a host: with a hundred that do not answer, one message would keep a thread for a quarter of an hour
+)
 _SECRET = "whsec_"  # noqa: S105  # how the standard marks them
 _UNICAST = ipaddress.ip_network("2000::/3")  # IPv6 in use; the rest of it may lead to IPv4 addresses of any kind
 _EXCEPTIONS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("192.0.0.0/24"))
@@ -155,7 +158,7 @@ def _open(host: str, port: int, networks: Networks, *, is_plain: bool) -> socket
     """Return a connection to the first address of the host that answers. Raises NotDeliveredError and OSError."""
     refused: Address | None = None
     last: OSError | None = None
-    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:MAX_ADDRESSES]:
         address = ipaddress.ip_address(str(place[0]).partition("%")[0])
         if not is_allowed(address, networks) or (is_plain and not _is_in(address, networks)):
             refused = address
