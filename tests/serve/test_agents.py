@@ -108,6 +108,8 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> 
         async def work(client: Client) -> str:
             wrong = await call(client, "check", code="print('x'")
             assert "scene.py, line 1: '(' was never closed" in text(wrong)
+            checked = await call(client, "check", code=TITLE)
+            assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
             done = await call(client, "render", code="import helper", files={"helper.py": "print('it runs')"})
             assert not done.is_error, text(done)
             assert "it runs" in text(await call(client, "logs", job=value(done, "job")))

@@ -31,6 +31,7 @@ from renderer.serve.agents.tools import (
     Tools,
     Wait,
     add_job_tools,
+    describe_plan,
     means_all_scenes,
     with_poster,
 )
@@ -99,8 +100,11 @@ class FolderJobs:
         self._caller = Caller(self._limits)
         self._running: list[FolderJob] = []
 
-    def plan(self, run: Run, _: Mapping[str, str] | None = None) -> api.PlannedJob:
+    def check(self, run: Run, _: Mapping[str, str] | None = None) -> list[str]:
         """Check a request without running anything. Raises SpecError."""
+        return describe_plan(run, self._plan(run))
+
+    def _plan(self, run: Run) -> api.PlannedJob:
         if not (self.root / run.file).resolve().is_relative_to(self.root):
             raise SpecError(f"{show_line(run.file)} is outside the folder", hint="name a file in the folder")
         wanted = make_spec(run)
@@ -110,7 +114,7 @@ class FolderJobs:
 
     def submit(self, run: Run, _: Mapping[str, str] | None = None) -> FolderJob:
         """Submit a job. Raises SpecError and BackendError."""
-        planned = self.plan(run)
+        planned = self._plan(run)
         self._running = [job for job in self._running if not _is_ended(job)]
         if len(self._running) >= self._limits.jobs:
             raise RefusedError(429, f"{len(self._running)} jobs run or wait", hint="wait until one has ended")

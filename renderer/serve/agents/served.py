@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute
 
 from backends import JobStatus, LogLine
 from backends.errors import SpecError
-from renderer.api import PlannedJob
 from renderer.serve import api
 from renderer.serve.agents.answers import AgentFile, AgentFiles
 from renderer.serve.agents.tools import (
@@ -31,6 +30,7 @@ from renderer.serve.agents.tools import (
     Tools,
     Wait,
     add_job_tools,
+    describe_plan,
     means_all_scenes,
     with_poster,
 )
@@ -91,12 +91,13 @@ class ServedJobs:
     def __init__(self, parts: api.Parts, who: Caller, base: str) -> None:
         self._parts, self._who, self._base = parts, who, base
 
-    def plan(self, run: Run, files: Mapping[str, str]) -> PlannedJob:
+    def check(self, run: Run, files: Mapping[str, str]) -> list[str]:
         """Check a request without running anything. Raises SpecError."""
         with self._parts.service.records.upload() as folder:
             upload = Upload(folder / "project", api.bundle_limit(self._who))
             try:
-                return self._parts.service.plan(self._who, self._fill(upload, run, files), folder)
+                wanted = self._fill(upload, run, files)
+                return describe_plan(wanted, self._parts.service.plan(self._who, wanted, folder))
             except SpecError as error:
                 raise hide_folder(error, folder / "project") from error
 

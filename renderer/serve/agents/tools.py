@@ -83,8 +83,8 @@ class AgentJob(Protocol):
 class AgentJobs(Protocol):
     """The jobs of one agent. The methods may block."""
 
-    def plan(self, run: Run, files: Mapping[str, str]) -> PlannedJob:
-        """Check a request without running anything. Raises SpecError."""
+    def check(self, run: Run, files: Mapping[str, str]) -> list[str]:
+        """Check a request without running anything, and return what ``describe_plan`` does. Raises SpecError."""
 
     def submit(self, run: Run, files: Mapping[str, str]) -> AgentJob:
         """Submit a job. Raises SpecError and BackendError."""
@@ -119,16 +119,8 @@ class Tools:
     @_answering
     async def check(self, context: Context[Any, Any], fields: Mapping[str, Any], files: Mapping[str, str]) -> Any:
         """Answer whether a request is right."""
-        run = make_run(fields)
-        planned: PlannedJob = await self._call("submit", self._find_jobs(context).plan, run, files)
-        found = await self._call("submit", scene_files.find_scenes, planned.path, planned.prepared.root)
-        lines = [f"{show_line(run.file)} is valid. preview shows what it looks like"]
-        lines += [f"scene {item.name}" + (f", line {item.line}" if item.line else "") for item in found]
-        if planned.prepared.kind == "script":
-            lines.append("it is a script, and not a file of scenes: render runs it")
-        packed = planned.prepared.packed
-        lines.append(f"included are {len(packed.files)} files of the project, {packed.size} bytes")
-        return make_answer([*lines, *(f"note: {show_line(note)}" for note in planned.prepared.notes)])
+        lines: list[str] = await self._call("submit", self._find_jobs(context).check, make_run(fields), files)
+        return make_answer(lines)
 
     @_answering
     async def run(
@@ -233,6 +225,18 @@ def make_run(fields: Mapping[str, Any]) -> Run:
         return Run(**fields)
     except ValidationError as error:
         raise SpecError(explain(error.errors())) from error
+
+
+def describe_plan(run: Run, planned: PlannedJob) -> list[str]:
+    """Return what a request that is right would run. Its files must still be there."""
+    found = scene_files.find_scenes(planned.path, planned.prepared.root)
+    lines = [f"{show_line(run.file)} is valid. preview shows what it looks like"]
+    lines += [f"scene {item.name}" + (f", line {item.line}" if item.line else "") for item in found]
+    if planned.prepared.kind == "script":
+        lines.append("it is a script, and not a file of scenes: render runs it")
+    packed = planned.prepared.packed
+    lines.append(f"included are {len(packed.files)} files of the project, {packed.size} bytes")
+    return [*lines, *(f"note: {show_line(note)}" for note in planned.prepared.notes)]
 
 
 def means_all_scenes(run: Run, root: Path) -> bool:
