@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,7 @@ class FolderJobs:
         self._limits = replace(limits, bundle_mib=config.load({}).settings.bundle_limit_mib)
         self._caller = Caller(self._limits)
         self._running: list[FolderJob] = []
+        self._submitting = threading.Lock()
 
     def check(self, run: Run, _: Mapping[str, str] | None = None) -> list[str]:
         """Check a request without running anything. Raises SpecError."""
@@ -115,11 +117,12 @@ class FolderJobs:
     def submit(self, run: Run, _: Mapping[str, str] | None = None) -> FolderJob:
         """Submit a job. Raises SpecError and BackendError."""
         planned = self._plan(run)
-        self._running = [job for job in self._running if not _is_ended(job)]
-        if len(self._running) >= self._limits.jobs:
-            raise RefusedError(429, f"{len(self._running)} jobs run or wait", hint="wait until one has ended")
-        job = FolderJob(planned.submit(), planned.loaded.settings.output, self.root)
-        self._running.append(job)
+        with self._submitting:  # an agent may call several tools at once
+            self._running = [job for job in self._running if not _is_ended(job)]
+            if len(self._running) >= self._limits.jobs:
+                raise RefusedError(429, f"{len(self._running)} jobs run or wait", hint="wait until one has ended")
+            job = FolderJob(planned.submit(), planned.loaded.settings.output, self.root)
+            self._running.append(job)
         return job
 
     def find(self, key: str) -> FolderJob:
