@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
-import importlib.util
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +28,7 @@ from renderer.serve.page import routes as page
 from renderer.serve.records import Records
 from renderer.serve.service import Service
 
+_log = logging.getLogger(__name__)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DESCRIPTION = """Submit Manim scenes and Python scripts, follow them and get what they made.
 
@@ -40,9 +40,11 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     """Return the application. ``is_open`` says whether callers of this machine need no token."""
     parts = api.Parts(service)
     agents = None
-    if importlib.util.find_spec("mcp"):  # an extra of its own
+    try:
         from renderer.serve.agents import served
-
+    except ImportError as error:  # mcp is an extra of its own, and other programs need other versions of it
+        _log.info("there are no tools for agents at /mcp: %s", error)
+    else:
         agents = served.make_server(parts)
 
     @asynccontextmanager

@@ -129,6 +129,14 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> 
         asyncio.run(with_client(lambda: over_http(server, bob), look))
 
 
+def test_a_server_beside_another_version_of_mcp_has_no_tools(tmp_path: Path) -> None:
+    (tmp_path / "old" / "mcp").mkdir(parents=True)
+    (tmp_path / "old" / "mcp" / "__init__.py").touch()
+    with serving(tmp_path / "home", PYTHONPATH=str(tmp_path / "old")) as server:
+        assert server.call("POST", "/mcp", json={}).status_code == 404
+        assert server.call("GET", "/api/v1/jobs").json()["jobs"] == []
+
+
 @pytest.mark.parametrize(("argument", "sentence"), [("nothing", "nothing is no folder"), ("--gpus=x", "x")])
 def test_wrong_arguments_are_refused_in_words(tmp_path: Path, argument: str, sentence: str) -> None:
     done = renderer("mcp", argument, cwd=tmp_path, env=environment(tmp_path))
