@@ -17,9 +17,8 @@ from typing import Any
 from backends import JobHandle, JobStatus
 
 _SWITCHES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_TIMEOUT_S = (
-    3.0  # a collector that does not answer keeps a command no longer, unless OTEL_EXPORTER_OTLP_TIMEOUT says so
-)
+# A collector that does not answer keeps a command no longer, unless OTEL_EXPORTER_OTLP_TIMEOUT says so.
+_TIMEOUT_S = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +31,7 @@ def is_wanted() -> bool:
 
 @functools.cache
 def _find_tracer() -> Any:
-    """Return the tracer; None if the packages are not installed."""
+    """Return the tracer; None if the packages are not installed or a variable is wrong."""
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -47,9 +46,14 @@ def _find_tracer() -> Any:
         is_named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get(
             "OTEL_RESOURCE_ATTRIBUTES", ""
         )
-        provider = TracerProvider(resource=Resource.create({} if is_named else {"service.name": "renderer"}))
         timeout = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else _TIMEOUT_S
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout)))  # it ends with the process
+        try:
+            exporter = OTLPSpanExporter(timeout=timeout)
+        except ValueError as error:
+            _log.info("there are no spans: a variable of OpenTelemetry is wrong: %s", error)
+            return None
+        provider = TracerProvider(resource=Resource.create({} if is_named else {"service.name": "renderer"}))
+        provider.add_span_processor(BatchSpanProcessor(exporter))  # it ends with the process
     return provider.get_tracer("manim-renderer")
 
 
