@@ -63,6 +63,30 @@ class ReadsClock(Scene):
         self.play(Create(Square().shift(RIGHT * (time.time() % 1))), run_time=0.3)
 """
 
+RATE_FUNCTIONS = """
+from manim import smooth, squish_rate_func
+from renderer.engine.shards.leap import _is_of_manim
+
+assert _is_of_manim(squish_rate_func(smooth))
+assert not _is_of_manim(squish_rate_func(lambda t: t))
+"""
+FORGED = """
+from pathlib import Path
+from renderer.engine.cache.tex_files import _restore
+
+class Cache:
+    def restore(self, key, target):
+        target.write_bytes(self.data)
+        return True
+
+cache, svg = Cache(), Path("formula.svg")
+for header in ("no JSON", "[]", "[" * 100_000, '{"%s/dev/zero": 0}' % ("../" * 20), '{"\\u0000": 0}'):
+    cache.data = f"{header}\\n<svg/>".encode()
+    assert not _restore(cache, None, svg), header
+cache.data = b"{}\\n<svg/>"
+assert _restore(cache, None, svg) and svg.read_bytes() == b"<svg/>"
+"""
+
 
 @dataclass(frozen=True)
 class ShardedJob:
@@ -200,6 +224,11 @@ def test_a_scene_that_reads_the_clock_is_rendered_by_one_shard(tmp_path: Path) -
     assert re.fullmatch(
         r"shards \d and \d differ at the end of play 1, in mobject \d, a Square", str(shards["why_whole"])
     )
+
+
+@pytest.mark.parametrize("program", [RATE_FUNCTIONS, FORGED], ids=["rate functions of the scene", "forged formulas"])
+def test_what_others_wrote_is_not_trusted(program: str, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 
 
 def test_tex_runs_once_for_each_formula(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from backends.chunk_store import FolderChunks
 from renderer.engine.cache.chunk_key import ChunkKey
 from renderer.engine.cache.store import ChunkCache, open_chunk_cache
 from renderer.engine.request import ShardPlace
-from renderer.engine.shards.formulas import SharedFormulas
+from renderer.engine.shards.formulas import MAX_BYTES, SharedFormulas
 
 CHUNK = b"the frames of one chunk"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -82,6 +82,17 @@ def test_a_formula_of_another_shard_is_used_in_its_job_alone(cache: ChunkCache, 
     assert (work / "formula.svg").read_bytes() == CHUNK
     assert restore(cache, work, key) is None  # who may write to the job's store cannot write to the cache
     assert restore(others, work, key) == CHUNK
+
+
+def test_a_large_formula_of_another_shard_is_not_read(cache: ChunkCache, work: Path) -> None:
+    store, key = FolderChunks(work / "store"), make_key(b"formula")
+    (work / "large").write_bytes(bytes(MAX_BYTES + 1))
+    (work / "scratch").mkdir()
+    SharedFormulas(cache, ShardPlace(0, 2, store), work / "scratch").keep(key, work / "large")
+    formulas = SharedFormulas(
+        open_chunk_cache(work / "own", 1, work / "key"), ShardPlace(1, 2, store), work / "scratch"
+    )
+    assert not formulas.restore(key, work / "formula.svg")
 
 
 @pytest.mark.parametrize("at", [0, MAC_BYTES - 1, MAC_BYTES, -1])

@@ -15,6 +15,7 @@ from renderer.engine.cache.interface import Cache
 from renderer.engine.request import ShardPlace
 
 WAIT_TIMEOUT_S = 5.0  # for another shard's formula; TeX takes less than a second for most
+MAX_BYTES = 2**24  # of a formula; others may have written it
 MAX_VAIN_WAITS = 3  # then a shard waits no more: the others may have been lost
 _INTERVAL_S = 0.1
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class SharedFormulas:
     def _fetch(self, key: Key, target: Path) -> bool:
         """Write the formula to ``target`` if the store has it, undamaged."""
         entry = self._scratch / "formula"
-        if not self._store.get(f"formulas/{key.all_frames}", entry):
+        if not self._store.get(f"formulas/{key.all_frames}", entry) or entry.stat().st_size > MAX_BYTES:
             return False
         data = entry.read_bytes()
         size = hashlib.sha256().digest_size

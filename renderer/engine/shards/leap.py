@@ -20,6 +20,7 @@ from renderer.engine.manim_types import Animation, Mobject
 
 _CAMERAS = (Camera, MovingCamera, ThreeDCamera)
 _SCENE_METHODS = ("update_to_time", "update_mobjects", "update_meshes", "update_self", "play_internal")
+_PURE_MODULES = frozenset({"manim.utils.rate_functions", "manim.utils.paths", "manim.utils.bezier"})
 _ANIMATION_METHODS = {
     "interpolate": (manim.Animation.interpolate,),
     "interpolate_mobject": (manim.Animation.interpolate_mobject,),
@@ -61,13 +62,13 @@ def _has_simple_class(kind: type) -> bool:
 
 
 def _is_of_manim(function: Callable[..., object] | None) -> bool:
+    """Return whether a function is Manim's, with those that it calls: squish_rate_func calls any."""
     if function is None:
         return True
-    return isinstance(function, FunctionType) and function.__module__ in {
-        "manim.utils.rate_functions",
-        "manim.utils.paths",
-        "manim.utils.bezier",
-    }
+    if not isinstance(function, FunctionType) or function.__module__ not in _PURE_MODULES:
+        return False
+    held = (cell.cell_contents for cell in function.__closure__ or ())
+    return all(_is_of_manim(value) for value in held if callable(value))
 
 
 def _stands_still(mobject: Mobject) -> bool:
