@@ -207,7 +207,7 @@ class JobFolder:
         """Return what waits for the end of the supervisor."""
         try:
             return EndWatch(int(self._read(self.pid.name)))
-        except (OSError, ValueError):  # it has not started yet
+        except (OSError, ValueError, OverflowError):  # it has not started yet, or the job has changed the file
             return EndWatch(None)
 
     def is_supervised(self) -> bool:

@@ -16,6 +16,7 @@ from backends import JobState
 from backends.errors import InputError, JobNotFoundError
 from backends.exit_codes import ExitCode
 from backends.local.documents import Ended, Launcher, Record
+from backends.local.folder import JobFolder
 from backends.worker_protocol import ENDED, STARTED, Output, UnitResult
 from renderer.api import Job
 
@@ -201,3 +202,9 @@ def test_an_end_with_an_exit_code_that_does_not_exist_is_refused(code: int) -> N
 
 def _tuples(content: dict[str, object]) -> dict[str, object]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+
+
+@pytest.mark.parametrize("pid", ["9" * 30, "-1", "0", "x", ""])
+def test_the_end_of_a_forged_process_is_not_waited_for(pid: str, tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text(pid)
+    assert JobFolder(tmp_path).watch_supervisor().descriptor is None
