@@ -30,7 +30,7 @@ class Mispredicted(Stop):  # ends an attempt, as its siblings
 
 
 class KeysNeeded(Stop):
-    """A play may repeat one that was predicted, of which no process has computed Manim's key."""
+    """Two plays may be the same for Manim: the scene is stepped again, with Manim's keys of the plays in question."""
 
 
 class ProcessFailed(Stop):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backends.errors import SpecError
-from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.abort import KeysNeeded, StopRecord, Unfit
 from renderer.engine.adapter.config import configured
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
@@ -25,7 +25,7 @@ from renderer.engine.preview.contact_sheet import draw_sheet
 from renderer.engine.preview.drawing import prepare_drawing
 from renderer.engine.preview.origins import Origins
 from renderer.engine.preview.recorder import Recorder, write_images
-from renderer.engine.preview.stepping import KeysNeeded, prepare_stepping
+from renderer.engine.preview.stepping import prepare_stepping
 from renderer.engine.preview.timeline import PlayEntry, Timeline
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.render import load_scene, run_scene

@@ -9,7 +9,7 @@ from typing import Any
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
-from renderer.engine.abort import Stop, StopRecord
+from renderer.engine.abort import KeysNeeded, StopRecord
 from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards, release_pixels
@@ -21,10 +21,6 @@ from renderer.engine.request import Progress
 from renderer.mirrors import mirrors
 from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
-
-
-class KeysNeeded(Stop):
-    """Two plays may be the same for Manim: the scene is stepped again, with Manim's key of each play."""
 
 
 class PreviewDelegate:
