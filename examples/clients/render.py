@@ -1,4 +1,4 @@
-"""render.py FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Needs httpx.
+"""render.py FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Needs `pip install httpx`.
 
 RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
 """

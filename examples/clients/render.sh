@@ -1,5 +1,5 @@
 #!/bin/sh
-# render.sh FILE SCENE: renders a scene with `renderer serve`, by curl and jq, and downloads what it makes.
+# render.sh FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Needs curl 7.82 and jq 1.6.
 # RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
 set -eu
 server=${RENDERER_URL:-http://localhost:8080}
