@@ -56,7 +56,7 @@ def command(
         bool,
         typer.Option(
             "--serve",
-            help="Instead, what runs `renderer serve` in the namespace NAME-serve, for jobs in this namespace.",
+            help="Instead, what runs `renderer serve`, in the namespace NAME-serve; its jobs run in NAME.",
         ),
     ] = False,
     image: Annotated[

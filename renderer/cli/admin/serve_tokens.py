@@ -39,7 +39,9 @@ def create(
     metrics: Annotated[bool, typer.Option("--metrics", help="Let it read /metrics, and do nothing else.")] = False,
     webhook: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Told when a job of the token ends, in signed messages.", show_default=False),
+        typer.Option(
+            metavar="URL", help="URL that gets a signed message when a job of the token ends.", show_default=False
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
