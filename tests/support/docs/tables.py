@@ -5,6 +5,7 @@ Each stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. A test fa
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -24,7 +25,11 @@ from renderer.config_files import POWERFUL
 from renderer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-FORMATS: Mapping[str, Callable[[Any], str]] = {"time": format_duration, "size": format_size}
+FORMATS: Mapping[str, Callable[[Any], str]] = {
+    "time": format_duration,
+    "size": format_size,
+    "list": lambda words: json.dumps(list(words)),
+}
 WITH_SETTINGS = {"submit", "manifest", "config"}
 KINDS = (
     (r"\bdict\b", "KEY=VALUE"),
