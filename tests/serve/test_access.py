@@ -13,6 +13,9 @@ from support.commands import output, renderer
 from support.http_server import Server, serving
 from support.processes import until
 
+from renderer.serve.callers import Caller, Policy
+from renderer.serve.tokens import Token
+
 PRINTS = "print('x')"
 
 
@@ -52,6 +55,12 @@ def test_jobs_belong_to_their_token_and_revoking_ends_it(closed: Server) -> None
     assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 0
     assert closed.call("GET", "/api/v1/jobs", token=alice).status_code == 401
     assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 3
+
+
+@pytest.mark.parametrize(("gpus", "given"), [((), "none"), (("L4",), "none"), (("any",), None)])
+def test_a_job_has_no_gpu_by_default_that_its_token_does_not_allow(gpus: tuple[str, ...], given: str | None) -> None:
+    caller = Caller(Token(id="1", name="alice", created="", digest="", gpus=gpus, untrusted=False))
+    assert Policy(("backend",), ("k8s",)).load_settings(caller, {"backend": "k8s"}).settings.gpu == given
 
 
 def test_limits_of_a_token(closed: Server) -> None:

@@ -27,71 +27,72 @@ def deepcopy_mobject(self: Any, clone_from_id: dict[int, Any]) -> Any:
     result = self.__class__.__new__(self.__class__)
     clone_from_id[id(self)] = result
     for key, value in self.__dict__.items():
-        setattr(result, key, value if type(value) in _IMMUTABLE_TYPES else _copy_value(value, clone_from_id))
+        if type(value) not in _IMMUTABLE_TYPES:
+            value = _find_copier(type(value), copy.deepcopy)(value, clone_from_id)  # noqa: PLW2901
+        setattr(result, key, value)
     result.original_id = str(id(self))
     return result
 
 
+# For frequent kinds of values, these functions spare the calls by which ``copy.deepcopy`` finds out how to copy them
+# and keeps originals alive: here their owner does that. Each call of ``id`` is an audit event, which takes time. They
+# call each other directly: with more calls inside each other, deeply nested groups would exceed Python's limit.
+
+
 def deepcopy_plain(self: Any, memo: dict[int, Any]) -> Any:
     """Return a deep copy of an object of a plain class (see ``is_plain``), faster than ``copy.deepcopy``."""
-    return _copy_plain(self, memo, id(self))
-
-
-def _copy_value(value: Any, memo: dict[int, Any]) -> Any:
-    """Return what ``copy.deepcopy`` returns.
-
-    For frequent kinds of values it spares the calls by which ``copy.deepcopy`` finds out how to copy them, and keeps
-    originals alive meanwhile: here their owner does that. Each call of ``id`` is an audit event, which takes time.
-    """
-    copy_kind = _COPIERS.get(type(value))
-    if copy_kind is None:
-        return copy.deepcopy(value, memo)
-    known = memo.get(identity := id(value))
-    return copy_kind(value, memo, identity) if known is None else known
-
-
-def _copy_plain(value: Any, memo: dict[int, Any], identity: int) -> Any:
-    memo[identity] = result = object.__new__(type(value))
+    if (known := memo.get(identity := id(self))) is not None:
+        return known
+    memo[identity] = result = object.__new__(type(self))
     copied = result.__dict__
-    copied.update(value.__dict__)
-    for key, item in value.__dict__.items():
+    copied.update(self.__dict__)
+    for key, item in self.__dict__.items():
         if type(item) not in _IMMUTABLE_TYPES:
-            copied[key] = _copy_value(item, memo)
+            copied[key] = _find_copier(type(item), copy.deepcopy)(item, memo)
     return result
 
 
-def _copy_list(value: list[Any], memo: dict[int, Any], identity: int) -> list[Any]:
+def _copy_list(value: list[Any], memo: dict[int, Any]) -> Any:
+    if (known := memo.get(identity := id(value))) is not None:
+        return known
     memo[identity] = copied = value.copy()
     for index, item in enumerate(value):
         if type(item) not in _IMMUTABLE_TYPES:
-            copied[index] = _copy_value(item, memo)
+            copied[index] = _find_copier(type(item), copy.deepcopy)(item, memo)
     return copied
 
 
-def _copy_dict(value: dict[Any, Any], memo: dict[int, Any], identity: int) -> dict[Any, Any]:
-    memo[identity] = copied = {}
+def _copy_dict(value: dict[Any, Any], memo: dict[int, Any]) -> Any:
+    if (known := memo.get(identity := id(value))) is not None:
+        return known
+    copied: dict[Any, Any] = {}
+    memo[identity] = copied
     for key, item in value.items():
         new_key = key if type(key) is str else copy.deepcopy(key, memo)
-        copied[new_key] = item if type(item) in _IMMUTABLE_TYPES else _copy_value(item, memo)
+        is_immutable = type(item) in _IMMUTABLE_TYPES
+        copied[new_key] = item if is_immutable else _find_copier(type(item), copy.deepcopy)(item, memo)
     return copied
 
 
-def _copy_array(value: NDArray[Any], memo: dict[int, Any], identity: int) -> NDArray[Any]:
+def _copy_array(value: NDArray[Any], memo: dict[int, Any]) -> Any:
+    if (known := memo.get(identity := id(value))) is not None:
+        return known
     memo[identity] = copied = value.__deepcopy__(memo)
     return copied
 
 
-_COPIERS: dict[type, Callable[[Any, dict[int, Any], int], Any]] = {
+_COPIERS: dict[type, Callable[[Any, dict[int, Any]], Any]] = {
     dict: _copy_dict,
     list: _copy_list,
     np.ndarray: _copy_array,
 }
+_find_copier = _COPIERS.get
 
 
 def copy_plainly(kind: type) -> None:
     """Let objects of a plain class be copied by ``deepcopy_plain``."""
     kind.__deepcopy__ = deepcopy_plain  # type: ignore[attr-defined]
-    _COPIERS[kind] = _copy_plain
+    _COPIERS[kind] = deepcopy_plain
 
 
 def is_plain(kind: type) -> bool:

@@ -17,7 +17,11 @@ def describe_encoding() -> str:
 def find_kernel() -> str:
     """Return the name of OpenBLAS's kernel in this process; an empty text if it cannot be found."""
     with suppress(OSError):
-        files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "openblas" in line}
+        files = {
+            line.split(maxsplit=5)[-1]
+            for line in Path("/proc/self/maps").read_text().splitlines()
+            if "openblas" in line
+        }
         for file in sorted(files):
             library = ctypes.CDLL(file)
             for name in ("scipy_openblas_get_corename64_", "openblas_get_corename64_", "openblas_get_corename"):
