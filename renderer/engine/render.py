@@ -200,7 +200,7 @@ class _SceneRender:
         options = replace(
             options,
             group_plays=attempt.group_plays and not exchange,
-            unpredicted=attempt.unpredicted,
+            unpredicted=None if exchange else attempt.unpredicted,  # a shard leaves out frames that would show it
             with_keys=attempt.with_keys,
         )
         scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)

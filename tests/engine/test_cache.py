@@ -86,6 +86,15 @@ def test_plays_that_begin_alike_are_found_out(renders: Renders) -> None:
     assert {report.report["mode"] for report in found} == {"parallel"}
 
 
+def test_a_shard_notices_what_the_cache_has_of_other_frames(renders: Renders, tmp_path: Path) -> None:
+    shards = [renders.add("Alike", change=change, shard=[0, 1, f"{tmp_path}/store-{change}"]) for change in ("", "yes")]
+    fresh = renders.add("Alike", change="yes", cached=False)
+    found = renders.run()
+    before, changed = (found[shard] for shard in shards)
+    assert frames(changed) == frames(found[fresh]) != frames(before)
+    assert changed.report["shards"] == {"count": 1, "shard": 0, "joined": True}
+
+
 def test_a_frame_that_looks_different_is_drawn(renders: Renders) -> None:
     looks = ["joint", "width", "order", "colour", "background", "pixels", "frame"]
     first = renders.add("Styles")
