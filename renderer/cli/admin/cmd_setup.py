@@ -13,7 +13,11 @@ from renderer import config
 from renderer.cli.options import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backends.kubernetes.manifests.templates import Manifest
+
+REPLICAS = 2  # so that one goes on when the other's node is drained
 
 
 def command(
@@ -66,7 +70,10 @@ def command(
     store: Annotated[
         str | None, typer.Option(metavar="URI", help="serve: store of its jobs.", show_default=False)
     ] = None,
-    replicas: Annotated[int, typer.Option(min=1, metavar="N", help="serve: how many servers run.")] = 2,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="serve: how many servers run; default: 2.", show_default=False),
+    ] = None,
     host: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="serve: add an Ingress for this name, as an example.", show_default=False),
@@ -85,6 +92,10 @@ def command(
     from backends.kubernetes.manifests import setup
     from backends.kubernetes.manifests.templates import dump_manifests
 
+    mode = "--serve" if serve else "--preload" if preload else None
+    for_namespace = {"--claim": claim, "--cluster": cluster, "--untrusted": untrusted, "--preload": serve and preload}
+    for_server = {"--image": image, "--store": store, "--replicas": replicas, "--host": host}
+    _refuse(mode, {**(for_namespace if mode else {}), **({} if serve else for_server)})
     wanted = setup.SetupOptions(
         namespace=namespace,
         claim=claim,
@@ -94,7 +105,7 @@ def command(
         untrusted=untrusted,
     )
     if serve:
-        objects = _build_serve(namespace, image, store, replicas, host)
+        objects = _build_serve(namespace, image, store, replicas or REPLICAS, host)
     else:
         objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
     if not apply:
@@ -103,6 +114,15 @@ def command(
     setup.apply_manifests(Api(context), objects)
     for item in objects:
         print(f"{item['kind']} {item['metadata']['name']}", file=sys.stderr)
+
+
+def _refuse(mode: str | None, options: Mapping[str, object]) -> None:
+    """Raise SpecError if an option was given that says nothing about what is printed."""
+    for name, value in options.items():
+        if value:
+            if mode:
+                raise SpecError(f"{name} cannot be combined with {mode}", hint="call `renderer setup k8s` twice")
+            raise SpecError(f"{name} is for the server", hint="add --serve, or leave it out")
 
 
 def _build_serve(

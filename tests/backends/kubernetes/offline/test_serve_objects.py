@@ -36,3 +36,16 @@ def test_what_is_missing_is_told(left: tuple[str, ...], word: str, tmp_path: Pat
     assert done.returncode == 2
     assert word in done.stderr.splitlines()[0]
     assert f"add --{word}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--image", "films:1"), "--image is for the server"),
+        (("--serve", "--untrusted"), "--untrusted cannot be combined with --serve"),
+        (("--preload", "films:1", "--claim", "films"), "--claim cannot be combined with --preload"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(options: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    done = renderer("setup", "k8s", *options, cwd=tmp_path, env=environment(tmp_path))
+    assert (done.returncode, done.stdout, sentence in done.stderr) == (2, "", True), done.stderr
