@@ -24,7 +24,7 @@ check: setup  ## Check formatting, lint, types, import contracts and unit tests,
 lint: setup  ## As check, without the tests
 	@scripts/check --lint
 
-test: lint  ## Run every check: lint, then all tests on a Kubernetes cluster of their own; about 20 minutes
+test: lint  ## Run every check: lint, then all tests on a Kubernetes cluster of their own; about half an hour
 	@scripts/setup-image
 	@scripts/setup-browser
 	$(WITH_CLUSTER) $(PYTEST) -n 2
