@@ -29,11 +29,6 @@ def explain_start_failure(text: str) -> Problem | None:
     )
 
 
-def find_hint(message: str) -> str | None:
-    """Return what to do about one of the problems of this module, from its message; None for another message."""
-    return next((hint for _, reason, hint in _REASONS if reason == message), None)
-
-
 def explain_only_line(log: str) -> Problem | None:
     """Return what is wrong with the image if the log has one line, in which a runtime says so; None otherwise."""
     line = log.strip()

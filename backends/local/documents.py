@@ -85,22 +85,24 @@ class Ended:
             "attempts": self.attempts,
             "exit_code": self.problem.exit_code if self.problem else None,
             "reason": self.problem.message if self.problem else None,
+            "hint": self.problem.hint if self.problem else None,
         }
 
     @classmethod
     def from_json(cls, data: bytes) -> Ended:
         """Return what the document says."""
-        match _load(data):
+        match {"hint": None, **_load(data)}:  # jobs of earlier versions do not have it
             case {
                 "state": str(state),
                 "finished": str(finished),
                 "attempts": int(attempts),
                 "exit_code": (int() | None) as code,
                 "reason": (str() | None) as reason,
+                "hint": (str() | None) as hint,
             } if JobState(state).terminal and (code is None or (code and code in set(ExitCode))):
                 _check_time(finished)
-                _check_texts(reason or "")
-                problem = Problem(message=reason, exit_code=code) if reason else None
+                _check_texts(reason or "", hint or "")
+                problem = Problem(message=reason, hint=hint, exit_code=code) if reason else None
                 return cls(state=JobState(state), finished=finished, attempts=attempts, problem=problem)
         raise ValueError("state.json has another form")
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from backends.chunk_store.shard_results import explain_whole
 from backends.chunk_store.shards import join_statuses
 from backends.exit_codes import ExitCode
-from backends.image.start_failures import find_hint
 from backends.local.documents import Ended, Record, now
 from backends.local.folder import JobFolder, boot_id, read_tail
 from backends.local.turns import count_turns
@@ -80,7 +79,7 @@ def _job_state(units: tuple[UnitStatus, ...], ended: Ended | None) -> JobState:
 
 def _explain_end(ended: Ended, handle: JobHandle) -> Problem | None:
     problem = ended.problem
-    return problem and replace(problem, hint=find_hint(problem.message) or f"renderer logs {handle}")
+    return problem and replace(problem, hint=problem.hint or f"renderer logs {handle}")
 
 
 def _explain_wait(folder: JobFolder, units: tuple[UnitStatus, ...]) -> Problem | None:
