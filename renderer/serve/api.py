@@ -46,7 +46,7 @@ class Parts:
         self.service = service
         self.metrics, self.webhooks = Metrics(), Webhooks(service)
         service.on_status = self.metrics.observe
-        self.outputs = OutputStore(service, self.metrics.add_results)
+        self.outputs = OutputStore(service, self.metrics.add_frames)
         self.followers = Followers(service, self.call)
         self._limiters: dict[str, anyio.CapacityLimiter] = {}
 

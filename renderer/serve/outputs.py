@@ -6,7 +6,7 @@ import json
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,6 @@ from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
-from renderer.serve.metrics.counting import read_count
 from renderer.serve.service import Entry, Service
 from renderer.telemetry import tracing
 
@@ -66,8 +65,8 @@ class OutputTable:
 class OutputStore:
     """Downloads the outputs of jobs into the server's own folder."""
 
-    def __init__(self, service: Service, on_results: Callable[[Entry, Collection[UnitResult]], object]) -> None:
-        self._service, self._on_results = service, on_results
+    def __init__(self, service: Service, on_frames: Callable[[Entry, int, int], object]) -> None:
+        self._service, self._on_frames = service, on_frames
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def find(self, entry: Entry) -> OutputTable:
@@ -107,8 +106,9 @@ class OutputStore:
         job, note, frames = self._service.open(entry), None, {"frames": 0, "cached": 0}
 
         def read_results(results: Collection[UnitResult]) -> None:
-            self._on_results(entry, results)
-            frames.update({key: sum(read_count(result.render, key) for result in results) for key in frames})
+            total, cached = (sum(_read_count(result.render, key) for result in results) for key in ("frames", "cached"))
+            frames.update(frames=total, cached=min(total, cached))
+            self._on_frames(entry, frames["frames"], frames["cached"])
 
         try:
             try:
@@ -127,6 +127,12 @@ class OutputStore:
         finally:
             with suppress(OSError):
                 remove_tree(new)
+
+
+def _read_count(render: Mapping[str, object], key: str) -> int:
+    """Return a number of frames that a job's result says."""
+    value = render.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
 
 
 def _describe(folder: Path, path: Path) -> OutputFile:

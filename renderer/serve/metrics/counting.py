@@ -9,16 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from backends import JobState, JobStatus
 from backends.exit_codes import ExitCode
-from backends.worker_protocol import UnitResult
 from renderer.serve.records import now
 from renderer.serve.service import Entry
 from renderer.telemetry import tracing
@@ -106,10 +104,8 @@ class Metrics:
         if gpus:
             self._gpus.labels(entry.backend).inc(last.running * gpus * seconds)
 
-    def add_results(self, entry: Entry, results: Collection[UnitResult]) -> None:
-        """Count the frames of a job whose outputs were downloaded."""
-        frames = sum(read_count(result.render, "frames") for result in results)
-        cached = min(frames, sum(read_count(result.render, "cached") for result in results))
+    def add_frames(self, entry: Entry, frames: int, cached: int) -> None:
+        """Count the frames of a job whose outputs were downloaded; ``cached`` of them come from a cache."""
         self._frames.labels(entry.backend, "drawn").inc(frames - cached)
         self._frames.labels(entry.backend, "cached").inc(cached)
 
@@ -122,9 +118,3 @@ class Metrics:
             for (backend, state), count in counts.items():
                 self._jobs.labels(backend, state).set(count)
             return generate_latest(self._registry)
-
-
-def read_count(render: Any, key: str) -> int:
-    """Return a number of frames that a job's result says."""
-    value = render.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
