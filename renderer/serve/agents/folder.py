@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -33,6 +32,7 @@ from renderer.serve.agents.tools import (
     Wait,
     add_job_tools,
     describe_plan,
+    make_empty_server,
     means_all_scenes,
     with_poster,
 )
@@ -155,12 +155,7 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
     async def call(_: str, function: Callable[..., Any], *arguments: object) -> Any:
         return await anyio.to_thread.run_sync(lambda: function(*arguments), limiter=limiter)
 
-    server: MCPServer[Any] = MCPServer(
-        "renderer",
-        version=importlib.metadata.version("manim-renderer"),
-        instructions=INSTRUCTIONS.format(folder=jobs.root, settings=", ".join(jobs.policy.allow)),
-        log_level="WARNING",
-    )
+    server = make_empty_server(INSTRUCTIONS.format(folder=jobs.root, settings=", ".join(jobs.policy.allow)))
     tools = Tools(lambda _: jobs, call)
 
     @server.tool(annotations=READS, structured_output=False)
@@ -168,7 +163,7 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
         context: Context[Any, Any], file: File, scenes: Scenes = (), settings: Settings = None
     ) -> CallToolResult:
         """Check a file without rendering it: syntax, scenes, included files, settings."""
-        wanted = {"file": file, "scenes": scenes, "settings": settings or {}}
+        wanted = {"file": file, "scenes": scenes, "settings": settings}
         return await tools.check(context, wanted, {})
 
     @server.tool(annotations=RUNS, structured_output=False)
@@ -183,7 +178,7 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
     ) -> CallToolResult:
         """Run scenes, but render no film: shows the last frame of each play in one picture, and warnings with lines."""
         shown = {"at": at, "plays": plays}
-        wanted = {"file": file, "scenes": scenes, "settings": settings or {}, "preview": shown}
+        wanted = {"file": file, "scenes": scenes, "settings": settings, "preview": shown}
         return await tools.run(context, wanted, {}, wait_s)
 
     @server.tool(annotations=RUNS, structured_output=False)
@@ -196,7 +191,7 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
         wait_s: Wait = USUAL_WAIT_S,
     ) -> CallToolResult:
         """Render scenes to films, or run a script. The answer names the files, and shows a picture of each film."""
-        wanted = {"file": file, "scenes": scenes, "arguments": arguments, "settings": settings or {}}
+        wanted = {"file": file, "scenes": scenes, "arguments": arguments, "settings": settings}
         return await tools.run(context, wanted, {}, wait_s)
 
     add_job_tools(server, tools)

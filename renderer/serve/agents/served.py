@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -31,6 +30,7 @@ from renderer.serve.agents.tools import (
     Wait,
     add_job_tools,
     describe_plan,
+    make_empty_server,
     means_all_scenes,
     with_poster,
 )
@@ -126,13 +126,7 @@ class ServedJobs:
 
 def make_server(parts: api.Parts) -> MCPServer[Any]:
     """Return the server with its tools. Its session manager must run as long as it is used."""
-    settings = ", ".join(parts.service.policy.allow)
-    server: MCPServer[Any] = MCPServer(
-        "renderer",
-        version=importlib.metadata.version("manim-renderer"),
-        instructions=INSTRUCTIONS.format(settings=settings),
-        log_level="WARNING",
-    )
+    server = make_empty_server(INSTRUCTIONS.format(settings=", ".join(parts.service.policy.allow)))
 
     def find_jobs(context: Context[Any, Any]) -> ServedJobs:
         request = context.request_context.request
@@ -150,7 +144,7 @@ def make_server(parts: api.Parts) -> MCPServer[Any]:
         settings: Settings = None,
     ) -> CallToolResult:
         """Check code without rendering it: syntax, scenes, settings."""
-        return await tools.check(context, {"scenes": scenes, "settings": settings or {}}, _join(code, files))
+        return await tools.check(context, {"scenes": scenes, "settings": settings}, _join(code, files))
 
     @server.tool(annotations=RUNS, structured_output=False)
     async def preview(
@@ -164,7 +158,7 @@ def make_server(parts: api.Parts) -> MCPServer[Any]:
         wait_s: Wait = USUAL_WAIT_S,
     ) -> CallToolResult:
         """Run scenes, but render no film: shows the last frame of each play in one picture, and warnings with lines."""
-        wanted = {"scenes": scenes, "settings": settings or {}, "preview": {"at": at, "plays": plays}}
+        wanted = {"scenes": scenes, "settings": settings, "preview": {"at": at, "plays": plays}}
         return await tools.run(context, wanted, _join(code, files), wait_s)
 
     @server.tool(annotations=RUNS, structured_output=False)
@@ -178,7 +172,7 @@ def make_server(parts: api.Parts) -> MCPServer[Any]:
         wait_s: Wait = USUAL_WAIT_S,
     ) -> CallToolResult:
         """Render scenes to films, or run a script. The answer names the files, and shows a picture of each film."""
-        wanted = {"scenes": scenes, "arguments": arguments, "settings": settings or {}}
+        wanted = {"scenes": scenes, "arguments": arguments, "settings": settings}
         return await tools.run(context, wanted, _join(code, files), wait_s)
 
     add_job_tools(server, tools)

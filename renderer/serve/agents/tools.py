@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
@@ -219,10 +220,16 @@ class Tools:
         return make_answer([*lines, *more], pictures, is_error=is_error)
 
 
+def make_empty_server(instructions: str) -> MCPServer[Any]:
+    """Return a server without tools."""
+    version = importlib.metadata.version("manim-renderer")
+    return MCPServer("renderer", version=version, instructions=instructions, log_level="WARNING")
+
+
 def make_run(fields: Mapping[str, Any]) -> Run:
-    """Return the request of a tool. Raises SpecError for a value that it cannot have."""
+    """Return the request of a tool, without what it leaves open. Raises SpecError for a value that it cannot have."""
     try:
-        return Run(**fields)
+        return Run(**{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise SpecError(explain(error.errors())) from error
 
