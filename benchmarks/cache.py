@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from cpu_time import read_cpu
 
 from backends.cache.launch import KEY_FILE
 from backends.processes import adopt_orphans
@@ -56,21 +57,16 @@ def _render(home: Path, arguments: list[str], variables: Mapping[str, str]) -> t
     shutil.copy(SCENES / "sixty.py", home)
     folders = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_STATE_HOME": str(home / "state")}
     command = [Path(sys.executable).parent / "renderer", "submit", "sixty.py", "Sixty", *arguments]
-    before, others = _cpu_seconds(), _children()
+    before, others = read_cpu(), _children()
     subprocess.run(command, cwd=home, env={**os.environ, **folders, **variables}, check=True, capture_output=True)
     while supervisors := _children() - others:
         os.waitpid(min(supervisors), 0)
     (result,) = home.glob("state/manim-renderer/jobs/*/work/units/0/result.json")
-    return _cpu_seconds() - before, json.loads(result.read_text())["render"]["cached"]
+    return read_cpu() - before, json.loads(result.read_text())["render"]["cached"]
 
 
 def _children() -> set[int]:
     return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -24,6 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from cpu_time import read_cpu
 
 BIN = Path(sys.executable).parent
 SCRIPT = "import sys\nprint(int(sys.argv[1]) ** 2)\n"
@@ -64,12 +65,11 @@ def compare(usual: Callable[[], None], ours: Callable[[], None], runs: int, limi
 
 def measure(action: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds on the clock, and the CPU seconds of all processes that it waited for."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = read_cpu()
     started = time.monotonic()
     action()
     wall = time.monotonic() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, read_cpu() - before
 
 
 def xargs(inputs: int) -> None:

@@ -8,18 +8,19 @@ Each number is the sum over all processes of the job, so that it does not depend
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from cpu_time import read_cpu, wait_for_orphans
+
+from backends.processes import adopt_orphans
+
 SCENES = Path(__file__).resolve().parent / "scenes" / "reference.py"
 REFERENCE = "Formulas,Geometry,Surface3D,SixtyPlays"
 RENDERER = Path(sys.executable).parent / "renderer"
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--quality", default="h")
     parser.add_argument("--scenes", default=REFERENCE)
     arguments = parser.parse_args()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # the job's supervisor counts as a child, too
+    adopt_orphans()  # the job's supervisor counts as a child, too
     print(f"{'scene':<14}{'submit':>10}{'preview':>10}{'share':>9}")
     for scene in arguments.scenes.split(","):
         render, preview = (measure(command, scene, arguments.quality) for command in ("submit", "preview"))
@@ -38,24 +39,11 @@ def measure(command: str, scene: str, quality: str) -> float:
     """Return the CPU seconds of a command and of all processes of its job."""
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state"}
-        before = used()
+        before = read_cpu()
         words = [RENDERER, command, SCENES, scene, "--quality", quality, "--output", f"{folder}/out"]
         subprocess.run(words, env=env, cwd=folder, check=True, capture_output=True)
         wait_for_orphans()
-        return used() - before
-
-
-def used() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def wait_for_orphans() -> None:
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
+        return read_cpu() - before
 
 
 if __name__ == "__main__":

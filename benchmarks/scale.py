@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from cpu_time import read_cpu
 from manim._config.video_encoder import VideoEncoderSpec
 
 from renderer import config, spec
@@ -50,7 +50,7 @@ def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -
 
 def run_shard(folder: Path, minutes: float, shard: int = 0) -> Cost:
     """Run one shard of a film of so many minutes on one core; return what it cost."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = read_cpu()
     files = ["--task", "task.json", "--bundle", "bundle", "--output", "units", "--unit", str(shard)]
     core = {min(os.sched_getaffinity(0))}
     subprocess.run(
@@ -61,19 +61,17 @@ def run_shard(folder: Path, minutes: float, shard: int = 0) -> Cost:
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, core),  # there is one thread
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = read_cpu() - before
     films = list((folder / "units" / str(shard) / "files").glob("*.mp4"))
     return Cost(seconds, films[0].read_bytes() if films else None)
 
 
 def measure_imports() -> float:
     """Return the CPU seconds of a process that imports what a worker does."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = read_cpu()
     code = "import renderer.worker.__main__; from renderer import engine; engine.warm_up()"
     subprocess.run([sys.executable, "-I", "-c", code], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return read_cpu() - before
 
 
 def main() -> None:

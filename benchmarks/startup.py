@@ -10,9 +10,7 @@ the first frames are drawn.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -23,12 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cpu_time import read_cpu, wait_for_orphans
+
+from backends.processes import adopt_orphans
 from renderer.bundle.pack import pack
 
 BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "hello.py"
 SCENE = "from manim import *\nclass Quick(Scene):\n    def construct(self):\n        self.play(Create(Circle()))\n"
-PR_SET_CHILD_SUBREAPER = 36
 IMPORT = ["python", "-c", "import manim"]
 MANIM = ["manim", "render", "--progress_bar", "none", "--disable_caching", "--media_dir", "media", "-q", "l"]
 SUBMIT = ["renderer", "submit", "-q", "l"]
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # a job's supervisor counts as a child, too
+    adopt_orphans()  # a job's supervisor counts as a child, too
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "quick.py").write_text(SCENE)
@@ -120,20 +120,6 @@ def until_first_frame(command: list[str], folder: Path) -> Cost:
 
 def clear_chunks(folder: Path) -> None:
     shutil.rmtree(folder / "cache" / "manim-renderer" / "segments", ignore_errors=True)
-
-
-def read_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def wait_for_orphans() -> None:
-    """Wait for the processes that a program has left, so that their CPU time counts."""
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
 
 
 def measure_call(action: Callable[[], object]) -> float:
