@@ -29,7 +29,6 @@ PROBE_TIMEOUT_S = 180.0  # how long a node may take to pull the image
 PROBE_BYTES = 4096  # of the probe's answer
 CLOSE_TIMEOUT_S = 15.0  # how long a network plugin may take to apply the policies to a new pod
 MEMORY_S = 3600.0  # how long a proof counts: a cluster's network is not changed every day
-KUBELET_PORT = 10250
 # The program comes on stdin: words of the command are in the address, whose length proxies of an API server limit.
 RUN_PROGRAM = 'head -c "$0" | exec "$(command -v python3 || command -v python)" -I - "$1"'
 
@@ -149,10 +148,10 @@ def _read_node(api: Api, name: str) -> JsonObject:
 
 def _list_targets(pod: JsonObject, node: JsonObject) -> tuple[list[str], list[int]]:
     """Return the addresses of the pod's node, and ports of it that answer in any case if they can be reached."""
-    kubelet = node.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or KUBELET_PORT
+    kubelet = node.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or network.KUBELET_PORT
     status = pod["status"]
     hosts = [str(each["ip"]) for each in status.get("hostIPs") or [{"ip": status["hostIP"]}]]
-    return hosts, [kubelet, *network.HOST_PORTS]
+    return hosts, sorted({kubelet, *network.HOST_PORTS})
 
 
 def _run_probe(api: Api, namespace: str, pod: str, *arguments: object) -> JsonObject:

@@ -97,10 +97,9 @@ class Policy:
             return self._check_backend(caller, config.load(flags, source="argument"))
         flags |= {"bundle_limit_mib": token.bundle_mib} | ({"untrusted": True} if token.untrusted else {})
         loaded = config.load(flags, source="argument")
-        if (
-            loaded.settings.gpu is None and ANY_GPU not in token.gpus
-        ):  # it would be any GPU where jobs have one by default
-            loaded = config.load(flags := {**flags, "gpu": "none"}, source="argument")
+        if loaded.settings.gpu is None and ANY_GPU not in token.gpus:  # on some backends it would be any GPU
+            flags["gpu"] = "none"
+            loaded = config.load(flags, source="argument")
         if loaded.settings.timeout > token.seconds:
             if "timeout" in given:
                 raise RefusedError(

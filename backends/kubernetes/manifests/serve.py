@@ -28,7 +28,7 @@ class ServeOptions:
     namespace: str = f"{DEFAULT_NAMESPACE}-serve"
     jobs_namespace: str = DEFAULT_NAMESPACE
     image_pull_secrets: tuple[str, ...] = ()
-    replicas: int = 2
+    replicas: int = 2  # so that one goes on when the other's node is drained
     host: str | None = None
     ingress_class: str | None = None
 

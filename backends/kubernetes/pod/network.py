@@ -24,7 +24,8 @@ from typing import NamedTuple
 ANSWER_TIMEOUT_S = 2.0
 POLL_INTERVAL_S = 0.2
 METADATA = "169.254.169.254"  # of cloud providers: it gives out credentials
-HOST_PORTS = (10250, 53, 443)  # the kubelet's, and ports that answer or reset on any node
+KUBELET_PORT = 10250  # unless the node says another
+HOST_PORTS = (KUBELET_PORT, 53, 443)  # they answer or reset on any node
 _RECVERR = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # IP_RECVERR, IPV6_RECVERR: not in the socket module
 _SOCKET_ERROR = "=IBBBBII"  # struct sock_extended_err
 _ICMP_ORIGINS = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from backends.kubernetes.manifests.templates import Manifest
 
-REPLICAS = 2  # so that one goes on when the other's node is drained
-
 
 def command(
     backend: Annotated[  # noqa: ARG001  # the only one that needs a set-up
@@ -105,7 +103,7 @@ def command(
         untrusted=untrusted,
     )
     if serve:
-        objects = _build_serve(namespace, image, store, replicas or REPLICAS, host)
+        objects = _build_serve(namespace, image, store, replicas, host)
     else:
         objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
     if not apply:
@@ -126,7 +124,7 @@ def _refuse(mode: str | None, options: Mapping[str, object]) -> None:
 
 
 def _build_serve(
-    namespace: str, image: str | None, store: str | None, replicas: int, host: str | None
+    namespace: str, image: str | None, store: str | None, replicas: int | None, host: str | None
 ) -> list[Manifest]:
     """Return the objects of the server. Raises SpecError if it has no image or no store."""
     from backends.kubernetes.manifests.serve import ServeOptions, build_serve
@@ -149,7 +147,7 @@ def _build_serve(
             image=settings.image,
             store=settings.store,
             image_pull_secrets=settings.k8s.image_pull_secrets,
-            replicas=replicas,
+            replicas=replicas or ServeOptions.replicas,
             host=host,
         )
     )

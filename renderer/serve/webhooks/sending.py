@@ -26,12 +26,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = tuple[Network, ...]
 
-STEP_TIMEOUT_S = 10.0  # for a name, a connection, an answer
+STEP_TIMEOUT_S = 10.0  # for a connection, an answer
 TOTAL_TIMEOUT_S = 30.0  # for all together: an answer may come byte by byte
 MAX_URL = 2000
-MAX_ADDRESSES = (
-    3  # of a host: with a hundred that do not answer, one message would keep a thread for a quarter of an hour
-)
+MAX_ADDRESSES = 3  # of a host: each that does not answer keeps a thread
 _SECRET = "whsec_"  # noqa: S105  # how the standard marks them
 _UNICAST = ipaddress.ip_network("2000::/3")  # IPv6 in use; the rest of it may lead to IPv4 addresses of any kind
 _EXCEPTIONS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("192.0.0.0/24"))
