@@ -77,10 +77,8 @@ class _Bars:
 class _Lines:
     def __init__(self) -> None:
         self.seen: dict[str, str] = {}
-        self.has_waited = False
 
     def show(self, status: JobStatus) -> None:
-        self.has_waited = self.has_waited or not status.state.terminal
         if status.reason and not status.state.terminal:
             self._print("", status.reason)
         if len(status.units) > MOST_UNITS:
@@ -88,8 +86,6 @@ class _Lines:
             self._print(status.name, count_line(status), step=str(LINES * ended // len(status.units)))
             return
         for unit in status.units:
-            if unit.state is JobState.SUCCEEDED and self.has_waited and show_line(unit.name) not in self.seen:
-                self._print(unit.name, JobState.RUNNING.value)  # it ran between two statuses
             if unit.state is not JobState.PENDING:
                 self._print(unit.name, unit.state.value)
 
