@@ -21,7 +21,7 @@ from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.objects.termination import parse_unit_reports
-from backends.kubernetes.observe import pending
+from backends.kubernetes.observe import pending, queues
 from backends.kubernetes.observe.unit_status import UnitView, read_unit
 from backends.models import JobHandle, JobState, JobStatus, UnitCounts, UnitStatus
 from backends.problem import Problem
@@ -38,7 +38,7 @@ SHARED_LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLi
 
 @dataclass(frozen=True, kw_only=True)
 class _Waits:
-    """Why the Job has no pods (``job``), and why pods do not start (``pods``, by completion index).
+    """Why the Job makes no pods (``job``), and why pods do not start (``pods``, by completion index).
 
     A problem that waiting does not solve has an exit code.
     """
@@ -70,7 +70,7 @@ def read_status(
     waits = _Waits()
     if not job.ended:
         waits = _Waits(
-            job=None if snapshot.pods else pending.explain_missing_pods(api, namespace, job),
+            job=_explain_job(api, namespace, snapshot),
             pods=pending.explain_waiting_pods(api, namespace, snapshot),
         )
     reported = _read_reports(api, namespace, snapshot, most_logs)
@@ -89,6 +89,21 @@ def read_status(
         for index in range(job.count)
     )
     return _build_status(handle, job, units, waits)
+
+
+def _explain_job(api: Api, namespace: str, snapshot: JobSnapshot) -> Problem | None:
+    """Return why the Job makes no pods; None if it does, or if Kubernetes has not said why."""
+    job = snapshot.job
+    if job.suspended:
+        return queues.explain_queue(api, namespace, job) if job.queue else _explain_suspension(job)
+    return None if snapshot.pods else pending.explain_missing_pods(api, namespace, job)
+
+
+def _explain_suspension(job: Job) -> Problem:
+    if job.queue:
+        return queues.describe_queue(job)
+    hint = '`kubectl patch job NAME --type=merge -p \'{"spec": {"suspend": false}}\'` lets it go on'
+    return Problem(message="the job is suspended", hint=hint)
 
 
 def _build_status(
@@ -163,12 +178,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
 
 def _explain_wait(job: Job, _units: tuple[UnitStatus, ...], waits: _Waits) -> Problem | None:
     if job.suspended and not job.ended:
-        if not job.queue:
-            hint = '`kubectl patch job NAME --type=merge -p \'{"spec": {"suspend": false}}\'` lets it go on'
-            return Problem(message="the job is suspended", hint=hint)
-        return Problem(
-            message=f"the job waits in the queue {job.queue!r}", hint="it starts as soon as the queue admits it"
-        )
+        return waits.job or _explain_suspension(job)
     return next(iter(waits.all), None)
 
 

@@ -95,6 +95,7 @@ def test_the_role_has_no_verb_too_many(user: dict[str, str]) -> None:
         *(f"configmaps:{verb}" for verb in ("create", "delete")),
         *(f"pods:{verb}" for verb in ("get", "list", "watch", "create", "delete")),
         *("pods/log:get", "pods/exec:get", "pods/exec:create", "events:list", "networkpolicies:list"),
+        "workloads:list",
     }
     for forbidden in (["get", "secrets"], ["delete", "namespaces"], ["create", "roles"], ["update", "configmaps"]):
         asked = ["kubectl", "--kubeconfig", user["KUBECONFIG"], "auth", "can-i", *forbidden, "-n", NAMESPACE]

@@ -169,3 +169,70 @@ def test_a_scene_that_one_shard_rendered_says_why(tmp_path: Path, monkeypatch: p
     with serve(answers_with(job, pod, []), tmp_path, monkeypatch):
         (unit,) = open_job(HANDLE).status().units
     assert (unit.state, unit.message) == (JobState.SUCCEEDED, why)
+
+
+def workload(reserved: str, **preempted: str) -> dict[str, Any]:
+    conditions = [{"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": reserved}]
+    if preempted:
+        conditions += [{"type": "Evicted", "status": "True", "reason": "Preempted"}]
+        conditions += [{"type": "Preempted", "status": "True", "message": "x", **preempted}]
+    return {"status": {"conditions": conditions}}
+
+
+WAITS = "the job waits in the queue 'renders'"
+SHORT = "it needs 1 more nvidia.com/gpu (of t4) than is free in the quota"
+NO_QUOTA = (
+    "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu in flavor t4, 1 more needed"
+)
+TOO_MUCH = (
+    "couldn't assign flavors to pod set main: insufficient quota for cpu in flavor t4, previously considered podsets "
+    "requests (0) + current podset request (16) > maximum capacity (8)"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "hint"),
+    [
+        (
+            workload(NO_QUOTA),
+            f"{WAITS}: {SHORT}",
+            "it starts as soon as",
+        ),
+        (
+            workload(TOO_MUCH),
+            f"{WAITS}: it asks for 16 cpu at once, and the queue has 8 at most",
+            "--parallelism",
+        ),
+        (
+            workload("LocalQueue renders doesn't exist"),
+            f"{WAITS}: LocalQueue renders doesn't exist",
+            "kubectl get localqueues -n video",
+        ),
+        (
+            workload(NO_QUOTA, reason="InClusterQueue"),
+            f"the job was preempted for a job of higher priority; what is finished stays; {WAITS}: {SHORT}",
+            "it starts as soon as",
+        ),
+        (workload("something new"), f"{WAITS}: something new", "it starts as soon as"),
+        ({}, WAITS, "it starts as soon as"),
+        (None, WAITS, "it starts as soon as"),
+    ],
+)
+def test_kueue_says_why_a_job_waits_in_its_queue(
+    found: dict[str, Any] | None, reason: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {**JOB["metadata"]["labels"], names.LABEL_QUEUE: "renders"}
+    job = {**JOB, "metadata": {**JOB["metadata"], "labels": labels}, "spec": {**JOB["spec"], "suspend": True}}
+
+    def answers(path: str) -> tuple[int, bytes]:
+        if path.endswith("/kueue.x-k8s.io"):
+            return 200, dump({"preferredVersion": {"version": "v1beta7"}})
+        if "workloads" in path:
+            assert path.startswith("/apis/kueue.x-k8s.io/v1beta7/namespaces/video/workloads?labelSelector=")
+            return (200, dump({"metadata": {}, "items": [found]})) if found is not None else (403, b"{}")
+        return 200, dump(job if path.endswith("/j") else {"metadata": {"resourceVersion": "1"}, "items": []})
+
+    with serve(answers, tmp_path, monkeypatch):
+        status = open_job(HANDLE).status()
+    assert (status.state, status.reason) == (JobState.PENDING, reason)
+    assert hint in str(status.hint)
