@@ -1,8 +1,9 @@
 """Prints the scenes that gain least against plain `manim render`, with time on the clock and CPU time side by side.
 
-    .venv/bin/python benchmarks/worst.py [--quality m] [--runs 1] [--worst 10] [FILE | FILE:SCENE …]
+    .venv/bin/python benchmarks/worst.py [--quality m] [--runs 1] [--worst 10] [--examples] [FILE | FILE:SCENE …]
 
 Without arguments it measures all scenes of tests/engine/scenes that plain Manim renders, and those of scenes/kinds.py.
+With ``--examples`` it measures the examples of Manim's documentation in manim_examples.py.
 Each run is a `manim render` and a `renderer submit`, one after the other, both without anything in their caches; the
 table has medians, the smallest ratios first. CPU ratios mean something on a busy machine as well.
 """
@@ -19,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from engine import HERE, MANIM, Run, measure
+from manim_examples import write_examples
 
 KINDS = HERE / "scenes" / "kinds.py"
 TEST_SCENES = HERE.parent / "tests" / "engine" / "scenes"
@@ -64,10 +66,12 @@ def main() -> None:
     parser.add_argument("--quality", default="m", choices=["l", "m", "h", "k"])
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--worst", type=int, default=10)
+    parser.add_argument("--examples", action="store_true")
     args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(prefix="worst-benchmark-") as folder:
-        for file, scene in list_scenes(args.files):
+        examples = Path(folder) / "examples"
+        for file, scene in write_examples(examples) if args.examples else list_scenes(args.files):
             try:
                 pairs = [render_both(file, scene, args.quality, Path(folder) / "run") for _ in range(args.runs)]
             except SystemExit as failed:

@@ -142,6 +142,7 @@ class VMobject(Mobject, Protocol):
     n_points_per_cubic_curve: int
     sheen_factor: float
     shade_in_3d: bool
+    tolerance_for_point_equality: float
 
     def get_subpath_split_indices_from_points(self, points: Points, n_dims: int) -> NDArray[np.int64]:
         """Return the first and the last point (exclusive) of each subpath, a row for each."""

@@ -162,7 +162,8 @@ _remembered: dict[int, _Remembered] = {}
 
 def _has_only_immutable_items(value: Sequence[object]) -> bool:
     """Return whether each item is immutable, or a tuple of what is."""
-    if not set(map(type, value)) <= {tuple, *_IMMUTABLE}:
+    kinds = set(map(type, value))
+    if not kinds <= {tuple, *_IMMUTABLE}:
         return False
-    rows = (item for item in value if isinstance(item, tuple))
-    return set(map(type, chain.from_iterable(rows))) <= _IMMUTABLE
+    rows = value if kinds == {tuple} else (item for item in value if isinstance(item, tuple))
+    return set(map(type, chain.from_iterable(rows))) <= _IMMUTABLE  # type: ignore[arg-type]  # rows are tuples

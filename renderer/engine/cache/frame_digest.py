@@ -69,6 +69,7 @@ class FrameDigester:
         self._classes: dict[type, dict[str, object]] = {}  # what each of their classes had when they were listed
         self._axis_gradients: dict[tuple[int, ...], bytes] = {}  # of the current frame
         self._background: tuple[Pixels, bytes] | None = None
+        self._styles: tuple[object, bytes] = (None, b"")
 
     def check_classes(self) -> None:
         """Read again which methods the classes have, if the scene has changed one of them; called in each play."""
@@ -84,13 +85,20 @@ class FrameDigester:
 
         ``on_background`` is true if the frame starts from the camera's background, and false if from a static image.
         """
+        return self._digest(mobjects, with_camera=True, on_background=on_background)
+
+    def digest_mobject(self, mobject: Mobject) -> bytes | None:
+        """Return the digest of what a mobject shows to the camera, without the camera; None as in ``digest``."""
+        return self._digest([mobject], with_camera=False, on_background=False)
+
+    def _digest(self, mobjects: Iterable[Mobject], *, with_camera: bool, on_background: bool) -> bytes | None:
         shown = extract_mobject_family_members(
             mobjects, use_z_index=self._camera.use_z_index, only_those_with_points=True
         )
         self._axis_gradients.clear()
         try:
             parts = [
-                *self._digest_camera(shown),
+                *(self._digest_camera(shown) if with_camera else ()),
                 *(part for mobject in shown for part in self._digest_mobject(mobject)),
             ]
         except (
@@ -114,11 +122,18 @@ class FrameDigester:
             if name not in _IGNORED_CAMERA_ATTRIBUTES:
                 yield name.encode()
                 yield from self._digest_value(value)
-        yield repr((LINE_JOIN_MAP, CAP_STYLE_MAP)).encode()
+        yield self._digest_styles()
         context = camera.pixel_array_to_cairo_context.get(id(camera.pixel_array))
         yield repr(context and tuple(context.get_matrix())).encode()
         if type(camera) is ManimThreeDCamera:
             yield from self._digest_space(shown)
+
+    def _digest_styles(self) -> bytes:
+        """Return the digest of Manim's tables of line joints and caps, which a scene may change."""
+        styles = (LINE_JOIN_MAP, CAP_STYLE_MAP)
+        if styles != self._styles[0]:
+            self._styles = ((dict(LINE_JOIN_MAP), dict(CAP_STYLE_MAP)), repr(styles).encode())
+        return self._styles[1]
 
     def _digest_value(self, value: object) -> Iterator[bytes]:
         """Yield the parts of an attribute of the camera."""

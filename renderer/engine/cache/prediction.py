@@ -59,7 +59,7 @@ def _describe_animation(animation: object, digester: FrameDigester, depth: int) 
     for name, value in vars(animation).items():
         yield name.encode()
         if isinstance(value, ManimMobject):
-            yield digester.digest([value], on_background=False)
+            yield digester.digest_mobject(value)
         elif isinstance(value, FunctionType | MethodType):
             yield _describe_function(value)
         elif type(value) in _PLAIN_TYPES or isinstance(value, np.generic):

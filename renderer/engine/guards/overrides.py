@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, partialmethod
+from operator import is_
 from types import FunctionType
 
 from renderer.engine.manim_types import Camera, Mobject
@@ -27,9 +28,22 @@ def find_overridden_method(thing: object, kind: type) -> str | None:
 
     Return None if there is none.
     """
-    in_class = (name for cls in kind.__mro__ for name, value in vars(cls).items() if is_override(value))
+    in_class = (name for cls in kind.__mro__ if (name := _find_override(cls)))
     in_instance = (name for name in vars(thing) if callable(getattr(kind, name, None)))
     return next(in_class, None) or next(in_instance, None)
+
+
+def _find_override(cls: type) -> str | None:
+    """Return the first method of a class that is the scene's; an unchanged class is searched only once."""
+    values = tuple(vars(cls).values())
+    known = _searched.get(cls)
+    if known is None or len(known[0]) != len(values) or not all(map(is_, known[0], values)):
+        found = next((name for name, value in vars(cls).items() if is_override(value)), None)
+        known = _searched[cls] = (values, found)
+    return known[1]
+
+
+_searched: dict[type, tuple[tuple[object, ...], str | None]] = {}
 
 
 def find_overridden_getter(mobjects: Iterable[Mobject]) -> str | None:

@@ -7,6 +7,7 @@ import os
 
 from renderer.engine.abort import Unfit
 from renderer.engine.adapter.renderer import replace_delegate
+from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer, StaticImageRenderer
@@ -142,16 +143,18 @@ class Forker:
 
     def _go_on(self, pipe: int, answers: int) -> BeginPlay:
         """Wait for the stepping process's answer; then end this process, or return what begins the next play."""
-        if not wait_to_go_on(answers):
+        goes_on, prediction = wait_to_go_on(answers)
+        if not goes_on:
             os._exit(0)
         self._options.process.side_effects.refuse_between_plays()
         keep_freed_memory()
-        return lambda: self._draw_next_play(pipe, answers)
+        return lambda: self._draw_next_play(pipe, answers, prediction)
 
-    def _draw_next_play(self, pipe: int, answers: int) -> tuple[str, bool]:
+    def _draw_next_play(self, pipe: int, answers: int, prediction: StoredKey | None) -> tuple[str, bool]:
         """Become the chunk renderer of the play that begins now."""
-        play = self._planner.plan_play(identify_play(self._scene))
+        play = self._planner.plan_play(identify_play(self._scene), predicts=False)
         assert isinstance(play, ChunkedPlay)  # noqa: S101  # a short play
+        play.chunks[0].prediction = prediction
         self._become_chunk_renderer(play, play.chunks[0], pipe, answers)
         return play.identity.name, False
 

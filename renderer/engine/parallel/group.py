@@ -7,10 +7,13 @@ decision, which may depend on measured times, does not change the bytes.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import asdict
 
+from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play
 
@@ -19,7 +22,7 @@ MAX_FRAMES = 60  # of a group: other processes should have work, too
 MAX_CODE_CPU_S = 0.015  # of the code between two plays, which both processes run: about what a fork costs
 MAX_CODE_S = 0.5  # the same on the clock: a busy machine may interrupt it, but it should not wait for something
 
-_GO_ON, _END = b"+", b"-"
+_ANSWER_BYTES = 256  # of each message, so that one that waits behind another is read alone
 
 
 def is_short(play: Play) -> bool:
@@ -52,10 +55,10 @@ class Group:
         return is_quick and self._frames + play.chunks[0].last <= MAX_FRAMES
 
     def go_on(self, chunk: Chunk) -> None:
-        """Let the chunk renderer go on with the chunk, a whole play."""
+        """Let the chunk renderer go on with the chunk, a whole play, whose predicted key is known here."""
         self._frames += chunk.last
         self._ended_at = None
-        os.write(self._pipe, _GO_ON)
+        self._answer(asdict(chunk.prediction) if chunk.prediction else {})
 
     def close(self) -> None:
         """Let the chunk renderer end after the plays that it has.
@@ -63,13 +66,17 @@ class Group:
         Processes that the scene itself has forked may keep the pipe open, so that closing it does not suffice.
         """
         with suppress(BrokenPipeError):  # it has ended
-            os.write(self._pipe, _END)
+            self._answer(None)
         os.close(self._pipe)
+
+    def _answer(self, prediction: dict[str, str] | None) -> None:
+        os.write(self._pipe, json.dumps(prediction).encode().ljust(_ANSWER_BYTES))
 
     def _measure(self) -> tuple[float, float, int]:
         return time.monotonic(), time.process_time(), self._side_effects.count
 
 
-def wait_to_go_on(pipe: int) -> bool:
-    """Wait in the chunk renderer, at the end of a play; return whether it shall go on with the next play."""
-    return os.read(pipe, 1) == _GO_ON
+def wait_to_go_on(pipe: int) -> tuple[bool, StoredKey | None]:
+    """Wait in the chunk renderer, at the end of a play; return whether to go on, and the next play's predicted key."""
+    answer = json.loads(os.read(pipe, _ANSWER_BYTES) or "null")
+    return answer is not None, StoredKey(**answer) if answer else None

@@ -85,8 +85,11 @@ class PlayPlanner:
             versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
             self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
-    def plan_play(self, identity: PlayIdentity) -> Play:
-        """Return the scene's next play, divided into chunks; a play that an earlier attempt rendered is reused."""
+    def plan_play(self, identity: PlayIdentity, *, predicts: bool = True) -> Play:
+        """Return the scene's next play, divided into chunks; a play that an earlier attempt rendered is reused.
+
+        Unless ``predicts`` is false, the keys that its chunks probably have in the chunk cache are predicted.
+        """
         frames, start = count_frames(self._scene), self._scene.renderer.time
         rendered = self._options.rendered.get(identity.number)
         if rendered and rendered.fingerprint == identity.fingerprint:
@@ -102,7 +105,8 @@ class PlayPlanner:
         )
         if buffers:
             return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
-        self._predict(chunks)
+        if predicts:
+            self._predict(chunks)
         return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
 
     def make_cache_entry(self, target: Path, prediction: StoredKey | None = None) -> CacheEntry | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Sequence
 from functools import cache
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -48,8 +49,10 @@ def default(self: _Encoder, obj: Any) -> object:
     kind = type(obj)
     if kind is np.ndarray and not obj.dtype.hasobject:
         return hash_ndarray(obj)
+    if kind is FunctionType or kind is MethodType:
+        return _describe_function(self, obj)
     values = getattr(obj, "__dict__", None)
-    if type(values) is not dict or isinstance(obj, FunctionType | MethodType | np.ndarray):
+    if type(values) is not dict or isinstance(obj, np.ndarray):
         return _MANIM_DEFAULT(self, obj)
     cleaned = _clean_dict(self, values)
     if kind in _SVG_SEGMENTS:  # most of a formula are points: describe them here, which saves a call for each
@@ -57,6 +60,36 @@ def default(self: _Encoder, obj: Any) -> object:
             if type(value) is svgelements.Point:
                 cleaned[key] = _clean_dict(self, vars(value))
     return cleaned
+
+
+def _describe_function(encoder: _Encoder, function: FunctionType | MethodType) -> object:
+    """Return the source of a function and the values that it uses, but for modules."""
+    used = inspect.getclosurevars(function)
+    values = {name: value for name, value in {**used.globals, **used.nonlocals}.items() if not _is_module(value)}
+    try:
+        code = _get_source(function)
+    except (OSError, TypeError):
+        code = ""
+    return _clean_dict(encoder, {"code": code, "nonlocals": values})
+
+
+def _is_module(value: object) -> bool:
+    return isinstance(value, ModuleType)
+
+
+def _get_source(function: FunctionType | MethodType) -> str:
+    """Return what ``inspect.getsource`` returns. To find the last line it reads tokens, which is slow: once is enough.
+
+    The lines of a file are another list as soon as the file has changed.
+    """
+    lines, first = inspect.findsource(inspect.unwrap(function))
+    known = _sources.get((id(lines), first))
+    if known is None:
+        known = _sources[id(lines), first] = (lines, "".join(inspect.getblock(lines[first:])))
+    return known[1]
+
+
+_sources: dict[tuple[int, int], tuple[list[str], str]] = {}  # keeps the lines, so that no id is used anew
 
 
 @mirrors("manim.utils.hashing:_hash_ndarray", sha256="79049a453c1a56ff")

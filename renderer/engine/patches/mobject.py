@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from math import isfinite
 from types import FunctionType
 from typing import Any, Protocol, TypeVar
 
@@ -39,6 +41,7 @@ _COLORS = (
 
 _min_of_rows, _max_of_rows = np.minimum.reduce, np.maximum.reduce
 _CURVE_POINTS = 4  # points of a cubic curve
+_MAX_SPLITS = 16  # of a path; for more, numpy is quicker
 
 
 class _Mobject(Protocol):
@@ -164,13 +167,32 @@ def _get_anchors(member: _Mobject) -> Points:
     "manim.mobject.types.vectorized_mobject:VMobject.get_subpath_split_indices_from_points", sha256="782a7575b1e2717a"
 )
 def get_subpath_split_indices_from_points(self: VMobject, points: Points, n_dims: int = 3) -> NDArray[np.int64]:
-    """Return the indices where subpaths begin and end. Faster for a path of one piece, as most paths are."""
+    """Return the indices where subpaths begin and end. Only points that are not equal are compared closely."""
     count = len(points)
-    if self.n_points_per_cubic_curve == _CURVE_POINTS and count > _CURVE_POINTS and isinstance(points, np.ndarray):
-        starts = points[_CURVE_POINTS::_CURVE_POINTS, :n_dims]
-        if (points[_CURVE_POINTS - 1 :: _CURVE_POINTS, :n_dims][: len(starts)] == starts).all():
-            return np.array([[0, count]])
-    return _MANIM_SPLITS(self, points, n_dims)  # type: ignore[no-any-return]
+    is_usual = isinstance(points, np.ndarray) and points.dtype == np.float64
+    if not is_usual or self.n_points_per_cubic_curve != _CURVE_POINTS or count <= _CURVE_POINTS:
+        return _MANIM_SPLITS(self, points, n_dims)  # type: ignore[no-any-return]
+    starts = points[_CURVE_POINTS::_CURVE_POINTS, :n_dims]
+    ends = points[_CURVE_POINTS - 1 :: _CURVE_POINTS, :n_dims][: len(starts)]
+    is_different = ends != starts
+    if not is_different.any():
+        return np.array([[0, count]])
+    at = np.flatnonzero(is_different.any(axis=1))
+    if len(at) > _MAX_SPLITS:
+        return _MANIM_SPLITS(self, points, n_dims)  # type: ignore[no-any-return]
+    tolerance = self.tolerance_for_point_equality
+    pairs = zip(at.tolist(), ends[at].tolist(), starts[at].tolist(), strict=True)
+    splits = [
+        (curve + 1) * _CURVE_POINTS
+        for curve, end, start in pairs
+        if not all(_is_close(one, other, tolerance) for one, other in zip(end, start, strict=True))
+    ]
+    return np.array(list(pairwise([0, *splits, count])))
+
+
+def _is_close(end: float, start: float, tolerance: float) -> bool:
+    difference = abs(end - start)
+    return end == start or (difference <= tolerance + 1.0e-5 * abs(start) and isfinite(difference))
 
 
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.interpolate_color", sha256="92cde4939f7e2054")

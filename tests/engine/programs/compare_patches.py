@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+import tempfile
 from itertools import product
+from pathlib import Path
+from types import FunctionType, MethodType
 
 import numpy as np
 from manim import BLACK, RED, Circle, ManimColor, Rotate, Scene, VMobject
 from svgelements import svgelements
 
 from renderer.engine.adapter.play_key import compute_fingerprint
-from renderer.engine.patches import deepcopy, mobject, svg_paths
+from renderer.engine.patches import deepcopy, hashing, mobject, svg_paths
 
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
@@ -55,6 +59,41 @@ def compare_colours() -> None:
         assert (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
 
 
+def compare_splits() -> None:
+    """Compare where paths are split: at points that are apart, nearly equal, infinite or not a number."""
+    random = np.random.default_rng(1)
+    shape = VMobject()
+    for shape.tolerance_for_point_equality, count in product((1e-6, 0.0), (0, 1, 3, 4, 5, 8, 23, 40, 400)):
+        for apart in (0.0, 1e-7, 1e-5, 1.0, np.nan, np.inf):
+            points = random.normal(size=(count, 3)) * random.choice([1e-3, 1, 1e6])
+            starts = points[4::4]
+            starts[:] = points[3::4][: len(starts)]
+            starts[random.random(starts.shape) < 0.2] += apart
+            points[:, 2] *= random.choice([0, 1])
+            for n_dims, kind in product((2, 3), (np.float64, np.float32)):
+                given = points.astype(kind)
+                found = mobject.get_subpath_split_indices_from_points(shape, given, n_dims)
+                assert (found == mobject._MANIM_SPLITS(shape, given, n_dims)).all()
+                assert found.shape == mobject._MANIM_SPLITS(shape, given, n_dims).shape
+
+
+def compare_sources() -> None:
+    """Compare the source of functions, before and after their file changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "changing.py")
+        for text in (
+            "twice = lambda x: (\n    2 * x\n)\n",
+            "def twice(x):\n    return 3 * x\n\n\nother = 1\n",
+            "from contextlib import contextmanager\n@contextmanager\ndef twice(x):\n    yield 4 * x\n",
+            "class Twice:\n    def twice(self, x):\n        return 5 * x\ntwice = Twice().twice\n",
+        ):
+            file.write_text(text)
+            names: dict[str, FunctionType | MethodType] = {}
+            exec(compile(text, str(file), "exec"), names)  # noqa: S102
+            assert hashing._get_source(names["twice"]) == hashing._get_source(names["twice"])
+            assert hashing._get_source(names["twice"]) == inspect.getsource(names["twice"])
+
+
 def compare_copies() -> None:
     """Compare copies of what refers to the same object twice, and to itself."""
     point = svgelements.Point(1, 2)
@@ -81,5 +120,12 @@ def compare_fingerprints() -> None:
 
 
 if __name__ == "__main__":
-    for compare in (compare_paths, compare_colours, compare_copies, compare_fingerprints):
+    for compare in (
+        compare_paths,
+        compare_colours,
+        compare_splits,
+        compare_sources,
+        compare_copies,
+        compare_fingerprints,
+    ):
         compare()
