@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from backends.base import Backend, Plan
@@ -44,6 +45,7 @@ from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, Lo
 
 _log = logging.getLogger(__name__)
 
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 DELETION_TIMEOUT_S = 60.0  # how long pods may take to end
 POLL_INTERVAL_S = 0.1
 # How long `wait` watches at most before it reads the status again. Of a running job, that is for its progress.
@@ -173,11 +175,12 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         with translating_errors(f"fetch the outputs of {handle}"):
             return fetch_outputs(api, handle, self._read_snapshot(handle), into, self.limits, units)
 
-    def list(self) -> Iterator[JobStatus]:
-        """Yield the jobs of the namespace, newest first, without reading their pods."""
+    def list(self, labels: Mapping[str, str] = NO_LABELS) -> Iterator[JobStatus]:
+        """Yield the jobs of the namespace that have these labels, newest first, without reading their pods."""
         api, namespace = self._target()
+        selector = ",".join(f"{key}={value}" for key, value in {names.LABEL_MANAGED: names.MANAGER, **labels}.items())
         with translating_errors(f"list the jobs of the namespace {namespace!r}"):
-            items = api.list_items(jobs_path(namespace), labelSelector=f"{names.LABEL_MANAGED}={names.MANAGER}")
+            items = api.list_items(jobs_path(namespace), labelSelector=selector)
             jobs = [parse_job(item) for item in items]
         found = [summarize_job(JobHandle(self.name, (api.context.name, namespace, job.name)), job) for job in jobs]
         yield from sorted(found, key=lambda status: (status.created, status.name), reverse=True)

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from typer.core import TyperOption
 from typer.exceptions import TyperException
 
 from backends import debug_log
@@ -73,7 +74,15 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         return _print_error(what, None, ExitCode.OUTPUT, as_json=as_json)
     message = (error.format_message() if isinstance(error, TyperException) else str(error)).expandtabs(2)
-    return _print_error(message, "--help shows the arguments and options", ExitCode.USAGE, as_json=as_json)
+    return _print_error(message, _describe_usage(error), ExitCode.USAGE, as_json=as_json)
+
+
+def _describe_usage(error: BaseException) -> str:
+    """Return what to do about wrong arguments: for an option that is missing, what it is for."""
+    option = getattr(error, "param", None)
+    if isinstance(option, TyperOption) and error.__class__.__name__ == "MissingParameter" and option.help:
+        return f"add {option.opts[0]} {option.metavar}: {option.help}"
+    return "--help shows the arguments and options"
 
 
 def _drop_unread_errors() -> None:

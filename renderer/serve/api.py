@@ -337,6 +337,13 @@ async def retry_job(
     return parts.describe(new, await parts.status(new))
 
 
+@router.post("/jobs/{id}/preview", status_code=201, responses={**_JOB, **_problems(400, 429, 507)}, tags=["jobs"])
+async def preview_job(parts: Shared, who: Who, entry: Found) -> schemas.Job:
+    """Make a preview of the scenes of a job (images and JSON, no film), as a new job with the same files."""
+    new = await parts.call("submit", parts.service.preview, who, entry)
+    return parts.describe(new, await parts.status(new))
+
+
 @router.get(
     "/jobs/{id}/logs",
     responses={**_JOB, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},

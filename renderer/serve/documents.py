@@ -82,4 +82,4 @@ def outputs_document(entry: Entry, table: OutputTable) -> schemas.Outputs:
         )
         for file in table.files
     ]
-    return schemas.Outputs(outputs=files, note=table.note)
+    return schemas.Outputs(outputs=files, note=table.note, units=list(table.units))

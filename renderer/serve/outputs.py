@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from backends.errors import JobNotFoundError, OutputError
@@ -18,6 +19,8 @@ from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
+from renderer.previews.previewing import TIMELINE
+from renderer.serve.schemas import PlayTimes, UnitTimes
 from renderer.serve.service import Entry, Service
 from renderer.telemetry import tracing
 
@@ -35,6 +38,9 @@ TYPES = {
 OTHER = "application/octet-stream"
 _TABLE = "outputs.json"
 _MAX_TABLE = 2**27
+MOST_PLAYS = 10  # of a unit, in jobs with at most so many units:
+MOST_WITH_PLAYS = 20
+MAX_REASON = 1000  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +64,7 @@ class OutputTable:
     folder: Path
     files: tuple[OutputFile, ...]
     note: str | None = None
-    frames: int = 0  # of its films; ``cached`` of them come from the cache
-    cached: int = 0
+    units: tuple[UnitTimes, ...] = ()
 
 
 class OutputStore:
@@ -103,12 +108,14 @@ class OutputStore:
         """Download into a folder beside, and give it its name when it is complete."""
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = folder.parent / f"new-{secrets.token_hex(8)}"
-        job, note, frames = self._service.open(entry), None, {"frames": 0, "cached": 0}
+        job, note, units = self._service.open(entry), None, list[UnitTimes]()
+        submitted = self._service.status(entry).created
 
         def read_results(results: Collection[UnitResult]) -> None:
-            total, cached = (sum(_read_count(result.render, key) for result in results) for key in ("frames", "cached"))
-            frames.update(frames=total, cached=min(total, cached))
-            self._on_frames(entry, frames["frames"], frames["cached"])
+            units.extend(
+                _read_times(result, submitted, with_plays=len(results) <= MOST_WITH_PLAYS) for result in results
+            )
+            self._on_frames(entry, sum(unit.frames for unit in units), sum(unit.cached for unit in units))
 
         try:
             try:
@@ -122,17 +129,54 @@ class OutputStore:
             new.mkdir(exist_ok=True)
             files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
             kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
-            write_state(folder.parent / _TABLE, json.dumps({"files": kept, "note": note, **frames}).encode())
+            table = {"files": kept, "note": note, "units": [unit.model_dump() for unit in units]}
+            write_state(folder.parent / _TABLE, json.dumps(table).encode())
             new.rename(folder)
         finally:
             with suppress(OSError):
                 remove_tree(new)
 
 
-def _read_count(render: Mapping[str, object], key: str) -> int:
-    """Return a number of frames that a job's result says."""
-    value = render.get(key)
+def _read_times(result: UnitResult, submitted: datetime | None, *, with_plays: bool) -> UnitTimes:
+    """Return what a unit took, as its result says. The result comes from the job, and may hold anything."""
+    is_preview = any(output.path.endswith(TIMELINE) for output in result.outputs)  # few of its frames are drawn
+    started, frames = _read_moment(result.started), 0 if is_preview else _read_count(result.render, "frames")
+    plays, why = result.render.get("plays"), result.render.get("why_serial")
+    found = [_read_play(play) for play in plays if isinstance(play, dict)] if isinstance(plays, list) else []
+    found.sort(key=lambda play: play.draw_s + play.encode_s, reverse=True)
+    return UnitTimes(
+        name=result.unit,
+        waited_s=max(0.0, (started - submitted).total_seconds()) if started and submitted else None,
+        took_s=result.seconds.get("total"),
+        frames=frames,
+        cached=min(frames, _read_count(result.render, "cached")),
+        why_serial=why[:MAX_REASON] if isinstance(why, str) else None,
+        plays=found[:MOST_PLAYS] if with_plays else [],
+    )
+
+
+def _read_play(play: Mapping[str, object]) -> PlayTimes:
+    counts = {key: _read_count(play, key) for key in ("number", "frames", "cached")}
+    return PlayTimes(**counts, **{key: _read_seconds(play, key) for key in ("start_s", "draw_s", "encode_s")})
+
+
+def _read_moment(text: str) -> datetime | None:
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else None
+    return None
+
+
+def _read_count(values: Mapping[str, object], key: str) -> int:
+    """Return a number that a job's result says; 0 for anything else."""
+    value = values.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
+
+
+def _read_seconds(values: Mapping[str, object], key: str) -> float:
+    """Return a duration that a job's result says; 0 for anything else."""
+    value = values.get(key)
+    return float(value) if isinstance(value, int | float) and 0 <= value < 2**31 else 0.0
 
 
 def _describe(folder: Path, path: Path) -> OutputFile:
@@ -146,8 +190,8 @@ def _read(folder: Path) -> OutputTable | None:
     try:
         content = json.loads(read_state(folder.parent / _TABLE, _MAX_TABLE))
         files = tuple(OutputFile(**item) for item in content["files"])
-        frames = {key: content.get(key, 0) for key in ("frames", "cached")}  # not in tables of earlier versions
-        return OutputTable(folder=folder, files=files, note=content["note"], **frames)
+        units = tuple(UnitTimes(**item) for item in content.get("units", ()))  # not in tables of earlier versions
+        return OutputTable(folder=folder, files=files, note=content["note"], units=units)
     except (OSError, ValueError, TypeError, KeyError):
         with suppress(OSError):
             remove_tree(folder)

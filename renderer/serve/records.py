@@ -75,6 +75,7 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._known: dict[str, Record] = {}
+        self._adopted = set[str]()  # ids of jobs that another replica submitted
         self._guard = threading.Lock()
 
     @contextmanager
@@ -120,8 +121,11 @@ class Records:
         """Remember the record of a job that another replica submitted, and return what is known of it here."""
         with self._guard:
             known = self._known.get(record.id)
-            if known is None or known.handle is None:
-                known = self._known[record.id] = replace(known or record, handle=record.handle)
+            if known is None or record.id in self._adopted:  # it may be another job by now, with the same key
+                self._adopted.add(record.id)
+                known = self._known[record.id] = record
+            elif known.handle is None:
+                known = self._known[record.id] = replace(known, handle=record.handle)
             return known
 
     def has_files(self, key: str) -> bool:
@@ -150,6 +154,7 @@ class Records:
         write_state(upload / "record.json", json.dumps({**asdict(record), "handle": None}).encode())
         upload.rename(self.path(record.id))
         with self._guard:
+            self._adopted.discard(record.id)
             self._known[record.id] = record
         return record
 
@@ -165,6 +170,7 @@ class Records:
         """Remove a record with its files. Do nothing if it is not there."""
         with self._guard:
             self._known.pop(key, None)
+            self._adopted.discard(key)
         hidden = self.folder / f"{_NEW}{secrets.token_hex(8)}"
         with suppress(OSError):
             self.path(key).rename(hidden)  # in one step, so that no half of it is found later

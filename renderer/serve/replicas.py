@@ -7,9 +7,11 @@ from its content: so two replicas that submit the same request at the same time 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from backends import JobStatus
+from renderer import api, config
 from renderer.config import Config
 from renderer.serve.records import MARK, Record, is_id
 
@@ -26,6 +28,15 @@ def mark_job(loaded: Config, record: Record) -> Config:
     own = {_ID: record.id, _OWNER: record.owner, _DIGEST: record.digest[:_DIGEST_LENGTH]}
     options = options.model_copy(update={"labels": {**options.labels, **own}})
     return replace(loaded, settings=loaded.settings.model_copy(update={"k8s": options}))
+
+
+def list_marked(backend: str, *, key: str | None = None, owner: str | None = None) -> Iterator[JobStatus]:
+    """Yield the jobs of all replicas at a backend that keeps labels: those with this id or of this owner, or all."""
+    from backends.kubernetes.backend import KubernetesBackend
+
+    opened = api.open_backend(backend, config.load({}).settings)
+    assert isinstance(opened, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
+    return opened.list({label: value for label, value in ((_ID, key), (_OWNER, owner)) if value})
 
 
 def restore_record(status: JobStatus) -> Record | None:

@@ -143,11 +143,42 @@ class Output(BaseModel):
     url: str
 
 
+class PlayTimes(BaseModel):
+    """What one play of a scene took. Seconds are those of all its processes, added up."""
+
+    number: int
+    start_s: float
+    frames: int
+    cached: int
+    draw_s: float
+    encode_s: float
+
+
+class UnitTimes(BaseModel):
+    """What a unit took: `waited_s` from the submit to its start, `took_s` from there to its end.
+
+    `cached` of its `frames` were not drawn but taken from a cache. `why_serial` is why one process drew them all.
+    `plays` are those that took longest, in jobs of few units.
+    """
+
+    name: str
+    waited_s: float | None = None
+    took_s: float | None = None
+    frames: int = 0
+    cached: int = 0
+    why_serial: str | None = None
+    plays: list[PlayTimes] = []
+
+
 class Outputs(BaseModel):
-    """The files that a job made, once it has ended; `note` says what was wrong with some of them."""
+    """The files that a job made, once it has ended; `note` says what was wrong with some of them.
+
+    `units` are what its units took, as far as these have stored a result.
+    """
 
     outputs: list[Output]
     note: str | None
+    units: list[UnitTimes] = []
 
 
 class Setting(BaseModel):

@@ -6,6 +6,7 @@ import hashlib
 import heapq
 import json
 import logging
+import math
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,7 +22,7 @@ from backends import JobHandle, JobState, JobStatus
 from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError
 from backends.gpus.request import parse_gpu
 from backends.untrusted import check_relative_name, show_line
-from renderer import api, config
+from renderer import api, config, scenes
 from renderer.config import Config
 from renderer.maps import requests, sources
 from renderer.model import PreviewRequest
@@ -29,10 +30,11 @@ from renderer.serve import records, replicas
 from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
-from renderer.serve.schemas import Run
+from renderer.serve.schemas import Preview, Run
 from renderer.spec import RenderSpec
 
 FRESH_S = 0.25  # how old a status may be that several clients get
+FRESH_ENDED_S = 10.0  # the same for a job that has ended, where another replica may delete it: see replicas
 MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
 _COMMAND_LINE = "h-"
 _LATEST = datetime.max.replace(tzinfo=UTC)
@@ -118,7 +120,14 @@ class Service:
         return plan_run(wanted, self.policy.load_settings(caller, run.settings))
 
     def _find_earlier(self, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
-        record = self.records.find(key) or (self._find_elsewhere(key) if elsewhere else None)
+        record = self.records.find(key)
+        if record and record.handle and record.backend in replicas.BACKENDS:
+            try:
+                self.status(_entry(record), fresh=True)
+            except JobNotFoundError:  # another replica has deleted it
+                record = None
+        if record is None and elsewhere:
+            record = self._find_elsewhere(key)
         if record and not replicas.is_same_request(record, digest):
             raise RefusedError(
                 422, "this Idempotency-Key was used for another request", hint="use a new key for each job"
@@ -141,9 +150,9 @@ class Service:
         seen: set[str] = set()
         for name in self._shared_backends():
             with suppress(RendererError):
-                for record, status in self._list_shared(name):
+                for record, status in self._list_shared(name, owner=caller.owner):
                     seen.add(record.id)
-                    if record.owner == caller.owner and not status.state.terminal:
+                    if not status.state.terminal:
                         yield _entry(record)
         yield from (entry for entry in self._own(caller) if entry.id not in seen and not self.is_ended(entry))
 
@@ -187,9 +196,7 @@ class Service:
         if entry.record is None:
             return self._retry_other(entry, settings)
         if request is None or not self.records.has_files(entry.id):
-            raise RefusedError(
-                409, "the files of this job are not at this replica of the server", hint="submit the job again"
-            )
+            raise _missing_files()
         with self._submitting[caller.owner], self.records.upload() as folder:
             failed, names = self._find_failed(entry)
             old = self.records.path(entry.record.id) / "project"
@@ -209,6 +216,31 @@ class Service:
             )
             wanted = replace(wanted, path=wanted.path.relative_to(old))
             return self._start(new, wanted, folder, loaded, (*request.earlier, str(entry.handle)))
+
+    def preview(self, caller: Caller, entry: Entry) -> Entry:
+        """Make a preview of a job's scenes, as a new job with the same files. Raises SpecError for a script."""
+        record = entry.record
+        if record is None:
+            raise RefusedError(
+                409, "this job came from the command line", hint="`renderer preview FILE` shows its scenes"
+            )
+        if not self.records.has_files(entry.id):
+            raise _missing_files()
+        own = {"preview": Preview(), "inputs": None, "max_failed": None, "webhook": None}
+        run = Run(**{**record.request, **own})
+        with self.records.upload() as folder:
+            self.records.copy_project(record.id, folder)
+            return self.submit(caller, run, folder, record.digest, None)[0]
+
+    def has_preview(self, entry: Entry) -> bool:
+        """Return whether ``preview`` can be made of a job: of scenes whose files are here."""
+        request = entry.record.request if entry.record and self.records.has_files(entry.id) else {}
+        if not request or request.get("preview") or request.get("inputs") or request.get("kind") == "script":
+            return False
+        root = self.records.path(entry.id) / "project"
+        with suppress(SpecError):
+            return bool(scenes.find_scenes(root / request["file"], root))
+        return False
 
     def _retry_other(self, entry: Entry, settings: dict[str, Any]) -> Entry:
         """Retry a job of the command line, which stays one."""
@@ -262,7 +294,7 @@ class Service:
 
     def _list_owned(self, caller: Caller, backend: str, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
         """Yield the caller's jobs of all replicas. Their ids are in ``seen`` when the first one is yielded."""
-        found = [(record, status) for record, status in self._list_shared(backend) if record.owner == caller.owner]
+        found = list(self._list_shared(backend, owner=caller.owner))
         seen.update(record.id for record, _ in found)
         yield from ((_entry(record), status) for record, status in found)
 
@@ -277,8 +309,8 @@ class Service:
         """Return the backends at which jobs of other replicas may be."""
         return tuple(name for name in self.policy.backends if name in replicas.BACKENDS)
 
-    def _list_shared(self, backend: str) -> Iterator[tuple[Record, JobStatus]]:
-        for status in api.jobs(backend):
+    def _list_shared(self, backend: str, **marks: str) -> Iterator[tuple[Record, JobStatus]]:
+        for status in replicas.list_marked(backend, **marks):
             if record := self._adopt(status):
                 yield record, status
 
@@ -290,8 +322,8 @@ class Service:
         """Return the record of a job that another replica submitted."""
         if not records.is_id(key):
             return None
-        listed = (record for name in self._shared_backends() for record, _ in self._list_shared(name))
-        return next((record for record in listed if record.id == key), None)
+        listed = (record for name in self._shared_backends() for record, _ in self._list_shared(name, key=key))
+        return next(listed, None)
 
     def open(self, entry: Entry) -> api.Job:
         """Return the job itself."""
@@ -301,7 +333,7 @@ class Service:
         """Return the state of a job: not older than FRESH_S. Raises JobNotFoundError, and forgets what is gone."""
         key = str(entry.handle)
         known = self._statuses.get(key)
-        if known and not fresh and (known[1].state.terminal or time.monotonic() - known[0] < FRESH_S):
+        if known and not fresh and time.monotonic() - known[0] < _fresh_s(entry, known[1]):
             return known[1]
         try:
             status = self.open(entry).status()
@@ -341,6 +373,17 @@ class Service:
             self._statuses.pop(str(entry.handle), None)
         if entry.record:
             self.records.remove(entry.record.id)
+
+
+def _missing_files() -> RefusedError:
+    return RefusedError(409, "the files of this job are not at this replica of the server", hint="submit the job again")
+
+
+def _fresh_s(entry: Entry, status: JobStatus) -> float:
+    """Return how long a status is right."""
+    if not status.state.terminal:
+        return FRESH_S
+    return FRESH_ENDED_S if entry.backend in replicas.BACKENDS else math.inf
 
 
 def name_of(entry: Entry, status: JobStatus) -> str:

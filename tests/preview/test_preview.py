@@ -146,6 +146,7 @@ def test_what_has_no_preview_is_refused(project: Path) -> None:
     late = run(project, "preview", "frames.py", "Stands", *SMALL, "--at", "9s")
     assert late.returncode == 2
     assert late.stderr.splitlines()[-1] == "renderer: the film of Stands ends at 0.1 s: it has no frame at 9 s"
+    assert "failed" not in late.stderr
     number = run(project, "preview", "frames.py", "Stands", *SMALL, "--play", "3", "--json")
     assert output(number)["error"] == "the film of Stands has no play 3"
     assert output(run(project, "list", "--json")) == []  # neither has left a job

@@ -47,7 +47,11 @@ def test_scene_is_submitted_followed_and_downloaded_in_ranges(server: Server) ->
     assert lines == server.call("GET", f"/api/v1/jobs/{job['id']}/logs").text.splitlines()
     assert list(server.events(job["id"], after=events[-1][2])) == []
 
-    (file,) = server.call("GET", f"/api/v1/jobs/{job['id']}/outputs").json()["outputs"]
+    made = server.call("GET", f"/api/v1/jobs/{job['id']}/outputs").json()
+    (times,) = made["units"]
+    assert (times["name"], times["frames"], times["cached"], len(times["plays"])) == ("Hello", 5, 0, 1)
+    assert min(times["waited_s"], times["took_s"]) > 0
+    (file,) = made["outputs"]
     whole = server.call("GET", file["url"])
     assert (file["path"], file["type"], file["size"]) == ("Hello.mp4", "video/mp4", len(whole.content))
     assert hashlib.sha256(whole.content).hexdigest() == file["sha256"]
@@ -95,6 +99,8 @@ def test_upload_of_files_with_an_idempotency_key_and_outputs_that_cannot_run(ser
     (file,) = server.call("GET", f"/api/v1/jobs/{first}/outputs").json()["outputs"]
     got = server.call("GET", file["url"])
     assert got.text == "<script>alert(1)</script>"
+    refused = server.call("POST", f"/api/v1/jobs/{first}/preview")
+    assert (refused.status_code, "only scenes have a preview" in refused.json()["detail"]) == (400, True), refused.text
     assert got.headers["Content-Type"] == "application/octet-stream"
     assert got.headers["Content-Disposition"].startswith("attachment")
     assert got.headers["X-Content-Type-Options"] == "nosniff"

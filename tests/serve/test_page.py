@@ -97,6 +97,18 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
     )
     see(browser, "a", "Turn.mp4")
     see(browser, "dd", "20, 0 of them from the cache")
+    cells = "return [...document.querySelectorAll('#times ~ table td')].map(e => e.textContent)"
+    waiting, rendering, drawn, cached = browser.execute_script(cells)
+    assert (waiting[-1], rendering[-1], drawn, cached) == ("s", "s", "20", "0")
+    see(browser, "summary", "Slowest plays of Turn").send_keys(Keys.ENTER)
+    assert see(browser, "details td", "20").is_displayed()
+    assert_accessible(browser)
+    see(browser, "button", "Contact sheet").send_keys(Keys.ENTER)
+    sheet = see(browser, "img[alt='Contact sheet of Turn: 1 play, 2.0 s']")
+    WebDriverWait(browser, WAIT_S).until(
+        lambda driver: driver.execute_script("return arguments[0].naturalWidth >= 960", sheet)
+    )
+    see(browser, "p", "Turn: 1 play, 2.0 s")
     assert_accessible(browser)
     requested = re.findall(r'"url":"(https?://[^"]+)', "".join(logged(browser, "performance")))
     assert requested

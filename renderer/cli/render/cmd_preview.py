@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from backends import JobStatus
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.option_types import parse_duration
@@ -60,7 +61,12 @@ def command(
         print_message(f"note: {show_line(note)}")
     try:
         with StatusDisplay(quiet=json) as display:
-            found = previewing.run(planned, settings.output, on_status=display.show)
+
+            def show(status: JobStatus) -> None:
+                if not _is_refused(status):
+                    display.show(status)
+
+            found = previewing.run(planned, settings.output, on_status=show)
     except previewing.PreviewFailedError as error:
         if json:
             raise
@@ -74,6 +80,11 @@ def command(
     if settings.preview and not settings.untrusted:
         open_films([image for item in found for image in item.images], settings.output, settings.preview_command)
     return ExitCode.OK
+
+
+def _is_refused(status: JobStatus) -> bool:
+    """Return whether the scene has not the frames that were asked for, which a sentence says better than a state."""
+    return any(unit.exit_code == ExitCode.USAGE for unit in status.units)
 
 
 def _read_time(text: str) -> float:

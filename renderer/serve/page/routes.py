@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from fastapi.templating import Jinja2Templates
 from pydantic import ValidationError
 
 from backends import JobState
-from backends.errors import RendererError, SpecError
+from backends.errors import RendererError, ResultError, SpecError
 from backends.option_types import format_duration
 from backends.untrusted import show_text
+from renderer.previews import previewing
 from renderer.serve import api, schemas
 from renderer.serve.api import Found, Parts, Shared, Who, bundle_limit
 from renderer.serve.callers import Caller, identify
@@ -29,6 +31,7 @@ from renderer.serve.uploads import Upload, read_form
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 PAGE = 25
 _SETTINGS = ("quality", "backend", "gpu")
+_SHOWN = ("video/", "image/")
 _COOKIE_S = 30 * 86400
 
 _SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
@@ -154,14 +157,29 @@ def _fill(upload: Upload, submission: schemas.Submission, files: list[Any]) -> N
 
 async def _describe(parts: Parts, entry: Entry) -> dict[str, Any]:
     status = await parts.status(entry)
-    outputs = table = None
+    shown: dict[str, Any] = {"outputs": None, "has_preview": False}
     if status.state.terminal:
-        try:
-            table = await parts.call(entry.backend, parts.outputs.find, entry)
-            outputs = outputs_document(entry, table)
-        except RendererError as error:
-            outputs = schemas.Outputs(outputs=[], note=f"{error}")
-    return {"job": job_document(entry, status), "progress": progress_of(status), "outputs": outputs, "table": table}
+        shown = await parts.call(entry.backend, _describe_outputs, parts, entry)
+    return {"job": job_document(entry, status), "progress": progress_of(status), **shown}
+
+
+def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
+    """Return what a job made, films and images first, with sentences about its previews, and what may be made."""
+    previews: list[tuple[str, list[str]]] = []
+    captions: dict[str, str] = {}  # of contact sheets, by the path of the image
+    try:
+        table = parts.outputs.find(entry)
+        outputs = outputs_document(entry, table)
+        outputs.outputs.sort(key=lambda file: not file.type.startswith(_SHOWN))
+        with suppress(ResultError):  # its sentence names a file of the server
+            for item in previewing.read_previews(table.folder / file.path for file in table.files):
+                caption = previewing.summarize(item)
+                previews.append((caption, previewing.describe_warnings(item)))
+                captions |= {path.relative_to(table.folder).as_posix(): caption for path in item.images}
+    except RendererError as error:
+        outputs = schemas.Outputs(outputs=[], note=f"{error}")
+    has_preview = parts.service.has_preview(entry)
+    return {"outputs": outputs, "previews": previews, "captions": captions, "has_preview": has_preview}
 
 
 @router.get("/jobs/{id}")
@@ -187,6 +205,13 @@ async def cancel(parts: Shared, entry: Found) -> Response:
 async def retry(parts: Shared, who: Who, entry: Found) -> Response:
     """Run what failed again."""
     new = await parts.call(entry.backend, parts.service.retry, who, entry, {})
+    return RedirectResponse(f"/jobs/{new.id}", 303)
+
+
+@router.post("/jobs/{id}/preview")
+async def preview(parts: Shared, who: Who, entry: Found) -> Response:
+    """Make a contact sheet of the job's scenes, by a job of its own."""
+    new = await parts.call("submit", parts.service.preview, who, entry)
     return RedirectResponse(f"/jobs/{new.id}", 303)
 
 

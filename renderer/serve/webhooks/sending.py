@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import http.client
 import ipaddress
+import queue
 import re
 import secrets
 import socket
@@ -18,6 +19,7 @@ import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from backends.errors import SpecError
@@ -156,7 +158,7 @@ def _open(host: str, port: int, networks: Networks, *, is_plain: bool) -> socket
     """Return a connection to the first address of the host that answers. Raises NotDeliveredError and OSError."""
     refused: Address | None = None
     last: OSError | None = None
-    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:MAX_ADDRESSES]:
+    for *_, place in _resolve(host, port)[:MAX_ADDRESSES]:
         address = ipaddress.ip_address(str(place[0]).partition("%")[0])
         if not is_allowed(address, networks) or (is_plain and not _is_in(address, networks)):
             refused = address
@@ -168,3 +170,23 @@ def _open(host: str, port: int, networks: Networks, *, is_plain: bool) -> socket
     if last:
         raise last
     raise NotDeliveredError(f"its name leads to {refused}, where nothing is sent: {_describe_networks()}")
+
+
+def _resolve(host: str, port: int) -> list[Any]:
+    """Return what ``getaddrinfo`` does, which has no limit of time of its own. Raises OSError."""
+    answers: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:  # UnicodeError: a part of the name is too long
+            answers.put(error if isinstance(error, OSError) else OSError(0, "its name is no name of a host"))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=STEP_TIMEOUT_S)
+    except queue.Empty as error:
+        raise TimeoutError(0, "its name was not found in time") from error
+    if isinstance(answer, OSError):
+        raise answer
+    return answer

@@ -16,20 +16,37 @@ if (log) {
       waits = setTimeout(() => { waits = null; document.body.dispatchEvent(new Event("job-changed")); }, 300);
     }
   };
+  document.body.addEventListener("htmx:beforeRequest", (event) => { // the page shows how the job ended already
+    if (document.querySelector("#job > [data-ended]")) event.preventDefault();
+  });
   source.addEventListener("log", (event) => {
     for (const line of JSON.parse(event.data)) {
-      if (!line.text.startsWith("openjd_progress:")) add(line.text);
+      if (!/^openjd_(progress|status|fail):/.test(line.text)) add(line.text);
     }
     if (follow.checked) log.scrollTop = log.scrollHeight;
   });
   source.addEventListener("gap", (event) => add(`… ${JSON.parse(event.data).lines} lines are left out here …`));
   source.addEventListener("reset", () => { log.textContent = ""; lines = 0; });
+  const left = document.getElementById("left");
+  let begun = null; // the first progress that was seen, and when
+  const estimate = (job) => {
+    const now = Date.now() / 1000;
+    left.textContent = "";
+    if (job.state !== "running" || job.progress === null) return;
+    begun ??= { progress: job.progress, at: now };
+    const done = job.progress - begun.progress;
+    if (done < 1 || now - begun.at < 3) return;
+    const seconds = Math.ceil((now - begun.at) * (100 - job.progress) / done);
+    const text = seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+    left.textContent = `about ${text} left`;
+  };
   const announce = document.getElementById("announce");
   let state = null;
   source.addEventListener("job", (event) => {
     const job = JSON.parse(event.data);
     if (state !== null && state !== job.state) announce.textContent = `The job is now ${job.state}.`;
     state = job.state;
+    estimate(job);
     changed();
   });
   source.addEventListener("units", changed);
