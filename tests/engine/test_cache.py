@@ -118,6 +118,8 @@ def test_a_scene_with_drawing_code_of_its_own_is_never_taken_from_the_cache(rend
         "Joints",
         "Depths",
         "Wider",
+        "Shades",
+        "Cached",
     ]
     for scene in scenes:
         for change in ("", "", "yes"):

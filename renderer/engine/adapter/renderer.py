@@ -12,7 +12,12 @@ from manim.utils.iterables import list_update
 
 from renderer.engine.abort import StopRecord, Unfit
 from renderer.engine.adapter.camera_state import update_camera
-from renderer.engine.guards.overrides import find_overridden_getter, find_overridden_method, has_own_label_positions
+from renderer.engine.guards.overrides import (
+    ModuleFunctions,
+    find_overridden_getter,
+    find_overridden_method,
+    has_own_label_positions,
+)
 from renderer.engine.guards.pixel_access import (
     CHANGES_PIXELS,
     READS_PIXELS,
@@ -25,6 +30,8 @@ from renderer.engine.manim_types import Mobject, Scene
 from renderer.mirrors import mirrors
 from renderer.video.concat import Clip, join_clips
 from renderer.video.frame import Pixels
+
+_CAMERA_FUNCTIONS = ModuleFunctions("manim.camera.camera", "manim.camera.moving_camera", "manim.camera.three_d_camera")
 
 
 class RenderDelegate(Protocol):
@@ -122,6 +129,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         ):
             if name := find_overridden_method(thing, kind):
                 self.stops.raise_stop(Unfit(f"it replaces {name} of its {what}"))
+        if _CAMERA_FUNCTIONS.are_replaced():
+            self.stops.raise_stop(Unfit("it replaces a function of Manim's camera"))
         if name := find_overridden_getter(scene.mobjects):
             self.stops.raise_stop(Unfit(f"it replaces {name} of a mobject"))
         if has_own_label_positions(self.camera):

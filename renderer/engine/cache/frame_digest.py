@@ -22,7 +22,7 @@ from manim.camera.camera import CAP_STYLE_MAP, LINE_JOIN_MAP
 from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
-from renderer.engine.guards.overrides import is_override
+from renderer.engine.guards.overrides import ModuleFunctions, is_override
 from renderer.engine.manim_types import Camera, Mobject
 from renderer.engine.patches.camera import GRADIENT_GETTER, identify_axis_gradient
 from renderer.mirrors import mirrors
@@ -46,6 +46,13 @@ _ALLOWED_OVERRIDES = {  # of a scene's own class: they create the mobject, and d
     "__static_attributes__", "__firstlineno__", "_original__init__", "animation_overrides", "generate_points",
     "init_colors",
 }  # fmt: skip
+_DRAWING_FUNCTIONS = ModuleFunctions(
+    "manim.camera.camera", "manim.camera.moving_camera", "manim.camera.three_d_camera", "manim.mobject.mobject",
+    "manim.mobject.three_d.three_d_utils", "manim.mobject.types.image_mobject",
+    "manim.mobject.types.point_cloud_mobject", "manim.mobject.types.vectorized_mobject", "manim.utils.bezier",
+    "manim.utils.color.core", "manim.utils.family", "manim.utils.images", "manim.utils.iterables",
+    "manim.utils.simple_functions", "manim.utils.space_ops",
+)  # fmt: skip
 
 
 class _UnknownError(Exception):
@@ -70,9 +77,11 @@ class FrameDigester:
         self._axis_gradients: dict[tuple[int, ...], bytes] = {}  # of the current frame
         self._background: tuple[Pixels, bytes] | None = None
         self._styles: tuple[object, bytes] = (None, b"")
+        self._is_drawing_replaced = False
 
     def check_classes(self) -> None:
         """Read again which methods the classes have, if the scene has changed one of them; called in each play."""
+        self._is_drawing_replaced = _DRAWING_FUNCTIONS.are_replaced()
         for kind, known in self._classes.items():
             values = vars(kind)
             if values.keys() != known.keys() or not all(map(is_, values.values(), known.values())):
@@ -92,6 +101,8 @@ class FrameDigester:
         return self._digest([mobject], with_camera=False, on_background=False)
 
     def _digest(self, mobjects: Iterable[Mobject], *, with_camera: bool, on_background: bool) -> bytes | None:
+        if self._is_drawing_replaced:
+            return None
         shown = extract_mobject_family_members(
             mobjects, use_z_index=self._camera.use_z_index, only_those_with_points=True
         )

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, partialmethod
+from importlib import import_module
 from operator import is_
-from types import FunctionType
 
 from renderer.engine.manim_types import Camera, Mobject
 
@@ -16,11 +16,27 @@ TRUSTED_MODULES = ("manim.", "renderer.engine.", "renderer.video.")
 
 
 def is_override(value: object) -> bool:
-    """Return whether an attribute of a class is a function that the scene defined, not Manim."""
+    """Return whether an attribute of a class is a function that the scene defined, not Manim.
+
+    Other callable objects count as functions, such as those that ``functools.cache`` returns.
+    """
     function = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
     module = getattr(function, "__module__", None) or "manim."
-    is_of_scene = not module.startswith(TRUSTED_MODULES)
-    return isinstance(value, partialmethod) or (isinstance(function, FunctionType) and is_of_scene)
+    is_function = callable(function) and not isinstance(function, type)
+    return isinstance(value, partialmethod) or (is_function and not module.startswith(TRUSTED_MODULES))
+
+
+class ModuleFunctions:
+    """The functions and classes that modules of Manim have before a scene can replace them."""
+
+    def __init__(self, *modules: str) -> None:
+        held = [vars(import_module(module)) for module in modules]
+        self._originals = [(names, name, value) for names in held for name, value in names.items() if callable(value)]
+
+    def are_replaced(self) -> bool:
+        """Return whether the scene replaced one of them."""
+        changed = (names.get(name) for names, name, value in self._originals if names.get(name) is not value)
+        return any(map(_is_of_scene, changed))
 
 
 def find_overridden_method(thing: object, kind: type) -> str | None:

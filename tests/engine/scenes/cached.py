@@ -184,3 +184,23 @@ class Wider(Scene):
                 lambda shape, background=False, by=1: width(shape, background) * by, by=5
             )
         self.play(FadeIn(Triangle()), run_time=0.4)
+
+
+class Shades(ThreeDScene):
+    """Has a function of Manim's camera module replaced."""
+
+    def construct(self):
+        from manim.camera import three_d_camera
+
+        three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * (0.9 if CHANGE else 0.5)
+        self.set_camera_orientation(phi=1, theta=1)
+        self.play(Rotate(Cube()), run_time=0.4)
+
+
+class Cached(Scene):
+    """Has a method of Manim replaced by an object that is callable, and no function."""
+
+    def construct(self):
+        width = 9 if CHANGE else 3
+        VMobject.get_stroke_width = functools.cache(lambda self, background=False: 0 if background else width)
+        self.play(FadeIn(Triangle()), run_time=0.4)

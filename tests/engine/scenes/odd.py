@@ -246,6 +246,19 @@ class TimeCode(Scene):
         self.play(Create(Circle()), run_time=0.4)
 
 
+class Shimmers(ThreeDScene):
+    """Shades surfaces by a function that counts how often it is called."""
+
+    def construct(self):
+        from manim.camera import three_d_camera
+
+        count = itertools.count()
+        three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * (next(count) % 7) / 7
+        self.set_camera_orientation(phi=1, theta=1)
+        self.play(Rotate(Cube()), run_time=0.4)
+        self.play(Rotate(Cube()), run_time=0.4)
+
+
 class Flickers(Scene):
     """Has a shape that counts how often it is drawn."""
 
