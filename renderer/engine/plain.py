@@ -36,10 +36,15 @@ class _WrittenFiles:
         raise NotImplementedError(name)
 
 
-def import_manim(version: str) -> None:
-    """Import Manim. Raises BackendError if it does not fit to the packages beside it."""
+def import_manim(version: str, *, is_known: bool = False) -> None:
+    """Import Manim, a known one quickly. Raises BackendError if it does not fit to the packages beside it."""
     try:
-        importlib.import_module("manim")
+        if is_known:
+            from renderer.engine.patches.lean_import import import_manim_lean  # imports NumPy
+
+            import_manim_lean()
+        else:
+            importlib.import_module("manim")
     except ImportError as error:
         remedy = _REMEDIES.get(error.name or "", "install it again, with the packages that it asks for")
         raise BackendError(f"Manim {version} cannot be imported: {error}; {remedy}") from error

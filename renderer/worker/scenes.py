@@ -235,7 +235,7 @@ def _import_manim() -> str | None:
     from renderer import engine
 
     manim = find_installed_manim() or InstalledManim("of an unknown version")
-    engine.import_manim(manim.version)
+    engine.import_manim(manim.version, is_known=not manim.why_serial)
     if manim.why_serial:
         return manim.why_serial
     try:
