@@ -158,7 +158,7 @@ def now() -> str:
 
 def _load(data: bytes) -> Mapping[str, object]:
     try:
-        content = json.loads(data)
+        content = json.loads(data.decode())  # from bytes, it would guess the encoding
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict):

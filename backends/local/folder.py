@@ -42,7 +42,7 @@ from backends.local.documents import Ended, Launcher, Record
 from backends.problem import Problem
 from backends.processes import EndWatch
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
-from backends.untrusted.files import open_regular
+from backends.untrusted.files import open_regular, read_regular
 from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
 
@@ -224,6 +224,8 @@ class JobFolder:
     def _read(self, name: str) -> bytes:
         """Return the content of a document. Raises OSError, and ValueError for what is not a file of a usual size."""
         try:
+            if "/" not in name:
+                return read_regular(self.path, name, DOCUMENT_BYTES)
             with open_regular(self.path, PurePosixPath(name)) as file:
                 return read_bounded(file, DOCUMENT_BYTES)
         except OutputError as error:

@@ -13,17 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from backends.errors import OutputError
 from backends.untrusted.names import check_relative_name
-from backends.untrusted.open_folder import PathFolder, open_folder
+from backends.untrusted.open_folder import FILE_FLAGS, NEVER_WAIT, OPENS_BENEATH, PathFolder, open_folder
 from backends.untrusted.text import show_line
 
 # what the kernel answers for a link (ELOOP, ENOTDIR), and for a socket or a device without a driver (ENXIO, ENODEV)
 _NOT_REGULAR = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 # what it answers where it makes no second name for a file: on another disk, on some disks, in a sandbox
 _NO_HARD_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
+
+
+class Readable(Protocol):
+    """The part of a file or a connection that content is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
 
 
 def open_beneath(folder: Path | int, name: str | PurePosixPath) -> BufferedReader:
@@ -44,6 +51,25 @@ def open_regular(folder: Path | int, path: PurePosixPath) -> BufferedReader:
             os.close(descriptor)
             raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
     return os.fdopen(descriptor, "rb")
+
+
+def read_regular(folder: Path, name: str, limit: int) -> bytes:
+    """Return the content of a file in the folder itself, opened as by ``open_regular``, but quicker.
+
+    Raises OutputError for one of more than ``limit`` bytes, too.
+    """
+    if not OPENS_BENEATH:
+        with open_regular(folder, PurePosixPath(name)) as file:
+            return read_bounded(file, limit)
+    with _refusing(name):
+        descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | FILE_FLAGS | NEVER_WAIT)
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            return read_bounded(_Descriptor(descriptor, info.st_size + 1), limit)
+        finally:
+            os.close(descriptor)
 
 
 def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BufferedWriter:
@@ -105,7 +131,19 @@ def link_between(source: Path, name: str | PurePosixPath, target: Path, new_name
     return True
 
 
-def read_bounded(file: BinaryIO, limit: int) -> bytes:
+class _Descriptor:
+    """An open file, of which ``most`` bytes are read at once: to read a small file costs no large buffer."""
+
+    def __init__(self, descriptor: int, most: int) -> None:
+        self._descriptor = descriptor
+        self._most = most
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+        return os.read(self._descriptor, min(size, self._most))
+
+
+def read_bounded(file: Readable, limit: int) -> bytes:
     """Return the rest of a file or stream. Raises OutputError, without reading on, if it has more than ``limit`` bytes.
 
     A sparse file costs no more than any other.
@@ -119,13 +157,6 @@ def read_bounded(file: BinaryIO, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-class Readable(Protocol):
-    """The part of a file or a connection that content is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes; none at the end."""
-
-
 def read_exactly(source: Readable, size: int) -> Iterator[bytes]:
     """Yield ``size`` bytes of a file or connection, piece by piece. Raises OSError if there are fewer."""
     while size:
@@ -137,7 +168,7 @@ def read_exactly(source: Readable, size: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _refusing(path: PurePosixPath) -> Iterator[None]:
+def _refusing(path: PurePosixPath | str) -> Iterator[None]:
     """Raise OutputError for the kernel's errors about links, sockets, devices and other special files in the block."""
     try:
         yield

@@ -18,8 +18,9 @@ from typing import ContextManager, Iterator, Union
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-_FILE_FLAGS = _NO_LINK | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
-_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+FILE_FLAGS = _NO_LINK | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+OPENS_BENEATH = bool(_NO_LINK) and os.open in os.supports_dir_fd  # names can be opened relative to a folder
 _REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: links, junctions and the like
 
 
@@ -40,7 +41,7 @@ class DescriptorFolder:
 
     def open(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file of any kind, without waiting for a pipe; return its descriptor. Raises OSError for a link."""
-        return os.open(name, flags | _FILE_FLAGS | _NEVER_WAIT, mode, dir_fd=self.descriptor)
+        return os.open(name, flags | FILE_FLAGS | NEVER_WAIT, mode, dir_fd=self.descriptor)
 
     def stat(self, name: str) -> os.stat_result:
         """Return the state of what has that name, itself if it is a link."""
@@ -83,7 +84,7 @@ class PathFolder:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(_mode(self.stat(name))) and not flags & os.O_EXCL:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
-        return os.open(path, flags | _FILE_FLAGS, mode)
+        return os.open(path, flags | FILE_FLAGS, mode)
 
     def stat(self, name: str) -> os.stat_result:
         """Return the state of what has that name, itself if it is a link."""
@@ -144,7 +145,7 @@ def _is_device_on_windows(path: PureWindowsPath) -> bool:
 def _open_top(folder: Path | int, *, follow: bool) -> Folder:
     if isinstance(folder, int):
         return DescriptorFolder(os.open(".", _FLAGS, dir_fd=folder))
-    if _NO_LINK and os.open in os.supports_dir_fd:
+    if OPENS_BENEATH:
         return DescriptorFolder(os.open(folder, _FLAGS | (0 if follow else _NO_LINK)))
     top = PathFolder(folder.parent)
     return PathFolder(folder) if follow else top.enter(folder.name)
