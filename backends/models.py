@@ -7,11 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+
+if TYPE_CHECKING:
+    from backends.webhooks.spec import Webhook
 
 NAME_MAX = 50  # Kubernetes appends up to 13 characters for a Job's pods, and a label holds 63
 
@@ -68,7 +72,8 @@ class JobSpec:
     from network, credentials, the host's files and other jobs; a backend without it refuses the job. The job is ended
     when more than ``max_failed`` units have failed; without it, all units run. With ``shards``, that many processes
     render the one unit together: backends run them as they would run as many units, and show one. ``is_map`` is true
-    for a job whose units are inputs: there may be thousands of them.
+    for a job whose units are inputs: there may be thousands of them. ``webhook`` is where a message goes when the job
+    has ended, on backends whose jobs have a supervisor.
     """
 
     name: str
@@ -89,6 +94,7 @@ class JobSpec:
     max_failed: int | None = None
     is_map: bool = False
     shards: int | None = None
+    webhook: Webhook | None = None
 
     @property
     def processes(self) -> int:

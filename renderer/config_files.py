@@ -31,6 +31,7 @@ POWERFUL = frozenset({
     "k8s.service_account", "k8s.store_secret", "local.state_dir", "modal.profile", "modal.registry_secret",
     "modal.secrets", "modal.state_dir", "output_files", "output_limit", "overwrite", "preview", "preview_command",
     "serve.allow", "serve.backends", "serve.tokens", "serve.webhook_networks", "untrusted_env",
+    "webhook", "webhook_secret_file",
 })  # fmt: skip
 # Where jobs run and what they run: `submit --dry-run` shows where these come from as well.
 SHOWN = POWERFUL | {

@@ -111,6 +111,8 @@ class Settings(BaseModel):
     output_files: Annotated[int, Field(ge=1, le=10**7)] = _job(
         10_000, "most files that are downloaded from a job", value="N"
     )
+    webhook: str | None = _job(None, "URL that gets a signed message when the job ends", value="URL")
+    webhook_secret_file: Path | None = _job(None, "file with the secret that signs the message", value="FILE")
     bundle_limit_mib: Size = _job(256, "largest folder that is uploaded: 512Mi, 2Gi", value="SIZE")
 
     quality: Annotated[Quality | None, BeforeValidator(_lower)] = _video(

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from backends import JobSpec, Resources
 from backends.cache.location import check_cache_uri
@@ -37,7 +38,11 @@ from renderer.units.shards import check_shards, choose_seed
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
 
+if TYPE_CHECKING:
+    from backends.webhooks.spec import Webhook
+
 NAMES_LIMIT = 2**14  # bytes: longer lists of scenes travel in the bundle
+WATCHED = frozenset({"local", "docker"})  # backends whose jobs have a supervisor, which sends webhooks
 MAX_NOTES = 5  # about modules that are not uploaded
 
 _log = logging.getLogger(__name__)
@@ -150,12 +155,32 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         max_failed=0 if shards else spec.max_failed,
         is_map=bool(inputs),
         shards=shards,
+        webhook=None if spec.preview else _choose_webhook(settings),
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
     found = _find_notes(path, root, python_path, settings, set(packed.files))
     unused = ("cache: not used with --untrusted",) if settings.untrusted and settings.cache else ()
     notes = (*chosen.notes, *image_notes, *found, *unused)
     return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
+
+
+def _choose_webhook(settings: Settings) -> Webhook | None:
+    """Return the webhook of the job. Raises SpecError for one that could not be sent."""
+    if not settings.webhook:  # an empty one switches off that of a file
+        return None
+    from backends.webhooks.spec import MAKE_SECRET, Webhook  # few jobs have one, and TLS takes long to import
+
+    if settings.backend not in WATCHED:
+        raise SpecError(
+            f"--webhook cannot be used on {settings.backend}: none of our processes watches the job there",
+            hint="submit by `renderer serve`, whose tokens have webhooks, or run `renderer wait HANDLE; curl …`",
+        )
+    if settings.webhook_secret_file is None:
+        raise SpecError("--webhook needs --webhook-secret-file, whose secret signs the message", hint=MAKE_SECRET)
+    secret = str(settings.webhook_secret_file.expanduser().absolute())
+    webhook = Webhook(settings.webhook, secret, tuple(settings.serve.webhook_networks))
+    webhook.check()
+    return webhook
 
 
 def _choose_cache(settings: Settings, kind: Kind) -> str | None:

@@ -47,6 +47,7 @@ from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import ARCHIVE, FILES, LOG, RESULT, UnitResult
 
 TAIL_BYTES = 65536
+WEBHOOKS = ".webhooks"  # a folder beside those of the jobs: see webhooks.py
 _NUMBER = re.compile(r"[0-9]{1,6}")
 DOCUMENT_BYTES = 2**24
 RESULT_LIMITS = Limits(result=DOCUMENT_BYTES, files=2**31)  # the worker limits the number of files

@@ -30,6 +30,7 @@ from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
 from backends.local.status import read_logs, read_status, read_summary
 from backends.local.turns import Ticket, draw_ticket
+from backends.local.webhooks import Deliveries
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
@@ -70,6 +71,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def __init__(self, state_dir: Path | None, keep_days: float) -> None:
         """Keep the jobs in ``state_dir``. All backends that have none of their own share the turns."""
         self.jobs = JobStore(self.name, (state_dir or state_folder(self.folder)).absolute())
+        self.webhooks = Deliveries(self.jobs.path)
         self.turns = (state_dir / ".turns" if state_dir else state_folder("turns")).absolute()
         self.keep = timedelta(days=keep_days)
 
@@ -81,6 +83,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """
         for _ in self.collect_garbage(older_than=self.keep):
             pass
+        self.webhooks.start_messenger()  # for messages that were not sent because something was killed
         try:
             folder = self.jobs.create(spec.name)
         except OSError as error:
@@ -93,11 +96,14 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 _write_inputs(folder, spec, {**environment, **spec.env})
                 path = str(ticket.path) if ticket else None
                 folder.write_launcher(replace(make_launcher(folder), ticket=path, cache=serve_command(spec)))
+                if spec.webhook:
+                    self.webhooks.create(folder.id, str(self.jobs.handle(folder)), spec.webhook)
                 folder.write_record(_make_record(spec))
                 _start_supervisor(folder, [lock.fileno(), *([ticket.descriptor] if ticket else [])])
         except BaseException as error:
             with suppress(OSError):
                 remove_tree(folder.path)
+                self.webhooks.remove(folder.id)
             if isinstance(error, OSError):
                 raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}") from error
             raise
@@ -127,9 +133,18 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """Read the job's folder."""
         folder = self.jobs.find(handle)
         try:
-            return read_status(folder, handle)
+            status = read_status(folder, handle)
         except ValueError as error:
             raise damaged(folder) from error
+        return self._add_webhook(folder, status)
+
+    def _add_webhook(self, folder: JobFolder, status: JobStatus) -> JobStatus:
+        """Return the status with a note on a message that was not taken so far, and have that sent, if nobody does."""
+        if not status.state.terminal or not self.webhooks.has(folder.id):
+            return status
+        self.webhooks.start_messenger()
+        note = self.webhooks.describe(folder.id)
+        return replace(status, notes=(*status.notes, note)) if note else status
 
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
         """Yield the status again and again. Units that have ended are not read again."""
@@ -144,7 +159,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
                     raise not_found(handle) from error
                 except ValueError as error:
                     raise damaged(folder) from error
-                yield status
+                yield self._add_webhook(folder, status)
                 left = math.inf if until is None else max(0.0, until - time.monotonic())
                 supervisor.wait(min(pause + self.poll_s_per_unit * len(status.units), left))
                 if supervisor.descriptor is not None:  # nothing but progress can be missed
@@ -191,6 +206,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         if folder.is_supervised():
             self._cancel(folder)
         self.jobs.delete(folder)
+        self.webhooks.remove(folder.id)
 
     def doctor(self, *, image: str | None = None, store: str | None = None) -> Iterator[Check]:  # noqa: ARG002
         """Check the folder of the jobs."""

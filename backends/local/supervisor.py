@@ -22,7 +22,7 @@ from backends.errors import SpecError
 from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_only_line, explain_start_failure
 from backends.local.documents import PYTHON_WORKER, Ended, now
-from backends.local.folder import JobFolder
+from backends.local.folder import WEBHOOKS, JobFolder
 from backends.local.turns import count_turns, take_turn
 from backends.local.worker_process import WorkerProcess
 from backends.models import JobState
@@ -66,6 +66,10 @@ def main() -> None:
         ended = _describe_stop(folder)
     _log.debug("the job has ended: %s", ended)
     folder.write_end(ended)
+    if (folder.path.parent / WEBHOOKS).exists():
+        from backends.local.webhooks import Deliveries  # few jobs have one
+
+        Deliveries(folder.path.parent).start_messenger()
 
 
 def _describe_stop(folder: JobFolder) -> Ended:

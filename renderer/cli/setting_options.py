@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from backends.errors import SpecError
 from backends.option_types import OptionInfo, format_duration, format_size, option_info
 from renderer.cli.manim_options import manim_parameters, read_manim_options
 from renderer.cli.options import complete_from
@@ -34,6 +35,12 @@ def takes_settings(command: Command) -> Command:
         return read_manim_options(values, {key: value for key, value in given.items() if value not in (None, [])})
 
     return add_parameters(command, read, argument="flags", parameters=parameters)
+
+
+def refuse_webhook(flags: Flags) -> None:
+    """Raise SpecError if a webhook was given to a command whose jobs send none."""
+    if flags.get("webhook"):
+        raise SpecError("--webhook is for jobs of submit, map and retry", hint="leave it out")
 
 
 def _options() -> Iterator[tuple[str, tuple[str, FieldInfo, OptionInfo]]]:

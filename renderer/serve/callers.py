@@ -10,12 +10,12 @@ from typing import Any
 from backends import BACKENDS
 from backends.errors import SpecError
 from backends.gpus.request import parse_gpu
+from backends.webhooks.sending import Networks, check_url, parse_networks
 from renderer import config
 from renderer.config import Config
 from renderer.serve import tokens
 from renderer.serve.problems import RefusedError
 from renderer.serve.tokens import ANY_GPU, Token
-from renderer.serve.webhooks.sending import Networks, check_url, parse_networks
 
 LOCAL = "local"  # the owner of jobs that are submitted without a token
 # settings that reach files of the server or what it does after a job: no list can allow them
@@ -23,7 +23,7 @@ NEVER = frozenset({
     "bundle_limit_mib", "cache", "docker.options", "docker.state_dir", "k8s.patch", "k8s.context", "local.state_dir",
     "modal.profile", "modal.state_dir", "output", "output_files", "output_limit", "overwrite", "preview",
     "preview_command", "requirements", "serve.allow", "serve.backends", "serve.tokens", "serve.webhook_networks",
-    "untrusted", "untrusted_env",
+    "untrusted", "untrusted_env", "webhook", "webhook_secret_file",
 })  # fmt: skip
 
 

@@ -178,7 +178,7 @@ class Service:
         project = self.records.path(record.id) / "project"
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            planned = replace(plan_run(wanted, replicas.mark_job(loaded, record)), earlier=earlier)
+            planned = replace(plan_run(wanted, replicas.mark_job(_without_webhook(loaded), record)), earlier=earlier)
             job = planned.submit()
         except BaseException as error:
             self.records.remove(record.id)
@@ -395,6 +395,11 @@ def _count_gpus(loaded: Config) -> int:
     """Return how many GPUs each unit of a job has; none on this machine, where they are not handed out."""
     settings = loaded.settings
     return parse_gpu(settings.gpu).count if settings.gpu is not None and settings.backend != "local" else 0
+
+
+def _without_webhook(loaded: Config) -> Config:
+    """Return the settings without the webhook of the user's own jobs: the server's are those of its tokens."""
+    return replace(loaded, settings=loaded.settings.model_copy(update={"webhook": None}))
 
 
 def plan_run(wanted: RenderSpec, loaded: Config) -> api.PlannedJob:

@@ -161,6 +161,8 @@ def test_two_replicas_are_one_server(site: Site) -> None:
         assert call("DELETE", f"{third}/api/v1/jobs/{key}", site.alice).status_code == 204
         assert call("GET", f"{third}/api/v1/jobs/{key}", site.alice).status_code == 404
         assert len(get("jobs", "-n", site.jobs)["items"]) == 1
+        new = submit(second, site.alice, JOB, "key")  # and no replica takes the deleted one for it
+        assert (new.status_code, new.json()["id"], new.json()["finished"]) == (201, key, None), new.text
 
 
 def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,15 +15,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from standardwebhooks import Webhook
-from support.commands import output, renderer
+from support.commands import environment, output, renderer
 from support.http_server import Server, serving
 from support.processes import until
 
 from backends.errors import SpecError
-from renderer.serve import tokens
-from renderer.serve.webhooks.sending import (
+from backends.webhooks.sending import (
     NotDeliveredError,
     check_url,
     is_allowed,
@@ -29,6 +31,7 @@ from renderer.serve.webhooks.sending import (
     parse_networks,
     post,
 )
+from renderer.serve import tokens
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -121,6 +124,43 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         message = check(token["webhook_secret"], *receiver.got[4][1:])
         assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
         assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3
+
+
+def test_jobs_of_the_command_line_have_messages_that_outlive_kills(tmp_path: Path, receiver: Receiver) -> None:
+    home = tmp_path / "home with blank"
+    home.mkdir()
+    env = environment(home, RENDERER_SERVE_WEBHOOK_NETWORKS=LOOPBACK)
+    secret = make_secret()
+    (home / "secret").write_text(f"{secret}\n")
+    (home / "job.py").write_text("import time\ntime.sleep(600)\n")
+    url = f"{receiver.url}&kill"
+    receiver.answers = {"/secret-path?x=1&kill": 503}
+    hooked = ("--webhook", url, "--webhook-secret-file", "secret")
+
+    done = renderer("submit", "job.py", "--detach", *hooked, cwd=home, env=env)
+    handle = done.stdout.strip()
+    folder = home / "state" / "manim-renderer" / "jobs"
+    os.kill(int((folder / handle.removeprefix("local://") / "pid").read_text()), signal.SIGKILL)
+
+    def status() -> dict[str, Any]:
+        return dict(output(renderer("status", handle, "--json", cwd=home, env=env)))
+
+    assert status()["state"] == "failed"  # and this starts who sends the message
+    until(lambda: len(receiver.got) > 0)
+    until(lambda: any("the answer was 503" in note for note in status()["notes"]))
+    for messenger in psutil.process_iter(["cmdline"]):
+        if str(folder) in (messenger.info["cmdline"] or ()):
+            messenger.kill()
+    status()
+    until(lambda: len(receiver.got) == 2, within=180)
+    assert {check(secret, *got[1:])["data"]["state"] for got in receiver.got} == {"failed"}
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 1
+    until(lambda: status()["notes"] == [])
+
+    refused = renderer("submit", "job.py", "--detach", *hooked[:2], cwd=home, env=env)
+    assert (refused.returncode, "--webhook needs --webhook-secret-file" in refused.stderr) == (2, True)
+    elsewhere = renderer("submit", "job.py", "--detach", "--backend", "modal", *hooked, cwd=home, env=env)
+    assert (elsewhere.returncode, "cannot be used on modal" in elsewhere.stderr) == (2, True)
 
 
 def test_a_job_with_the_id_of_a_deleted_one_has_a_message_of_its_own(tmp_path: Path, receiver: Receiver) -> None:

@@ -53,6 +53,8 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "cache": ("s3://frames/cache", (KEPT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store and --cache-secret, too
     "shards": (2, (SENT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store, too
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
+    "webhook": ("https://example.org/", (REFUSED,) * 4),  # it needs a secret, too, and is for local and docker alone
+    "webhook_secret_file": ("secret", CLIENT),
     "serve.allow": ("quality", CLIENT),
     "serve.backends": ("local", CLIENT),
     "serve.webhook_networks": ("10.0.0.0/8", CLIENT),

@@ -12,11 +12,11 @@ from backends import BACKENDS
 from backends.errors import SpecError
 from backends.gpus.request import parse_gpu
 from backends.option_types import format_duration, parse_duration, parse_size
+from backends.webhooks.sending import check_url, make_secret, parse_networks
 from renderer import config
 from renderer.cli.options import Json
 from renderer.cli.output import print_json, print_message
 from renderer.serve import tokens
-from renderer.serve.webhooks.sending import check_url, make_secret, parse_networks
 
 _SECRETS = frozenset({"digest", "webhook", "webhook_secret"})  # a URL may have a secret in its path
 

@@ -17,7 +17,7 @@ from renderer import config, fetch
 from renderer.cli.options import Json, takes_render
 from renderer.cli.output import print_json, print_message, show_job_text, status_lines
 from renderer.cli.preview import open_films
-from renderer.cli.setting_options import Flags, takes_settings
+from renderer.cli.setting_options import Flags, refuse_webhook, takes_settings
 from renderer.cli.status_display import StatusDisplay
 from renderer.model import PreviewRequest
 from renderer.previews import previewing
@@ -53,6 +53,7 @@ def command(
     --play, makes single frames as the film shows them.
     """
     request = PreviewRequest(tuple(map(_read_time, at or ())), tuple(play or ()))
+    refuse_webhook(flags)
     loaded = config.load(flags)
     planned = previewing.plan(replace(wanted, preview=request), loaded)
     settings = loaded.settings

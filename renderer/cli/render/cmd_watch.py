@@ -17,7 +17,7 @@ from renderer import config
 from renderer.cli.options import takes_render
 from renderer.cli.output import print_message, show_job_text
 from renderer.cli.preview import open_films
-from renderer.cli.setting_options import Flags, takes_settings
+from renderer.cli.setting_options import Flags, refuse_webhook, takes_settings
 from renderer.project.root import show_folder
 from renderer.settings import Settings
 from renderer.spec import RenderSpec
@@ -36,6 +36,7 @@ def command(log: Log = False, *, wanted: RenderSpec, flags: Flags) -> int:
     Only what changed is drawn. The first play that changed is there first, as SCENE.changed.mp4, and then the film. -p
     opens it.
     """
+    refuse_webhook(flags)
     loaded = config.load(flags)
     display = _Display(loaded.settings, with_log=log)
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -19,15 +18,13 @@ import anyio.to_thread
 from backends import JobState, JobStatus
 from backends.errors import RendererError, SpecError
 from backends.untrusted.state_files import read_state, write_state
+from backends.webhooks.sending import NotDeliveredError, choose_pause, post_signed
 from renderer.serve import tokens
 from renderer.serve.documents import summary_document
 from renderer.serve.service import Entry, Service
-from renderer.serve.webhooks.sending import NotDeliveredError, post, sign
 
 LOOK_S = 1.0
 THREADS = 8
-# pauses before the next attempt, as the standard recommends them: for about three days
-RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 MAX_REASON = 1000  # characters
 FILE = "webhook.json"
 _MAX_BYTES = 2**16
@@ -99,11 +96,11 @@ class Webhooks:
             self._send(entry, self._service.status(entry))
         except (NotDeliveredError, SpecError) as error:
             done = replace(delivery, attempts=delivery.attempts + 1, fault=str(error))
-            if isinstance(error, SpecError) or done.attempts > len(RETRY_S):
+            pause = None if isinstance(error, SpecError) else choose_pause(done.attempts)
+            if pause is None:
                 done = replace(done, is_done=True)
                 _log.warning("the webhook of %s was given up: %s", entry.id, error)
             else:
-                pause = RETRY_S[done.attempts - 1] * random.uniform(1, 1.2)  # noqa: S311  # so that not all come at once
                 done = replace(done, at=time.time() + pause)
                 _log.info("the webhook of %s comes again in %.0f s: %s", entry.id, pause, error)
         except (RendererError, OSError) as error:  # its backend does not answer
@@ -123,15 +120,8 @@ class Webhooks:
         if record is None or record.webhook is None or token is None or not token.webhook_secret:
             raise SpecError("the token whose secret signs it was revoked")
         body = json.dumps(_make_message(entry, status)).encode()
-        message, timestamp = f"msg_{entry.id}", int(time.time())
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "manim-renderer",
-            "webhook-id": message,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(token.webhook_secret, message, timestamp, body),
-        }
-        post(record.webhook, body, headers, self._service.policy.webhook_networks)
+        networks = self._service.policy.webhook_networks
+        post_signed(record.webhook, body, f"msg_{entry.id}", token.webhook_secret, networks)
 
 
 def _make_message(entry: Entry, status: JobStatus) -> dict[str, object]:

@@ -12,11 +12,13 @@ import hmac
 import http.client
 import ipaddress
 import queue
+import random
 import re
 import secrets
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -30,9 +32,11 @@ Networks = tuple[Network, ...]
 
 STEP_TIMEOUT_S = 10.0  # for a connection, an answer
 TOTAL_TIMEOUT_S = 30.0  # for all together: an answer may come byte by byte
+# pauses before the next attempt, as the standard recommends them: for about three days
+RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 MAX_URL = 2000
 MAX_ADDRESSES = 3  # of a host: each that does not answer keeps a thread
-_SECRET = "whsec_"  # noqa: S105  # how the standard marks them
+SECRET_START = "whsec_"  # noqa: S105  # how the standard marks them
 _UNICAST = ipaddress.ip_network("2000::/3")  # IPv6 in use; the rest of it may lead to IPv4 addresses of any kind
 _EXCEPTIONS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("192.0.0.0/24"))
 _SCHEMES = {"https": 443, "http": 80}
@@ -44,12 +48,12 @@ class NotDeliveredError(Exception):
 
 def make_secret() -> str:
     """Return a new secret to sign with."""
-    return _SECRET + base64.b64encode(secrets.token_bytes(32)).decode()
+    return SECRET_START + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(secret: str, message: str, timestamp: int, body: bytes) -> str:
     """Return the header webhook-signature."""
-    key = base64.b64decode(secret.removeprefix(_SECRET))
+    key = base64.b64decode(secret.removeprefix(SECRET_START))
     digest = hmac.digest(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"
 
@@ -95,7 +99,7 @@ def check_url(url: str, networks: Networks) -> SplitResult:
 
 
 def _describe_networks() -> str:
-    return "the server's setting serve.webhook_networks lists those that are allowed"
+    return "the setting serve.webhook_networks lists those that are allowed"
 
 
 def is_allowed(address: Address, networks: Networks) -> bool:
@@ -110,6 +114,26 @@ def is_allowed(address: Address, networks: Networks) -> bool:
 
 def _is_in(address: Address, networks: Networks) -> bool:
     return any(address.version == network.version and address in network for network in networks)
+
+
+def choose_pause(attempts: int) -> float | None:
+    """Return how many seconds to wait after so many attempts have failed; None to give up."""
+    if attempts > len(RETRY_S):
+        return None
+    return RETRY_S[attempts - 1] * random.uniform(1, 1.2)  # noqa: S311  # so that not all come at once
+
+
+def post_signed(url: str, body: bytes, message: str, secret: str, networks: Networks) -> None:
+    """Send a message with its signature; ``message`` is its id. Raises as ``post``."""
+    timestamp = int(time.time())
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "manim-renderer",
+        "webhook-id": message,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(secret, message, timestamp, body),
+    }
+    post(url, body, headers, networks)
 
 
 def post(url: str, body: bytes, headers: dict[str, str], networks: Networks) -> None:
