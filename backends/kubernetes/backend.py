@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 DELETION_TIMEOUT_S = 60.0  # how long pods may take to end
-POLL_INTERVAL_S = 0.1
+FIRST_POLL_S, MAX_POLL_S = 0.1, 1.0  # between looks whether pods have ended: a job may have thousands
 # How long `wait` watches at most before it reads the status again. Of a running job, that is for its progress.
 MAX_WATCH_S = {JobState.PENDING: 16.0, JobState.RUNNING: 4.0}
 
@@ -335,13 +335,15 @@ class KubernetesBackend(Backend[KubernetesRequest]):
 
 def _wait_until(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + DELETION_TIMEOUT_S
+    pause = FIRST_POLL_S
     while not condition():
         if time.monotonic() > until:
             raise TransientError(
                 f"the job's pods still exist after {DELETION_TIMEOUT_S:.0f} s",
                 hint="try again; `kubectl get nodes` shows whether their node still works",
             )
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(pause)
+        pause = min(pause * 1.5, MAX_POLL_S)
 
 
 def _find_unused(spec: JobSpec, options: KubernetesOptions) -> Iterator[str]:
