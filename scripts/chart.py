@@ -5,12 +5,13 @@ In a chart, every value of a template is an expression of Helm.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 
-from backends.kubernetes.manifests.serve import SELECTOR
+from backends.kubernetes.manifests.serve import EGRESS, SELECTOR
 from backends.kubernetes.manifests.templates import quote_yaml
 
 FOLDER = Path(__file__).parents[1] / "k8s"
@@ -31,6 +32,7 @@ VALUES: Mapping[str, object] = {
     "store": Expression('required "set store to where outputs are kept: s3://BUCKET/PREFIX" .Values.store'),
     "replicas": Expression(".Values.replicas"),
     "image_pull_secrets": Expression(".Values.imagePullSecrets"),
+    "egress_ports": Expression(f"concat (fromJsonArray `{json.dumps(EGRESS)}`) .Values.egressPorts"),
     "resources": Expression(".Values.resources"),
     "host": Expression(".Values.ingress.host"),
     "ingress_class": Expression(".Values.ingress.className"),

@@ -101,15 +101,20 @@ def test_agent_goes_from_a_wrong_scene_to_the_film(tmp_path: Path) -> None:
 
 
 def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> None:
-    with serving(tmp_path / "home") as server:
+    with serving(tmp_path / "home", RENDERER_SERVE_BACKENDS="local,docker") as server:
         alice, bob = server.token("--name", "alice", "--trusted"), server.token("--name", "bob", "--trusted")
         assert server.call("POST", "/mcp", json={}).status_code == 401
+        assert server.call("GET", "/mcp", token=alice).status_code == 405  # it would stay open, and carry nothing
 
         async def work(client: Client) -> str:
             wrong = await call(client, "check", code="print('x'")
             assert "scene.py, line 1: '(' was never closed" in text(wrong)
             checked = await call(client, "check", code=TITLE)
             assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
+            assert "backend is local or docker" in (client.instructions or "")
+            elsewhere = [await call(client, "check", code="1", settings={"backend": n}) for n in ("docker", "modal")]
+            assert [answer.is_error for answer in elsewhere] == [False, True], [text(item) for item in elsewhere]
+            assert "jobs cannot run on 'modal' here" in text(elsewhere[1])
             done = await call(client, "render", code="import helper", files={"helper.py": "print('it runs')"})
             assert not done.is_error, text(done)
             assert "it runs" in text(await call(client, "logs", job=value(done, "job")))

@@ -14,13 +14,16 @@ RESOURCES: Mapping[str, Mapping[str, str]] = {
     "requests": {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": "4Gi"},
     "limits": {"memory": "2Gi"},
 }
+EGRESS = tuple(
+    {"protocol": protocol, "port": port} for protocol, port in (("UDP", 53), ("TCP", 53), ("TCP", 443), ("TCP", 6443))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
     """A server in ``namespace``, whose jobs run in ``jobs_namespace``, in ``image`` and with ``store``.
 
-    With ``host``, an Ingress of the class ``ingress_class`` leads to it.
+    With ``host``, an Ingress of the class ``ingress_class`` leads to it. It may reach ``egress_ports`` besides EGRESS.
     """
 
     image: str
@@ -31,6 +34,7 @@ class ServeOptions:
     replicas: int = 2  # so that one goes on when the other's node is drained
     host: str | None = None
     ingress_class: str | None = None
+    egress_ports: tuple[int, ...] = ()
 
 
 def build_serve(options: ServeOptions) -> list[Manifest]:
@@ -38,6 +42,7 @@ def build_serve(options: ServeOptions) -> list[Manifest]:
     values: dict[str, object] = {
         **vars(options),
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
+        "egress_ports": [*EGRESS, *({"protocol": "TCP", "port": port} for port in options.egress_ports)],
         "binding": f"renderer-serve-{options.namespace}",
         "labels": dict(SELECTOR),
         "selector": dict(SELECTOR),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -76,6 +76,30 @@ def command(
         str | None,
         typer.Option(metavar="NAME", help="serve: add an Ingress for this name, as an example.", show_default=False),
     ] = None,
+    ingress_class: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="serve: class of that Ingress; default: the cluster's default.", show_default=False
+        ),
+    ] = None,
+    egress_port: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="serve: TCP port that the server may reach besides 443 and 6443: 9000 of MinIO; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    image_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="serve: Secret with the credentials of the image's registry; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Create the objects instead of printing them.")] = False,
     context: Context = None,
 ) -> None:
@@ -92,7 +116,15 @@ def command(
 
     mode = "--serve" if serve else "--preload" if preload else None
     for_namespace = {"--claim": claim, "--cluster": cluster, "--untrusted": untrusted, "--preload": serve and preload}
-    for_server = {"--image": image, "--store": store, "--replicas": replicas, "--host": host}
+    for_server = {
+        "--image": image,
+        "--store": store,
+        "--replicas": replicas,
+        "--host": host,
+        "--ingress-class": ingress_class,
+        "--egress-port": egress_port,
+        "--image-pull-secret": image_pull_secret,
+    }
     _refuse(mode, {**(for_namespace if mode else {}), **({} if serve else for_server)})
     wanted = setup.SetupOptions(
         namespace=namespace,
@@ -103,7 +135,17 @@ def command(
         untrusted=untrusted,
     )
     if serve:
-        objects = _build_serve(namespace, image, store, replicas, host)
+        if ingress_class and not host:
+            raise SpecError("--ingress-class is for an Ingress", hint="add --host NAME, or leave it out")
+        objects = _build_serve(
+            {"image": image, "store": store, "k8s.image_pull_secrets": image_pull_secret},
+            namespace=f"{namespace}-serve",
+            jobs_namespace=namespace,
+            replicas=replicas,
+            host=host,
+            ingress_class=ingress_class,
+            egress_ports=tuple(egress_port or ()),
+        )
     else:
         objects = setup.build_preload(namespace, preload) if preload else setup.build_manifests(wanted)
     if not apply:
@@ -123,13 +165,11 @@ def _refuse(mode: str | None, options: Mapping[str, object]) -> None:
             raise SpecError(f"{name} is for the server", hint="add --serve, or leave it out")
 
 
-def _build_serve(
-    namespace: str, image: str | None, store: str | None, replicas: int | None, host: str | None
-) -> list[Manifest]:
+def _build_serve(given: Mapping[str, object], **options: Any) -> list[Manifest]:
     """Return the objects of the server. Raises SpecError if it has no image or no store."""
     from backends.kubernetes.manifests.serve import ServeOptions, build_serve
 
-    settings = config.load({"image": image, "store": store}).settings
+    settings = config.load({key: value for key, value in given.items() if value}).settings
     if not settings.image:
         raise SpecError(
             "`renderer serve` needs an image",
@@ -142,13 +182,10 @@ def _build_serve(
         )
     return build_serve(
         ServeOptions(
-            namespace=f"{namespace}-serve",
-            jobs_namespace=namespace,
             image=settings.image,
             store=settings.store,
             image_pull_secrets=settings.k8s.image_pull_secrets,
-            replicas=replicas or ServeOptions.replicas,
-            host=host,
+            **{key: value for key, value in options.items() if value},
         )
     )
 

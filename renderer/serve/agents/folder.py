@@ -32,6 +32,7 @@ from renderer.serve.agents.tools import (
     Wait,
     add_job_tools,
     describe_plan,
+    describe_settings,
     make_empty_server,
     means_all_scenes,
     with_poster,
@@ -155,7 +156,7 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
     async def call(_: str, function: Callable[..., Any], *arguments: object) -> Any:
         return await anyio.to_thread.run_sync(lambda: function(*arguments), limiter=limiter)
 
-    server = make_empty_server(INSTRUCTIONS.format(folder=jobs.root, settings=", ".join(jobs.policy.allow)))
+    server = make_empty_server(INSTRUCTIONS.format(folder=jobs.root, settings=describe_settings(jobs.policy)))
     tools = Tools(lambda _: jobs, call)
 
     @server.tool(annotations=READS, structured_output=False)

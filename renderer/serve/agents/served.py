@@ -11,7 +11,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult
 from pydantic import Field
 from starlette.requests import Request
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from backends import JobStatus, LogLine
 from backends.errors import SpecError
@@ -30,6 +30,7 @@ from renderer.serve.agents.tools import (
     Wait,
     add_job_tools,
     describe_plan,
+    describe_settings,
     make_empty_server,
     means_all_scenes,
     with_poster,
@@ -126,7 +127,7 @@ class ServedJobs:
 
 def make_server(parts: api.Parts) -> MCPServer[Any]:
     """Return the server with its tools. Its session manager must run as long as it is used."""
-    server = make_empty_server(INSTRUCTIONS.format(settings=", ".join(parts.service.policy.allow)))
+    server = make_empty_server(INSTRUCTIONS.format(settings=describe_settings(parts.service.policy)))
 
     def find_jobs(context: Context[Any, Any]) -> ServedJobs:
         request = context.request_context.request
@@ -187,7 +188,8 @@ def routes(server: MCPServer[Any]) -> list[BaseRoute]:
         max_request_body_size=SMALL_BODY,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return list(app.routes)
+    # a stream that is opened by GET would stay open until the server ends, and never carry anything
+    return [Route(route.path, route.endpoint, methods=["POST"]) for route in app.routes if isinstance(route, Route)]
 
 
 def _join(code: str, files: Mapping[str, str] | None) -> dict[str, str]:

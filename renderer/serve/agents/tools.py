@@ -234,6 +234,12 @@ def make_run(fields: Mapping[str, Any]) -> Run:
         raise SpecError(explain(error.errors())) from error
 
 
+def describe_settings(policy: Policy) -> str:
+    """Return the names of the settings that an agent may change, and the backends that it may choose."""
+    names = ", ".join(policy.allow)
+    return f"{names}; backend is {' or '.join(policy.backends)}" if "backend" in policy.allow else names
+
+
 def describe_plan(run: Run, planned: PlannedJob) -> list[str]:
     """Return what a request that is right would run. Its files must still be there."""
     found = scene_files.find_scenes(planned.path, planned.prepared.root)

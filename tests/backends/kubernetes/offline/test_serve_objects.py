@@ -11,7 +11,16 @@ from support.commands import environment, renderer
 
 GOLDEN = Path(__file__).parent / "golden" / "serve.yaml"
 ROOT = Path(__file__).parents[4]
-OPTIONS = ("--namespace", "films", "--serve", "--host", "films.example.com", "--replicas", "3")
+OPTIONS = (
+    "--namespace",
+    "films",
+    "--serve",
+    "--host",
+    "films.example.com",
+    "--replicas",
+    "3",
+    *("--ingress-class", "nginx", "--egress-port", "9000"),
+)
 NEEDED = ("--image", "registry.example.com/renderer:1", "--store", "s3://bucket/some where")
 
 
@@ -42,6 +51,8 @@ def test_what_is_missing_is_told(left: tuple[str, ...], word: str, tmp_path: Pat
     ("options", "sentence"),
     [
         (("--image", "films:1"), "--image is for the server"),
+        (("--egress-port", "9000"), "--egress-port is for the server"),
+        (("--serve", *NEEDED, "--ingress-class", "nginx"), "--ingress-class is for an Ingress"),
         (("--serve", "--untrusted"), "--untrusted cannot be combined with --serve"),
         (("--preload", "films:1", "--claim", "films"), "--claim cannot be combined with --preload"),
     ],
