@@ -41,14 +41,14 @@ def run(deliveries: Deliveries) -> None:
     """Send messages until none is left to be sent now or later."""
     with ThreadPoolExecutor(THREADS) as pool:
         while True:
-            touched = deliveries.lock.stat().st_mtime_ns
+            known = deliveries.read_times()
             found, now = list(deliveries.find_due()), time.time()
             if not found:
                 return
             due = [(key, delivery) for key, delivery in found if delivery.at <= now]
             list(pool.map(lambda item: deliver(deliveries, *item), due))
             until = min((delivery.at for _, delivery in found if delivery.at > now), default=0.0)
-            while not due and time.time() < until and deliveries.lock.stat().st_mtime_ns == touched:
+            while not due and time.time() < until and deliveries.read_times() == known:
                 time.sleep(LOOK_S)
 
 

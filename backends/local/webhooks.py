@@ -106,6 +106,10 @@ class Deliveries:
         finally:
             os.close(descriptor)
 
+    def read_times(self) -> tuple[int, int]:
+        """Return when there was something new: a message more or less, or a job that has ended."""
+        return self.folder.stat().st_mtime_ns, self.lock.stat().st_mtime_ns
+
     def start_messenger(self) -> None:
         """Have what is to be sent be sent: start a messenger, or have the one that runs look again."""
         if next(self.find_due(), None) is None:
