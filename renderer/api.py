@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backends import BACKENDS, Backend, JobHandle, JobState, JobStatus, LogLine, Plan, UnitStatus, get_backend
-from backends.errors import SpecError, TransientError
+from backends.errors import OutputError, SpecError, TransientError
 from backends.untrusted import Limits
 from backends.untrusted.text import show_line
+from backends.worker_protocol import UnitResult
 from renderer import config, fetch, output_folder, spec, voice_store
 from renderer.maps import requests
+from renderer.model import PreviewRequest
 from renderer.project.left_out import explain_missing_files
 from renderer.settings import Settings
 from renderer.telemetry import tracing
 from renderer.units.choice import KindChoice
+from renderer.units.film_lengths import remember_lengths
 from renderer.untrusted import check_untrusted
 
 GIVEN = frozenset({"flag", "argument"})  # settings for this job; a file may have the tables of all backends
@@ -115,7 +119,13 @@ class Job:
                 overwrite=overwrite,
                 inputs=known.inputs if known else (),
                 earlier=known.earlier if known else (),
+                on_results=self._remember_lengths,
             )
+
+    def _remember_lengths(self, results: Collection[UnitResult]) -> None:
+        source = Path(output_folder.find_source(str(self.handle)))
+        if source.is_absolute():  # otherwise the job was submitted on another machine
+            remember_lengths(source, results)
 
     def retry(self, **settings: Any) -> Job:
         """Run the scenes or inputs that failed or were cancelled again, as a new job, and return that.
@@ -141,7 +151,10 @@ class Job:
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job that can be submitted: what was asked for and packed, and what the backend would send."""
+    """A job that can be submitted: what was asked for and packed, and what the backend would send.
+
+    ``folder`` is the current folder of that time, which can be the root of the job.
+    """
 
     wanted: spec.RenderSpec
     loaded: config.Config
@@ -149,6 +162,7 @@ class PlannedJob:
     plan: Plan[Any]
     backend: Backend[Any]
     earlier: tuple[str, ...] = ()
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def path(self) -> Path:
@@ -156,7 +170,9 @@ class PlannedJob:
         return self.wanted.path
 
     def submit(self) -> Job:
-        """Send the inputs and start the job."""
+        """Send the inputs and start the job. Find out first how many shards it has, if that is still to be chosen."""
+        if self.prepared.needs_length:
+            return self.choose_shards().submit()
         with _timed("submit", self.prepared.job.name), tracing.span("submit") as name_job:
             job = Job(self.backend.submit(self.plan), self.backend)
             name_job(job.handle)
@@ -166,6 +182,51 @@ class PlannedJob:
         inputs = self.prepared.inputs
         requests.save(job.handle, requests.make_request(self.wanted, self.loaded, inputs, earlier=self.earlier))
         return job
+
+    def choose_shards(self) -> PlannedJob:
+        """Return the plan with the number of shards for ``shards = "auto"``.
+
+        If the length of the film is not known, a job steps the scene, where it would be rendered, and is deleted. If it
+        fails, the plan is that for one process.
+        """
+        if not self.prepared.needs_length:
+            return self
+        result, why = self._step()
+        if result:
+            remember_lengths(self.path, (result,))
+            chosen = self._plan_again(self.wanted, self.loaded)
+            if not chosen.prepared.needs_length:
+                return replace(chosen, earlier=self.earlier)
+        note = f"shards: 1, because {why}"
+        prepared = replace(
+            self.prepared,
+            needs_length=False,
+            notes=tuple(note if old == spec.NEEDS_LENGTH else old for old in self.prepared.notes),
+        )
+        return replace(self, prepared=prepared)
+
+    def _plan_again(self, wanted: spec.RenderSpec, loaded: config.Config) -> PlannedJob:
+        with chdir(self.folder):
+            return plan(wanted, loaded)
+
+    def _step(self) -> tuple[UnitResult | None, str]:
+        """Step the scene by a job; return its result, or why there is none."""
+        request = PreviewRequest(at=(0.0,))
+        wanted = replace(self.wanted, preview=request, foreground=True)
+        settings = self.loaded.settings.model_copy(update={"gpu": "none", "encoder": "auto"})
+        job = self._plan_again(wanted, replace(self.loaded, settings=settings)).submit()
+        try:
+            status = job.wait()
+            if status.state is not JobState.SUCCEEDED:
+                reason = next((unit.message for unit in status.units if unit.message), status.reason)
+                return None, f"it failed to step the scene: {show_line(reason or str(status.state))}"
+            with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
+                (unit,) = job.backend.fetch(job.handle, Path(folder))
+                return fetch.read_result(unit, status.units[0].name), "this machine cannot keep the length of the film"
+        except (OutputError, TransientError) as error:
+            return None, f"the result of stepping the scene cannot be read: {error}"
+        finally:
+            job.delete()
 
 
 def submit(

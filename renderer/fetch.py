@@ -181,7 +181,7 @@ def _verify_all(
         index = int(folder.name)
         try:
             unit = status.units[index].name
-            result = _read_result(folder, unit)
+            result = read_result(folder, unit)
             found += [
                 Download(source=source, unit=unit, index=index, name=output.path, sha256=output.sha256, path=path)
                 for output, path in _verify(folder, result, counter)
@@ -192,7 +192,7 @@ def _verify_all(
     return found, results, damaged
 
 
-def _read_result(folder: Path, unit: str) -> UnitResult | None:
+def read_result(folder: Path, unit: str) -> UnitResult | None:
     """Return the unit's result; None if it has not stored one."""
     try:
         with open_beneath(folder, RESULT) as file:

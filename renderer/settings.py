@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -53,6 +53,7 @@ def _lower(value: object) -> object:
 
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(_resolution)]
+Shards = Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
 AttemptDuration = Annotated[Duration, longest(days=7)]
 
 # what a caller of `renderer serve` may change, unless serve.allow says otherwise
@@ -153,8 +154,8 @@ class Settings(BaseModel):
         (), "Python package for this job; may be repeated", "--with", value="PACKAGE", repeated=True
     )
     requirements: Path | None = _resource(None, "file that lists Python packages for this job", value="FILE")
-    shards: Annotated[int, Field(ge=1, le=1000)] | None = _resource(
-        None, "processes, or pods, that render one scene together", value="N"
+    shards: Shards | None = _resource(
+        None, "processes, or pods, that render one scene together; auto chooses by the film's length", value="N"
     )
     store: str | None = _resource(
         None, "store that keeps inputs and outputs: s3://…, gs://…, pvc://NAME/path", value="URI"

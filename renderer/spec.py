@@ -34,7 +34,7 @@ from renderer.settings import Settings
 from renderer.units.asking import Answer, NotAskedError, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
 from renderer.units.options import choose_manim_options
-from renderer.units.shards import check_shards, choose_seed
+from renderer.units.shards import check_shards, choose_count, choose_seed
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 NAMES_LIMIT = 2**14  # bytes: longer lists of scenes travel in the bundle
 WATCHED = frozenset({"local", "docker"})  # backends whose jobs have a supervisor, which sends webhooks
+NEEDS_LENGTH = "shards: this is the job for one process: submit steps the scene first, to find out how long its film is"
 MAX_NOTES = 5  # about modules that are not uploaded
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ class RenderSpec:
 class PreparedJob:
     """A job that a backend can plan, and the files of ``root`` that were packed for it.
 
-    ``inputs`` are those of a map. ``notes`` are sentences for the user.
+    ``inputs`` are those of a map. ``notes`` are sentences for the user. With ``needs_length``, the job has one process
+    until the length of its film is known.
     """
 
     job: JobSpec
@@ -88,6 +90,7 @@ class PreparedJob:
     kind: Kind
     inputs: tuple[MapInput, ...] = ()
     notes: tuple[str, ...] = ()
+    needs_length: bool = False
 
 
 def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
@@ -100,9 +103,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     inputs = _check_inputs(spec, root, kind, units)
     options = choose_manim_options(settings.manim_options, units, root) if kind == "manim" else ()
     render = replace(settings.render_settings(), manim_options=options)
-    shards = None if spec.preview else settings.shards  # a preview has one process
-    if shards:
-        check_shards(settings, kind, units, is_map=bool(inputs))
+    shards, shard_notes, needs_length = _choose_shards(spec, settings, kind, units)
     _check_gpu_and_encoder(settings, render if kind == "manim" else None)
     _check_text(spec, settings)
     many = units if not inputs and len(json.dumps(units)) > NAMES_LIMIT else ()
@@ -160,8 +161,25 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
     found = _find_notes(path, root, python_path, settings, set(packed.files))
     unused = ("cache: not used with --untrusted",) if settings.untrusted and settings.cache else ()
-    notes = (*chosen.notes, *image_notes, *found, *unused)
-    return PreparedJob(job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes)
+    notes = (*chosen.notes, *image_notes, *shard_notes, *found, *unused)
+    return PreparedJob(
+        job=job, root=root, packed=packed, kind=kind, inputs=inputs, notes=notes, needs_length=needs_length
+    )
+
+
+def _choose_shards(
+    spec: RenderSpec, settings: Settings, kind: Kind, units: tuple[str, ...]
+) -> tuple[int | None, tuple[str, ...], bool]:
+    """Return the number of shards, notes about it, and whether ``auto`` has to know the film's length to choose it."""
+    if not settings.shards or spec.preview:  # a preview has one process
+        return None, (), False
+    check_shards(settings, kind, units, is_map=bool(spec.inputs))
+    if settings.shards != "auto":
+        return settings.shards, (), False
+    count, why = choose_count(spec.path, units[0], settings)
+    if count is None:
+        return None, (NEEDS_LENGTH,), True
+    return count if count > 1 else None, (f"shards: {count}, {why}",), False
 
 
 def _choose_webhook(settings: Settings) -> Webhook | None:

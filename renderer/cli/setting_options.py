@@ -62,7 +62,7 @@ def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Paramet
     choices = literals or info.choices
     kind: Any = str | None
     default: list[str] | None = None
-    metavar: str | None = "|".join(literals) or info.value
+    metavar: str | None = "|".join(filter(None, (info.value, *literals)))
     if field.annotation is bool:
         kind, metavar = bool | None, None
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])

@@ -27,7 +27,7 @@ from renderer.engine.adapter.config import apply_encoder, configured, move_folde
 from renderer.engine.adapter.encoder_presets import MANIM
 from renderer.engine.adapter.frame_hashes import record_frame_hashes
 from renderer.engine.adapter.loader import load_scene_class
-from renderer.engine.adapter.outputs import clear_folder, count_output_frames, move_outputs
+from renderer.engine.adapter.outputs import clear_folder, count_output_frames, measure_film, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.cache.store import make_own_cache
@@ -349,12 +349,14 @@ def _report(request: SceneRequest, scene: Scene, *, why_serial: str | None) -> S
 
     spec = scene.session_spec.video_encoder
     outputs = move_outputs(scene.output_plan, request.scratch, request.output)
+    frames = count_output_frames(scene.output_plan, request.output)
     return SceneReport(
         outputs=outputs,
-        frames=count_output_frames(scene.output_plan, request.output),
+        frames=frames,
         renderer=config.renderer.value,
         mode="serial" if why_serial else "parallel",
         why_serial=why_serial,
         seed=config.seed,
         encoder={"codec": spec.codec, "pixel_format": spec.pixel_format, **dict(spec.options)} if spec else {},
+        seconds=measure_film(frames) if spec else {},
     )

@@ -404,6 +404,10 @@ def _without_webhook(loaded: Config) -> Config:
 
 def plan_run(wanted: RenderSpec, loaded: Config) -> api.PlannedJob:
     """Prepare a job or a preview without sending anything. Raises SpecError for a wrong request."""
+    if loaded.settings.shards == "auto":
+        raise SpecError(
+            "shards = auto steps a scene before it is submitted, and a server does not", hint="give a number"
+        )
     planned = api.plan(wanted, loaded)
     if wanted.preview and planned.prepared.kind == "script":
         raise SpecError(f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it")

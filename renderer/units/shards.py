@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from backends.errors import SpecError
 from renderer.model import Kind, RenderSettings
 from renderer.settings import Settings
+from renderer.system.limits import count_usable_cores
+from renderer.units.film_lengths import find_length
 
 SEED = "--seed"
+FILM_SECONDS_PER_SHARD = 20  # a shard's start and stepping cost little in comparison
+MAX_AUTO_SHARDS = 16  # more shards step the scene more often than they gain for most films
 
 
 def check_shards(settings: Settings, kind: Kind, units: Sequence[str], *, is_map: bool) -> None:
@@ -41,3 +48,31 @@ def choose_seed(render: RenderSettings, digest: str) -> RenderSettings:
         return render
     seed = int(hashlib.sha256(f"{render} {digest}".encode()).hexdigest()[:7], 16)
     return replace(render, manim_options=(*options, SEED, str(seed)))
+
+
+def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int | None, str]:
+    """Return how many shards ``auto`` chooses, and why; None if the length of the scene's film is not known here."""
+    if settings.format in {"png", "png-sequence"} or settings.renderer == "opengl":
+        return 1, "because one process makes images, and what OpenGL draws"
+    length = find_length(path, scene)
+    if length is None:
+        return None, "because the length of the film is not known here"
+    if length.is_serial:
+        return 1, "because the scene cannot be rendered in parallel"
+    wanted = max(1, int(length.seconds / FILM_SECONDS_PER_SHARD))
+    most, bound = _find_most(settings)
+    why = f"for a film of {length.seconds:g} s: one for every {FILM_SECONDS_PER_SHARD} s"
+    return min(wanted, most), f"{why}, but not more than {bound}" if wanted > most else why
+
+
+def _find_most(settings: Settings) -> tuple[int, str]:
+    """Return the largest number of shards that ``auto`` chooses, and what limits it."""
+    if settings.backend in {"local", "docker"}:
+        most, bound = _count_cores(), "this machine has cores"
+    else:
+        most, bound = settings.k8s.parallelism or MAX_AUTO_SHARDS, "--parallelism allows"
+    return (most, bound) if most < MAX_AUTO_SHARDS else (MAX_AUTO_SHARDS, str(MAX_AUTO_SHARDS))
+
+
+def _count_cores() -> int:
+    return count_usable_cores() if sys.platform == "linux" else os.cpu_count() or 1

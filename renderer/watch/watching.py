@@ -264,6 +264,8 @@ def check_watchable(wanted: RenderSpec, loaded: config.Config) -> None:
             "renderer watch does not run untrusted code: its process is kept from render to render",
             hint="renderer preview --untrusted, or renderer submit --untrusted",
         )
+    if settings.shards not in {None, 1}:
+        raise SpecError("renderer watch renders without shards", hint="add --shards 1")
     if not wanted.path.is_file():
         raise SpecError(f"there is no file {wanted.path}", hint=f"the current folder is {Path.cwd()}")
     fetch.check_writable(settings.output)

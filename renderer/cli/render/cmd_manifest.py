@@ -11,7 +11,7 @@ from renderer.cli.options import takes_render
 from renderer.cli.output import print_message
 from renderer.cli.render.cmd_map import add_inputs
 from renderer.cli.setting_options import Flags, takes_settings
-from renderer.spec import RenderSpec
+from renderer.spec import NEEDS_LENGTH, RenderSpec
 
 
 @takes_settings
@@ -35,6 +35,8 @@ def command(
     from backends.kubernetes.backend import KubernetesBackend  # api.plan has reported a missing package
 
     assert isinstance(planned.backend, KubernetesBackend)  # noqa: S101  # for the type checker
+    if planned.prepared.needs_length:
+        print_message(f"note: {NEEDS_LENGTH}")
     text = str(planned.backend.resolve(planned.plan, upload=upload))
     if planned.plan.request.upload and not upload:
         print_message("the inputs are not in the store yet: upload them with --upload")

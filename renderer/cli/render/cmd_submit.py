@@ -53,6 +53,10 @@ def run(wanted: RenderSpec, flags: Flags, *, detach: bool, dry_run: bool, json: 
 def run_planned(planned: api.PlannedJob, *, detach: bool, dry_run: bool, json: bool) -> int:
     """Submit a planned job and, unless ``detach``, wait for it and download its outputs; return the exit code."""
     loaded = planned.loaded
+    if planned.prepared.needs_length and not dry_run:
+        if not json:
+            print_message("shards: stepping the scene first, to find out how long its film is")
+        planned = planned.choose_shards()
     if not json:
         _print_notes(planned)
     if dry_run:

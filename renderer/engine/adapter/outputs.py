@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def count_output_frames(plan: OutputPlan, folder: Path) -> int:
     if path.is_dir():
         return sum(1 for _ in path.glob("*.png"))
     return 1 if path.suffix == ".png" else _count_video_frames(path)
+
+
+def measure_film(frames: int) -> dict[str, float]:
+    """Return the length of a film for ``SceneReport.seconds``; nothing if Manim was told to leave plays out."""
+    from manim import config
+
+    if config.from_animation_number or not math.isinf(config.upto_animation_number):
+        return {}
+    return {"film": round(frames / config.frame_rate, 3)}
 
 
 def _count_video_frames(path: Path) -> int:

@@ -14,6 +14,7 @@ from typing import NoReturn
 from backends.errors import SpecError
 from renderer.engine.abort import KeysNeeded, StopRecord, Unfit
 from renderer.engine.adapter.config import configured
+from renderer.engine.adapter.outputs import measure_film
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
 from renderer.engine.cache.store import make_own_cache
@@ -79,7 +80,7 @@ def preview_scene(request: SceneRequest, wanted: PreviewRequest, *, progress: Pr
         _check_renderer()
         keep_tex_files(request.cache or make_own_cache(scratch / "formulas"))
         report = _Preview(request, wanted, progress).run()
-    return replace(report, seconds={"preview": round(time.monotonic() - started, 3)})
+    return replace(report, seconds={**report.seconds, "preview": round(time.monotonic() - started, 3)})
 
 
 def _check_renderer() -> None:
@@ -174,6 +175,8 @@ class _Preview:
             frames=recorder.position,
             renderer="cairo",
             mode="serial",
+            why_serial=attempt.why_every_frame,
+            seconds=measure_film(recorder.position),
         )
 
     def _keep_still(self, scene: Scene, recorder: Recorder) -> None:
