@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 DURATION_FORM = "write a time like 90s, 10m, 1h30m or 2d"
 SIZE_FORM = "write a size like 512Mi, 1.5Gi or 10G"
+ANY_TEXT = "TEXT"  # the placeholder of a value whose form is not said
 PAIR_FORM = "write it as KEY=VALUE"
 
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -124,7 +125,7 @@ def option(
     description: str,
     *flags: str,
     group: str = "Other",
-    value: str = "TEXT",
+    value: str = ANY_TEXT,
     repeated: bool = False,
     choices: Sequence[str] = (),
 ) -> Any:

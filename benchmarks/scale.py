@@ -2,10 +2,9 @@
 
     .venv/bin/python benchmarks/scale.py [--minutes 3] [--shards 8] [--quality m]
 
-Each shard is a worker of its own, one after the other, with one core; the last one also joins the clips. "One process"
-is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker costs that
-renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file, as the
-last shard does.
+Each shard is a worker of its own with one core, and all run at the same time; the last one also joins the clips. "One
+process" is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker
+costs that renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file, as the last shard does.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -48,22 +48,28 @@ def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -
     (folder / "bundle").write_bytes(job.bundle.data)
 
 
-def run_shard(folder: Path, minutes: float, shard: int = 0) -> Cost:
-    """Run one shard of a film of so many minutes on one core; return what it cost."""
-    before = read_cpu()
+def run_shards(folder: Path, minutes: float, shards: int = 1) -> list[Cost]:
+    """Run all shards of a film of so many minutes at the same time, each on one core; return what each cost."""
+    with ThreadPoolExecutor(shards) as threads:
+        return list(threads.map(lambda shard: _run_shard(folder, minutes, shard), range(shards)))
+
+
+def _run_shard(folder: Path, minutes: float, shard: int) -> Cost:
     files = ["--task", "task.json", "--bundle", "bundle", "--output", "units", "--unit", str(shard)]
-    core = {min(os.sched_getaffinity(0))}
-    subprocess.run(
+    cores = sorted(os.sched_getaffinity(os.getpid()))
+    os.sched_setaffinity(0, {cores[shard % len(cores)]})  # of this thread, and so of the process that it starts
+    worker = subprocess.Popen(
         [sys.executable, "-I", "-m", "renderer.worker", *files],
         cwd=folder,
-        check=True,
         env={**os.environ, "FILM_MINUTES": str(minutes)},
         stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, core),  # there is one thread
     )
-    seconds = read_cpu() - before
+    _, status, usage = os.wait4(worker.pid, 0)
+    worker.returncode = os.waitstatus_to_exitcode(status)
+    if worker.returncode:
+        raise SystemExit(f"shard {shard} ended with exit code {worker.returncode}")
     films = list((folder / "units" / str(shard) / "files").glob("*.mp4"))
-    return Cost(seconds, films[0].read_bytes() if films else None)
+    return Cost(usage.ru_utime + usage.ru_stime, films[0].read_bytes() if films else None)
 
 
 def measure_imports() -> float:
@@ -93,8 +99,8 @@ def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     """Render the film by one process and by shards, and print both."""
     prepare(work / "one", "Film", quality)
     prepare(work / "many", "Film", quality, shards)
-    one = run_shard(work / "one", minutes)
-    costs = [run_shard(work / "many", minutes, shard) for shard in range(shards)]
+    (one,) = run_shards(work / "one", minutes)
+    costs = run_shards(work / "many", minutes, shards)
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
     imports = measure_imports()
     drawn = total - (shards - 1) * imports
@@ -103,14 +109,15 @@ def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     print(f"{shards} shards together {total:13.1f}  {total / one.seconds:.2f} times")
     print(f"without more imports {drawn:8.1f}  {drawn / one.seconds:.2f} times; {imports:.1f} for each")
     print(f"the longest shard    {longest:8.1f}  {longest / (one.seconds / shards):.2f} times its share")
-    print(f"the same film        {costs[-1].film == one.film}")
+    print(f"each shard           {' '.join(f'{cost.seconds:8.1f}' for cost in costs)}")
+    print(f"the same film        {[cost.film for cost in costs if cost.film] == [one.film]}")
 
 
 def print_join(work: Path) -> None:
     """Print what it costs to join the clips of a film of ten minutes."""
     prepare(work / "still", "Still", "h")
     clip = work / "clip.mp4"
-    clip.write_bytes(run_shard(work / "still", 0).film or b"")
+    clip.write_bytes(run_shards(work / "still", 0)[0].film or b"")
     encoding = VideoEncoderSpec("mp4", "libx264", "yuv420p", 1920, 1080, Fraction(60), ())
     started, before = time.perf_counter(), time.process_time()
     join_clips([Clip(clip, 5 * 60)] * 120, work / "film.mp4", encoding)

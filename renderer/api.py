@@ -213,7 +213,7 @@ class PlannedJob:
         """Step the scene by a job; return its result, or why there is none."""
         request = PreviewRequest(at=(0.0,))
         wanted = replace(self.wanted, preview=request, foreground=True)
-        settings = self.loaded.settings.model_copy(update={"gpu": "none", "encoder": "auto"})
+        settings = self.loaded.settings.model_copy(update={"gpu": "none", "encoder": "auto", "webhook": None})
         job = self._plan_again(wanted, replace(self.loaded, settings=settings)).submit()
         try:
             status = job.wait()

@@ -45,6 +45,12 @@ def _image(value: str) -> str:
     return value
 
 
+def _shards(value: object) -> object:
+    if isinstance(value, str) and value != "auto" and not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+        raise ValueError("write a whole number, or auto")
+    return value
+
+
 def _lower(value: object) -> object:
     """Return the value as Manim reads it: in small letters, and None for its word for the default."""
     text = value.lower() if isinstance(value, str) else value
@@ -53,7 +59,7 @@ def _lower(value: object) -> object:
 
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(_resolution)]
-Shards = Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
+Shards = Annotated[Annotated[int, Field(ge=1, le=1000)] | Literal["auto"], BeforeValidator(_shards)]
 AttemptDuration = Annotated[Duration, longest(days=7)]
 
 # what a caller of `renderer serve` may change, unless serve.allow says otherwise

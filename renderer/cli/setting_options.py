@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backends.errors import SpecError
-from backends.option_types import OptionInfo, format_duration, format_size, option_info
+from backends.option_types import ANY_TEXT, OptionInfo, format_duration, format_size, option_info
 from renderer.cli.manim_options import manim_parameters, read_manim_options
 from renderer.cli.options import complete_from
 from renderer.cli.signature import Command, add_parameters
@@ -62,7 +62,8 @@ def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Paramet
     choices = literals or info.choices
     kind: Any = str | None
     default: list[str] | None = None
-    metavar: str | None = "|".join(filter(None, (info.value, *literals)))
+    placeholders = literals if info.value == ANY_TEXT else (info.value, *literals)
+    metavar: str | None = "|".join(placeholders) or info.value
     if field.annotation is bool:
         kind, metavar = bool | None, None
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])

@@ -209,7 +209,8 @@ def _type(info: FieldInfo) -> str:
     choices = " \\| ".join(f"`{choice}`" for choice in _choices(info.annotation))
     option, text = option_info(info), str(info.annotation)
     by_form = {"TIME": "time", "SIZE": "size", "WxH": "WxH in pixels"}.get(option.value if option else "")
-    return choices or by_form or next(shown for pattern, shown in KINDS if re.search(pattern, text))
+    kind = by_form or next(shown for pattern, shown in KINDS if re.search(pattern, text))
+    return f"{kind} \\| {choices}" if choices and kind == "whole number" else choices or kind
 
 
 def _choices(annotation: Any) -> list[Any]:
