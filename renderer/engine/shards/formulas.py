@@ -102,7 +102,7 @@ class SharedFormulas:
         return self._store.get(name, claim) and claim.read_bytes() != self._name
 
     def _leave_to_others(self, key: Key, target: Path) -> bool:
-        """Give the shard whose turn it is the time to claim the formula; return whether the formula has come."""
+        """Wait a moment for the shard whose turn it is; return whether the formula has come."""
         return self._missed_turns < MAX_MISSED_TURNS and self._poll(key, target, TURN_TIMEOUT_S)
 
     def _wait(self, key: Key, target: Path) -> bool:
