@@ -343,7 +343,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
                 hint="try again; `kubectl get nodes` shows whether their node still works",
             )
         time.sleep(pause)
-        pause = min(pause * 1.5, MAX_POLL_S)
+        pause = min(pause * 1.1, MAX_POLL_S)
 
 
 def _find_unused(spec: JobSpec, options: KubernetesOptions) -> Iterator[str]:

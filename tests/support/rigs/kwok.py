@@ -1,4 +1,4 @@
-"""A Kubernetes of a thousand nodes that do not exist: its control plane is real, kwok plays the nodes.
+"""A Kubernetes of nodes that do not exist: its control plane is real, kwok plays the nodes.
 
 It has a control plane of its own, so that the cluster of the other tests does not get the nodes, and their removal,
 which takes longer than all that is tested, is not needed.
@@ -23,7 +23,6 @@ from support.processes import until
 
 from backends.kubernetes.client.client import Api
 
-NODES = 1000
 PRODUCT = "NVIDIA-L4"
 LOG = "2026-01-01T00:00:00.000000000Z stdout F openjd_progress: 40\n"  # of every pod, as a container runtime writes it
 LABEL_ENDS = {"renderer.test/ends": "yes"}  # pods with it end at once, others run until they are deleted
@@ -40,8 +39,8 @@ def _find_kwok() -> str:
 
 
 @contextmanager
-def thousand_nodes(folder: Path) -> Iterator[Path]:
-    """Yield the kubeconfig of an administrator."""
+def fake_nodes(folder: Path, count: int) -> Iterator[Path]:
+    """Run a cluster of ``count`` nodes during the block; yield its kubeconfig, which KUBECONFIG names meanwhile."""
     program = _find_kwok()
     ports = _find_ports(6)
     kubeconfig = _write_files(folder, ports[0])
@@ -50,9 +49,10 @@ def thousand_nodes(folder: Path) -> Iterator[Path]:
             running.enter_context(_run(folder, name, command))
             if name == "kube-apiserver":
                 _wait_for_server(kubeconfig)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KUBECONFIG", str(kubeconfig))
-            _create_nodes(Api(None), ports[-1])
+        patch = running.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        _create_nodes(Api(None), count, ports[-1])
         yield kubeconfig
 
 
@@ -80,10 +80,10 @@ def _write_files(folder: Path, port: int) -> Path:
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "thousand", "cluster": cluster}],
+        "clusters": [{"name": "fake", "cluster": cluster}],
         "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": "thousand", "context": {"cluster": "thousand", "user": "admin", "namespace": "default"}}],
-        "current-context": "thousand",
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "admin", "namespace": "default"}}],
+        "current-context": "fake",
     }
     kubeconfig.write_text(yaml.safe_dump(content))
     return kubeconfig
@@ -96,10 +96,10 @@ def _list_commands(folder: Path, ports: list[int], kwok: str) -> dict[str, list[
     store, between = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
     return {
         "etcd": [
-            *("etcd", "--name=thousand", f"--data-dir={folder}/etcd", "--unsafe-no-fsync", "--log-level=warn"),
+            *("etcd", "--name=fake", f"--data-dir={folder}/etcd", "--unsafe-no-fsync", "--log-level=warn"),
             *(f"--listen-client-urls={store}", f"--advertise-client-urls={store}"),
             *(f"--listen-peer-urls={between}", f"--initial-advertise-peer-urls={between}"),
-            f"--initial-cluster=thousand={between}",
+            f"--initial-cluster=fake={between}",
         ],
         "kube-apiserver": [
             *("kube-apiserver", "--bind-address=127.0.0.1", f"--secure-port={server}", f"--etcd-servers={store}"),
@@ -156,7 +156,7 @@ def _read_end(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
 
 
-def _create_nodes(api: Api, port: int) -> None:
+def _create_nodes(api: Api, count: int, port: int) -> None:
     amount = {"cpu": "4", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110", "nvidia.com/gpu": "1"}
     status: dict[str, Any] = {
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
@@ -171,4 +171,4 @@ def _create_nodes(api: Api, port: int) -> None:
         api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status})
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(create, range(NODES)))
+        list(pool.map(create, range(count)))

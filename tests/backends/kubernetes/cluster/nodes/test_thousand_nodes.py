@@ -18,7 +18,7 @@ from support.commands import BIN, environment
 from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.kubernetes import list_objects
-from support.rigs.kwok import LABEL_ENDS, NODES, thousand_nodes
+from support.rigs.kwok import LABEL_ENDS, fake_nodes
 
 from backends import JobState
 from backends.kubernetes.client.client import Api
@@ -26,8 +26,10 @@ from backends.kubernetes.client.paths import core_path, jobs_path
 from renderer.api import Job
 
 pytestmark = pytest.mark.cluster
+NODES = 1000
 PODS = 250  # that run at the same time, each on a node: more than a page of a list
 PAGES = 2
+WAIT_S = 600.0
 REQUEST = re.compile(r"transport: (\w+) (\S+): (\d+)")
 # Measures a command from a small process: what a process uses counts from before it becomes the command.
 MEASURE = """\
@@ -51,10 +53,7 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("nodes")
-    with thousand_nodes(folder) as kubeconfig, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(kubeconfig))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    with fake_nodes(tmp_path_factory.mktemp("nodes"), NODES):
         yield Rig("k8s", {"image": "registry.test/any:1", "gpu": "none", "cpu": 1})
 
 
@@ -104,9 +103,9 @@ def test_ten_thousand_units_cost_the_client_little_and_leave_nothing(
     ending = {"k8s.labels": LABEL_ENDS, "k8s.units_per_pod": 10}
     small = nodes.map(script, range(1000), **ending).job
     missing = nodes.map(script, range(1), gpu="H100").job
-    until(lambda: count_nodes_with_pods(api, large) > PODS // 2, within=300)
-    until(lambda: api.get(jobs_path("default", large.handle.parts[2]))["status"].get("ready") == PODS, within=300)
-    until(lambda: small.status().state is JobState.SUCCEEDED, within=300)
+    until(lambda: count_nodes_with_pods(api, large) > PODS // 2, within=WAIT_S)
+    until(lambda: api.get(jobs_path("default", large.handle.parts[2]))["status"].get("ready") == PODS, within=WAIT_S)
+    until(lambda: small.status().state is JobState.SUCCEEDED, within=WAIT_S)
 
     listed = measure("list", "--backend", "k8s", "--json")
     assert listed.requests == {"GET jobs": 1}
