@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from renderer.engine.patches.lean_import import Rotation, has_compared_scipy, import_manim_lean
+from renderer.engine.adapter.preload import warm_up
+from renderer.engine.patches.lean_import import Rotation, has_compared_scipy
 
 PACKAGES = {"bs4", "networkx", *(["scipy"] if has_compared_scipy() else [])}
 
@@ -31,9 +32,20 @@ def compare_rotations() -> None:
         assert found.tobytes() == expected.tobytes()
 
 
+def compare_standard_library(before: set[str]) -> None:
+    """Check that a scene finds each module below the packages that it imports, such as ``concurrent.futures``.
+
+    Plain Manim imports them by the way, so that a scene works there that imports ``concurrent`` alone.
+    """
+    packages = sys.stdlib_module_names & before - {"encodings", "importlib"}  # these import modules for themselves
+    added = {name for name in sys.modules.keys() - before if "." in name and name.partition(".")[0] in packages}
+    assert not added
+
+
 def main() -> None:
     """Compare all."""
-    import_manim_lean()
+    warm_up()
+    before = set(sys.modules)
     from manim import Code, Graph, Square
     from manim.mobject import graph
 
@@ -50,6 +62,7 @@ def main() -> None:
     assert len(Code(code_string="a = 1\nb = 2", language="python").code_lines) == 2
 
     compare_rotations()
+    compare_standard_library(before)
     turned = importlib.import_module("scipy.spatial.transform").Rotation.from_rotvec([0, 0, 0.5]).apply(Square().points)
     assert np.allclose(square.points, turned)
 
