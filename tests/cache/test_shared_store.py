@@ -125,13 +125,14 @@ def test_an_entry_of_another_owner_or_under_another_name_is_not_used(place: Plac
 
 
 WRITER = """
-import sys, tempfile
+import itertools, sys, tempfile
 from pathlib import Path
 sys.path[:0] = sys.argv[1:2]
 from cache.test_shared_store import CONTENT, machine, name
 with machine(sys.argv[2]) as client, tempfile.NamedTemporaryFile() as file:
     own = 100 + int(sys.argv[3])
-    for number in (*range(8), own):
+    numbers = (*range(8), own)
+    for number in itertools.cycle(numbers) if "until killed" in sys.argv else numbers:
         Path(file.name).write_bytes(CONTENT * (number + 1))
         client.put(name(number), Path(file.name))
         print(number, flush=True)
@@ -141,8 +142,9 @@ with machine(sys.argv[2]) as client, tempfile.NamedTemporaryFile() as file:
 
 def test_twenty_writers_at_once_some_of_which_die_leave_whole_entries_alone(place: Place, tmp_path: Path) -> None:
     tests = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", WRITER, tests, place.uri]
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, tests, place.uri, str(at)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, str(at), *["until killed"] * (at < 4)], stdout=subprocess.PIPE, text=True)
         for at in range(20)
     ]
     for writer in writers[:4]:
@@ -199,7 +201,7 @@ def test_a_store_that_does_not_answer_does_not_hold_a_render_up(tmp_path: Path) 
             assert not store.has(GROUP, FIRST, f"{number:040x}")
         with (tmp_path / "chunk").open("rb") as file:
             assert store.put(NAME, file, len(CONTENT))
-        assert time.monotonic() - started < 3 * LIST_TIMEOUT_S
+        assert time.monotonic() - started < 15 * LIST_TIMEOUT_S  # not for each
         assert store.finish(0.1) == "s3://frames/cache did not take all chunks within 0.1 s"
 
 

@@ -43,7 +43,7 @@ def test_jobs_take_turns(tmp_path: Path) -> None:
         until(lambda: explain(third).startswith(f"it waits for its turn: {turns + 1} earlier jobs of yours"))
         assert second.status().state is third.status().state is JobState.PENDING
 
-        assert rig.submit(script).wait(60).state is JobState.SUCCEEDED  # scripts do not wait
+        assert rig.submit(script).wait(600).state is JobState.SUCCEEDED  # scripts do not wait
 
         second.cancel()
         assert second.status().state is JobState.CANCELLED
@@ -53,5 +53,5 @@ def test_jobs_take_turns(tmp_path: Path) -> None:
         os.kill(int((folder / "pid").read_text()), signal.SIGKILL)  # the kernel ends its turn
         until(lambda: third.status().state is JobState.RUNNING)
         go.touch()
-        assert {job.wait(120).state for job in (*running[1:], third)} == {JobState.SUCCEEDED}
+        assert {job.wait(600).state for job in (*running[1:], third)} == {JobState.SUCCEEDED}
         until(lambda: [path.name for path in (tmp_path / "state" / "jobs" / ".turns").iterdir()] == ["lock"])

@@ -46,13 +46,13 @@ def submit(rig: Rig, project: Path) -> Submit:
 @pytest.mark.parametrize(("kind", "words"), [("debian", "torch 2.9-of-the-image"), ("busybox", "no torch")])
 def test_a_script_runs_with_the_images_own_python(submit: Submit, kind: str, words: str, tmp_path: Path) -> None:
     job = submit(kind, "a b")
-    assert job.wait(180).state is JobState.SUCCEEDED, job.status()
+    assert job.wait(600).state is JobState.SUCCEEDED, job.status()
     lines = [line.text for line in job.logs()]
     assert lines[0].startswith("3.9.")
     assert lines[0].endswith(" None ['a b'] data")
     assert lines[1] == words
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["home.txt"]
-    failed = submit(kind, "a b", "c").wait(180)
+    failed = submit(kind, "a b", "c").wait(600)
     assert failed.units[0].message == "job.py ended with exit code 1"
     assert "ValueError: boom" in str(failed.units[0].details)
 
@@ -61,10 +61,10 @@ def test_a_script_runs_with_a_python_of_musl(submit: Submit, tmp_path: Path) -> 
     if "MUSL_FOR_TESTS" not in os.environ:
         pytest.skip("MUSL_FOR_TESTS is not set: compiling a Python with musl takes minutes")
     job = submit("musl", "a b")
-    assert job.wait(180).state is JobState.SUCCEEDED, job.status()
+    assert job.wait(600).state is JobState.SUCCEEDED, job.status()
     assert next(iter(job.logs())).text.endswith(" None ['a b'] data")
     assert [file.name for file in job.fetch(tmp_path / "out")] == ["home.txt"]
-    failed = submit("musl", "a b", "c").wait(180)
+    failed = submit("musl", "a b", "c").wait(600)
     assert "ValueError: boom" in str(failed.units[0].details)
 
 
@@ -78,7 +78,7 @@ def test_a_script_runs_with_a_python_of_musl(submit: Submit, tmp_path: Path) -> 
     ],
 )
 def test_what_an_image_lacks_is_said_in_one_sentence(submit: Submit, kind: str, words: str) -> None:
-    status = submit(kind).wait(180)
+    status = submit(kind).wait(600)
     assert status.state is JobState.FAILED
     assert words in str(status.units[0].message or status.reason)
     assert status.exit_code != ExitCode.INTERNAL

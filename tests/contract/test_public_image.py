@@ -21,7 +21,7 @@ def test_a_scene_in_a_stand_in_of_manims_image_is_rendered_in_parallel_with_the_
     films, job = [], None
     for number, more in enumerate(({}, {"image": rig.foreign_image("manim")})):
         job = rig.submit(SCENES, "Formula", quality="l", encoder="x264", **more)
-        assert job.wait(240).state is JobState.SUCCEEDED, job.status()
+        assert job.wait(600).state is JobState.SUCCEEDED, job.status()
         (film,) = job.fetch(tmp_path / str(number))
         films.append(film.read_bytes())
     assert films[0] == films[1]

@@ -19,7 +19,7 @@ SMALL = {"resolution": "160x90", "fps": 10}
 def test_frames_are_those_of_plain_manim(rig: Rig, project: Path, tmp_path: Path, reference: dict[str, Path]) -> None:
     shutil.copytree(SCENES.parent, project, dirs_exist_ok=True)  # this checkout leaves its tests out of bundles
     job = rig.submit(project / SCENES.name, all_scenes=True, encoder_preset="manim", **SMALL)
-    status = job.wait(300)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, [(unit.name, unit.message) for unit in status.units]
     files = {path.name: path for path in job.fetch(tmp_path / "out")}
     assert set(files) == {"Words.mp4", "Formula.mp4", "Solid.mp4", "Sound.mp4", "Sound.srt"}
@@ -42,7 +42,7 @@ def test_a_scene_that_raises_says_where_and_the_others_come_back(rig: Rig, proje
         "        self.play(Create(1 / 0))\n"
     )
     job = rig.submit(path, "Good", "Bad", **SMALL)
-    status = job.wait(300)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
     good, bad = status.units
     assert (good.state, bad.state) == (JobState.SUCCEEDED, JobState.FAILED)
@@ -60,7 +60,7 @@ def test_the_log_says_why_a_scene_was_rendered_serially(rig: Rig, project: Path)
         "        self.renderer.get_frame()\n"
     )
     job = rig.submit(project / "looks.py", **SMALL)
-    status = job.wait(300)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, [(unit.name, unit.message) for unit in status.units]
     said = [line.text for line in job.logs()]
     assert said.count("Looks was rendered serially: it reads the pixels of a frame") == 1
@@ -69,6 +69,6 @@ def test_the_log_says_why_a_scene_was_rendered_serially(rig: Rig, project: Path)
 def test_a_wrong_manim_cfg_is_named(rig: Rig, project: Path) -> None:
     (project / "one.py").write_text("from manim import *\nclass One(Scene):\n    pass\n")
     (project / "manim.cfg").write_text("[CLI]\nquality = nonsense\n")
-    status = rig.submit(project / "one.py").wait(300)
+    status = rig.submit(project / "one.py").wait(600)
     assert status.exit_code == ExitCode.USER_CODE
     assert (status.units[0].message or "").startswith("manim.cfg cannot be used:")

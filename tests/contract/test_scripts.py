@@ -39,7 +39,7 @@ def test_a_script_runs_in_its_folder_and_what_it_leaves_there_comes_back(
     )
     greeting = "no: 'x' \"y\" $HOME $$ $(HOME)\n1e3"
     job = rig.submit(path, arguments=("--n", "a b"), env={"GREETING": greeting})
-    status = job.wait(120)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status.units
     files = job.fetch(tmp_path / "out")
     assert files == [tmp_path / "out" / name for name in ("data é.txt", "more.txt", "sub/words ü.txt")]
@@ -57,7 +57,7 @@ def test_a_script_in_a_folder_of_the_project_runs_in_the_root(
     monkeypatch.setenv("PYTHONPATH", str(project / "my lib"))
     text = "import sys, house_style\nprint(sys.argv[0], open('data.txt').read(), house_style.WORD)\n"
     job = rig.submit(script(project / "tools", text), root=project)
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert [line.text for line in job.logs()] == ["tools/job.py data house"]
 
 
@@ -66,22 +66,22 @@ def test_log_lines_come_whole_and_in_order(rig: Rig, project: Path) -> None:
     job = rig.submit(path)
     followed = [line.text for line in job.logs(follow=True)]
     assert followed == [f"line {i}" for i in range(300)] + ["no newline ✓"]
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert [line.text for line in job.logs()] == followed
 
 
 def test_progress_is_seen_and_cancel_ends_a_running_job(rig: Rig, project: Path) -> None:
     job = rig.submit(script(project, HANGS))
-    until(lambda: job.status().units[0].progress == 42.5, within=120)
+    until(lambda: job.status().units[0].progress == 42.5)
     assert job.status().state is JobState.RUNNING
     job.cancel()
-    assert job.wait(60).state is JobState.CANCELLED
+    assert job.wait(600).state is JobState.CANCELLED
     job.cancel()
     assert job.status().exit_code == ExitCode.CANCELLED
 
 
 def test_a_failing_script_is_failed_with_its_last_words(rig: Rig, project: Path) -> None:
-    status = rig.submit(script(project, "def inner():\n    raise ValueError('boom')\ninner()\n")).wait(120)
+    status = rig.submit(script(project, "def inner():\n    raise ValueError('boom')\ninner()\n")).wait(600)
     assert status.state is JobState.FAILED
     assert status.exit_code == status.units[0].exit_code == ExitCode.USER_CODE
     assert status.units[0].message == "job.py ended with exit code 1"
@@ -89,13 +89,13 @@ def test_a_failing_script_is_failed_with_its_last_words(rig: Rig, project: Path)
 
 def test_cancelling_a_job_that_has_ended_changes_nothing(rig: Rig, project: Path) -> None:
     job = rig.submit(script(project, "print('done')\n"))
-    job.wait(120)
+    job.wait(600)
     job.cancel()
     assert job.status().state is JobState.SUCCEEDED
 
 
 def test_a_job_that_hangs_is_ended_at_its_time_limit(rig: Rig, project: Path) -> None:
-    status = rig.submit(script(project, HANGS), timeout=3).wait(120)
+    status = rig.submit(script(project, HANGS), timeout=3).wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert "time limit of 3 s" in (status.units[0].message or status.reason or "")
 
@@ -103,10 +103,10 @@ def test_a_job_that_hangs_is_ended_at_its_time_limit(rig: Rig, project: Path) ->
 def test_a_job_is_found_by_its_handle_listed_and_deleted(rig: Rig, project: Path) -> None:
     job = rig.submit(script(project, "print(1)\n"), name="Namé of mine")
     again = rig.open(str(job.handle))
-    status = again.wait(120)
+    status = again.wait(600)
     assert status.name == "name-of-mine"
     assert status.created is not None
-    assert abs(datetime.now(UTC) - status.created) < timedelta(minutes=5)
+    assert abs(datetime.now(UTC) - status.created) < timedelta(hours=1)
     assert job.handle in [found.handle for found in again.backend.list()]
     again.delete()
     assert job.handle not in [found.handle for found in again.backend.list()]
@@ -120,12 +120,12 @@ def test_an_unknown_handle_is_said_to_be_unknown(rig: Rig, project: Path) -> Non
     for ask in (known.backend.status, known.backend.cancel, known.backend.delete):
         with pytest.raises(JobNotFoundError):
             ask(unknown)
-    known.wait(120)
+    known.wait(600)
 
 
 def test_the_doctor_finds_a_backend_that_works_without_a_failure(rig: Rig, project: Path) -> None:
     job = rig.submit(script(project, "print(1)\n"))
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     checks = list(job.backend.doctor(store=rig.loaded().store))
     assert checks
     assert [check for check in checks if check.state == "failure"] == []
@@ -133,7 +133,7 @@ def test_the_doctor_finds_a_backend_that_works_without_a_failure(rig: Rig, proje
 
 def test_garbage_is_removed_by_age_and_a_dry_run_lists_it(rig: Rig, project: Path) -> None:
     job = rig.submit(script(project, "print(1)\n"))
-    job.wait(120)
+    job.wait(600)
     assert list(job.backend.collect_garbage(older_than=timedelta(days=1))) == []
     listed = list(job.backend.collect_garbage(older_than=timedelta(0), dry_run=True))
     assert not any(item.removed for item in listed)

@@ -10,14 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from engine.renders import SCENES, decode_frames, order_render, render_with_engine, render_with_manim, scene_names
+from support.processes import until
 
-from backends.chunk_store import FolderChunks
+from backends.chunk_store import ChunkStore, FolderChunks
 from backends.chunk_store.server import ChunkServer
 from renderer import config, spec
 from renderer.system.limits import has_avx2
@@ -31,7 +31,6 @@ CHOSEN = {  # each file has what may go wrong in a way of its own; a film of all
 if "EVERY_SCENE" in os.environ:  # takes a few minutes
     CHOSEN = {file: scene_names(SCENES / f"{file}.py") for file in CHOSEN}
 FILM = """\
-import os
 import random
 import time
 from pathlib import Path
@@ -43,7 +42,6 @@ class Film(Scene):
             circle = Circle(random.random() + 0.5)
             self.play(Create(circle), run_time=0.5)
             self.remove(circle)
-            time.sleep("SLOW" in os.environ)
 
 class Turns(ThreeDScene):
     def construct(self):
@@ -167,13 +165,30 @@ def test_the_frames_of_shards_are_those_of_manim(file: str, tmp_path: Path) -> N
                 assert decode_frames(last.find(output)) == decode_frames(want[name].find(Path(output).name)), output
 
 
+class OneClip(FolderChunks):
+    """Takes one clip, and never answers to what comes then."""
+
+    def create(self, name: str, source: Path) -> bool:
+        if self.list("clips"):
+            threading.Event().wait()
+        return super().create(name, source)
+
+
+def serve(path: Path, store: ChunkStore) -> None:
+    """Answer requests for a store until the tests end."""
+    server = ChunkServer(path, store, path.parent)
+    threading.Thread(target=server.serve, daemon=True).start()
+
+
 def test_a_killed_shard_goes_on_with_what_it_has_stored_and_a_damaged_clip_is_drawn_again(
     tmp_path: Path, whole: bytes
 ) -> None:
     job = make_job(tmp_path, "Film", 2)
-    worker = job.start(0, SLOW="1")
-    while not (clips := list(job.store.glob("clips/[!.]*"))):
-        time.sleep(0.01)
+    job.store.mkdir(parents=True)
+    serve(tmp_path / "socket", OneClip(job.store))
+    worker = job.start(0, RENDERER_SHARD_STORE=str(tmp_path / "socket"))
+    until(lambda: bool(list(job.store.glob("clips/[!.]*"))) or worker.poll() is not None)
+    clips = list(job.store.glob("clips/[!.]*"))
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
     assert not (job.store / "arrivals").exists()

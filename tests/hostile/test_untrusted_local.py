@@ -88,10 +88,12 @@ def test_no_process_of_the_host_is_seen(found: dict[str, str], someone: User) ->
 
 def test_the_job_and_the_control_groups_are_gone(found: dict[str, str], someone: User) -> None:
     assert found
-    assert not list(Path("/sys/fs/cgroup").glob("**/renderer-probe*"))
-    assert not [
-        path for path in someone.jobs.iterdir() if path.name.startswith("probe-") and list(path.rglob("scratch/*"))
-    ]
+    jobs = [path for path in someone.jobs.iterdir() if path.name.startswith("probe-")]
+    assert jobs
+    groups = [Path(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names]
+    for job in jobs:
+        assert not [group for group in groups if job.name in group.name]
+        assert not list(job.rglob("scratch/*"))
 
 
 def test_a_daemon_does_not_outlive_the_job(someone: User) -> None:
@@ -117,7 +119,7 @@ def test_signals_to_everything_reach_at_most_the_job_itself(number: str, code: i
     script = (
         "import contextlib, os, signal, time\n"
         f"with contextlib.suppress(ProcessLookupError):\n    os.kill(-1, signal.{number})\n"
-        f"os.kill(1, signal.{number})\ntime.sleep(0.5)\n"
+        f"os.kill(1, signal.{number})\ntime.sleep({60 if code else 0.5})\n"
     )
     done = someone.submit(script)
     assert done.returncode == code, done.stderr
@@ -126,7 +128,7 @@ def test_signals_to_everything_reach_at_most_the_job_itself(number: str, code: i
 
 def test_a_job_that_stops_all_it_can_is_ended_at_the_time_limit(someone: User) -> None:
     stop = "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)\n"
-    done = someone.submit(stop, "--timeout", "2s", within=60)
+    done = someone.submit(stop, "--timeout", "2s")
     assert done.returncode == 124, done.stderr
     assert "time limit of 2 s" in done.stderr
 
@@ -168,9 +170,7 @@ for child in children:
 
 
 def test_endless_output_is_bounded_and_ends(someone: User) -> None:
-    done = someone.submit(
-        "while True:\n    print('x' * 100_000, end='')\n", "--timeout", "3s", *SMALL_LIMITS, within=60
-    )
+    done = someone.submit("while True:\n    print('x' * 100_000, end='')\n", "--timeout", "3s", *SMALL_LIMITS)
     assert done.returncode in {6, 124}, done.stderr
     logs = [path for path in someone.jobs.rglob("*") if path.suffix in {".log", ".txt"}]
     assert sum(path.stat().st_size for path in logs if path.is_file()) < 200 * 2**20
@@ -227,10 +227,10 @@ def test_a_killed_guard_takes_the_sandbox_along(someone: User) -> None:
     (guard,) = (
         process
         for process in find_processes("backends.local.isolation.guard")
-        if str(someone.home) in process.cmdline()[4]
+        if any(str(someone.home) in word for word in process.info["cmdline"])
     )
     guard.kill()
-    until(lambda: not find_processes(marker), within=5)
+    until(lambda: not find_processes(marker))
     assert someone.run("wait", handle).returncode == 16
 
 
@@ -241,7 +241,7 @@ def test_a_cancelled_job_leaves_no_process(someone: User) -> None:
     until(lambda: "up" in someone.run("logs", handle).stdout)
     assert someone.run("cancel", handle).returncode == 0
     assert "cancelled" in someone.run("status", handle).stdout
-    until(lambda: not find_processes(marker), within=5)
+    until(lambda: not find_processes(marker))
 
 
 def test_without_bubblewrap_the_job_is_refused_with_the_line_that_installs_it(someone: User, tmp_path: Path) -> None:

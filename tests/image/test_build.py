@@ -43,7 +43,7 @@ def test_a_change_in_our_code_rebuilds_only_the_last_layer(image: str, context: 
     spec = ImageSpec(name=NAME, base=BASE, cuda="none")
     reference = f"{NAME}:changed"
     command = find_engine("buildah").build_command(context, reference, spec.arguments(), options[1:])
-    subprocess.run(command, capture_output=True, check=True, timeout=300)
+    subprocess.run(command, capture_output=True, check=True, timeout=600)
     before, after = layers(image), layers(reference)
     remove(reference)
     assert before[:-1] == after[:-1]

@@ -60,7 +60,7 @@ def test_formulas_and_chinese_look_as_outside_for_any_user_on_a_read_only_root(
     inside = find_output(result, ".png")
     assert inside.stat().st_uid == int(user.partition(":")[0])
     job = api.submit(BOARD, "Board", format="png", **SMALL)
-    job.wait(120)
+    job.wait(600)
     (outside,) = job.fetch(tmp_path / "outside")
     job.delete()
     ours, theirs = gray_pixels(inside), gray_pixels(outside)

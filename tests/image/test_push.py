@@ -10,21 +10,15 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import urllib3
 from support.containers import BASE, image_command
-from support.processes import until
+from support.processes import listening_ports, until
 
 CONFIG = """version: 0.1
 storage: {{filesystem: {{rootdirectory: "{folder}"}}}}
 http: {{addr: "127.0.0.1:0"}}
 """
-
-
-def listening_ports(pid: int) -> list[int]:
-    connections = psutil.Process(pid).net_connections()
-    return [found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN]
 
 
 @pytest.fixture
@@ -38,7 +32,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
             yield f"127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(600)
 
 
 def push(name: str) -> subprocess.CompletedProcess[str]:
@@ -52,13 +46,13 @@ def test_an_image_is_pushed_under_its_name(registry: str, image: str) -> None:
     done = push(name)
     subprocess.run(["podman", "untag", name, name], check=True)
     assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
-    with urllib.request.urlopen(f"http://{registry}/v2/team/tiny/tags/list", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{registry}/v2/team/tiny/tags/list", timeout=600) as answer:
         assert json.load(answer) == {"name": "team/tiny", "tags": ["1"]}
     (digest,) = re.findall(rf"{registry}/team/tiny@(sha256:[0-9a-f]{{64}})", done.stderr)
     form = {
         "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
     }
-    manifest = urllib3.request("GET", f"http://{registry}/v2/team/tiny/manifests/{digest}", headers=form, timeout=10)
+    manifest = urllib3.request("GET", f"http://{registry}/v2/team/tiny/manifests/{digest}", headers=form, timeout=600)
     assert hashlib.sha256(manifest.data).hexdigest() == digest.partition(":")[2]
 
 

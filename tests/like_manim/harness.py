@@ -18,7 +18,7 @@ from typing import Any
 import av
 from support.commands import BIN, environment
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 SMALL = ("160", "90", "10")  # width, height, frames per second
 VIDEOS = {".mp4", ".mov", ".webm", ".gif"}
 CACHES = {"partial_movie_files", "Tex", "texts", "__pycache__"}  # folders that neither gives back

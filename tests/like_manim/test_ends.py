@@ -9,7 +9,7 @@ from like_manim.conftest import OpenProject
 from like_manim.harness import Run
 
 pytestmark = pytest.mark.slow
-SLOWER_S = 30.0  # than plain Manim, at most: a scene that hangs takes 60 s
+SLOWER_S = 150.0  # than plain Manim, at most: a scene that hangs takes 300 s
 
 
 def name_files(run: Run) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.commands import BIN, SMALL, environment, renderer
-from support.processes import until
+from support.processes import alive, until
 from support.video import frames
 
 SCENE = """
@@ -48,8 +48,15 @@ def watch(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+def save(path: Path, text: str) -> None:
+    """Write a file as editors do: at every moment it has the old text or the new one."""
+    new = path.parent.parent / "being saved"
+    new.write_text(text)
+    new.rename(path)
+
+
 def wait_for(project: Path, text: str, count: int = 1) -> None:
-    until(lambda: (project / "err").read_text().count(text) >= count, within=120)
+    until(lambda: (project / "err").read_text().count(text) >= count)
 
 
 def lines(project: Path) -> list[str]:
@@ -66,7 +73,7 @@ def test_renders_what_changed_and_shows_it_first(project: Path, watch: subproces
     ) == 1  # what it prints lies in the project and is no change
     before = frames(project / "renders" / "Film.mp4")
 
-    (project / "colors.py").write_text("COLOR = 'GREEN'\n")  # a module that the scene imports
+    save(project / "colors.py", "COLOR = 'GREEN'\n")  # a module that the scene imports
     wait_for(project, "frames drawn", 2)
     assert lines(project)[1:] == ["renders/Film.changed.mp4", "renders/Film.mp4"]
     assert "5 of 20 frames drawn" in (project / "err").read_text()
@@ -75,25 +82,25 @@ def test_renders_what_changed_and_shows_it_first(project: Path, watch: subproces
     assert (all(equal[:10]), all(equal[10:15]), all(equal[15:])) == (True, False, True)
     assert len(frames(project / "renders" / "Film.changed.mp4")) == 5
 
-    (project / "scene.py").write_text(SCENE + "\n    def broken(:\n")  # an error is said in words
+    save(project / "scene.py", SCENE + "\n    def broken(:\n")  # an error is said in words
     wait_for(project, "waiting for the next change")
     assert "scene.py, line 12: invalid syntax" in (project / "err").read_text()
-    (project / "scene.py").write_text(SCENE + "\n        1 / 0\n")
+    save(project / "scene.py", SCENE + "\n        1 / 0\n")
     wait_for(project, "waiting for the next change", 2)
     assert "raised ZeroDivisionError" in (project / "err").read_text()
 
     started = (project / "err").read_text().count("rendering Film")
-    (project / "scene.py").write_text(SCENE + "\n        while True: pass\n")  # a save during a render restarts it
+    save(project / "scene.py", SCENE + "\n        while True: pass\n")  # a save during a render restarts it
     wait_for(project, "rendering Film", started + 1)
-    (project / "scene.py").write_text(SCENE)
+    save(project / "scene.py", SCENE)
     wait_for(project, "Film: 0 of 20 frames drawn")
 
     children = psutil.Process(watch.pid).children(recursive=True)
     assert children
     watch.send_signal(signal.SIGINT)
-    assert watch.wait(60) == 0
-    psutil.wait_procs(children, timeout=60)
-    assert not [child for child in children if child.is_running()]
+    assert watch.wait(600) == 0
+    psutil.wait_procs(children, timeout=600)
+    assert not [child for child in children if alive(child.pid)]
     assert list((project.parent / "temporary").iterdir()) == []
     assert sorted(path.name for path in (project / "renders").iterdir()) == [
         ".rendererignore",
@@ -103,11 +110,12 @@ def test_renders_what_changed_and_shows_it_first(project: Path, watch: subproces
 
 
 def test_nothing_is_left_when_the_command_is_killed(project: Path, watch: subprocess.Popen[bytes]) -> None:
-    (project / "scene.py").write_text(SCENE + "\n        while True: pass\n")
     wait_for(project, "rendering Film")
+    save(project / "scene.py", SCENE + "\n        while True: pass\n")
+    wait_for(project, "rendering Film", 2)
     children = psutil.Process(watch.pid).children(recursive=True)
     watch.kill()
-    until(lambda: not any(child.is_running() for child in children), within=60)
+    until(lambda: not any(alive(child.pid) for child in children))
 
 
 def test_what_cannot_be_watched_is_refused(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -160,22 +161,26 @@ def test_upload_that_breaks_off_or_is_too_large_leaves_nothing(server: Server) -
     part = '--x\r\nContent-Disposition: form-data; name="files"; filename="a.py"\r\n\r\n'
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"{head}Content-Length: 8000000\r\n\r\n{part}".encode() + bytes(2**21))
-        until(lambda: spooled(server.pid) != before)
-    until(lambda: spooled(server.pid) == before)
+        until(lambda: bool(spooled(server.pid) - before))
+    until(lambda: spooled(server.pid) <= before)
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"{head}Content-Length: 1073741824\r\n\r\n".encode())
         assert b" 413 " in connection.recv(4096)
     with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**18 + b"\r\n\r\n")
-        assert b" 400 " in connection.recv(4096) or b" 431 " in connection.recv(4096)
+        with suppress(ConnectionError):  # it may answer before it has everything
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**18 + b"\r\n\r\n")
+        answer = connection.recv(4096)
+        assert b" 400 " in answer or b" 431 " in answer
     assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
 
 
-def spooled(pid: int) -> list[str]:
+def spooled(pid: int) -> set[str]:
     """Return the files without a name that a process has open: uploads that are on the disk."""
-    folder = Path(f"/proc/{pid}/fd")
-    found = [str(item.readlink()) for item in folder.iterdir() if item.is_symlink()]
-    return [name for name in found if name.endswith("(deleted)")]
+    found = set()
+    for item in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(str(item.readlink()))
+    return {name for name in found if name.endswith("(deleted)")}
 
 
 def test_many_clients_see_every_line(server: Server) -> None:
@@ -202,6 +207,11 @@ def test_clients_that_are_gone_keep_nothing(server: Server) -> None:
         for name, _data, _id in server.events(job):
             if name == "log":
                 break
-    assert process.num_threads() <= before + 2
+
+    def has_few_threads() -> bool:  # the server lets threads end with its next answer
+        server.call("GET", f"/api/v1/jobs/{job}")
+        return process.num_threads() <= before + 2
+
+    until(has_few_threads)
     until(lambda: len([item for item in process.net_connections() if item.status == "ESTABLISHED"]) == 0)
     server.call("DELETE", f"/api/v1/jobs/{job}")

@@ -91,13 +91,20 @@ def addresses(namespace: str, count: int) -> dict[str, str]:
             <= next((item for item in pod["status"].get("conditions", []) if item["type"] == "Ready"), {}).items()
         }
 
-    until(lambda: len(ready()) == count, within=300)
-    return ready()
+    found: dict[str, str] = {}
+
+    def all_ready() -> bool:
+        found.clear()
+        found.update(ready())
+        return len(found) == count
+
+    until(all_ready, within=900, describe=lambda: kubectl("describe", "pods", "-n", namespace, check=False))
+    return found
 
 
 def call(method: str, address: str, token: str, **more: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
-    return requests.request(method, address, headers=headers, timeout=120, **more)
+    return requests.request(method, address, headers=headers, timeout=600, **more)
 
 
 def submit(address: str, token: str, code: str, key: str) -> requests.Response:

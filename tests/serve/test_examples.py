@@ -37,7 +37,7 @@ def test_python(server: Server, tmp_path: Path) -> None:
     (code,) = written("python", server)
     (tmp_path / "client.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "client.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "client.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=600
     )
     assert "event: end" in done.stdout
     assert (tmp_path / "Hello.mp4").stat().st_size > 1000
@@ -79,7 +79,7 @@ def test_program_in_another_language(language: str, closed: tuple[Server, str], 
     def run(scene: str) -> subprocess.CompletedProcess[str]:
         command = [*PROGRAMS[language], "my scene.py", scene]
         return subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, encoding="utf-8", check=False, timeout=300
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, encoding="utf-8", check=False, timeout=600
         )
 
     done = run("Hello")

@@ -18,13 +18,13 @@ def test_server_does_what_its_description_says(server: Server, tmp_path: Path) -
         [
             *(BIN / "schemathesis", "run", f"{server.url}/api/v1/openapi.json", "--checks", CHECKS),
             *("--max-examples", "3", "--seed", "1", "--phases", "coverage,fuzzing"),
-            *("--request-timeout", "30", "--suppress-health-check", "all", "--no-color"),
+            *("--request-timeout", "300", "--suppress-health-check", "all", "--no-color"),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout[-6000:]
 
@@ -73,7 +73,7 @@ def test_generated_client_works(server: Server, tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}  # it formats what it writes with ruff
 
     def run(*command: str | Path) -> str:
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

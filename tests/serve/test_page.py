@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common import WebDriverException
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from support.http_server import Server, serving
 
 BROWSER, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-WAIT_S = 120
+WAIT_S = 300
 SCENE = """from manim import *
 
 class Turn(Scene):
@@ -54,7 +55,12 @@ def see(browser: webdriver.Chrome, css: str, text: str = "") -> Any:
         script = "return [...document.querySelectorAll(arguments[0])].find(e => e.textContent.includes(arguments[1]))"
         return driver.execute_script(script, css, text)
 
-    return WebDriverWait(browser, WAIT_S).until(find)
+    return wait(browser).until(find)
+
+
+def wait(browser: webdriver.Chrome) -> WebDriverWait[Any]:
+    """Wait for a condition; while a page is replaced by another one, the browser cannot answer."""
+    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[WebDriverException])
 
 
 def assert_accessible(browser: webdriver.Chrome) -> None:
@@ -89,12 +95,13 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
     see(browser, "h1", "turn")
     see(browser, ".state.succeeded", "succeeded")
     see(browser, "#log", "video is encoded")
-    assert see(browser, "#announce").get_attribute("role") == "status"
-    video = see(browser, "video")
-    browser.execute_script("arguments[0].muted = true; arguments[0].play()", video)
-    WebDriverWait(browser, WAIT_S).until(
-        lambda driver: driver.execute_script("return arguments[0].currentTime", video) > 0
+    see(browser, "#announce[role=status]")
+    see(browser, "video")
+    play = (
+        "const video = document.querySelector('video'); video.muted = true;"
+        "if (video.paused) video.play().catch(() => {}); return video.currentTime"
     )
+    wait(browser).until(lambda driver: driver.execute_script(play) > 0)
     see(browser, "a", "Turn.mp4")
     see(browser, "dd", "20, 0 of them from the cache")
     cells = "return [...document.querySelectorAll('#times ~ table td')].map(e => e.textContent)"
@@ -122,7 +129,7 @@ def press(browser: webdriver.Chrome, css: str, text: str) -> None:
         "const e = [...document.querySelectorAll(arguments[0])].find(e => e.textContent.includes(arguments[1]));"
         "if (e) e.click(); return Boolean(e)"
     )
-    WebDriverWait(browser, WAIT_S).until(lambda driver: driver.execute_script(script, css, text))
+    wait(browser).until(lambda driver: driver.execute_script(script, css, text))
 
 
 def logged(browser: Any, kind: str) -> list[str]:
@@ -147,7 +154,7 @@ def test_error_retry_cancel_and_delete(browser: webdriver.Chrome, small: Server,
     browser.set_window_size(1200, 900)
     first = browser.current_url
     press(browser, "button", "Retry what failed")
-    WebDriverWait(browser, WAIT_S).until(lambda driver: driver.current_url != first)
+    wait(browser).until(lambda driver: driver.current_url != first)
     see(browser, "[role=alert]", "Wrong raised ZeroDivisionError")
     press(browser, "button", "Delete")
     see(browser, "h1", "Jobs")

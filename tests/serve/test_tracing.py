@@ -52,6 +52,7 @@ def collector() -> Iterator[Collector]:
 def test_a_job_has_spans_without_what_the_user_gave(tmp_path: Path, collector: Collector) -> None:
     (tmp_path / "job.py").write_text("import os, pathlib\npathlib.Path('made.txt').write_text(os.environ['KEY'])")
     address = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    address["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
     env = environment(tmp_path / "home", TRACEPARENT=f"00-{TRACE}-b7ad6b7169203331-01", **address)
     done = renderer("submit", "job.py", "--env", "KEY=the-secret", cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr

@@ -93,7 +93,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         receiver.answers = {"/secret-path?x=1": 302, "/secret-path?x=1&own": 503}  # a redirect is not followed
         failed = server.submit("raise SystemExit(3)", token=token["token"]).json()["id"]
         own = server.submit("print('x')", token=token["token"], webhook=f"{receiver.url}&own").json()["id"]
-        until(lambda: len(receiver.got) == 4, within=180)  # both come again after some seconds
+        until(lambda: len(receiver.got) == 4)  # both come again after some seconds
         by_path: dict[str, list[tuple[dict[str, str], bytes]]] = {}
         for path, headers, body in receiver.got:
             by_path.setdefault(path, []).append((headers, body))
@@ -111,7 +111,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         def read(key: str) -> object:
             return server.call("GET", f"/api/v1/jobs/{key}", token=token["token"]).json()["webhook"]
 
-        until(lambda: read(own) == read(failed) == {"delivered": True, "attempts": 2, "error": None}, within=180)
+        until(lambda: read(own) == read(failed) == {"delivered": True, "attempts": 2, "error": None})
         gate = tmp_path / "gate"
         waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)"
         job = server.submit(waits, token=token["token"]).json()
@@ -120,7 +120,7 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         renderer("wait", job["handle"], cwd=server.home, env=server.env)
         assert len(receiver.got) == 4
         server.start()
-        until(lambda: len(receiver.got) == 5, within=180)
+        until(lambda: len(receiver.got) == 5)
         message = check(token["webhook_secret"], *receiver.got[4][1:])
         assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
         assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3
@@ -166,11 +166,15 @@ def test_jobs_of_the_command_line_have_messages_that_outlive_kills(tmp_path: Pat
 def test_a_job_with_the_id_of_a_deleted_one_has_a_message_of_its_own(tmp_path: Path, receiver: Receiver) -> None:
     with serving(tmp_path / "home", RENDERER_SERVE_WEBHOOK_NETWORKS=LOOPBACK) as server:
         token = make_token(server, "--name", "alice", "--webhook", receiver.url)["token"]
+        gate = tmp_path / "gate"
+        waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)"
         for messages in (1, 2):
-            job = server.submit("print('x')", token=token, key="same").json()
+            job = server.submit(waits, token=token, key="same").json()
             assert job["webhook"] == {"delivered": False, "attempts": 0, "error": None}
+            gate.touch()
             until(lambda messages=messages: len(receiver.got) == messages)  # type: ignore[misc]
             assert server.call("DELETE", f"/api/v1/jobs/{job['id']}", token=token).status_code == 204
+            gate.unlink()
 
 
 def test_messages_go_over_tls_to_a_receiver_with_a_certificate(

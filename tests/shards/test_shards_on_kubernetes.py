@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
+from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.kubernetes import create_secret, get, kubectl
+from support.rigs.kubernetes_jobs import describe_pods
 
 from backends import JobState
 from backends.storage import Storage
@@ -41,7 +42,7 @@ def submit(rig: Rig, folder: Path, **settings: object) -> Job:
 
 
 def fetch_film(job: Job, into: Path) -> bytes:
-    status = job.wait(300)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status
     assert [unit.name for unit in status.units] == ["Film"]
     assert [path.name for path in job.fetch(into)] == ["Film.mp4"]
@@ -62,10 +63,11 @@ def test_pods_that_meet_in_a_claim_go_on_after_one_of_them_is_lost(
 ) -> None:
     job = submit(rig, tmp_path / "project", **PODS, shards=3, retries=2, store=f"pvc://{claim[0]}/films")
     name = job.handle.parts[2]
-    until = time.monotonic() + 240
-    while not list(claim[1].rglob("shards/clips/[!.]*")):
-        assert time.monotonic() < until, job.status()
-        time.sleep(0.1)
+    until(
+        lambda: bool(list(claim[1].rglob("shards/clips/[!.]*"))),
+        within=900,
+        describe=lambda: f"{job.status()}\n{describe_pods(job)}",
+    )
     kubectl("delete", "pod", "-n", namespace, "--now", "-l", f"batch.kubernetes.io/job-name={name}")
     assert fetch_film(job, tmp_path / "out") == whole
     assert any(line.text.startswith("shard ") for line in job.logs())

@@ -17,7 +17,7 @@ SMALL = ("--resolution", "160x90", "--fps", "10")
 def renderer(*arguments: str | Path, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `renderer` in a folder."""
     return subprocess.run(
-        [BIN / "renderer", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=240
+        [BIN / "renderer", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=600
     )
 
 

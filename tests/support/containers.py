@@ -27,13 +27,13 @@ class Podman:
         """Run a command in a new container."""
         command_line = ["podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--rm", "--network=none"]
         command_line += ["--read-only", "--user", user, *LIMITS, *options, self.image, *command]
-        done = subprocess.run(command_line, capture_output=True, text=True, check=False, timeout=240)
+        done = subprocess.run(command_line, capture_output=True, text=True, check=False, timeout=600)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
 
 def image_command(
-    *words: str, env: dict[str, str] | None = None, timeout: float = 300
+    *words: str, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
     """Run `renderer image …`."""
     return subprocess.run(

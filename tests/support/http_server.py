@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from support.commands import BIN, environment, renderer
 
-END_S = 120
+END_S = 600
 Answer = requests.Response
 
 
@@ -31,12 +31,12 @@ class Server:
         )
         assert self._process.stdout
         self.url = self._process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), self._process.wait(10)
+        assert self.url.startswith("http://127.0.0.1:"), self._process.wait(END_S)
 
     def end(self, *, kill: bool = False) -> None:
         if self._process:
             self._process.kill() if kill else self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(END_S)
             self._process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
             self._process = None
 

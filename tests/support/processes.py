@@ -8,12 +8,21 @@ from collections.abc import Callable
 import psutil
 
 
-def until(condition: Callable[[], bool], *, within: float = 60.0, describe: Callable[[], str] = str) -> None:
+def until(condition: Callable[[], bool], *, within: float = 300.0, describe: Callable[[], str] = str) -> None:
     """Wait for something that another process does; fail after ``within`` seconds, with what ``describe`` returns."""
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end, f"it did not happen in time {describe()}"
         time.sleep(0.02)
+
+
+def listening_ports(pid: int) -> list[int]:
+    """Return the TCP ports on which a process listens."""
+    try:
+        connections = psutil.Process(pid).net_connections()
+    except psutil.NoSuchProcess:
+        return []
+    return [found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN]
 
 
 def alive(pid: int) -> bool:

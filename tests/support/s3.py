@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.processes import listening_ports
 
 HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "manim-renderer/cluster/bin"
 PROGRAM = shutil.which("versitygw", path=f"{HOME}:{os.environ.get('PATH', '')}")  # tests/support/cluster/build
 SECRET = "the-secret-of-the-store"  # noqa: S105  # of this server alone
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 300.0
+TRIES = 5  # somebody else may take a port before the server does
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,14 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
     if PROGRAM is None:
         pytest.skip("no S3 server: tests/support/cluster/build makes versitygw")
     (folder / "frames").mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    keys = {"ROOT_ACCESS_KEY": "the-user", "ROOT_SECRET_KEY": SECRET}
-    command = [PROGRAM, "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(folder)]
-    with subprocess.Popen(command, env={**os.environ, **keys}, stdout=subprocess.DEVNULL) as server:
+    for _ in range(TRIES):
+        port, server = _start(PROGRAM, folder)
+        if _has_started(port, server):
+            break
+    else:
+        raise AssertionError("the S3 server did not start")
+    with server:
         try:
-            _wait_for(port, server)
             yield {
                 "AWS_ACCESS_KEY_ID": "the-user",
                 "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -54,13 +57,20 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
             server.terminate()
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def _start(program: str, folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    keys = {"ROOT_ACCESS_KEY": "the-user", "ROOT_SECRET_KEY": SECRET}
+    command = [program, "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(folder)]
+    return port, subprocess.Popen(command, env={**os.environ, **keys}, stdout=subprocess.DEVNULL)
+
+
+def _has_started(port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server listens; return False if it has ended."""
     end = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("the S3 server did not start")
+    while server.poll() is None:
+        if port in listening_ports(server.pid):
+            return True
+        assert time.monotonic() < end, "the S3 server does not listen"
+        time.sleep(0.02)
+    return False

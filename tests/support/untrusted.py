@@ -60,10 +60,10 @@ class User:
             text=True,
         )
 
-    def run(self, *words: str | Path, within: float = 90, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `renderer` to its end."""
         process = self.start(*words, **env)
-        out, err = process.communicate(timeout=within)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def write(self, name: str, text: str) -> Path:
@@ -73,10 +73,10 @@ class User:
         path.write_text(text)
         return path
 
-    def submit(self, script: str, *words: str, within: float = 90, **env: str) -> subprocess.CompletedProcess[str]:
+    def submit(self, script: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run an untrusted script to its end."""
         self.write("job.py", script)
-        return self.run("submit", "job.py", "--untrusted", *words, within=within, **env)
+        return self.run("submit", "job.py", "--untrusted", *words, **env)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def choose(name: str = "auto", container: str = "", **env: str) -> Any:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return json.loads(done.stdout)
 

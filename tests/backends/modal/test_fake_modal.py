@@ -56,7 +56,7 @@ def test_it_leaves_nothing(tmp_path: Path) -> None:
     path.write_text("import time\nprint('openjd_progress: 1', flush=True)\ntime.sleep(600)\n")
     with FakeModal() as fake, environment(fake):
         job = Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(path)
-        until(lambda: bool(fake.state.logs), within=60)
+        until(lambda: bool(fake.state.logs))
         folder, port = fake.state.folder, int(fake.state.grpc_url.rpartition(":")[2])
         (container,) = fake.running(job.handle.parts[1])
         assert container.process

@@ -41,11 +41,11 @@ def test_the_first_submit_deploys_an_a10g_function(fresh: FakeModal, tmp_path: P
     assert outputs.sub_path == inputs.sub_path.replace("inputs", "jobs")
     (publish,) = fresh.sent(pb.AppPublishRequest)
     assert publish.name == app_name()
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
 
 
 def test_the_image_is_the_shared_dockerfile(fresh: FakeModal, tmp_path: Path, script: Script) -> None:
-    Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(script("print(1)\n")).wait(60)
+    Rig("modal", {"modal.state_dir": tmp_path / "jobs"}).submit(script("print(1)\n")).wait(600)
     dockerfile = (Path(__file__).parents[3] / "docker" / "Dockerfile").read_text().splitlines()
     images = [list(request.image.dockerfile_commands) for request in fresh.sent(pb.ImageGetOrCreateRequest)]
     assert [line for line in images[0] if line] == [line for line in dockerfile if line]
@@ -58,10 +58,10 @@ def test_the_image_is_the_shared_dockerfile(fresh: FakeModal, tmp_path: Path, sc
 
 def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, fake: FakeModal, script: Script) -> None:
     path = script("print('the same')\n")
-    rig.submit(path).wait(60)
+    rig.submit(path).wait(600)
     fake.state.requests.clear()
     stored = {path.name for path in fake.state.path("blocks").iterdir()}
-    rig.submit(path).wait(60)
+    rig.submit(path).wait(600)
     rpcs = fake.rpcs()
     assert not {"ImageGetOrCreate", "FunctionCreate", "AppPublish", "MountPutFile"} & set(rpcs)
     assert rpcs[: rpcs.index("FunctionMap") + 1] == [
@@ -80,10 +80,10 @@ def test_a_second_submit_builds_and_uploads_nothing(rig: Rig, fake: FakeModal, s
 
 
 def test_options_of_a_job_are_bound_without_deploying(rig: Rig, fake: FakeModal, script: Script) -> None:
-    rig.submit(script("print(1)\n")).wait(60)
+    rig.submit(script("print(1)\n")).wait(600)
     fake.state.requests.clear()
     more = {"modal.region": "us-east,eu", "modal.max_containers": 3}
-    rig.submit(script("print(1)\n"), gpu="L4:2", cpu=8, memory="16Gi", timeout="10m", retries=2, **more).wait(60)
+    rig.submit(script("print(1)\n"), gpu="L4:2", cpu=8, memory="16Gi", timeout="10m", retries=2, **more).wait(600)
     (bound,) = fake.sent(pb.FunctionBindParamsRequest)
     options = bound.function_options
     assert (options.resources.gpu_config.gpu_type, options.resources.gpu_config.count) == ("L4", 2)
@@ -98,7 +98,7 @@ def test_several_gpus_are_deployed_in_their_order(rig: Rig, fake: FakeModal, scr
     (create,) = fake.sent(pb.FunctionCreateRequest)
     ranked = {item.rank: item.function.resources.gpu_config.gpu_type for item in create.function_data.ranked_functions}
     assert ranked == {0: "L4", 1: "T4", 2: "A10G"}
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
 
 
 def test_an_image_of_a_registry_keeps_its_python_and_gets_the_packages(
@@ -113,7 +113,7 @@ def test_an_image_of_a_registry_keeps_its_python_and_gets_the_packages(
         "modal.registry_secret": "my-registry",
     }
     image = "nvidia/cuda:12.4.1-devel-ubuntu22.04"
-    assert Rig("modal", settings).submit(script("print(1)\n"), image=image).wait(60).state is JobState.SUCCEEDED
+    assert Rig("modal", settings).submit(script("print(1)\n"), image=image).wait(600).state is JobState.SUCCEEDED
     commands = [line for sent in fresh.sent(pb.ImageGetOrCreateRequest) for line in sent.image.dockerfile_commands]
     assert f"FROM {image}" in commands
     assert not any("python-standalone" in line or "COPY /python/" in line for line in commands)  # it has its own
@@ -173,13 +173,13 @@ def test_secrets_of_modal_reach_the_users_code_and_nothing_else(
         "import os\nprint(os.environ['FROM_SECRET'][::-1], [k for k in os.environ if k.startswith('MODAL')])\n"
     )
     job = rig.submit(path, **{"modal.secrets": "mine"})
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert [line.text for line in job.logs()] == ["2retnuh []"]
     assert all("hunter2" not in file.read_text() for file in (tmp_path / "jobs").iterdir())
 
 
 def test_a_large_environment_goes_through_a_blob(rig: Rig, fake: FakeModal, script: Script) -> None:
     job = rig.submit(script("import os\nprint(len(os.environ['BIG']))\n"), env={"BIG": "x" * 100_000})
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert fake.sent(pb.BlobCreateRequest)
     assert [line.text for line in job.logs()] == ["100000"]

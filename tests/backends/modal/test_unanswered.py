@@ -35,7 +35,7 @@ def trace(tmp_path: Path) -> Path:
 @pytest.fixture
 def scenes(rig: Rig, script: Script, trace: Path) -> Callable[[int], Path]:
     """Write a file of so many scenes, with the function deployed."""
-    rig.submit(script("print(1)\n")).wait(60)
+    rig.submit(script("print(1)\n")).wait(600)
 
     def write(count: int) -> Path:
         text = "".join(SCENE.format(name=f"S{number}", trace=str(trace)) for number in range(count))
@@ -66,7 +66,7 @@ def test_what_was_taken_without_an_answer_does_not_run_beside_the_next_try(
     assert "if Modal received this job after all, it ends as soon as it starts" in (caught.value.hint or "")
     lost = only_new_call(fake, before)
     job = rig.submit(path, all_scenes=True, resolution="160x90", fps=10)
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     until(lambda: has_ended(fake, lost))
     assert trace.read_text() == "x" * count
     assert not (fake.mounted(lost, OUTPUTS_MOUNT) / "0").exists()
@@ -103,12 +103,12 @@ def test_ctrl_c_while_the_call_is_made_leaves_nothing_that_runs(
 ) -> None:
     path, before = scenes(1), set(fake.state.calls)
     command = [str(BIN / "renderer"), "submit", str(path), "--backend", "modal"]
-    with fake.faults(no_capacity=True, slow_answers={"FunctionMap": 60.0}) as faults:
+    with fake.faults(no_capacity=True, slow_answers={"FunctionMap": 600.0}) as faults:
         submit = subprocess.Popen(
             command, cwd=tmp_path, env=environment(tmp_path / "home", **fake.environment), stderr=subprocess.DEVNULL
         )
         until(lambda: faults.seen["FunctionMap"] > 0)
         os.kill(submit.pid, signal.SIGINT)
-        assert submit.wait(30) == ExitCode.INTERRUPTED
+        assert submit.wait(600) == ExitCode.INTERRUPTED
     until(lambda: has_ended(fake, only_new_call(fake, before)))
     assert not trace.exists()

@@ -40,13 +40,13 @@ def test_units_end_each_on_its_own(rig: Rig, fake: FakeModal, script: Script, tm
     job = rig.submit(script(SCENES), "Slow", "Good", "Bad", env={"GATE": str(gate)}, **SMALL)
     assert sorted(item.idx for put in fake.sent(pb.FunctionPutInputsRequest) for item in put.inputs) == [0, 1, 2]
     assert len(fake.sent(pb.FunctionMapRequest)) == 1
-    until(lambda: sum(unit.state.terminal for unit in job.status().units) == 2, within=90)
+    until(lambda: sum(unit.state.terminal for unit in job.status().units) == 2)
     status = job.status()
     assert status.state is JobState.RUNNING
     assert [unit.state for unit in status.units] == [JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED]
     assert [file.name for file in job.fetch(tmp_path / "early")] == ["Good.mp4"]
     gate.touch()
-    status = job.wait(90)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
     assert status.units[2].message == "Bad raised ValueError: no"
     assert sorted(file.name for file in job.fetch(tmp_path / "out")) == ["Good.mp4", "Slow.mp4"]
@@ -54,7 +54,7 @@ def test_units_end_each_on_its_own(rig: Rig, fake: FakeModal, script: Script, tm
 
 def test_cancel_keeps_units_that_are_done(rig: Rig, script: Script, tmp_path: Path) -> None:
     job = rig.submit(script(SCENES), "Good", "Slow", env={"GATE": str(tmp_path / "never")}, **SMALL)
-    until(lambda: job.status().units[0].state is JobState.SUCCEEDED, within=90)
+    until(lambda: job.status().units[0].state is JobState.SUCCEEDED)
     job.cancel()
     status = job.status()
     assert status.state is JobState.CANCELLED
@@ -65,7 +65,7 @@ def test_cancel_keeps_units_that_are_done(rig: Rig, script: Script, tmp_path: Pa
 def test_a_user_error_is_not_tried_again(rig: Rig, fake: FakeModal, script: Script, tmp_path: Path) -> None:
     attempts = tmp_path / "attempts"
     path = script(f"open({str(attempts)!r}, 'a').write('x')\nraise SystemExit(3)\n")
-    status = rig.submit(path, retries=3).wait(90)
+    status = rig.submit(path, retries=3).wait(600)
     assert status.exit_code == ExitCode.USER_CODE
     assert attempts.read_text() == "x"
     assert fake.state.calls
@@ -77,14 +77,14 @@ def test_a_lost_worker_is_tried_again_and_the_try_is_counted(rig: Rig, script: S
         f"import os, signal\nwith open({str(attempts)!r}, 'a') as f: f.write('x')\n"
         f"if os.path.getsize({str(attempts)!r}) == 1: os.kill(os.getpid(), signal.SIGKILL)\nprint('second')\n"
     )
-    status = rig.submit(path, retries=2).wait(90)
+    status = rig.submit(path, retries=2).wait(600)
     assert status.state is JobState.SUCCEEDED
     assert status.units[0].attempt == 2
     assert attempts.read_text() == "xx"
 
 
 def test_when_every_try_is_lost_the_last_reason_is_told(rig: Rig, script: Script) -> None:
-    status = rig.submit(script("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"), retries=1).wait(90)
+    status = rig.submit(script("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"), retries=1).wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert status.units[0].attempt == 2
     assert "SIGKILL" in (status.units[0].message or "")

@@ -148,7 +148,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def on_a_terminal(*arguments: str, cwd: Path, env: dict[str, str]) -> str:
     ours, theirs = pty.openpty()
     subprocess.run(
-        [BIN / "renderer", *arguments], cwd=cwd, env=env, stdout=theirs, stderr=theirs, check=False, timeout=120
+        [BIN / "renderer", *arguments], cwd=cwd, env=env, stdout=theirs, stderr=theirs, check=False, timeout=600
     )
     os.close(theirs)
     text = b""

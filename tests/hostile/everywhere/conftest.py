@@ -19,7 +19,7 @@ from renderer.api import Job
 
 MARKERS = {"docker": pytest.mark.containers, "k8s": pytest.mark.cluster, "modal": pytest.mark.modal}
 CASES = [(name, untrusted) for name in ("local", "docker", "modal", "k8s") for untrusted in (False, True)]
-BESIDE = "import time\nprint('beside', flush=True)\ntime.sleep(600)\n"
+BESIDE = "import time\nprint('beside', flush=True)\ntime.sleep(7200)\n"
 
 
 @pytest.fixture(
@@ -66,7 +66,7 @@ def beside(case: Case, tmp_path: Path) -> Iterator[Job]:
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "beside.py").write_text(BESIDE)
     job = case.rig.submit(tmp_path / "beside" / "beside.py")
-    until(lambda: [line.text for line in job.logs()] == ["beside"], within=180)
+    until(lambda: [line.text for line in job.logs()] == ["beside"])
     yield job
     assert job.status().state.value == "running", job.status()
     assert [line.text for line in job.logs()] == ["beside"]

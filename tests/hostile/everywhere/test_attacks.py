@@ -18,7 +18,7 @@ from backends.errors import RendererError
 from renderer.api import Job, jobs
 
 SCRIPTS = Path(__file__).parents[1] / "scenes"
-WITHIN_S = 180
+WITHIN_S = 600
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def folder(rig: Rig, job: Job) -> Path:
 def test_what_the_host_trusts_is_out_of_reach(submit: Callable[..., Job], tmp_path: Path) -> None:
     report = ENDED + b"0 " + GOOD.to_line() + b"\n"
     job = submit(f"report = {report!r}\n{ATTACKS}sys.exit(3)\n")
-    assert job.wait(60).exit_code == ExitCode.USER_CODE
+    assert job.wait(600).exit_code == ExitCode.USER_CODE
     found = json.loads(next(line.text for line in job.logs() if line.text.startswith("{")))
     assert found.pop("seen") == ["/job/inputs", "/job/work"]
     assert found.pop("end") is None  # the kernel does not deliver it to the first process
@@ -105,8 +105,8 @@ def test_links_of_a_job_lead_the_host_nowhere(
     secret.write_text("secret\n")
     beside = submit("(out / 'fine.txt').touch()\n")
     job = submit(f"log, secret = out.parent / 'log.txt', {str(secret)!r}\n{replace}\n", retries=1)
-    assert job.wait(60).state.terminal
-    assert beside.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state.terminal
+    assert beside.wait(600).state is JobState.SUCCEEDED
     shown = [line.text for line in job.logs()] + [str(job.status())]
     assert "secret\n" not in "\n".join(shown)
     assert [path.name for path in beside.fetch(tmp_path / "beside")] == ["fine.txt"]
@@ -119,7 +119,7 @@ def test_links_of_a_job_lead_the_host_nowhere(
 @pytest.mark.slow
 def test_a_stopped_worker_does_not_keep_its_container(submit: Callable[..., Job]) -> None:
     job = submit("os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)\n", timeout=1)
-    status = job.wait(60)  # the kernel does not stop the first process; otherwise the supervisor ends it
+    status = job.wait(600)  # the kernel does not stop the first process; otherwise the supervisor ends it
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert job.handle.parts[0] not in containers()
 

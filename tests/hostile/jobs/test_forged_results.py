@@ -35,7 +35,7 @@ time.sleep(60)
 
 def test_a_forged_result_is_not_believed_when_the_worker_is_killed(submit_script: Submit, tmp_path: Path) -> None:
     job = submit_script(FORGE)
-    status = job.wait(60)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.LOST)
     assert status.reason == "the worker was ended by SIGKILL"
     assert status.units[0].state is JobState.FAILED
@@ -45,14 +45,14 @@ def test_a_forged_result_is_not_believed_when_the_worker_is_killed(submit_script
 
 def test_a_forged_result_does_not_replace_the_next_attempt(submit_script: Submit) -> None:
     job = submit_script(FORGE, retries=1)
-    assert job.wait(60).exit_code == ExitCode.LOST
+    assert job.wait(600).exit_code == ExitCode.LOST
     assert "-- next attempt --" in [line.text for line in job.logs()]  # it has run again
 
 
 def test_what_a_job_prints_is_no_report_of_its_worker(submit_script: Submit) -> None:
     lines = [STARTED + b"7", STARTED + b"x", ENDED + b"0 " + GOOD.to_line(), ENDED + b"99 {}", ENDED + b"0 {}"]
     text = "".join(f"os.write({stream}, {line!r} + b'\\n')\n" for line in lines for stream in (1, 2))
-    status = submit_script(text + "sys.exit(3)\n").wait(60)
+    status = submit_script(text + "sys.exit(3)\n").wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
     assert status.units[0].message == "job.py ended with exit code 3"
 
@@ -70,7 +70,7 @@ for pid in (worker, int(pathlib.Path(f'/proc/{worker}/stat').read_text().split()
             print('refused', flush=True)
 """
     job = submit_script(text)
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert [line.text for line in job.logs()] == ["refused"] * 8
 
 
@@ -98,7 +98,7 @@ def assert_usable(job: Job, beside: Job, submit_script: Submit, into: Path) -> N
     job.cancel()
     assert beside.handle in [status.handle for status in backend.list()]
     assert [path.name for path in beside.fetch(into / "beside")] == ["fine.txt"]
-    assert submit_script("").wait(60).state is JobState.SUCCEEDED
+    assert submit_script("").wait(600).state is JobState.SUCCEEDED
     list(backend.collect_garbage(older_than=timedelta(days=1)))
     job.delete()
     with pytest.raises(JobNotFoundError):
@@ -111,7 +111,7 @@ def test_a_damaged_result_is_that_units_failure_alone(
 ) -> None:
     beside = submit_script("(out / 'fine.txt').touch()")
     job = submit_script("(out / 'a.txt').touch()")
-    assert {job.wait(60).state, beside.wait(60).state} == {JobState.SUCCEEDED}
+    assert {job.wait(600).state, beside.wait(600).state} == {JobState.SUCCEEDED}
     result = job_folder(job) / "results" / "0.json"
     result.unlink()
     damage(result)
@@ -133,14 +133,14 @@ def test_a_damaged_document_of_a_job_stops_nothing(
     tmp_path: Path,
 ) -> None:
     beside, job = submit_script("(out / 'fine.txt').touch()"), submit_script("")
-    assert {job.wait(60).state, beside.wait(60).state} == {JobState.SUCCEEDED}
+    assert {job.wait(600).state, beside.wait(600).state} == {JobState.SUCCEEDED}
     (job_folder(job) / name).unlink()
     damage(job_folder(job) / name)
     with pytest.raises(InputError, match="is damaged"):
         job.status()
     assert beside.handle in [status.handle for status in job.backend.list()]
     assert [path.name for path in beside.fetch(tmp_path / "beside")] == ["fine.txt"]
-    assert submit_script("").wait(60).state is JobState.SUCCEEDED
+    assert submit_script("").wait(600).state is JobState.SUCCEEDED
     job.delete()
     assert not job_folder(job).exists()
 

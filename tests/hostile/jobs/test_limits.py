@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from support.processes import alive, until
 
@@ -21,7 +22,7 @@ Submit = Callable[..., Job]
 @pytest.mark.slow
 def test_a_stopped_worker_does_not_outlive_the_time_limit(submit_script: Submit) -> None:
     job = submit_script("os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)\n", timeout=1)
-    status = job.wait(60)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert status.units[0].message == "job.py took longer than the time limit of 1 s"
 
@@ -60,8 +61,16 @@ def test_no_process_outlives_its_job(daemon: str, end: str, submit_script: Submi
     until(pids.exists)
     if end == "cancelled":
         job.cancel()
-    assert job.wait(60).state.terminal
-    assert not [pid for pid in pids.read_text().split() if alive(int(pid))]
+    assert job.wait(600).state.terminal
+    assert not [pid for pid in pids.read_text().split() if belongs_to(int(pid), pids)]
+
+
+def belongs_to(pid: int, pids: Path) -> bool:
+    """Return whether it is a process of the daemon that writes to the file: the number may be another one's by now."""
+    try:
+        return alive(pid) and any(str(pids) in word for word in psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 DEEP = "os.chdir(out)\nfor n in range(2000): os.mkdir('d'); os.chdir('d')"
@@ -83,8 +92,8 @@ def test_outputs_are_bounded_before_they_are_read(
 ) -> None:
     began = time.monotonic()
     job = submit_script(text)
-    status = job.wait(60)
-    assert time.monotonic() - began < 30
+    status = job.wait(600)
+    assert time.monotonic() - began < 150
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
     assert message in str(status.units[0].message)
     assert str(status.units[0].message).isprintable()
@@ -93,7 +102,7 @@ def test_outputs_are_bounded_before_they_are_read(
 
 
 def test_reading_the_outputs_is_part_of_the_time_limit(submit_script: Submit) -> None:
-    status = submit_script("open(out / 'a', 'w').truncate(15 * 2**30)\ntime.sleep(0.5)\n", timeout=1).wait(60)
+    status = submit_script("open(out / 'a', 'w').truncate(15 * 2**30)\ntime.sleep(0.5)\n", timeout=1).wait(600)
     assert status.exit_code in {ExitCode.TIMEOUT, ExitCode.OK}  # a machine may read so much in time
     if status.exit_code:
         assert status.units[0].message == "job.py took longer than the time limit of 1 s"
@@ -103,7 +112,7 @@ def test_outputs_that_a_daemon_would_change_are_as_the_result_says(submit_script
     daemon = "import time\nwhile True:\n  open('changing', 'a').write('x'); time.sleep(0.001)\n"
     text = f"subprocess.Popen([sys.executable, '-c', {daemon!r}], cwd=out, start_new_session=True)\n"
     job = submit_script(text + "while not (out / 'changing').exists(): time.sleep(0.01)\n")
-    assert job.wait(60).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     assert [path.name for path in job.fetch(tmp_path / "out")] == ["changing"]
 
 
@@ -115,7 +124,7 @@ def test_links_and_modes_of_a_job_do_not_stop_its_removal(
     (kept / "file").write_text("mine")
     text = f"(out / 'link').symlink_to({str(kept)!r}); os.mkfifo(out / 'pipe')\n"
     job = submit_script(text + "(out / 'locked' / 'x').mkdir(parents=True); (out / 'locked').chmod(0)\n")
-    job.wait(60)
+    job.wait(600)
     job.delete()
     assert not list(job_folder(job).parent.iterdir())
     assert (kept / "file").read_text() == "mine"

@@ -42,7 +42,7 @@ def test_a_job_sees_no_other_job_in_a_claim_and_takes_no_planted_results(
     for made in list(planted.parents)[:3]:  # the job's folder is removed in the end, by another user
         made.chmod(0o777)
     planted.chmod(0o777)
-    status = job.wait(120)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status.units[0].problem
     (file,) = job.fetch(tmp_path / "out")
     assert file.read_text() == "made"
@@ -70,7 +70,7 @@ def test_a_process_beside_the_scene_has_no_keys_of_the_store(run: Run, namespace
     for text in beside:
         seen = kubectl("exec", "-n", namespace, pod["metadata"]["name"], "-c", "render", "--", "python", "-c", text)
         assert "AWS" not in seen
-    status = job.wait(120)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status.units[0].problem
     job.delete()
 
@@ -81,13 +81,13 @@ def test_a_forged_result_is_that_units_failure_alone(run: Run, rig: Rig, tmp_pat
         "import os, pathlib\npathlib.Path('/work/units/0/result.json').write_text('[\"x\"]')\n"
         "os.kill(os.getppid(), 9)\n"
     )
-    status = forged.wait(120)
+    status = forged.wait(600)
     assert status.state is JobState.FAILED, status
     assert status.exit_code in {ExitCode.OUTPUT, ExitCode.LOST, ExitCode.TERMINATED}
     assert forged.handle in {found.handle for found in forged.backend.list()}
     list(forged.logs())
     beside = run(WRITES + "# beside\n")
-    assert beside.wait(120).state is JobState.SUCCEEDED
+    assert beside.wait(600).state is JobState.SUCCEEDED
     (file,) = beside.fetch(tmp_path / "out")
     assert file.read_text() == "made"
     assert rig.backend == "k8s"
@@ -105,7 +105,7 @@ def test_links_pipes_and_what_goes_on_running_do_not_reach_the_client(run: Run, 
         "subprocess.Popen(['sh', '-c', 'while true; do touch /work/contact /work/units/0/files/later; done'],"
         " start_new_session=True)\n"
     )
-    status = job.wait(120)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status.units[0].problem
     assert {file.name for file in job.fetch(tmp_path / "out")} <= {"out.txt", "later"}
     job.delete()

@@ -63,7 +63,7 @@ class Session:
             stderr=stderr,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
 
     def _compare(self, command: Command, printed: str) -> None:

@@ -154,7 +154,7 @@ class FakeModal:
         await self._runner.cleanup()
         # A connection that is only closed would stay until a client, which may not read any more, has read everything.
         # Connections and tasks can make new ones as they end: repeat it until there are none.
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while (tasks := asyncio.all_tasks() - {asyncio.current_task()}) or self._open_transports():
             for task in tasks:
                 task.cancel()

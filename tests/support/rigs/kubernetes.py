@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.processes import until
 from support.rigs.base import Rig, make_foreign_image
 
 from backends import JobState
@@ -37,7 +38,7 @@ subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
 def kubectl(*arguments: str, content: str | None = None, check: bool = True) -> str:
     """Run kubectl as the cluster's administrator."""
     done = subprocess.run(
-        ["kubectl", *arguments], input=content, capture_output=True, text=True, check=False, timeout=120
+        ["kubectl", *arguments], input=content, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0 or not check, done.stderr
     return done.stdout
@@ -66,6 +67,8 @@ def namespace() -> Iterator[str]:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     kubectl("create", "-f", "-", content=json.dumps(manifest))
     try:
+        own = ("serviceaccount/default", "configmap/kube-root-ca.crt")  # the cluster makes them a little later
+        until(lambda: len(kubectl("get", "-n", name, "--ignore-not-found", "-o", "name", *own).split()) == len(own))
         yield name
     finally:
         kubectl("delete", "namespace", name, "--wait=false")
@@ -79,7 +82,7 @@ class KubernetesRig(Rig):
         shutil.copytree(file.parent, folder / "source")
         (folder / "source" / "plain.py").write_text(PLAIN)
         job = self.submit(folder / "source" / "plain.py", kind="script", arguments=(file.name, *scenes))
-        assert job.wait(300).state is JobState.SUCCEEDED, job.status()
+        assert job.wait(600).state is JobState.SUCCEEDED, job.status()
         job.fetch(folder / "media")
         found = {path.stem: path for path in (folder / "media" / "videos").rglob("*.mp4") if path.stem in scenes}
         assert set(found) == set(scenes)

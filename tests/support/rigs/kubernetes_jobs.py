@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from support.processes import until
@@ -20,7 +21,7 @@ for number in range(8):
 pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "out.txt").write_text("made")
 """
 SLOW_LINES = ["begun", *(f"line {number}" for number in range(8))]
-# Runs until `let_go_on`.
+# Runs until `let_go_on` or `let_next_go_on`.
 HELD = """\
 import os, pathlib, time
 print("begun", flush=True)
@@ -63,13 +64,24 @@ def find_pod(job: Job) -> str:
 
 
 def let_go_on(job: Job) -> None:
-    """Let the script HELD of the newest pod end."""
-    kubectl("exec", "-n", job.handle.parts[1], find_pod(job), "--", "touch", "/work/go")
+    """Let the script HELD of the newest pod end, as soon as that pod runs."""
+
+    def go() -> bool:
+        command = ["kubectl", "exec", "-n", job.handle.parts[1], find_pod(job), "--", "touch", "/work/go"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    until(go, within=900, describe=lambda: f"{job.status()}\n{describe_pods(job)}")
+
+
+def let_next_go_on(job: Job, first: str) -> None:
+    """Wait until another pod has replaced the first one, and let its script HELD end."""
+    until(lambda: find_pod(job) != first, within=900, describe=lambda: f"{job.status()}\n{describe_pods(job)}")
+    let_go_on(job)
 
 
 def assert_success(job: Job, into: Path) -> JobStatus:
     """Wait for the job, fetch what it made and return its status."""
-    status = job.wait(180)
+    status = job.wait(600)
     assert status.state is JobState.SUCCEEDED, status
     (file,) = job.fetch(into)
     assert file.read_text() == "made"

@@ -24,7 +24,7 @@ def parts(cluster: str) -> Iterator[Parts]:
 
     def call(*words: str) -> None:
         called.append(words)
-        subprocess.run([script, *words], check=True, timeout=60)
+        subprocess.run([script, *words], check=True, timeout=600)
 
     yield call
     if ("kill", "kube-apiserver") in called:  # the kubelet would poll rarely for a while
@@ -33,7 +33,7 @@ def parts(cluster: str) -> Iterator[Parts]:
     if ("kill", "kubelet") in called:
         call("start", "kubelet")
         # it knows of no GPU until their plugin comes back, and would reject a pod that wants one
-        until(lambda: heartbeats() != last and count_gpus() == gpus, within=200, describe=describe_nodes)
+        until(lambda: heartbeats() != last and count_gpus() == gpus, describe=describe_nodes)
 
 
 def heartbeats() -> list[str]:

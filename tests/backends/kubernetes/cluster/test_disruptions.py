@@ -16,7 +16,7 @@ from support.rigs.kubernetes_jobs import (
     assert_success,
     describe_pods,
     find_pod,
-    let_go_on,
+    let_next_go_on,
     wait_until_begun,
     write_noise,
 )
@@ -27,22 +27,22 @@ REJECTED = 2  # retries: a kubelet that has just started rejects pods while it d
 
 
 def test_eviction_is_no_failure_of_the_render(run: Run, namespace: str, tmp_path: Path) -> None:
-    job = run(SLOW + "# evicted\n")
+    job = run(HELD + "# evicted\n")
     wait_until_begun(job)
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": find_pod(job), "namespace": namespace},
-    }
-    path = f"/api/v1/namespaces/{namespace}/pods/{find_pod(job)}/eviction"
+    first = find_pod(job)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{first}/eviction"
     kubectl("create", "--raw", path, "-f", "-", content=json.dumps(eviction))
+    let_next_go_on(job, first)
     assert_success(job, tmp_path / "out")
 
 
 def test_a_deleted_pod_is_tried_again(run: Run, namespace: str, tmp_path: Path) -> None:
-    job = run(SLOW + "# deleted\n", retries=1)
+    job = run(HELD + "# deleted\n", retries=1)
     wait_until_begun(job)
-    kubectl("delete", "pod", find_pod(job), "-n", namespace, "--wait=false")
+    first = find_pod(job)
+    kubectl("delete", "pod", first, "-n", namespace, "--wait=false")
+    let_next_go_on(job, first)
     assert assert_success(job, tmp_path / "out").units[0].attempt == 2
 
 
@@ -57,9 +57,7 @@ def test_a_killed_process_is_tried_again(run: Run, namespace: str, tmp_path: Pat
         "        os.kill(int(p.parent.name), 9)\n"
     )
     kubectl("exec", "-n", namespace, first, "--", "python", "-c", kill, check=False)  # the container may end before it
-    until(lambda: find_pod(job) != first, within=120)
-    wait_until_begun(job)
-    let_go_on(job)
+    let_next_go_on(job, first)
     assert assert_success(job, tmp_path / "out").units[0].attempt == 2
 
 
@@ -71,7 +69,7 @@ def test_a_kubelet_that_restarts_disturbs_nothing(run: Run, parts: Parts, tmp_pa
     assert_success(job, tmp_path / "out")
 
 
-def away(parts: Parts, seconds: float = 10.0) -> threading.Timer:
+def away(parts: Parts, seconds: float = 5.0) -> threading.Timer:
     """Take the API server away for a while."""
 
     def back() -> None:

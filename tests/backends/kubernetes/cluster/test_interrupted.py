@@ -16,7 +16,7 @@ from support.rigs.kubernetes import Run, kubectl, list_objects, write_kubeconfig
 
 from backends import JobState
 
-SILENT = "import time\nprint('begun', flush=True)\ntime.sleep(60)\n"
+SILENT = "import time\nprint('begun', flush=True)\ntime.sleep(3600)\n"
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def running(*words: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.
     with (cwd / "out").open("wb") as out:
         process = subprocess.Popen([BIN / "renderer", *words], env=env, cwd=cwd, stdout=out, stderr=out)
         yield process
-        process.wait(15)  # half of the read timeout
+        process.wait(25)  # less than the read timeout
 
 
 def said(folder: Path) -> str:
@@ -61,6 +61,7 @@ def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
     project.mkdir()
     (project / "job.py").write_text("print(1)")
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(300)
         config = write_kubeconfig(tmp_path / "config", f"http://127.0.0.1:{server.getsockname()[1]}")
         env = {**user, "KUBECONFIG": str(config), "RENDERER_BACKEND": "k8s"}
         with running(*verb, env=env, cwd=project) as process:
@@ -88,11 +89,15 @@ def test_a_fetch_that_is_killed_leaves_no_pod_once_the_job_is_deleted(
 ) -> None:
     before = list_objects(namespace)
     job = run("print('killed')", store=f"pvc://{claim[0]}", gpu="none")
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     helpers = ("-n", namespace, "-l", "app.kubernetes.io/component=files", "-o", "name")
-    with running("fetch", str(job.handle), env=user, cwd=tmp_path) as process:
-        until(lambda: kubectl("get", "pods", *helpers) != "")
-        process.kill()
-    assert kubectl("get", "pods", *helpers) != ""
+    kubectl("taint", "nodes", "--all", "closed=yes:NoSchedule")  # so that the pod waits while the client is killed
+    try:
+        with running("fetch", str(job.handle), env=user, cwd=tmp_path) as process:
+            until(lambda: kubectl("get", "pods", *helpers) != "")
+            process.kill()
+        assert kubectl("get", "pods", *helpers) != ""
+    finally:
+        kubectl("taint", "nodes", "--all", "closed:NoSchedule-")
     job.delete()
     assert list_objects(namespace) == before

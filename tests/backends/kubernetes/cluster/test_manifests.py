@@ -67,7 +67,7 @@ def test_a_plain_apply_takes_inputs_that_need_several_config_maps(rig: Rig, kind
     context = kubectl("config", "current-context").strip()
     job = rig.open(f"k8s://{context}/{name}/{made}")
     job.fetch(tmp_path / "nothing yet")  # this machine then downloads the outputs
-    assert job.wait(120).state is JobState.SUCCEEDED, job.status()
+    assert job.wait(600).state is JobState.SUCCEEDED, job.status()
     assert [path.name for path in job.fetch(tmp_path / "out")] == ["Hello.mp4" if kind == "scene" else "700000"]
     job.delete()
     assert list_objects(name) == before

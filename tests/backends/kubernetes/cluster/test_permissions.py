@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ import os, pathlib
 pathlib.Path(os.environ["RENDERER_OUTPUT_DIR"], "out.txt").write_text("made")
 print("ok")
 """
-NAMESPACE = "renderer-least"
+NAMESPACE = f"renderer-least-{secrets.token_hex(4)}"
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_credentials_that_expire_while_a_job_is_waited_for_are_read_again(user: 
     command: list[str | Path] = [BIN / "renderer", "submit", "job.py", "--json"]
     env = {**user, "KUBECONFIG": str(config)}
     with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as submit:
-        until(lambda: "begun" in logs(NAMESPACE), within=120)
+        until(lambda: "begun" in logs(NAMESPACE))
         good = yaml.safe_load(Path(user["KUBECONFIG"]).read_text())["users"][0]["user"]["token"]
         token.write_text(good)
         kubectl("delete", "serviceaccount", "leaving", "-n", NAMESPACE)

@@ -57,7 +57,7 @@ def shell(lines: list[str], folder: Path, **names: str) -> str:
         text = text.replace(placeholder, value)
     env = environment(folder, PATH=f"{BIN}:{os.environ['PATH']}", **SIZES)
     script = ["bash", "-euo", "pipefail", "-c", text]
-    done = subprocess.run(script, cwd=here, env=env, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(script, cwd=here, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -21,7 +21,7 @@ from backends.exit_codes import ExitCode
 
 
 def test_out_of_memory_tells_the_limit(run: Run) -> None:
-    status = run("x = bytearray(900 * 2**20)\nprint(len(x))\n", memory="512Mi", **{"k8s.shm": "64Mi"}).wait(120)
+    status = run("x = bytearray(900 * 2**20)\nprint(len(x))\n", memory="512Mi", **{"k8s.shm": "64Mi"}).wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
     assert "memory" in str(status.reason)
     assert "--memory" in str(status.hint)
@@ -30,14 +30,14 @@ def test_out_of_memory_tells_the_limit(run: Run) -> None:
 def test_memory_that_stays_full_is_told_too(run: Run) -> None:
     """A file in /dev/shm outlives the process that wrote it: the kernel has to kill one process after the other."""
     fill = "with open('/dev/shm/big', 'wb') as file:\n    while True: file.write(bytes(2**20))\n"
-    status = run(fill, memory="512Mi", **{"k8s.shm": "500Mi"}).wait(120)
+    status = run(fill, memory="512Mi", **{"k8s.shm": "500Mi"}).wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
     assert "limit of 512Mi" in str(status.reason)
 
 
 def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: Run, namespace: str) -> None:
     job = run("print(1)", image="registry.renderer.test/not-there:1")
-    status = job.wait(60)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "registry.renderer.test/not-there:1" in str(status.reason)
     assert "not found" in str(status.reason)
@@ -61,7 +61,7 @@ def test_an_image_that_a_registry_has_for_other_processors_alone_is_told(run: Ru
             subprocess.run(["buildah", "manifest", *command], check=True, stdout=subprocess.DEVNULL)
     finally:
         subprocess.run(["buildah", "manifest", "rm", index], check=False, stdout=subprocess.DEVNULL)
-    status = run("print(1)", image=f"{inside}/foreign:index").wait(60)
+    status = run("print(1)", image=f"{inside}/foreign:index").wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "the image is for another kind of processor than the node's" in str(status.reason)
     assert "--node-selector kubernetes.io/arch" in str(status.hint)
@@ -69,11 +69,11 @@ def test_an_image_that_a_registry_has_for_other_processors_alone_is_told(run: Ru
 
 def test_a_gpu_that_no_node_has_is_told_with_what_the_nodes_have_until_the_deadline(run: Run, namespace: str) -> None:
     job = run("print(1)", gpu="H100", **{"k8s.deadline": "10m"})
-    until(lambda: "no node has a H100: " in str(job.status().reason), within=120)
+    until(lambda: "no node has a H100: " in str(job.status().reason))
     assert "Tesla-T4" in str(job.status().reason)
     shorter = '{"spec": {"activeDeadlineSeconds": 6}}'
     kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", shorter)
-    status = job.wait(120)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.TIMEOUT)
     assert "deadline of 6 s" in str(status.reason)
     assert status.units[0].message == "it had not ended within the job's deadline of 6 s"
@@ -88,7 +88,7 @@ def test_a_taint_is_told(run: Run) -> None:
         assert "--patch" in str(job.status().hint)
     finally:
         kubectl("taint", "nodes", "--all", "closed:NoSchedule-")
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
 
 
 def test_a_used_up_quota_is_told(run: Run, namespace: str) -> None:
@@ -123,7 +123,7 @@ def test_a_second_submit_that_fails_half_way_leaves_the_first_ones_job(run: Run,
             run(SLOW + "# twice\n")
     finally:
         kubectl("delete", "quota", "full", "-n", namespace)
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     job.delete()
 
 

@@ -29,12 +29,12 @@ def test_an_image_is_pulled_with_the_password_alone(run: Run, private: str) -> N
     options = {"image": private, "k8s.image_pull_policy": "Always"}
     for secrets in ("", "wrong-registry"):
         job = run("print('refused')", **options, **{"k8s.image_pull_secrets": secrets} if secrets else {})
-        status = job.wait(60)
+        status = job.wait(600)
         assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
         assert "401 Unauthorized" in str(status.reason)
         assert "--image-pull-secret" in str(status.hint)
         job.delete()
     job = run("print('pulled')", **options, **{"k8s.image_pull_secrets": "my-registry"})
-    assert job.wait(120).state is JobState.SUCCEEDED, job.status()
+    assert job.wait(600).state is JobState.SUCCEEDED, job.status()
     assert [line.text for line in job.logs()] == ["pulled"]
     job.delete()

@@ -45,7 +45,7 @@ def test_an_image_is_brought_to_the_nodes_with_gpus(rig: Rig, namespace: str, tm
     done = renderer(*setup, cwd=tmp_path, env=environment(tmp_path))
     assert done.returncode == 0, done.stderr
     name = done.stderr.split()[1]
-    kubectl("rollout", "status", f"daemonset/{name}", "-n", namespace, "--timeout=60s")
+    kubectl("rollout", "status", f"daemonset/{name}", "-n", namespace, "--timeout=600s")
     (found,) = get("daemonsets", "-n", namespace)["items"]
     assert found["status"]["numberReady"] == found["status"]["desiredNumberScheduled"] > 0
     kubectl("delete", "daemonset", name, "-n", namespace)

@@ -15,6 +15,7 @@ from support.processes import until
 from support.rigs.flaky import Fault, flaky
 from support.rigs.kubernetes import Run, create_secret, kubectl, list_objects
 from support.rigs.kubernetes_jobs import (
+    HELD,
     SLOW,
     assert_success,
     wait_until_begun,
@@ -36,7 +37,7 @@ def test_an_s3_that_fails_now_and_then_loses_nothing(
         create_secret(namespace, "flaky", **{**keys, "AWS_ENDPOINT_URL": endpoint})
         job = run(write_noise(21) + f"# {faults}", store=s3, **{"k8s.store_secret": "flaky"})
         left.extend(faults)
-        assert job.wait(120).state is JobState.SUCCEEDED, job.status()
+        assert job.wait(600).state is JobState.SUCCEEDED, job.status()
         assert left == []
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         left.extend(faults)
@@ -49,7 +50,7 @@ def test_an_s3_that_fails_now_and_then_loses_nothing(
 def test_wrong_keys_for_the_store_are_told(run: Run, namespace: str, s3: str) -> None:
     keys = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
     create_secret(namespace, "wrong", **{**keys, "AWS_SECRET_ACCESS_KEY": "expired"})
-    status = run("print(1)", store=s3, **{"k8s.store_secret": "wrong"}).wait(120)
+    status = run("print(1)", store=s3, **{"k8s.store_secret": "wrong"}).wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "refused the credentials" in str(status.reason)
 
@@ -58,7 +59,7 @@ def test_a_store_that_is_away_lets_the_job_be_deleted_later(
     run: Run, namespace: str, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_secret(namespace, "later", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
-    job = run(SLOW + "# later\n", store=s3, **{"k8s.store_secret": "later"})
+    job = run(HELD + "# later\n", store=s3, **{"k8s.store_secret": "later"})
     wait_until_begun(job)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TransientError):
@@ -77,14 +78,14 @@ def test_a_job_whose_claim_is_deleted_can_be_deleted(
 ) -> None:
     before = list_objects(namespace)
     job = run("print('claimed')", store=f"pvc://{claim[0]}", gpu="none")
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     if held:  # the job's finished pod keeps the claim from going
         kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace, "--wait=false")
     else:
         kubectl("delete", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job.handle.parts[2]}")
         kubectl("delete", "persistentvolumeclaim", claim[0], "-n", namespace)
     job.delete()
-    kubectl("wait", "--for=delete", f"persistentvolumeclaim/{claim[0]}", "-n", namespace, "--timeout=60s")
+    kubectl("wait", "--for=delete", f"persistentvolumeclaim/{claim[0]}", "-n", namespace, "--timeout=600s")
     assert set(before) - set(list_objects(namespace)) == {f"PersistentVolumeClaim/{claim[0]}"}
     assert set(list_objects(namespace)) <= set(before)
 
@@ -113,11 +114,11 @@ def test_a_job_that_the_cluster_has_deleted_is_read_from_its_store(
         store, options = s3, {"k8s.store_secret": "kept"}
     text = SLOW.replace("range(8)", "range(1)") + f"print('from {kind}')\n"
     job = run(text, store=store, gpu="none", **options)
-    assert job.wait(120).state is JobState.SUCCEEDED
+    assert job.wait(600).state is JobState.SUCCEEDED
     broken = run(f"raise ValueError('{kind}')\n", store=store, gpu="none", **options)
-    assert broken.wait(120).state is JobState.FAILED
+    assert broken.wait(600).state is JobState.FAILED
     kubectl("delete", "job", job.handle.parts[2], broken.handle.parts[2], "-n", namespace)
-    status = job.wait(60)
+    status = job.wait(600)
     assert (status.state, status.units[0].name) == (JobState.SUCCEEDED, "job.py")
     assert "the cluster has deleted the Job" in status.notes[0]
     assert [line.text for line in job.logs(follow=True)][-1] == f"from {kind}"
@@ -150,7 +151,7 @@ def test_a_submit_says_what_its_transfer_pod_waits_for_and_notices_when_it_is_de
         until(lambda: "the PVC does not have a volume yet" in caplog.text)
         kubectl("delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/component=files", "--wait=false")
         with pytest.raises(BackendError, match="somebody deleted the transfer pod"):
-            submitted.result(60)
+            submitted.result(600)
     kubectl("delete", "persistentvolumeclaim", "no-volume", "-n", namespace)
 
 
@@ -158,7 +159,7 @@ def test_a_full_claim_is_told(run: Run, claim: tuple[str, Path]) -> None:
     name, folder = claim
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "tmpfs", folder], check=True)
     try:
-        status = run(write_noise(23), store=f"pvc://{name}").wait(120)
+        status = run(write_noise(23), store=f"pvc://{name}").wait(600)
         assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
         assert "full" in str(status.reason)
     finally:
@@ -171,7 +172,7 @@ def test_outputs_that_nobody_collects_do_not_hold_the_gpu(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     job = run(SLOW + "# nobody\n", **{"k8s.collect_timeout": "1s"})
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
-    status = job.wait(120)
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
     assert "no client downloaded the outputs" in str(status.reason)
 
@@ -183,7 +184,7 @@ def test_a_full_disk_here_is_told_and_the_outputs_wait(
         monkeypatch.setenv("XDG_STATE_HOME", str(disk))
         job = run(write_noise(22) + "# no room\n")
         with pytest.raises(BackendError, match=r"cannot store the outputs in .*: No space left on device"):
-            job.wait(120)
+            job.wait(600)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "room"))
         assert [file.stat().st_size for file in job.fetch(tmp_path / "out")] == [2**22]
     job.delete()

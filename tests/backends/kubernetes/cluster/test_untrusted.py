@@ -67,7 +67,7 @@ def run_peer(image: str) -> Iterator[str]:
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "peer"}, "spec": spec}
     kubectl("apply", "-n", "default", "-f", "-", content=json.dumps(manifest))
     try:
-        kubectl("wait", "-n", "default", "--for=condition=Ready", "pod/peer", "--timeout=60s")
+        kubectl("wait", "-n", "default", "--for=condition=Ready", "pod/peer", "--timeout=600s")
         yield get("pod", "peer", "-n", "default")["status"]["podIP"]
     finally:
         kubectl("delete", "pod", "peer", "-n", "default", "--wait=false")
@@ -165,7 +165,7 @@ def test_policies_that_kube_router_enforces_are_believed_and_nothing_is_reached(
     udp = socket.socket(type=socket.SOCK_DGRAM)
     with enforced_policies(), socket.create_server((NODE, 0)) as tcp, udp, run_peer(cluster) as peer:
         udp.bind(tcp.getsockname())
-        until(lambda: can_connect(peer, 8000), within=60)
+        until(lambda: can_connect(peer, 8000))
         targets = [tcp.getsockname(), (NODE, 17070), (peer, 8000), ("10.96.0.1", 443), ("169.254.169.254", 80)]
         (tmp_path / "job.py").write_text(
             CONNECTS.format(targets=[*targets, ("2001:db8::1", 443), ("ff02::1%eth0", 53)])

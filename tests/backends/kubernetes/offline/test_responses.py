@@ -90,6 +90,6 @@ def test_waiting_lists_the_pods_again_only_when_a_watch_went_astray(
         return 200, b"" if place == "log" else b'{"metadata": {}}'
 
     with serve(answers, tmp_path, monkeypatch):
-        status = open_job("k8s://one/video/j").wait(60)
+        status = open_job("k8s://one/video/j").wait(600)
     assert status.state is JobState.SUCCEEDED
     assert asked == [None, "10", "11", "12", None, "10", None, "10", None, "10", None]

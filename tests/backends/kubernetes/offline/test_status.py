@@ -118,7 +118,7 @@ def test_status_only_reads_and_wait_downloads(tmp_path: Path, monkeypatch: pytes
         assert status.units[0].message == "rendered; its outputs wait to be downloaded"
         assert asked == ["j", "pods", "log"]
         with pytest.raises(RendererError, match="no exec here"):
-            job.wait(60)
+            job.wait(600)
     assert asked[-1] == "exec"
 
 

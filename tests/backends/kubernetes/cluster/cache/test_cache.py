@@ -58,7 +58,7 @@ def secret(rig: Rig) -> str:
 
 def report(job: Job, into: Path) -> dict[str, Any]:
     """Return the part ``render`` of the job's result.json."""
-    status = job.wait(240)
+    status = job.wait(600)
     assert status.exit_code == 0, (status, [line.text for line in job.logs()])
     into.mkdir()
     job.backend.fetch(job.handle, into)

@@ -76,7 +76,7 @@ def test_a_lost_pod_repeats_only_the_units_that_have_no_result(
     until(lambda: states() == [ended, ended, JobState.RUNNING, ended, failed])
     (second,) = [pod for pod in pods(namespace, name) if pod.startswith(f"{name}-0-")]
     kubectl("exec", "-n", namespace, second, "-c", "render", "--", "touch", "/work/go")
-    status = job.wait(120)
+    status = job.wait(600)
     assert [unit.state for unit in status.units] == [ended, ended, ended, ended, failed]
     bad = status.units[4]
     assert (bad.exit_code, bad.message) == (ExitCode.USER_CODE, "4 ended with exit code 1")
@@ -96,7 +96,7 @@ def test_scenes_of_one_pod_have_results_of_their_own(rig: Rig, namespace: str, t
     options = {"k8s.units_per_pod": 25, "gpu": "none", "resolution": "160x90", "fps": 10}
     job = rig.submit(tmp_path / "scenes.py", "One", "Bad", "Two", **options)
     lines = list(job.logs(follow=True))
-    status = job.wait(120)
+    status = job.wait(600)
     assert [unit.state for unit in status.units] == [JobState.SUCCEEDED, JobState.FAILED, JobState.SUCCEEDED]
     assert status.units[1].message == "Bad raised RuntimeError: no luck"
     assert status.exit_code == ExitCode.USER_CODE
