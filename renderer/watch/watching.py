@@ -91,11 +91,11 @@ class Watch:
             self._scratch = Path(scratch).resolve()
             backend = LocalBackend(loaded.settings.local)
             self._standby = Standby(self._scratch, {**backend.worker_environment(), **loaded.settings.env})
+            has_begun = False
             try:
-                self._start_if_changed()
-                self._reports.watching(self._wanted.path, self._root())
                 while True:
                     folders, recursive = self._watched()
+                    is_new = True
                     for changes in watchfiles.watch(
                         *folders,
                         watch_filter=_Filter(loaded.settings.output.resolve()),
@@ -105,11 +105,15 @@ class Watch:
                         yield_on_timeout=True,
                         recursive=recursive,
                     ):
-                        if changes:
+                        if changes or is_new:  # what was saved before the folders were watched is seen here
                             self._start_if_changed()
+                        if not has_begun:
+                            self._reports.watching(self._wanted.path, self._root())
+                            has_begun = True
                         self._poll()
-                        if changes and self._watched() != (folders, recursive):
+                        if (changes or is_new) and self._watched() != (folders, recursive):
                             break
+                        is_new = False
             finally:
                 self._standby.close()
 
