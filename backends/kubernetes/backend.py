@@ -46,7 +46,7 @@ from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, Lo
 _log = logging.getLogger(__name__)
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
-DELETION_TIMEOUT_S = 60.0  # how long pods may take to end
+DELETION_TIMEOUT_S = 120.0  # how long pods may take to end
 FIRST_POLL_S, MAX_POLL_S = 0.1, 1.0  # between looks whether pods have ended: a job may have thousands
 # How long `wait` watches at most before it reads the status again. Of a running job, that is for its progress.
 MAX_WATCH_S = {JobState.PENDING: 16.0, JobState.RUNNING: 4.0}

@@ -138,7 +138,7 @@ def test_the_status_of_ten_thousand_units_comes_from_the_indexes_of_the_job(
     began, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     used = time.process_time()
     units = job.status().units
-    assert time.process_time() - used < 1, time.monotonic() - began
+    assert time.process_time() - used < 3, time.monotonic() - began
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 30 * 1024  # KiB
     assert [units[index].state for index in (0, 8998, 8999, 9000, 9001, 9999)] == [
         *(JobState.SUCCEEDED, JobState.SUCCEEDED, JobState.FAILED, JobState.PENDING, JobState.FAILED),
