@@ -13,6 +13,8 @@ from like_manim.conftest import MakeProject, OpenProject
 pytestmark = pytest.mark.slow
 
 CONFIGURED = """
+import sys
+
 from manim import *
 
 config.frame_rate = 8
@@ -21,7 +23,7 @@ config.background_color = "#334455"
 
 class Szene_Ä(Scene):
     def construct(self):
-        print("said", config.frame_rate, config.pixel_width)
+        print("said", config.frame_rate, config.pixel_width, sys.argv[-2:])
         self.play(Create(Square()), run_time=0.5)
         self.wait()
 
@@ -63,5 +65,5 @@ def test_a_kind_of_scene(scene: str, options: tuple[str, ...], open_project: Ope
 def test_a_file_that_configures_manim_in_a_folder_with_blanks(make_project: MakeProject) -> None:
     project = make_project({"mein Film/Szene 1 ü.py": CONFIGURED})
     want, _ = project.compare("Szene 1 ü.py", "Szene_Ä", cwd="mein Film", small=False)
-    assert want.said == ["said 8 120"]
+    assert want.said == ["said 8 120 ['Szene 1 ü.py', 'Szene_Ä']"]
     assert set(want.files) == {"Szene_Ä.mp4"}

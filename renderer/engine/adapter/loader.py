@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ MAX_NAMED = 10  # scenes in a message
 def load_scene_class(scene: str) -> Callable[[], Scene]:
     """Run the file that Manim is configured for, and return its scene class of that name.
 
+    The file finds in ``sys.argv`` how it would be rendered by hand, as it does in `manim render`.
     Raises SpecError if there is no such file or scene, and every exception that the file raises.
     """
     from manim import config
@@ -29,6 +31,7 @@ def load_scene_class(scene: str) -> Callable[[], Scene]:
         raise SpecError(f"there is no file {file.name}", hint="check the path")
     if file.suffix != ".py":
         raise SpecError(f"{file.name} is not a Python file", hint="put Manim scenes into a file that ends in .py")
+    sys.argv = ["manim", "render", os.path.relpath(file), scene]
     module = load_module(file)
     classes = {found.__name__: found for found in reversed(get_scene_classes_from_module(module))}
     if scene not in classes:
