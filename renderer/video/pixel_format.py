@@ -24,8 +24,23 @@ class Converter(Protocol):
 
 
 def create_converter(spec: VideoEncoderSpec) -> Converter:
-    """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames."""
-    return BandConverter(spec.width, spec.height) if can_convert_bands(spec) else WholeConverter(spec.pixel_format)
+    """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames.
+
+    It is one that was released, if there is one for frames of this size.
+    """
+    if not can_convert_bands(spec):
+        return WholeConverter(spec.pixel_format)
+    return _released.pop((spec.width, spec.height), None) or BandConverter(spec.width, spec.height)
+
+
+def release_converter(converter: Converter) -> None:
+    """Let the next encoder of this process use the converter: its first frame often differs little from the last one.
+
+    The encoder that had it must be closed.
+    """
+    if isinstance(converter, BandConverter):
+        _released.clear()  # one is enough
+        _released[converter.size] = converter
 
 
 def can_convert_bands(spec: VideoEncoderSpec) -> bool:
@@ -62,7 +77,7 @@ class BandConverter:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self._height = height
+        self.size, self._height = (width, height), height
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
         self._frame = VideoFrame(width, height, "yuv420p")
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
@@ -112,6 +127,9 @@ class BandConverter:
 
     def _add_margin(self, start: int, stop: int, rows: int) -> tuple[int, int]:
         return max(0, start - rows), min(self._height, stop + rows)
+
+
+_released: dict[tuple[int, int], BandConverter] = {}
 
 
 def get_planes(frame: VideoFrame) -> list[Pixels]:
