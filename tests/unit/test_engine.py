@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from renderer.engine.adapter.scene_state import SceneState, describe_difference
+from renderer.engine.guards.overrides import find_overridden_method
 from renderer.engine.parallel import messages
 from renderer.engine.parallel.messages import DamagedMessageError, Message
 from renderer.engine.request import MAX_PLAY_REPORTS, PlayReport, select_slowest
@@ -82,3 +83,24 @@ def test_a_report_has_the_slowest_plays_in_order() -> None:
     left_out = [play for play in plays if play not in found]
     assert min(play.draw_s + play.encode_s for play in found) >= max(play.draw_s + play.encode_s for play in left_out)
     assert select_slowest(plays[:7]) == tuple(plays[:7])
+
+
+def test_a_method_that_a_scene_replaces_later_is_found() -> None:
+    class Base:
+        __module__ = "manim.camera"
+
+        def draw(self) -> None: ...
+
+    class Camera(Base):
+        __module__ = "manim.camera"
+
+    Base.draw.__module__ = Camera.__module__
+    manims = Base.draw
+    for _ in range(2):
+        assert find_overridden_method(Camera(), Camera) is None
+        Base.draw = lambda _: None  # type: ignore[assignment, method-assign]
+        assert find_overridden_method(Camera(), Camera) == "draw"
+        Base.draw = manims  # type: ignore[method-assign]
+        Camera.draw = lambda _: None  # type: ignore[assignment, method-assign]
+        assert find_overridden_method(Camera(), Camera) == "draw"
+        del Camera.draw
