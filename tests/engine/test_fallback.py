@@ -41,6 +41,7 @@ WHY = {
     "TimeCode": "replaces capture_mobjects of its camera",
     "Behind": "replaces get_z_index_reference_point of a mobject",
     "Shimmers": "replaces a function of Manim's camera",
+    "Darker": "replaces a function of Manim's camera",
     "Flickers": "replaces get_stroke_width of a mobject",
     "Drifts": "places labels in space with its own function",
     "SwallowsAll": "reads the pixels of a frame",

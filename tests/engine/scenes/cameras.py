@@ -134,17 +134,6 @@ class FixedScale(Scene):
         self.play(Create(Circle()), run_time=1.2)
 
 
-class Darker(ThreeDScene):
-    """Has surfaces shaded in a way of its own."""
-
-    def construct(self):
-        from manim.camera import three_d_camera
-
-        three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * 0.5
-        self.set_camera_orientation(phi=1, theta=1)
-        self.play(Rotate(Cube()), run_time=0.4)
-
-
 class AsksForKinds(MovingCameraScene):
     """Looks between its plays at what its cameras are."""
 

@@ -259,6 +259,17 @@ class Shimmers(ThreeDScene):
         self.play(Rotate(Cube()), run_time=0.4)
 
 
+class Darker(ThreeDScene):
+    """Has surfaces shaded in a way of its own."""
+
+    def construct(self):
+        from manim.camera import three_d_camera
+
+        three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * 0.5
+        self.set_camera_orientation(phi=1, theta=1)
+        self.play(Rotate(Cube()), run_time=0.4)
+
+
 class Flickers(Scene):
     """Has a shape that counts how often it is drawn."""
 
