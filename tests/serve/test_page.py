@@ -91,7 +91,7 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
     assert_accessible(browser)
     browser.execute_script("document.getElementById('code').value = arguments[0]", SCENE)
     see(browser, "#scenes").send_keys("Turn", Keys.TAB)
-    see(browser, "button", "Render").send_keys(Keys.ENTER)
+    press_enter(browser, "button", "Render")
     see(browser, "h1", "turn")
     see(browser, ".state.succeeded", "succeeded")
     see(browser, "#log", "video is encoded")
@@ -105,22 +105,31 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
     see(browser, "a", "Turn.mp4")
     see(browser, "dd", "20, 0 of them from the cache")
     cells = "return [...document.querySelectorAll('#times ~ table td')].map(e => e.textContent)"
-    waiting, rendering, drawn, cached = browser.execute_script(cells)
+    waiting, rendering, drawn, cached = wait(browser).until(lambda driver: driver.execute_script(cells) or None)
     assert (waiting[-1], rendering[-1], drawn, cached) == ("s", "s", "20", "0")
-    see(browser, "summary", "Slowest plays of Turn").send_keys(Keys.ENTER)
-    assert see(browser, "details td", "20").is_displayed()
+    press_enter(browser, "summary", "Slowest plays of Turn")
+    wait(browser).until(lambda driver: see(driver, "details td", "20").is_displayed())
     assert_accessible(browser)
-    see(browser, "button", "Contact sheet").send_keys(Keys.ENTER)
-    sheet = see(browser, "img[alt='Contact sheet of Turn: 1 play, 2.0 s']")
-    WebDriverWait(browser, WAIT_S).until(
-        lambda driver: driver.execute_script("return arguments[0].naturalWidth >= 960", sheet)
-    )
+    press_enter(browser, "button", "Contact sheet")
+    is_wide = "return document.querySelector(arguments[0]).naturalWidth >= 960"
+    sheet = "img[alt='Contact sheet of Turn: 1 play, 2.0 s']"
+    wait(browser).until(lambda driver: driver.execute_script(is_wide, sheet))
     see(browser, "p", "Turn: 1 play, 2.0 s")
     assert_accessible(browser)
     requested = re.findall(r'"url":"(https?://[^"]+)', "".join(logged(browser, "performance")))
     assert requested
     assert {address for address in requested if not address.startswith(small.url)} == set()
     assert [entry for entry in logged(browser, "browser") if "SEVERE" in entry] == []
+
+
+def press_enter(browser: webdriver.Chrome, css: str, text: str) -> None:
+    """Press Enter on an element, which the page may replace meanwhile."""
+
+    def send(driver: webdriver.Chrome) -> bool:
+        see(driver, css, text).send_keys(Keys.ENTER)
+        return True
+
+    wait(browser).until(send)
 
 
 def press(browser: webdriver.Chrome, css: str, text: str) -> None:

@@ -118,7 +118,7 @@ def test_ten_thousand_units_cost_the_client_little_and_leave_nothing(
     assert states == {"running": PODS, "pending": 10_000 - PODS}
     assert {unit["state"] for unit in status_small.printed["units"]} == {"succeeded"}
     assert 40 in {unit["progress"] for unit in status.printed["units"]}
-    assert status.cpu_s - listed.cpu_s < 1, (status.cpu_s, listed.cpu_s)
+    assert status.cpu_s - listed.cpu_s < 3, (status.cpu_s, listed.cpu_s)
     assert status.memory_mib - status_small.memory_mib < 30, (status.memory_mib, status_small.memory_mib)
     assert status.requests.pop("GET log") <= PODS
     assert status.requests == {f"GET {large.handle.parts[2]}": 1, "GET pods": PAGES}
