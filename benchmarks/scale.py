@@ -5,12 +5,14 @@
 Each shard is a worker of its own with one core, and all run at the same time; the last one also joins the clips. "One
 process" is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker
 costs that renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file, as the last shard does.
+"Scenes of 2 s" are rendered in workers of their own, and as `--units-per-pod 25` does in one worker.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from manim._config.video_encoder import VideoEncoderSpec
 from renderer import config, spec
 from renderer.video.concat import Clip, join_clips
 
+UNITS_PER_POD = 25
 FILM = Path(__file__).parent / "scenes" / "film.py"
 
 
@@ -37,13 +40,13 @@ class Cost:
     film: bytes | None
 
 
-def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -> None:
-    """Write what a submit would send to each shard."""
+def prepare(folder: Path, scene: str, quality: str, shards: int | None = None, path: Path = FILM) -> None:
+    """Write what a submit would send to each shard, or to each pod; without a name, ``scene`` stands for all scenes."""
     folder.mkdir()
     settings = config.load(
         {"quality": quality, "shards": shards, "manim_options": ["--seed", "1"]}, environ={}
     ).settings
-    job = spec.prepare(spec.RenderSpec(path=FILM, scenes=(scene,)), settings).job
+    job = spec.prepare(spec.RenderSpec(path=path, scenes=(scene,) if scene else (), every=not scene), settings).job
     (folder / "task.json").write_text(job.payload)
     (folder / "bundle").write_bytes(job.bundle.data)
 
@@ -51,13 +54,15 @@ def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -
 def run_shards(folder: Path, minutes: float, shards: int = 1) -> list[Cost]:
     """Run all shards of a film of so many minutes at the same time, each on one core; return what each cost."""
     with ThreadPoolExecutor(shards) as threads:
-        return list(threads.map(lambda shard: _run_shard(folder, minutes, shard), range(shards)))
+        return list(threads.map(lambda shard: run_worker(folder, [shard], minutes), range(shards)))
 
 
-def _run_shard(folder: Path, minutes: float, shard: int) -> Cost:
-    files = ["--task", "task.json", "--bundle", "bundle", "--output", "units", "--unit", str(shard)]
+def run_worker(folder: Path, units: list[int], minutes: float = 0) -> Cost:
+    """Run units in a worker with one core; return what it cost, with the film of the first one."""
+    files = ["--task", "task.json", "--bundle", "bundle", "--output", "units"]
+    files += [word for unit in units for word in ("--unit", str(unit))]
     cores = sorted(os.sched_getaffinity(os.getpid()))
-    os.sched_setaffinity(0, {cores[shard % len(cores)]})  # of this thread, and so of the process that it starts
+    os.sched_setaffinity(0, {cores[units[0] % len(cores)]})  # of this thread, and so of the process that it starts
     worker = subprocess.Popen(
         [sys.executable, "-I", "-m", "renderer.worker", *files],
         cwd=folder,
@@ -67,8 +72,8 @@ def _run_shard(folder: Path, minutes: float, shard: int) -> Cost:
     _, status, usage = os.wait4(worker.pid, 0)
     worker.returncode = os.waitstatus_to_exitcode(status)
     if worker.returncode:
-        raise SystemExit(f"shard {shard} ended with exit code {worker.returncode}")
-    films = list((folder / "units" / str(shard) / "files").glob("*.mp4"))
+        raise SystemExit(f"unit {units[0]} ended with exit code {worker.returncode}")
+    films = list((folder / "units" / str(units[0]) / "files").glob("*.mp4"))
     return Cost(usage.ru_utime + usage.ru_stime, films[0].read_bytes() if films else None)
 
 
@@ -86,13 +91,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3, help="length of the film")
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--quality", default="m")
-    parser.add_argument("--only", choices=["shards", "join"], help="one of the two measurements")
+    parser.add_argument("--only", choices=["shards", "join", "units"], help="one of the three measurements")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        if given.only != "join":
+        if given.only in {None, "shards"}:
             print_shards(Path(work), given.minutes, given.shards, given.quality)
-        if given.only != "shards":
+        if given.only in {None, "join"}:
             print_join(Path(work))
+        if given.only in {None, "units"}:
+            print_units(Path(work))
 
 
 def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
@@ -111,6 +118,21 @@ def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     print(f"the longest shard    {longest:8.1f}  {longest / (one.seconds / shards):.2f} times its share")
     print(f"each shard           {' '.join(f'{cost.seconds:8.1f}' for cost in costs)}")
     print(f"the same film        {[cost.film for cost in costs if cost.film] == [one.film]}")
+
+
+def print_units(work: Path) -> None:
+    """Print what short scenes cost in a pod for each, and in pods of ``UNITS_PER_POD``."""
+    path = work / "project" / "short.py"
+    path.parent.mkdir()
+    play = "self.play(Create(Circle(1 + {0} / 99)), run_time=2)"
+    scene = f"class Scene{{0}}(Scene):\n    def construct(self):\n        {play}\n"
+    path.write_text("from manim import *\n" + "".join(scene.format(number) for number in range(UNITS_PER_POD)))
+    for name in ("alone", "together"):
+        prepare(work / name, "", "l", path=path)
+    alone = statistics.mean(run_worker(work / "alone", [unit]).seconds for unit in range(5))
+    together = run_worker(work / "together", list(range(UNITS_PER_POD))).seconds / UNITS_PER_POD
+    print(f"a scene of 2 s       {alone:8.2f}  in a worker of its own")
+    print(f"of {UNITS_PER_POD} in a worker   {together:8.2f}  {alone / together:.1f} times less")
 
 
 def print_join(work: Path) -> None:

@@ -101,7 +101,10 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
             hint="leave it out, or render on local, docker or k8s",
         )
     if spec.shards:
-        raise SpecError("--shards does not work at Modal", hint="use --backend k8s, local or docker, or leave it out")
+        raise SpecError(
+            "--shards does not work at Modal: a volume there cannot decide which shard was the last one to end",
+            hint="use --backend k8s, local or docker, or leave it out",
+        )
     if spec.untrusted and (options.secrets or spec.packages):
         raise SpecError(
             "an untrusted job at Modal cannot have secrets or packages of its own",
