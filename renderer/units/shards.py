@@ -54,6 +54,8 @@ def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int | None
     """Return how many shards ``auto`` chooses, and why; None if the length of the scene's film is not known here."""
     if settings.format in {"png", "png-sequence"} or settings.renderer == "opengl":
         return 1, "because one process makes images, and what OpenGL draws"
+    if settings.backend == "k8s" and settings.store is None:
+        return 1, "because pods need a --store in which they meet"
     length = find_length(path, scene)
     if length is None:
         return None, "because the length of the film is not known here"

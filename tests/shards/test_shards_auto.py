@@ -79,6 +79,7 @@ def test_the_length_comes_from_an_earlier_render_or_from_stepping_the_scene(film
         (9000, None, {}, 16, "shards: 16, for a film of 9000 s: one for every 20 s, but not more than 16"),
         (100, None, {"k8s.parallelism": 3}, 3, "shards: 3, for a film of 100 s: one for every 20 s, but not more"),
         (100, None, {"format": "png"}, None, "shards: 1, because one process makes images"),
+        (100, None, {"store": None}, None, "shards: 1, because pods need a --store in which they meet"),
         (100, "it reads pixels", {}, None, "shards: 1, because the scene cannot be rendered in parallel"),
     ],
 )
@@ -87,7 +88,7 @@ def test_the_number_of_shards(
 ) -> None:
     render = {"why_serial": why_serial}
     remember_lengths(film, [UnitResult(unit="Film", exit_code=0, seconds={"film": seconds}, render=render)])
-    planned = plan(film, "Film", backend="k8s", gpu="none", store="pvc://films", **settings)
+    planned = plan(film, "Film", **{"backend": "k8s", "gpu": "none", "store": "pvc://films", **settings})
     assert planned.prepared.job.shards == count
     assert not planned.prepared.needs_length
     assert find_note(planned).startswith(note)
