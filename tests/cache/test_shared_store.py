@@ -9,43 +9,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.caches import CONTENT, FIRST, GROUP, NAME, SECRET, machine, name
 from support.s3 import Place
 
-from backends.cache.client import CacheClient
 from backends.cache.entries import MAC_BYTES, MAX_ENTRY_BYTES
-from backends.cache.server import CacheServer
 from backends.cache.shared_store import LIST_TIMEOUT_S, open_shared_store
-
-GROUP, FIRST = "0123456789abcdef", "1" * 40
-SECRET = bytes(range(32))
-CONTENT = b"the frames of one chunk" * 1000
-
-
-def name(number: int) -> str:
-    return f"{GROUP}/{FIRST}/{number:040x}"
-
-
-NAME = name(1)
-
-
-@contextmanager
-def machine(uri: str, secret: bytes = SECRET) -> Iterator[CacheClient]:
-    """Serve the cache as beside a job, and yield the client that the render has."""
-    with tempfile.TemporaryDirectory(prefix="r-") as folder:
-        store = open_shared_store(uri, lambda: secret, Path(folder))
-        with CacheServer(Path(folder) / "cache", store, Path(folder)) as server:
-            threading.Thread(target=server.serve_forever).start()
-            try:
-                yield CacheClient(Path(folder) / "cache")
-            finally:
-                server.shutdown()
 
 
 def keep(uri: str, content: bytes = CONTENT, secret: bytes = SECRET, entry: str = NAME) -> None:
@@ -128,7 +102,7 @@ WRITER = """
 import itertools, sys, tempfile
 from pathlib import Path
 sys.path[:0] = sys.argv[1:2]
-from cache.test_shared_store import CONTENT, machine, name
+from support.caches import CONTENT, machine, name
 with machine(sys.argv[2]) as client, tempfile.NamedTemporaryFile() as file:
     own = 100 + int(sys.argv[3])
     numbers = (*range(8), own)

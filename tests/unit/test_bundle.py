@@ -178,7 +178,7 @@ def test_a_folder_with_very_many_files_is_refused_at_once(tmp_path: Path) -> Non
     with pytest.raises(SpecError, match=r"holds more than 50,000 files") as caught:
         pack(tmp_path, main=main, limit=LIMIT)
     assert "--root" in str(caught.value.hint)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 30
 
 
 def test_too_large_a_folder_names_its_largest_files(tmp_path: Path) -> None:

@@ -118,4 +118,4 @@ def test_modules_that_import_all_of_each_other_are_read_once(tmp_path: Path) -> 
     make(tmp_path, {f"m{number}.py": stars for number in range(30)} | {"main.py": stars + classes})
     started = time.process_time()
     assert find_scenes(tmp_path / "main.py") == []
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15

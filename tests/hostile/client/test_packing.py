@@ -49,7 +49,7 @@ def test_no_pattern_takes_long(line: str) -> None:
     for path in ("a" * 255, "/".join("a" * 2000), "/".join(["aaaaaaa"] * 500) + "/c", "a" * 200 + "b/" + "a" * 255):
         with suppress(SpecError):  # too many tries, told in words
             patterns.find(path, is_folder=False)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_ignore_files_of_any_size_end_in_time(line: str, tmp_path: Path) -> None
             pack_all(tmp_path)
     else:
         assert len(pack_all(tmp_path).files) == 202
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize("line", ["*a" * 2000, "*?" * 90, "/" * 180], ids=["long", "short", "slashes"])
@@ -74,7 +74,7 @@ def test_long_patterns_in_many_folders_end_in_time(line: str, tmp_path: Path) ->
     started = time.process_time()
     with pytest.raises(SpecError, match="have patterns with wildcards of more than 250,000 characters"):
         pack_all(tmp_path)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 30
 
 
 def test_large_ignore_files_are_refused_and_never_cut(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_all_files_and_patterns_together_have_a_limit(line: str, path: str) -> N
     started = time.process_time()
     with pytest.raises(SpecError, match="too many patterns for so many files"):
         any(patterns.find(path, is_folder=False) for _ in range(10**6))
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 30
 
 
 GIT_PATTERN = st.text(alphabet="ab*?/[]!^\\- .#", min_size=1, max_size=9)
@@ -238,7 +238,7 @@ BUSY = {
 def test_no_file_keeps_the_search_busy(data: bytes) -> None:
     started = time.process_time()
     holds_credential(data)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15
 
 
 def test_many_small_bombs_are_refused(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_many_small_bombs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="more than 32 MiB come out of the compressed files of the folder") as caught:
         pack_all(tmp_path)
     assert "--bundle-limit-mib" in str(caught.value.hint)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_looking_for_credentials_is_quick() -> None:
     started = time.process_time()
     for _ in range(1000):
         holds_credential(data)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 9
 
 
 def test_a_credential_is_included_if_rendererignore_names_it(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_modules_that_import_each_other_are_read_once(project: Path) -> None:
     (project / "scene.py").write_text(stars + "class A(Unknown): pass\nclass B(Other): pass\n")
     started = time.process_time()
     assert find_scenes(project / "scene.py") == []
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15
 
 
 @pytest.fixture
