@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from cpu_time import read_cpu, wait_for_orphans
 
 from backends.processes import adopt_orphans
@@ -83,8 +85,6 @@ def compare(
         [statistics.median(getattr(pair[at], key) for pair in found) for at in (0, 1)] for key in ("wall", "cpu")
     )
     cells = [f"{value:.2f}" for mine, its in (walls, cpus) for value in (mine, its, mine / its)]
-    if measure:
-        cells[3:] = ["", "", ""]  # the CPU time is the whole job's
     shown = " ".join(peer[: 3 if peer[0] == "python" else 2])
     print(f"| {what} | `{shown}` | " + " | ".join(cells) + " |", flush=True)
 
@@ -100,7 +100,7 @@ def until_end(command: list[str], folder: Path) -> Cost:
 
 
 def until_first_frame(command: list[str], folder: Path) -> Cost:
-    """Submit a job, and return the time until its log says that frames are drawn, and the CPU time of the whole job."""
+    """Submit a job, and return the time until its log says that frames are drawn, and the CPU time until then."""
     clear_chunks(folder)
     jobs = folder / "state" / "manim-renderer" / "jobs"
     shutil.rmtree(jobs, ignore_errors=True)
@@ -112,10 +112,19 @@ def until_first_frame(command: list[str], folder: Path) -> Cost:
         if submit.poll():
             raise SystemExit(f"{command} ended with {submit.returncode}")
         time.sleep(0.005)
-    wall = time.perf_counter() - started
+    cost = Cost(time.perf_counter() - started, read_running_cpu() + read_cpu() - before)
     submit.wait()
     wait_for_orphans()
-    return Cost(wall, read_cpu() - before)
+    return cost
+
+
+def read_running_cpu() -> float:
+    """Return the CPU seconds of all processes that run below this one, and of those that they waited for."""
+    seconds = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended in the meantime
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
 
 
 def clear_chunks(folder: Path) -> None:

@@ -111,8 +111,10 @@ def damaged(folder: JobFolder) -> InputError:
 def _is_incomplete(path: Path) -> bool:
     """Return whether a killed submit or delete left the folder behind. Other folders may belong to the user."""
     folder = JobFolder(path)
-    if not _CREATED.fullmatch(path.name) or not folder.lock.is_file():
+    if not _CREATED.fullmatch(path.name):
         return False
-    if folder.is_complete and not path.name.startswith(DELETED):
+    if folder.is_complete and not path.name.startswith(DELETED):  # as nearly all are
+        return False
+    if not folder.lock.is_file():
         return False
     return time.time() - path.stat().st_mtime > INCOMPLETE_S and not folder.is_supervised()

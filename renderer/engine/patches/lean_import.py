@@ -56,25 +56,37 @@ class Deferred:
         return isinstance(instance, self.resolve())
 
 
-class Rotation:
-    """SciPy's class of this name, as far as Manim uses it."""
+class DeferredRotation(Deferred):
+    """Stands for SciPy's class Rotation, which is imported for all but what Manim takes of it."""
+
+    def __init__(self) -> None:
+        super().__init__(_TRANSFORM, "Rotation")
+
+    def from_rotvec(self, vector: Any, *arguments: object, **options: object) -> Any:
+        """Return the rotation about the vector's direction, by its length in radians."""
+        is_usual = isinstance(vector, np.ndarray) and vector.shape == (_AXES,) and vector.dtype == np.float64
+        if is_usual and not arguments and not options:
+            return _VectorRotation(vector)
+        return self.resolve().from_rotvec(vector, *arguments, **options)
+
+
+class _VectorRotation:
+    """One rotation. For all but its matrix, it is SciPy's."""
 
     def __init__(self, vector: NDArray[np.float64]) -> None:
-        self._vector = vector
+        self._vector = vector.copy()
 
-    @classmethod
-    def from_rotvec(cls, vector: NDArray[np.float64]) -> Any:
-        """Return the rotation about the vector's direction, by its length in radians. Other input is left to SciPy."""
-        if isinstance(vector, np.ndarray) and vector.shape == (_AXES,) and vector.dtype == np.float64:
-            return cls(vector)
-        return Deferred(_TRANSFORM, "Rotation").from_rotvec(vector)
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(DeferredRotation().resolve().from_rotvec(self._vector), name)
 
     def as_matrix(self) -> NDArray[np.float64]:
         """Return the rotation matrix, of shape (3, 3), through a unit quaternion and in SciPy's order of operations."""
         x, y, z = self._vector.tolist()
         angle = math.sqrt(x * x + y * y + z * z)
         if not math.isfinite(angle):
-            found: NDArray[np.float64] = Deferred(_TRANSFORM, "Rotation").from_rotvec(self._vector).as_matrix()
+            found: NDArray[np.float64] = DeferredRotation().resolve().from_rotvec(self._vector).as_matrix()
             return found
         if angle <= _SMALL_ANGLE:
             square = angle * angle
@@ -103,7 +115,7 @@ def import_manim_lean() -> None:
         ),
     }
     if has_compared_scipy():
-        replaced["manim.utils.space_ops"] = (_TRANSFORM, SimpleNamespace(Rotation=Rotation))
+        replaced["manim.utils.space_ops"] = (_TRANSFORM, SimpleNamespace(Rotation=DeferredRotation()))
     present = {module: item for module, item in replaced.items() if importlib.util.find_spec(item[0].partition(".")[0])}
     finder = _Finder(present)
     sys.meta_path.insert(0, finder)

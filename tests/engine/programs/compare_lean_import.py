@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from renderer.engine.adapter.preload import warm_up
-from renderer.engine.patches.lean_import import Rotation, has_compared_scipy
+from renderer.engine.patches.lean_import import DeferredRotation, has_compared_scipy
 
 PACKAGES = {"bs4", "networkx", *(["scipy"] if has_compared_scipy() else [])}
 
@@ -18,18 +18,25 @@ PACKAGES = {"bs4", "networkx", *(["scipy"] if has_compared_scipy() else [])}
 def compare_rotations() -> None:
     """Compare matrices of rotations by small, usual, large and odd angles about any axis."""
     scipy_rotation = importlib.import_module("scipy.spatial.transform").Rotation
+    rotation = DeferredRotation()
     rng = random.Random(0)  # noqa: S311  # for numbers, not for secrets
     for number in range(20_000):
         axis = np.array([rng.gauss() for _ in range(3)] if number % 2 else [0.0, 0.0, 1.0])
         sizes = (rng.gauss(), rng.uniform(-2e-3, 2e-3), np.pi / rng.randint(1, 12), 1e3 * rng.gauss())
         vector = rng.choice((*sizes, 0.0, 1e-3, np.inf, 10.0 ** rng.randint(-320, 300))) * axis / np.linalg.norm(axis)
-        found, expected = (kind.from_rotvec(vector).as_matrix() for kind in (Rotation, scipy_rotation))
+        found, expected = (kind.from_rotvec(vector).as_matrix() for kind in (rotation, scipy_rotation))
         assert found.tobytes() == expected.tobytes(), vector.tolist()
         assert (found.dtype, found.strides) == (expected.dtype, expected.strides)
     others: tuple[Any, ...] = ([0, 0, 1], np.ones((2, 3)), np.ones(3, np.float32))
     for other in others:
-        found, expected = (kind.from_rotvec(other).as_matrix() for kind in (Rotation, scipy_rotation))
+        found, expected = (kind.from_rotvec(other).as_matrix() for kind in (rotation, scipy_rotation))
         assert found.tobytes() == expected.tobytes()
+    vector = np.array([0.1, 0.2, 0.3])
+    assert np.array_equal(
+        rotation.from_rotvec(vector).apply([1, 2, 3]), scipy_rotation.from_rotvec(vector).apply([1, 2, 3])
+    )
+    assert np.array_equal(rotation.from_euler("z", 1).as_quat(), scipy_rotation.from_euler("z", 1).as_quat())
+    assert isinstance(rotation.identity(), rotation)  # type: ignore[arg-type]
 
 
 def compare_standard_library(before: set[str]) -> None:
