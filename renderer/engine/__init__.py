@@ -2,7 +2,7 @@
 
 How a render goes:
 
-1. ``warm_up`` imports Manim once. The worker then forks a process for each scene.
+1. ``warm_up`` imports Manim once (patches/lean_import.py). The worker then forks a process for each scene.
 2. ``render`` (render.py) configures Manim as ``manim render`` would (adapter/config.py). Images, dry runs and OpenGL
    are rendered serially, by Manim itself.
 3. The process forks, and the fork goes on. The first stays behind as the fallback process (process/fallback.py): it
