@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/scale.py [--minutes 3] [--shards 8] [--quality m]
 
-Each shard is a worker of its own with one core, and all run at the same time; the last one also joins the clips. "One
-process" is a worker without shards. CPU seconds mean something on a busy machine as well. "Imports" is what a worker
-costs that renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file, as the last shard does.
+Each shard is a worker of its own with one core, and as many run at the same time as there are cores; the last one also
+joins the clips. "One process" is a worker without shards. CPU seconds mean something on a busy machine as well.
+"Imports" is what a worker costs that renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file,
+as the last shard does.
 "Scenes of 2 s" are rendered in workers of their own, and as `--units-per-pod 25` does in one worker.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,18 +53,17 @@ def prepare(folder: Path, scene: str, quality: str, shards: int | None = None, p
     (folder / "bundle").write_bytes(job.bundle.data)
 
 
-def run_shards(folder: Path, minutes: float, shards: int = 1) -> list[Cost]:
-    """Run all shards of a film of so many minutes at the same time, each on one core; return what each cost."""
-    with ThreadPoolExecutor(shards) as threads:
-        return list(threads.map(lambda shard: run_worker(folder, [shard], minutes), range(shards)))
+def run_workers(folder: Path, workers: Sequence[Sequence[int]], minutes: float = 0) -> list[Cost]:
+    """Run workers with these units each, side by side on a core each; return what they cost."""
+    cores = sorted(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(len(cores), initializer=lambda: os.sched_setaffinity(0, {cores.pop()})) as threads:
+        return list(threads.map(lambda units: _run_worker(folder, units, minutes), workers))
 
 
-def run_worker(folder: Path, units: list[int], minutes: float = 0) -> Cost:
-    """Run units in a worker with one core; return what it cost, with the film of the first one."""
+def _run_worker(folder: Path, units: Sequence[int], minutes: float) -> Cost:
+    """Run a worker on the core of this thread; return what it cost, with the film of its first unit."""
     files = ["--task", "task.json", "--bundle", "bundle", "--output", "units"]
     files += [word for unit in units for word in ("--unit", str(unit))]
-    cores = sorted(os.sched_getaffinity(os.getpid()))
-    os.sched_setaffinity(0, {cores[units[0] % len(cores)]})  # of this thread, and so of the process that it starts
     worker = subprocess.Popen(
         [sys.executable, "-I", "-m", "renderer.worker", *files],
         cwd=folder,
@@ -106,8 +107,8 @@ def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
     """Render the film by one process and by shards, and print both."""
     prepare(work / "one", "Film", quality)
     prepare(work / "many", "Film", quality, shards)
-    (one,) = run_shards(work / "one", minutes)
-    costs = run_shards(work / "many", minutes, shards)
+    (one,) = run_workers(work / "one", [[0]], minutes)
+    costs = run_workers(work / "many", [[shard] for shard in range(shards)], minutes)
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
     imports = measure_imports()
     drawn = total - (shards - 1) * imports
@@ -129,8 +130,8 @@ def print_units(work: Path) -> None:
     path.write_text("from manim import *\n" + "".join(scene.format(number) for number in range(UNITS_PER_POD)))
     for name in ("alone", "together"):
         prepare(work / name, "", "l", path=path)
-    alone = statistics.mean(run_worker(work / "alone", [unit]).seconds for unit in range(5))
-    together = run_worker(work / "together", list(range(UNITS_PER_POD))).seconds / UNITS_PER_POD
+    alone = statistics.mean(cost.seconds for cost in run_workers(work / "alone", [[unit] for unit in range(6)]))
+    together = run_workers(work / "together", [range(UNITS_PER_POD)])[0].seconds / UNITS_PER_POD
     print(f"a scene of 2 s       {alone:8.2f}  in a worker of its own")
     print(f"of {UNITS_PER_POD} in a worker   {together:8.2f}  {alone / together:.1f} times less")
 
@@ -139,7 +140,7 @@ def print_join(work: Path) -> None:
     """Print what it costs to join the clips of a film of ten minutes."""
     prepare(work / "still", "Still", "h")
     clip = work / "clip.mp4"
-    clip.write_bytes(run_shards(work / "still", 0)[0].film or b"")
+    clip.write_bytes(run_workers(work / "still", [[0]])[0].film or b"")
     encoding = VideoEncoderSpec("mp4", "libx264", "yuv420p", 1920, 1080, Fraction(60), ())
     started, before = time.perf_counter(), time.process_time()
     join_clips([Clip(clip, 5 * 60)] * 120, work / "film.mp4", encoding)
