@@ -35,7 +35,7 @@ SCENES = {
         *("Overlaps", "FastCamera", "Curves", "Warp", "Flow", "Morphs"),
     ),
 }
-EVERY = 6  # so many frames later, the next one is compared with the original
+EVERY = 7  # frames from one that is compared to the next: prime to the intervals of B-frames, to see all types
 MANIM = {"preset": "medium", "crf": "23"}
 
 
