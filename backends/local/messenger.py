@@ -53,11 +53,10 @@ def run(deliveries: Deliveries) -> None:
 
 
 def deliver(deliveries: Deliveries, key: str, delivery: Delivery) -> None:
-    """Make one attempt, and write down what came of it."""
-    handle = JobHandle.parse(delivery.handle)
+    """Make one attempt, and store its result."""
     try:
-        status = read_status(JobFolder(deliveries.jobs / key), handle)
-    except (OSError, ValueError):  # it was deleted, or is damaged: there is nothing to be said
+        status = read_status(JobFolder(deliveries.jobs / key), JobHandle.parse(delivery.handle))
+    except (OSError, ValueError, SpecError):  # it was deleted, or is damaged: there is nothing to say
         deliveries.remove(key)
         return
     try:

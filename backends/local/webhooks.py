@@ -8,15 +8,16 @@ next command that uses these jobs starts one. There is never more than one for a
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backends.local.folder import WEBHOOKS, JobFolder
 from backends.untrusted.file_lock import try_lock
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LOCK = "lock"  # held by the messenger, which looks again when the file is touched
 _ENDING = ".json"
 _MAX_BYTES = 2**16
+_TYPES: Mapping[str, Any] = dict.fromkeys(("handle", "message", "url", "secret_file"), str) | {
+    "attempts": int, "at": float, "fault": str | None, "is_given_up": bool,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +71,14 @@ class Deliveries:
 
     def read(self, key: str) -> Delivery | None:
         """Return how far the message about a job is; None if there is none to be sent."""
-        with suppress(OSError, ValueError, TypeError):
-            content = json.loads(read_state(self._path(key), _MAX_BYTES))
-            return Delivery(**{**content, "networks": tuple(content["networks"])})
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            return _parse(json.loads(read_state(self._path(key), _MAX_BYTES)))
         return None
 
     def remove(self, key: str) -> None:
         """Send no message about the job, or none any more."""
-        self._path(key).unlink(missing_ok=True)
+        if not self.folder.is_symlink():  # a local job may have put a link there, to files of the user
+            self._path(key).unlink(missing_ok=True)
 
     def has(self, key: str) -> bool:
         """Return whether the message about a job was not taken so far."""
@@ -83,6 +87,8 @@ class Deliveries:
     def keys(self) -> list[str]:
         """Return the ids of jobs with a message that was not taken so far."""
         with suppress(OSError):
+            if self.folder.is_symlink():
+                return []
             return [path.name.removesuffix(_ENDING) for path in self.folder.iterdir() if path.name.endswith(_ENDING)]
         return []
 
@@ -111,21 +117,25 @@ class Deliveries:
         return self.folder.stat().st_mtime_ns, self.lock.stat().st_mtime_ns
 
     def start_messenger(self) -> None:
-        """Have what is to be sent be sent: start a messenger, or have the one that runs look again."""
-        if next(self.find_due(), None) is None:
-            return
-        with self.hold_lock() as is_free:
-            if not is_free:
-                os.utime(self.lock)
+        """Have the messages that are due sent: start a messenger, or let the one that runs look again.
+
+        If that is impossible, a later command tries it again: jobs do not depend on it.
+        """
+        with suppress(OSError):
+            if next(self.find_due(), None) is None:
                 return
-        subprocess.Popen(
-            [sys.executable, "-I", "-m", "backends.local.messenger", str(self.jobs)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+            with self.hold_lock() as is_free:
+                if not is_free:
+                    os.utime(self.lock)
+                    return
+            subprocess.Popen(
+                [sys.executable, "-I", "-m", "backends.local.messenger", str(self.jobs)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
 
     def describe(self, key: str) -> str | None:
         """Return a sentence about a message that was not taken so far; None before the first attempt."""
@@ -138,3 +148,12 @@ class Deliveries:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_ENDING}"
+
+
+def _parse(content: Mapping[str, Any]) -> Delivery:
+    """Return what a file says. Raises ValueError, TypeError or KeyError: a local job can write anything into it."""
+    delivery = Delivery(**{**content, "networks": tuple(map(str, content["networks"]))})
+    has_types = all(isinstance(getattr(delivery, name), kind) for name, kind in _TYPES.items())
+    if not has_types or not math.isfinite(delivery.at) or delivery.attempts < 0:
+        raise ValueError("it is damaged")
+    return delivery

@@ -10,7 +10,7 @@ from backends.errors import SpecError
 from backends.webhooks.sending import SECRET_START, check_url, parse_networks
 
 MAX_SECRET = 1000  # bytes
-MAKE_SECRET = "make one: (umask 077; echo whsec_$(openssl rand -base64 32) > webhook-secret)"  # noqa: S105
+MAKE_SECRET = "make one: (umask 077; echo whsec_$(openssl rand -base64 32) > ~/.config/webhook-secret)"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,23 @@ class Webhook:
 def read_secret(path: Path) -> str:
     """Return the secret that signs messages. Raises SpecError for a file that has none."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_SECRET).decode().strip()
+        is_special = path.exists() and not path.is_file()  # a pipe can be read only once, and is waited for
+        text = "" if is_special else _read(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text"
         raise SpecError(f"cannot read the webhook's secret in {path}: {reason}", hint=MAKE_SECRET) from error
     try:
         key = base64.b64decode(text.removeprefix(SECRET_START), validate=True)
     except ValueError:
         key = b""
     if not text.startswith(SECRET_START) or len(key) < 24:  # noqa: PLR2004  # as the standard says
-        raise SpecError(f"{path} has no secret of a webhook: {SECRET_START} and 24 bytes as base64", hint=MAKE_SECRET)
+        raise SpecError(
+            f"{path} is not a file with a webhook secret: {SECRET_START} and at least 24 bytes as base64",
+            hint=MAKE_SECRET,
+        )
     return text
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(MAX_SECRET).decode().strip()

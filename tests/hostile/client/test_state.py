@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
+import math
 import os
 import signal
 import socket
@@ -18,7 +20,9 @@ from types import FrameType
 import pytest
 
 from backends.errors import RendererError
+from backends.local.webhooks import Deliveries, Delivery
 from backends.untrusted import state_files
+from backends.webhooks.spec import Webhook
 from renderer import config, config_files
 from renderer.api import Job, jobs, open_job, submit
 
@@ -125,6 +129,8 @@ def test_a_new_job_is_not_disturbed_by_what_lies_in_the_folders(state: Path) -> 
     for name, make in KINDS.items():
         if name != "socket":
             make(state / "jobs" / f"planted-{name.replace(' ', '-')}")
+    (Path.cwd().parent / "of-the-user.json").write_text("{}")
+    (state / "jobs" / ".webhooks").symlink_to(Path.cwd().parent)
     before = {path.name for path in Path.cwd().parent.iterdir()}
     with limit_time(600):
         job = start()
@@ -132,6 +138,23 @@ def test_a_new_job_is_not_disturbed_by_what_lies_in_the_folders(state: Path) -> 
         assert next(status.handle for status in jobs("local")) == job.handle
         job.delete()
     assert {path.name for path in Path.cwd().parent.iterdir()} == before
+
+
+def test_damaged_files_of_webhooks_send_nothing_and_stop_no_command(state: Path) -> None:
+    (job,) = [status.handle for status in jobs("local")]
+    deliveries = Deliveries(state / "jobs")
+    key = job.parts[0]
+    deliveries.create(key, str(job), Webhook("https://example.org/", "secret"))
+    good = json.loads((state / "jobs" / ".webhooks" / f"{key}.json").read_text())
+    assert deliveries.read(key) == Delivery(**{**good, "networks": ()})
+    changes = ({"at": None}, {"at": math.nan}, {"attempts": -100}, {"networks": 1}, {"url": 1}, {"more": 1})
+    for content in ("", "{}", "[]", "[" * 60_000, *(json.dumps({**good, **change}) for change in changes)):
+        (state / "jobs" / ".webhooks" / f"{key}.json").write_text(content)
+        assert list(deliveries.find_due()) == []
+        assert open_job(str(job)).status().notes == ()
+    for make in KINDS.values():
+        with limit_time(300), plant(make, state / "jobs" / ".webhooks" / f"{key}.json"):
+            assert open_job(str(job)).status().notes == ()
 
 
 def test_locks_that_are_never_freed_end_commands_with_a_sentence(state: Path) -> None:
