@@ -71,6 +71,7 @@ _FORMS = (
     (b"SG.", rb"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     (b"as-", rb"token_secret\s{0,9}=\s{0,9}[\"']as-[A-Za-z0-9]{22}"),
     (b"dop_v1_", rb"\bdop_v1_[a-f0-9]{64}"),
+    (b"whsec_", rb"\bwhsec_[A-Za-z0-9+/]{32}"),  # of webhooks, as Standard Webhooks and Stripe write them
     (b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
     # begins where no such text is before it, so that each character is looked at once
     (b"eyJ", rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{15,4000}+\.eyJ[A-Za-z0-9_-]{15,4000}+\.[A-Za-z0-9_-]{32}"),

@@ -183,6 +183,7 @@ SECRETS = {
     "account": '{"type": "service_account", "private_key": "-----BEGIN ' + 'PRIVATE KEY-----\\n"}',
     "jwt": "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 43, "gitlab": "glpat-" + "a" * 20,
     "anthropic": "sk-ant-api03-" + "a" * 90, "pypi": "pypi-AgEI" + "a" * 60, "age": "AGE-SECRET-KEY-1" + "A" * 58,
+    "webhook": "whsec_" + "a" * 43 + "=",
 }  # fmt: skip
 
 
@@ -261,6 +262,7 @@ def test_many_small_bombs_are_refused(tmp_path: Path) -> None:
         "ghost_writer = 1",
         "eyJ is base64 of {",
         "sk-ant-",
+        "whsec_",
         "_authToken=$X",
     ],
 )
