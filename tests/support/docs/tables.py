@@ -120,9 +120,9 @@ def command_options() -> str:
 
 def _option_row(each: Any) -> str:
     names = each.metavar if each.param_type_name == "argument" else "`, `".join([*each.opts, *each.secondary_opts])
-    names = names.replace("|", "\\|")  # a bar would begin the next column
     value = f" {each.metavar}" if each.param_type_name == "option" and each.metavar else ""
-    return f"| `{names}{value}` | {each.help} |"
+    first = f"{names}{value}".replace("|", "\\|")  # a bar would begin the next column
+    return f"| `{first}` | {each.help} |"
 
 
 def manim_options() -> str:
