@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import pytest
 
 from renderer.engine.adapter.scene_state import SceneState, describe_difference
@@ -86,21 +89,16 @@ def test_a_report_has_the_slowest_plays_in_order() -> None:
 
 
 def test_a_method_that_a_scene_replaces_later_is_found() -> None:
-    class Base:
-        __module__ = "manim.camera"
-
-        def draw(self) -> None: ...
-
-    class Camera(Base):
-        __module__ = "manim.camera"
-
-    Base.draw.__module__ = Camera.__module__
-    manims = Base.draw
-    for _ in range(2):
-        assert find_overridden_method(Camera(), Camera) is None
-        Base.draw = lambda _: None  # type: ignore[assignment, method-assign]
-        assert find_overridden_method(Camera(), Camera) == "draw"
-        Base.draw = manims  # type: ignore[method-assign]
-        Camera.draw = lambda _: None  # type: ignore[assignment, method-assign]
-        assert find_overridden_method(Camera(), Camera) == "draw"
-        del Camera.draw
+    names: dict[str, Any] = {"__name__": "manim.camera"}
+    exec("class Base:\n    def draw(self): ...\n\nclass Camera(Base): ...", names)  # noqa: S102
+    base, camera = names["Base"], names["Camera"]
+    manims = base.draw
+    wrapping = functools.wraps(manims)(lambda _: None)  # it has the __module__ of Manim's
+    for replacement in (lambda _: None, wrapping, functools.cache(wrapping)):
+        assert find_overridden_method(camera(), camera) is None
+        base.draw = replacement
+        assert find_overridden_method(camera(), camera) == "draw"
+        base.draw = manims
+        camera.draw = replacement
+        assert find_overridden_method(camera(), camera) == "draw"
+        del camera.draw

@@ -13,6 +13,15 @@ from operator import is_
 from renderer.engine.manim_types import Camera, Mobject
 
 TRUSTED_MODULES = ("manim.", "renderer.engine.", "renderer.video.")
+_GENERATORS = {
+    "contextlib",
+    "dataclasses",
+    "decorator",
+    "enum",
+    "functools",
+    "typing",
+}  # they make methods, or wrap them
+_MAX_WRAPPED = 10  # functions around a function
 
 
 def is_override(value: object) -> bool:
@@ -21,9 +30,9 @@ def is_override(value: object) -> bool:
     Other callable objects count as functions, such as those that ``functools.cache`` returns.
     """
     function = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
-    module = getattr(function, "__module__", None) or "manim."
     is_function = callable(function) and not isinstance(function, type)
-    return isinstance(value, partialmethod) or (is_function and not module.startswith(TRUSTED_MODULES))
+    is_built_in = getattr(function, "__module__", None) is None
+    return isinstance(value, partialmethod) or (is_function and not is_built_in and _is_of_scene(function))
 
 
 class ModuleFunctions:
@@ -87,4 +96,17 @@ def _getters(kind: type) -> frozenset[str]:
 
 
 def _is_of_scene(function: object) -> bool:
-    return not str(getattr(function, "__module__", None)).startswith(TRUSTED_MODULES)
+    """Return whether the scene defined a function, or one of those that it wraps."""
+    for _ in range(_MAX_WRAPPED):
+        if not str(getattr(function, "__module__", None)).startswith(TRUSTED_MODULES) or _has_scene_code(function):
+            return True
+        if (function := getattr(function, "__wrapped__", None)) is None:
+            return False
+    return True
+
+
+def _has_scene_code(function: object) -> bool:
+    """Return whether the code is the scene's: ``functools.wraps`` gives its functions the ``__module__`` of Manim's."""
+    names = getattr(function, "__globals__", None)
+    module = str(names.get("__name__")) if isinstance(names, dict) else ""
+    return bool(module) and module not in _GENERATORS and not module.startswith(TRUSTED_MODULES)

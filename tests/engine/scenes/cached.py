@@ -192,7 +192,11 @@ class Shades(ThreeDScene):
     def construct(self):
         from manim.camera import three_d_camera
 
-        three_d_camera.get_shaded_rgb = lambda rgb, *_: rgb * (0.9 if CHANGE else 0.5)
+        @functools.wraps(three_d_camera.get_shaded_rgb)
+        def shade(rgb, *_):
+            return rgb * (0.9 if CHANGE else 0.5)
+
+        three_d_camera.get_shaded_rgb = shade
         self.set_camera_orientation(phi=1, theta=1)
         self.play(Rotate(Cube()), run_time=0.4)
 
