@@ -222,7 +222,7 @@ class PlannedJob:
                 return None, f"it failed to step the scene: {show_line(reason or str(status.state))}"
             with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
                 (unit,) = job.backend.fetch(job.handle, Path(folder))
-                return fetch.read_result(unit, status.units[0].name), "this machine cannot keep the length of the film"
+                return fetch.read_result(unit, status.units[0].name), "the length of the film is still not known"
         except (OutputError, TransientError) as error:
             return None, f"the result of stepping the scene cannot be read: {error}"
         finally:

@@ -121,7 +121,8 @@ def read_previews(files: Iterable[Path]) -> list[Preview]:
     for file in made:
         if file.name.endswith(TIMELINE):
             timeline = _read_timeline(file)
-            images = [item for item in made if item.parent == file.parent and item.name in timeline["images"]]
+            names = set(timeline["images"])
+            images = [item for item in made if item.name in names and item.parent == file.parent]
             scene = file.name.removesuffix(TIMELINE)
             found.append(Preview(scene=scene, images=images, file=file, timeline=timeline))
     return found

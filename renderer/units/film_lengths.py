@@ -61,8 +61,9 @@ def _read(file: Path) -> dict[str, FilmLength]:
 
 def _write(file: Path, lengths: Mapping[str, FilmLength]) -> None:
     content = json.dumps({scene: vars(length) for scene, length in lengths.items()}).encode()
-    if len(content) <= _MAX_BYTES:
-        write_state(file, content)
+    if len(content) > _MAX_BYTES:
+        return
+    write_state(file, content)  # raises OSError if a local job has put a link in place of the folder
     for other in file.parent.iterdir():
         if time.time() - other.lstat().st_mtime > KEPT_DAYS * 86400:
             other.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from backends.problem import Problem
 
 LABEL_JOB = "kueue.x-k8s.io/job-uid"
 _STARTS = "it starts as soon as the queue admits it"
+_NEVER = "the queue never admits it: ask for less (a lower --parallelism, for example), or choose another --queue"
 _IN_USE = re.compile(r"insufficient unused quota for (\S+) in flavor (\S+), (\S+) more needed")
 _TOO_MUCH = re.compile(
     r"insufficient quota for (\S+) in flavor \S+, .*?current podset request \((\S+?)\) > maximum capacity \((\S+?)\)"
@@ -70,7 +71,7 @@ def _explain_message(message: str, namespace: str) -> tuple[str, str]:
     if too_much := list(_TOO_MUCH.finditer(message)):
         resource, wanted, most = too_much[0].groups()
         reason = f"it asks for {wanted} {resource} at once, and the queue has {most} at most"
-        return reason, "it never starts so: ask for less, such as --parallelism, or take another --queue"
+        return reason, _NEVER
     if in_use := list(_IN_USE.finditer(message)):
         missing = [f"{count} more {resource} (of {flavor})" for resource, flavor, count in (m.groups() for m in in_use)]
         return f"it needs {' and '.join(missing)} than is free in the quota", _STARTS

@@ -24,6 +24,7 @@ from renderer.serve.api import Found, Parts, Shared, Who, bundle_limit
 from renderer.serve.callers import Caller, identify
 from renderer.serve.documents import job_document, outputs_document, progress_of
 from renderer.serve.guard import COOKIE, allow_body
+from renderer.serve.outputs import OutputTable
 from renderer.serve.problems import describe, explain
 from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload, read_form
@@ -32,6 +33,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 PAGE = 25
 _SETTINGS = ("quality", "backend", "gpu")
 _SHOWN = ("video/", "image/")
+MOST_PREVIEWS = 20  # whose warnings the page of a job shows
 _COOKIE_S = 30 * 86400
 
 _SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
@@ -172,7 +174,7 @@ def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
         outputs = outputs_document(entry, table)
         outputs.outputs.sort(key=lambda file: not file.type.startswith(_SHOWN))
         with suppress(ResultError):  # its sentence names a file of the server
-            for item in previewing.read_previews(table.folder / file.path for file in table.files):
+            for item in previewing.read_previews(_select_shown(table)):
                 caption = previewing.summarize(item)
                 previews.append((caption, previewing.describe_warnings(item)))
                 captions |= {path.relative_to(table.folder).as_posix(): caption for path in item.images}
@@ -180,6 +182,14 @@ def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
         outputs = schemas.Outputs(outputs=[], note=f"{error}")
     has_preview = parts.service.has_preview(entry)
     return {"outputs": outputs, "previews": previews, "captions": captions, "has_preview": has_preview}
+
+
+def _select_shown(table: OutputTable) -> list[Path]:
+    """Return the files of a job without the timelines that the page has no room for: a job may make thousands."""
+    paths = [table.folder / file.path for file in table.files]
+    timelines = [path for path in paths if path.name.endswith(previewing.TIMELINE)]
+    left_out = set(timelines[MOST_PREVIEWS:])
+    return [path for path in paths if path not in left_out]
 
 
 @router.get("/jobs/{id}")
