@@ -117,7 +117,7 @@ class Service:
         project = folder / "project"
         wanted = make_spec(run)
         wanted = replace(wanted, path=project / wanted.path, root=project, foreground=False)
-        return plan_run(wanted, self.policy.load_settings(caller, run.settings))
+        return plan_run(wanted, _without_webhook(self.policy.load_settings(caller, run.settings)))
 
     def _find_earlier(self, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
         record = self.records.find(key)
