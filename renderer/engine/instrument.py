@@ -10,7 +10,7 @@ from manim.scene.scene_file_writer import SceneFileWriter
 from tqdm import tqdm
 
 from renderer.engine.abort import Unfit
-from renderer.engine.adapter.encoder_presets import CHUNK_S, MANIM, choose_chunk_frames, needs_single_encoder
+from renderer.engine.adapter.encoder_presets import MANIM, WHOLE_PLAY_S, choose_chunk_frames, needs_single_encoder
 from renderer.engine.adapter.renderer import install_delegate
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards
 from renderer.engine.manim_types import Scene
@@ -59,7 +59,7 @@ def make_options(
         limit=limit,
         max_chunk_frames=choose_chunk_frames(request, frame_rate),
         single_encoder=needs_single_encoder(request),
-        whole_play_frames=request.chunk_frames or round(CHUNK_S * frame_rate),
+        whole_play_frames=request.chunk_frames or round(WHOLE_PLAY_S * frame_rate),
         progress=progress,
         frame_hashes=request.frame_hashes,
         open_encoder=select_encoder_class(request.choice or MANIM, scene.session_spec.video_encoder),

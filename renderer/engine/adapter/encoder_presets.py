@@ -19,7 +19,8 @@ FAST = EncoderChoice(
         ":aq-mode=2:aq-strength=0.8",
     }
 )
-CHUNK_S = 3.0  # seconds of video; each chunk begins with a complete frame, which costs size
+CHUNK_S = 1.5  # seconds of video; each chunk begins with a complete frame, which costs size
+WHOLE_PLAY_S = 3.0  # of a play that one process draws for a single encoder, where few cores are free
 NVENC_CHUNK_S = 5.0  # each chunk opens CUDA and an encoding session
 
 MIN_CHUNK_FRAMES = 30  # files of two or three frames cannot be joined: their B-frames begin too late
