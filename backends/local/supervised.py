@@ -139,7 +139,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         return self._add_webhook(folder, status)
 
     def _add_webhook(self, folder: JobFolder, status: JobStatus) -> JobStatus:
-        """Return the status with a note on a message that was not taken so far, and have that sent, if nobody does."""
+        """Return the status with a note on a message that was not taken so far. Start a messenger if none runs."""
         if not status.state.terminal or not self.webhooks.has(folder.id):
             return status
         self.webhooks.start_messenger()

@@ -1,8 +1,8 @@
 """Webhooks of the jobs of this machine: what is to be sent, and how far that is.
 
-Each has a file ``.webhooks/ID.json`` beside the folders of the jobs, until its message was taken. A process of its own
-sends them: the messenger (messenger.py), which the supervisor starts at the end of its job. If either was killed, the
-next command that uses these jobs starts one. There is never more than one for all jobs of a folder.
+Each has a file ``.webhooks/ID.json`` beside the folders of the jobs, until the receiver took the message. A process of
+its own sends them: the messenger (messenger.py), which the supervisor starts at the end of its job. If either was
+killed, the next command that uses these jobs starts one. There is never more than one for all jobs of a folder.
 """
 
 from __future__ import annotations

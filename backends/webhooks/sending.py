@@ -77,14 +77,14 @@ def check_url(url: str, networks: Networks) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SpecError("the webhook is no URL", hint="write it as https://example.org/path") from error
+        raise SpecError("the webhook is not a URL", hint="write it as https://example.org/path") from error
     if (
         not re.fullmatch(r"[\x21-\x7e]+", url)
         or len(url) > MAX_URL
         or parts.scheme not in _SCHEMES
         or not parts.hostname
     ):
-        raise SpecError("the webhook is no URL", hint="write it as https://example.org/path")
+        raise SpecError("the webhook is not a URL", hint="write it as https://example.org/path")
     if parts.username is not None or parts.fragment or port == 0:
         raise SpecError("the webhook cannot have a user, a fragment or port 0", hint="leave it out")
     if parts.scheme == "http" and not networks:
@@ -204,7 +204,7 @@ def _resolve(host: str, port: int) -> list[Any]:
         try:
             answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:  # UnicodeError: a part of the name is too long
-            answers.put(error if isinstance(error, OSError) else OSError(0, "its name is no name of a host"))
+            answers.put(error if isinstance(error, OSError) else OSError(0, "its name is not a host name"))
 
     threading.Thread(target=ask, daemon=True).start()
     try:

@@ -26,7 +26,7 @@ class Converter(Protocol):
 def create_converter(spec: VideoEncoderSpec) -> Converter:
     """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames.
 
-    It is one that was released, if there is one for frames of this size.
+    A converter that was released is used again for frames of the same size.
     """
     if not can_convert_bands(spec):
         return WholeConverter(spec.pixel_format)

@@ -12,7 +12,7 @@ _MODULES = (  # what each scene imports
     "renderer.engine.adapter.config", "renderer.engine.adapter.loader", "renderer.engine.adapter.outputs",
     "renderer.engine.instrument", "renderer.engine.process.fallback",
     "av.subtitles.stream", "multiprocessing.synchronize", "numpy.random", "rich.table",
-    "concurrent.futures", "html.parser",  # as the packages do that import_manim_lean leaves out
+    "concurrent.futures", "html.parser",  # packages that import_manim_lean leaves out import these
 )  # fmt: skip
 
 

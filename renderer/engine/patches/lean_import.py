@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TRANSFORM = "scipy.spatial.transform"
-# SciPy's own builds with which the matrices were compared; another compiler may round otherwise
+# the versions of SciPy with which the matrices were compared, in its own builds: another compiler may round differently
 _COMPARED = re.compile(r"1\.1[3-8]\..*")
 _BUILD = re.compile(r"^Tag: .*manylinux.*_x86_64$", re.MULTILINE)
 _SMALL_ANGLE = 1e-3
@@ -104,7 +104,7 @@ class _VectorRotation:
 
 
 def import_manim_lean() -> None:
-    """Import Manim, one that the engine knows. A SciPy with other builds' bits is imported as Manim itself does."""
+    """Import Manim, in a version that the engine knows. SciPy is left out only if ``has_compared_scipy``."""
     if "manim" in sys.modules:
         return
     replaced: dict[str, tuple[str, object]] = {  # by the module of Manim that imports it
