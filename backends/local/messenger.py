@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +17,13 @@ from backends.errors import SpecError
 from backends.local.folder import JobFolder
 from backends.local.status import read_status
 from backends.local.webhooks import Deliveries, Delivery
-from backends.models import JobHandle, JobState, JobStatus
+from backends.models import JobHandle, JobStatus
+from backends.webhooks.message import make_message
 from backends.webhooks.sending import NotDeliveredError, choose_pause, parse_networks, post_signed
 from backends.webhooks.spec import read_secret
 
 LOOK_S = 1.0
 THREADS = 8
-MAX_REASON = 1000  # characters
 
 
 def main() -> None:
@@ -61,7 +60,8 @@ def deliver(deliveries: Deliveries, key: str, delivery: Delivery) -> None:
         return
     try:
         secret = read_secret(Path(delivery.secret_file))
-        post_signed(delivery.url, make_message(status), delivery.message, secret, parse_networks(delivery.networks))
+        message = make_message(status, describe_job(status))
+        post_signed(delivery.url, message, delivery.message, secret, parse_networks(delivery.networks))
     except Exception as error:  # noqa: BLE001  # whatever it was, the next attempt comes later
         fault = str(error) if isinstance(error, NotDeliveredError | SpecError) else type(error).__name__
         attempts = delivery.attempts + 1
@@ -75,26 +75,20 @@ def deliver(deliveries: Deliveries, key: str, delivery: Delivery) -> None:
     deliveries.remove(key)
 
 
-def make_message(status: JobStatus) -> bytes:
-    """Return the message about a job that has ended."""
-    failed = next((unit for unit in status.units if unit.state is JobState.FAILED), None)
-    reason = (failed and failed.message) or status.reason
-    finished = _show_moment(status.finished)
-    data = {
+def describe_job(status: JobStatus) -> dict[str, object]:
+    """Return the data of the message about a job that has ended."""
+    return {
         "handle": str(status.handle),
         "backend": status.handle.backend,
         "name": status.name,
         "state": str(status.state),
         "exit_code": status.exit_code,
         "created": _show_moment(status.created),
-        "finished": finished,
+        "finished": _show_moment(status.finished),
         "units": status.counts.total,
         "ended": status.counts.ended,
         "failed": status.counts.failed,
-        "reason": reason and reason[:MAX_REASON],
     }
-    message = {"type": f"job.{status.state}", "timestamp": finished or data["created"], "data": data}
-    return json.dumps(message).encode()
 
 
 def _show_moment(moment: datetime | None) -> str | None:

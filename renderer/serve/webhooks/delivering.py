@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, replace
 import anyio
 import anyio.to_thread
 
-from backends import JobState, JobStatus
+from backends import JobStatus
 from backends.errors import RendererError, SpecError
 from backends.untrusted.state_files import read_state, write_state
+from backends.webhooks.message import make_message
 from backends.webhooks.sending import NotDeliveredError, choose_pause, post_signed
 from renderer.serve import tokens
 from renderer.serve.documents import summary_document
@@ -25,7 +26,6 @@ from renderer.serve.service import Entry, Service
 
 LOOK_S = 1.0
 THREADS = 8
-MAX_REASON = 1000  # characters
 FILE = "webhook.json"
 _MAX_BYTES = 2**16
 _log = logging.getLogger(__name__)
@@ -119,14 +119,6 @@ class Webhooks:
         token = tokens.find_by_id(record.owner) if record else None
         if record is None or record.webhook is None or token is None or not token.webhook_secret:
             raise SpecError("the token whose secret signs it was revoked")
-        body = json.dumps(_make_message(entry, status)).encode()
+        body = make_message(status, summary_document(entry, status).model_dump(mode="json"))
         networks = self._service.policy.webhook_networks
         post_signed(record.webhook, body, f"msg_{entry.id}", token.webhook_secret, networks)
-
-
-def _make_message(entry: Entry, status: JobStatus) -> dict[str, object]:
-    failed = next((unit for unit in status.units if unit.state is JobState.FAILED), None)
-    reason = (failed and failed.message) or status.reason
-    data = summary_document(entry, status).model_dump(mode="json")
-    data |= {"reason": reason and reason[:MAX_REASON]}
-    return {"type": f"job.{status.state}", "timestamp": data["finished"] or data["created"], "data": data}
