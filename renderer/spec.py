@@ -176,9 +176,10 @@ def _choose_shards(
     check_shards(settings, kind, units, is_map=bool(spec.inputs))
     if settings.shards != "auto":
         return settings.shards, (), False
-    count, why = choose_count(spec.path, units[0], settings)
-    if count is None:
+    chosen = choose_count(spec.path, units[0], settings)
+    if chosen is None:
         return None, (NEEDS_LENGTH,), True
+    count, why = chosen
     return count if count > 1 else None, (f"shards: {count}, {why}",), False
 
 

@@ -17,7 +17,8 @@ _BYTES_PER_PIXEL = 4 * 4 + 60 * 1.5  # four RGBA arrays, and the 60 yuv420p fram
 def count_usable_cores() -> int:
     """Return the number of cores that this process may use, from its affinity mask and CPU quotas; at least one."""
     quotas = [*map(_quota_v2, _cgroups("cpu")), *map(_quota_v1, _cgroups("cpu"))]
-    cores = [len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in quotas if quota)]
+    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = [allowed, *(math.ceil(quota) for quota in quotas if quota)]
     return max(1, min(cores))
 
 

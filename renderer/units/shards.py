@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +48,7 @@ def choose_seed(render: RenderSettings, digest: str) -> RenderSettings:
     return replace(render, manim_options=(*options, SEED, str(seed)))
 
 
-def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int | None, str]:
+def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int, str] | None:
     """Return how many shards ``auto`` chooses, and why; None if the length of the scene's film is not known here."""
     if settings.format in {"png", "png-sequence"} or settings.renderer == "opengl":
         return 1, "because one process makes images, and what OpenGL draws"
@@ -58,7 +56,7 @@ def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int | None
         return 1, "because pods need a --store in which they meet"
     length = find_length(path, scene)
     if length is None:
-        return None, "because the length of the film is not known here"
+        return None
     if length.is_serial:
         return 1, "because the scene cannot be rendered in parallel"
     wanted = max(1, int(length.seconds / FILM_SECONDS_PER_SHARD))
@@ -70,11 +68,7 @@ def choose_count(path: Path, scene: str, settings: Settings) -> tuple[int | None
 def _find_most(settings: Settings) -> tuple[int, str]:
     """Return the largest number of shards that ``auto`` chooses, and what limits it."""
     if settings.backend in {"local", "docker"}:
-        most, bound = _count_cores(), "this machine has cores"
+        most, bound = count_usable_cores(), "this machine has cores"
     else:
         most, bound = settings.k8s.parallelism or MAX_AUTO_SHARDS, "--parallelism allows"
     return (most, bound) if most < MAX_AUTO_SHARDS else (MAX_AUTO_SHARDS, str(MAX_AUTO_SHARDS))
-
-
-def _count_cores() -> int:
-    return count_usable_cores() if sys.platform == "linux" else os.cpu_count() or 1
