@@ -6,14 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.processes import listening_ports
+from support.processes import listening_ports, until
 
 HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "manim-renderer/cluster/bin"
 PROGRAM = shutil.which("versitygw", path=f"{HOME}:{os.environ.get('PATH', '')}")  # tests/support/cluster/build
@@ -67,10 +66,9 @@ def _start(program: str, folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
 
 def _has_started(port: int, server: subprocess.Popen[bytes]) -> bool:
     """Wait until the server listens; return False if it has ended."""
-    end = time.monotonic() + START_TIMEOUT_S
-    while server.poll() is None:
-        if port in listening_ports(server.pid):
-            return True
-        assert time.monotonic() < end, "the S3 server does not listen"
-        time.sleep(0.02)
-    return False
+    until(
+        lambda: server.poll() is not None or port in listening_ports(server.pid),
+        within=START_TIMEOUT_S,
+        describe=lambda: "the S3 server does not listen",
+    )
+    return server.poll() is None

@@ -13,14 +13,8 @@ from operator import is_
 from renderer.engine.manim_types import Camera, Mobject
 
 TRUSTED_MODULES = ("manim.", "renderer.engine.", "renderer.video.")
-_GENERATORS = {
-    "contextlib",
-    "dataclasses",
-    "decorator",
-    "enum",
-    "functools",
-    "typing",
-}  # they make methods, or wrap them
+# they make methods, or wrap them
+_GENERATORS = {"contextlib", "dataclasses", "decorator", "enum", "functools", "typing"}
 _MAX_WRAPPED = 10  # functions around a function
 
 
