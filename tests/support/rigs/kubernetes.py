@@ -59,6 +59,12 @@ def require_cluster() -> str:
     return image
 
 
+def wait_for_namespace(name: str) -> None:
+    """Wait for what the cluster itself puts into a namespace, a little later."""
+    own = ("serviceaccount/default", "configmap/kube-root-ca.crt")
+    until(lambda: len(kubectl("get", "-n", name, "--ignore-not-found", "-o", "name", *own).split()) == len(own))
+
+
 @contextmanager
 def namespace() -> Iterator[str]:
     """Create a namespace with the strictest Pod Security, and delete it afterwards."""
@@ -67,8 +73,7 @@ def namespace() -> Iterator[str]:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     kubectl("create", "-f", "-", content=json.dumps(manifest))
     try:
-        own = ("serviceaccount/default", "configmap/kube-root-ca.crt")  # the cluster makes them a little later
-        until(lambda: len(kubectl("get", "-n", name, "--ignore-not-found", "-o", "name", *own).split()) == len(own))
+        wait_for_namespace(name)
         yield name
     finally:
         kubectl("delete", "namespace", name, "--wait=false")

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from support.processes import until
+from support.rigs.kubernetes import wait_for_namespace
 
 from backends.kubernetes.client.client import Api
 
@@ -42,21 +43,22 @@ def _find_kwok() -> str:
 def fake_nodes(folder: Path, count: int) -> Iterator[Path]:
     """Run a cluster of ``count`` nodes during the block; yield its kubeconfig, which KUBECONFIG names meanwhile."""
     program = _find_kwok()
-    ports = _find_ports(6)
+    ports = find_ports(6)
     kubeconfig = _write_files(folder, ports[0])
     with ExitStack() as running:
         for name, command in _list_commands(folder, ports, program).items():
-            running.enter_context(_run(folder, name, command))
+            running.enter_context(run_process(folder, name, command))
             if name == "kube-apiserver":
                 _wait_for_server(kubeconfig)
         patch = running.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("KUBECONFIG", str(kubeconfig))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         _create_nodes(Api(None), count, ports[-1])
+        wait_for_namespace("default")
         yield kubeconfig
 
 
-def _find_ports(count: int) -> list[int]:
+def find_ports(count: int) -> list[int]:
     """Return free ports; none that the system gives to connections, because a part may start late."""
     found: list[int] = []
     for port in secrets.SystemRandom().sample(range(20_000, 32_000), 1000):
@@ -127,7 +129,7 @@ def _list_commands(folder: Path, ports: list[int], kwok: str) -> dict[str, list[
 
 
 @contextmanager
-def _run(folder: Path, name: str, command: list[str]) -> Iterator[None]:
+def run_process(folder: Path, name: str, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process during the block, or as long as this process lives; its log is NAME.log in the folder."""
     command = ["setpriv", "--pdeathsig", "KILL", *command]
     environment = {**os.environ, "HOME": str(folder)}
@@ -138,7 +140,7 @@ def _run(folder: Path, name: str, command: list[str]) -> Iterator[None]:
         ) as process,
     ):
         try:
-            yield
+            yield process
         finally:
             process.kill()
 
@@ -149,10 +151,10 @@ def _wait_for_server(kubeconfig: Path) -> None:
     def ready() -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    until(ready, within=START_TIMEOUT_S, describe=lambda: _read_end(kubeconfig.with_name("kube-apiserver.log")))
+    until(ready, within=START_TIMEOUT_S, describe=lambda: read_end(kubeconfig.with_name("kube-apiserver.log")))
 
 
-def _read_end(log: Path) -> str:
+def read_end(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
 
 

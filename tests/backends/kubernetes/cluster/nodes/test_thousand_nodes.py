@@ -132,33 +132,3 @@ def test_ten_thousand_units_cost_the_client_little_and_leave_nothing(
     for job in (large, small, missing):
         assert count_writes(measure("delete", str(job.handle))) == {"DELETE": 2}  # the Job and its inputs
     assert list_objects("default") == before
-
-
-def test_a_job_that_its_queue_stops_goes_on_with_the_units_that_are_left(nodes: Rig, tmp_path: Path) -> None:
-    """Kueue is not installed here: the test suspends the Job and lets it go on, as Kueue does with one it preempts."""
-    api, before = Api(None), list_objects("default")
-    (tmp_path / "work.py").write_text("print('never runs')\n")
-    job = nodes.map(tmp_path / "work.py", range(3), **{"k8s.queue": "renders", "k8s.units_per_pod": 1}).job
-    path = jobs_path("default", job.handle.parts[2])
-
-    def become(*states: JobState) -> None:
-        until(
-            lambda: [unit.state for unit in job.status().units] == list(states),
-            within=WAIT_S,
-            describe=lambda: f"{job.status()}",
-        )
-
-    become(JobState.RUNNING, JobState.RUNNING, JobState.RUNNING)
-    selector = f"batch.kubernetes.io/job-name={job.handle.parts[2]},batch.kubernetes.io/job-completion-index=0"
-    (pod,) = api.list_items(core_path("default", "pods"), labelSelector=selector)
-    api.patch(core_path("default", "pods", pod["metadata"]["name"]), {"metadata": {"labels": LABEL_ENDS}})
-    become(JobState.SUCCEEDED, JobState.RUNNING, JobState.RUNNING)
-    api.patch(path, {"spec": {"suspend": True}})
-    become(JobState.SUCCEEDED, JobState.PENDING, JobState.PENDING)
-    assert job.status().reason == "the job waits in the queue 'renders'"
-    api.patch(path, {"spec": {"suspend": False}})
-    become(JobState.SUCCEEDED, JobState.RUNNING, JobState.RUNNING)
-    job.cancel()
-    assert [unit.state for unit in job.status().units] == [JobState.SUCCEEDED, *[JobState.CANCELLED] * 2]
-    job.delete()
-    assert list_objects("default") == before
