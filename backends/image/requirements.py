@@ -8,7 +8,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from backends.errors import SpecError
+from backends.errors import OutputError, SpecError
+from backends.untrusted import read_named
+
+MOST_BYTES = 2**20  # of a file of requirements
 
 
 def is_package(text: str) -> bool:
@@ -40,9 +43,17 @@ def read_requirements(packages: Sequence[str], file: Path | None) -> tuple[str, 
     lines: list[str] = []
     if file is not None:
         try:
-            lines = file.read_text("utf-8").splitlines()
+            content = read_named(file, MOST_BYTES + 1)
+            lines = content.decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
+        except OutputError as error:
+            raise SpecError(f"cannot read the requirements: {error}", hint=error.hint) from error
+        if len(content) > MOST_BYTES:
+            raise SpecError(
+                f"the requirements {str(file)!r} have more than {MOST_BYTES >> 20} MiB",
+                hint="name the packages that the job needs",
+            )
     return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))
 
 

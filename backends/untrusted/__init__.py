@@ -12,6 +12,7 @@ from backends.untrusted.files import (
     open_beneath,
     read_bounded,
     read_exactly,
+    read_named,
     stat_beneath,
 )
 from backends.untrusted.limits import OPEN_FILES, Limits, OutputCounter
@@ -35,6 +36,7 @@ __all__ = [
     "parse_result",
     "read_bounded",
     "read_exactly",
+    "read_named",
     "show_line",
     "show_text",
     "stat_beneath",

@@ -72,6 +72,26 @@ def read_regular(folder: Path, name: str, limit: int) -> bytes:
             os.close(descriptor)
 
 
+def read_named(path: Path, limit: int) -> bytes:
+    """Return the first ``limit`` bytes of a file that the user named.
+
+    A project of somebody else may contain a link to a private file, or a pipe, under the name that its description
+    tells to use. So a relative path must lead to a regular file, and not through a link out of the current folder. What
+    an absolute path leads to is the user's own choice. Raises OSError, and OutputError for a file that is refused.
+    """
+    if path.is_absolute():
+        with path.open("rb") as file:
+            return file.read(limit)
+    here, real = Path.cwd().resolve(), path.resolve()
+    if not real.is_relative_to(here) and real != Path(os.path.normpath(here / path)):
+        raise OutputError(
+            f"{show_line(str(path))} leads through a link, to {show_line(str(real))}",
+            hint="if you mean that file, name it by its absolute path",
+        )
+    with open_regular(real.parent, PurePosixPath(real.name)) as regular:
+        return regular.read(limit)
+
+
 def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BufferedWriter:
     """Create a new file beneath the folder for writing, with the folders above it.
 

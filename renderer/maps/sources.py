@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import OutputError, SpecError
-from backends.untrusted import check_relative_name, show_line
+from backends.untrusted import check_relative_name, read_named, show_line
 from renderer.maps.inputs import MapInput
 
 MOST_INPUTS = 10_000
@@ -201,12 +201,13 @@ def _read_file(path: Path) -> Iterator[Found]:
     if path.is_dir():
         raise SpecError(f"{path} is a folder", hint=f"for its files write '{path}/*'")
     try:
-        with path.open("rb") as file:
-            text = _decode(file.read(MOST_BYTES + 1), path.name)
+        text = _decode(read_named(path, MOST_BYTES + 1), path.name)
     except FileNotFoundError as error:
         raise SpecError(f"there is no file {path}", hint=FORMS) from error
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    except OutputError as error:
+        raise SpecError(f"cannot read the inputs: {error}", hint=error.hint) from error
     return _read_text(path.name, text, path.suffix.lower())
 
 

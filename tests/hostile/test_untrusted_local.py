@@ -49,6 +49,7 @@ def found(someone: User) -> dict[str, str]:
                 "/run",
                 "/sys",
                 "/var/lib",
+                "/usr/local/etc",
                 "/proc/1/fd",
             ],
             "connect": [["127.0.0.1", host.port], ["localhost", host.port], ["1.1.1.1", 53]],
@@ -73,9 +74,10 @@ def found(someone: User) -> dict[str, str]:
 
 
 def test_nothing_but_lists_of_the_sandbox_itself_succeeds(found: dict[str, str]) -> None:
-    harmless = {"environments", "processes", "list /var/lib"}
+    harmless = {"environments", "processes", "list /var/lib", "list /usr/local/etc"}
     assert {name for name, text in found.items() if not text.startswith("failed: ")} == harmless
     assert found["list /var/lib"] == "texmf"
+    assert found["list /usr/local/etc"] == ""
     assert int(found["processes"]) < 10
 
 

@@ -31,13 +31,14 @@ USER = 65532  # the worker's user and group: no person or service has this numbe
 _FIRST_USER = 1_880_000_000
 PROBE_TIMEOUT_S = 10
 
-# The system's programs, and what TeX, fonts and the dynamic linker read outside /usr. None of it holds a secret.
+# The system's programs, and what TeX, fonts and the dynamic linker read outside /usr.
 _SYSTEM = (
     *("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"),
     *("/etc/alternatives", "/etc/fonts", "/etc/ghostscript", "/etc/glvnd", "/etc/ld.so.cache", "/etc/ld.so.conf"),
     *("/etc/ld.so.conf.d", "/etc/libpaper.d", "/etc/localtime", "/etc/papersize", "/etc/texmf"),
     *("/var/cache/fontconfig", "/var/lib/texmf"),
 )
+_HIDDEN = ("/usr/etc", "/usr/local/etc")  # settings of programs may hold passwords, such as those of npm and pip
 _WRITABLE = (f"{JOB}/work", "/tmp", "/dev/shm")  # noqa: S108  # in the sandbox
 _ACCOUNTS: Mapping[str, str] = {
     "passwd": "user:x:{user}:{user}::/tmp:/usr/sbin/nologin\n",
@@ -153,6 +154,9 @@ def make_options(folder: JobFolder, limits: SandboxLimits, seccomp: int) -> list
         options += ["--tmpfs", path]
     for source, target in _read_only(folder):
         options += [*_make_parents(target), "--ro-bind", str(source), str(target)]
+    for hidden in map(Path, _HIDDEN):
+        if hidden.is_dir() and not hidden.is_symlink():
+            options += ["--perms", "0755", "--tmpfs", str(hidden), "--remount-ro", str(hidden)]
     return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108  # in the sandbox
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
+from support.commands import environment, renderer
 from support.files import make
 
 from backends.errors import SpecError
@@ -43,3 +45,27 @@ def test_too_many_modules_in_too_many_folders_are_refused(tmp_path: Path) -> Non
         find_imported_files(tmp_path / "scene.py", tmp_path)
     assert caught.value.hint
     assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize("option", ["--over", "--requirements"])
+def test_files_that_are_named_are_not_read_through_links_or_pipes_of_the_project(option: str, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    make(tmp_path, {"secret.txt": "the secret line\n"})
+    make(project, {"job.py": "", ".rendererignore": "named.txt\n", "more/inside.txt": "six\n"})
+    env = environment(tmp_path / "home")
+    command = ["map" if option == "--over" else "submit", "job.py", option]
+    named = project / "named.txt"
+    named.symlink_to("../secret.txt")
+    refused = renderer(*command, "named.txt", "--dry-run", cwd=project, env=env)
+    assert refused.returncode == 2
+    assert "named.txt leads through a link, to" in refused.stderr
+    assert "the secret line" not in refused.stdout + refused.stderr
+    named.unlink()
+    os.mkfifo(named)
+    refused = renderer(*command, "named.txt", "--dry-run", cwd=project, env=env)
+    assert refused.returncode == 2
+    assert "named.txt is not a regular file" in refused.stderr
+    named.unlink()
+    named.symlink_to("more/inside.txt")
+    assert renderer(*command, "named.txt", "--dry-run", cwd=project, env=env).returncode == 0
+    assert renderer(*command, "more/../more/inside.txt", "--dry-run", cwd=project, env=env).returncode == 0
