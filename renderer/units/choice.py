@@ -12,7 +12,7 @@ from renderer import scenes as scene_files
 from renderer.model import Kind
 from renderer.scenes import Scene, choose_scenes
 from renderer.units.asking import Answer, NotAskedError
-from renderer.units.reading import Reading, read_use_of_manim
+from renderer.units.reading import Reading, may_define, read_use_of_manim
 
 # auto: a file with scenes, or that uses Manim and does not render by itself, is a Manim job; any other is a script
 KindChoice = Literal["auto", "manim", "script"]
@@ -96,7 +96,7 @@ def _find_wanted(path: Path, root: Path, wanted: Wanted, reading: Reading, ask: 
         is_enough = bool(read) and not reading.makes_scenes
     imported = {name: _shorten(file) for name, file in scene_files.find_imported_scenes(path, root).items()}
     found = FoundScenes(scenes=read, uses_manim=reading.uses_manim or wanted.kind == "manim", imported=imported)
-    if is_enough or not found.uses_manim:
+    if is_enough or not (found.uses_manim or may_define(path, root, wanted.scenes)):
         return found
     try:
         answer = ask()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,16 @@ def read_use_of_manim(path: Path, root: Path) -> Reading:
         renders_itself=_renders_itself(tree),
         other_manim=None if "manim" in imported else min(imported & _MANIM_GL, default=None),
     )
+
+
+def may_define(path: Path, root: Path, names: Collection[str]) -> bool:
+    """Return whether the file may define a class of these names whose base is made or found as it runs."""
+    for node in ast.walk(scene_files.parse(path, root)):
+        if isinstance(node, ast.ClassDef) and node.bases and node.name in names:
+            return True
+        if isinstance(node, ast.Call) and _last_name(node.func) == "exec":
+            return True
+    return False
 
 
 def _parse_own_modules(path: Path, root: Path) -> Iterator[ast.Module]:

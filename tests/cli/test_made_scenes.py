@@ -83,6 +83,8 @@ def files(project: Path) -> Path:
         "itself.py": f"{HEAD}if __name__ == '__main__':\n    print('by itself')\n",
         "fails.py": f"{HEAD}Made = type('Made', (Scene,), {{}})\nimport nosuchmodule\n",
         "script.py": "print(1)\n",
+        "late.py": "import importlib\nclass Late(importlib.import_module('intro').Intro): pass\n",
+        "text.py": "exec('from manim import *; Sent = type(\"Sent\", (Scene,), {})')\n",
         "empty.py": "",
     }
     for name, text in texts.items():
@@ -113,6 +115,15 @@ def test_a_name_that_is_not_there_is_refused_with_what_there_is(run: Run) -> Non
     done = run("submit", "stars.py")
     assert done.returncode == ExitCode.USAGE
     assert "it imports it from kinds.py" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("files")
+def test_a_scene_is_found_in_a_file_that_does_not_show_that_it_uses_manim(run: Run) -> None:
+    for file, name in (("late.py", "Late"), ("text.py", "Sent")):
+        done = run("submit", file, name, "--dry-run", "--json")
+        assert done.returncode == 0, done.stderr
+        assert output(done)["units"] == [name]
 
 
 @pytest.mark.usefixtures("files")
