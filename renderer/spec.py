@@ -33,7 +33,7 @@ from renderer.project.root import check_root, choose_root, is_private, locate, s
 from renderer.settings import Settings
 from renderer.units.asking import Answer, NotAskedError, Question, ask_scenes
 from renderer.units.choice import FoundScenes, KindChoice, Wanted, choose_units, find_all_scenes
-from renderer.units.options import choose_manim_options
+from renderer.units.options import choose_manim_options, find_manim_files
 from renderer.units.shards import check_shards, choose_count, choose_seed
 from renderer.video import catalog as encoders
 from renderer.voice_store import find_kept_voices
@@ -239,14 +239,16 @@ def _pack(
     extra: Mapping[str, bytes] | None = None,
 ) -> pack.Packed:
     """Pack the folder with the ``extra`` files. ``files`` are inputs that are files of it, and have to be included."""
+    top = root.resolve()
     only = set(scenes.find_imported_files(path)) if is_private(root) else None
     if only is not None:
-        only |= {root.resolve() / item.value for item in files}
+        only |= {top / item.value for item in files}
     packed = pack.pack(
         root,
-        main=root.resolve() / _file_in(root, path),
+        main=top / _file_in(root, path),
         limit=settings.bundle_limit_mib * 2**20,
         only=only,
+        named=find_manim_files(settings.manim_options, root),
         voices=None if settings.untrusted else find_kept_voices(root),
         extra=extra,
     )

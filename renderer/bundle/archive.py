@@ -47,13 +47,15 @@ class Entry:
         """Return the content, at most as many bytes as the file had when it was found.
 
         If a link has replaced the file or a folder above it in the meantime, it is not followed. Raises SpecError if
-        the file cannot be read.
+        the file cannot be read, and FileNotFoundError if it was removed.
         """
         if self.content is not None:
             return self.content
         try:
             with open_regular(self.root, PurePosixPath(self.name)) as file:
                 return file.read(self.info.st_size)
+        except FileNotFoundError:
+            raise
         except (OSError, OutputError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not a regular file any more"
             raise SpecError(

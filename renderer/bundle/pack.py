@@ -21,6 +21,7 @@ from renderer.voices import INDEX, merge_indexes
 
 LARGEST_SHOWN = 5
 MAX_FILES = 50_000  # in a bundle
+ATTEMPTS = 3  # to pack a folder from which files are removed meanwhile
 EXPANSION = 2  # how many times its limit may come out of the compressed files of a folder
 CREDENTIAL = "it looks like a credential"
 
@@ -50,6 +51,7 @@ def pack(
     main: Path,
     limit: int,
     only: Collection[Path] | None = None,
+    named: Collection[Path] = (),
     voices: Mapping[str, bytes] | None = None,
     extra: Mapping[str, bytes] | None = None,
 ) -> Packed:
@@ -58,12 +60,36 @@ def pack(
     ``voices`` are files by name and content that are added, if the folder does not have them and the limit permits it.
 
     ``main``, a file in the folder, is always included, even if an ignore file names it; if it is a link, so is the file
-    that it leads to. Raises SpecError for a link that leaves the root, for a file that cannot be read, and for more
-    than MAX_FILES files or ``limit`` bytes in all.
+    that it leads to. The ``named`` files are included as well, unless they look like credentials. Raises SpecError for
+    a link that leaves the root, for a file that cannot be read, and for more than MAX_FILES files or ``limit`` bytes in
+    all.
     """
-    root = root.resolve()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _pack_once(root.resolve(), main, limit, only, named, voices or {}, extra)
+        except FileNotFoundError as error:  # such as a temporary file of an editor
+            _log.debug("attempt %d: %s was removed while the folder was packed", attempt, error.filename)
+            gone = error
+    raise SpecError(
+        f"{gone.filename} was removed while the folder was packed",
+        hint="run the command again, or exclude files that come and go in .rendererignore",
+    ) from gone
+
+
+def _pack_once(
+    root: Path,
+    main: Path,
+    limit: int,
+    only: Collection[Path] | None,
+    named: Collection[Path],
+    voices: Mapping[str, bytes],
+    extra: Mapping[str, bytes] | None,
+) -> Packed:
+    """Pack the folder, as ``pack``. Raises FileNotFoundError for a file that is removed meanwhile."""
     walk = _Walk(root)
     found = list(walk.find() if only is None else walk.find_these(only))
+    known = {item.entry.name for item in found}
+    found += walk.find_these([path for path in named if path.relative_to(root).as_posix() not in known])
     needed = {path.relative_to(root).as_posix() for path in (main.parent.resolve() / main.name, main.resolve())}
     entries = {item.entry.name: item.entry for item in found}
     for name in needed - set(entries):
@@ -76,7 +102,8 @@ def pack(
         del entries[name]
         _log.debug("left out %s: %s", name, CREDENTIAL)
     size = sum(entry.info.st_size for entry in entries.values())
-    for entry in _add_voices(root, entries, voices or {}, limit - size):
+    ignored = {name: reason for name, reason in sorted(walk.ignored.items()) if name not in entries}
+    for entry in _add_voices(root, entries, voices, limit - size):
         entries[entry.name] = entry
         size += entry.info.st_size
     for name in sorted(entries):
@@ -87,7 +114,7 @@ def pack(
         bundle=bundle,
         files=tuple(sorted(entries)),
         credentials=tuple(sorted(credentials)),
-        ignored=dict(sorted(walk.ignored.items())),
+        ignored=ignored,
         size=size,
         is_whole=only is None,
     )
@@ -228,6 +255,8 @@ class _Walk:
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
     try:
         return list(os.scandir(folder))
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise SpecError(
             f"cannot read {folder}: {error.strerror}", hint="fix its permissions, or exclude it in .rendererignore"

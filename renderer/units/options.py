@@ -9,6 +9,7 @@ from pathlib import Path
 from backends.errors import SpecError
 from renderer.project.root import locate
 
+MANIM_CONFIG = "manim.cfg"
 OUTPUT_NAME = "--output_file"
 _LONG = {"-o": OUTPUT_NAME, "-c": "--config_file"}
 _HINTS = {
@@ -34,6 +35,17 @@ def choose_manim_options(options: Sequence[str], units: Sequence[str], root: Pat
 def find_film_name(options: Sequence[str]) -> str | None:
     """Return the name that ``-o`` gives the film; None without that."""
     return next((word for before, word in itertools.pairwise(options) if before in {"-o", OUTPUT_NAME}), None)
+
+
+def find_manim_files(options: Sequence[str], root: Path) -> list[Path]:
+    """Return the files of the root that configure Manim: manim.cfg, and those that the options name.
+
+    Raises SpecError for one that is not in the root.
+    """
+    words = [_LONG.get(word, word) for word in options]
+    given = [_find_file(before, word, root) for before, word in itertools.pairwise(words) if before in _HINTS]
+    files = [root.resolve() / name for name in (MANIM_CONFIG, *given)]
+    return [file for file in files if file.is_file()]
 
 
 def _find_file(option: str, text: str, root: Path) -> str:

@@ -52,6 +52,22 @@ def test_folders_without_files_are_included(tmp_path: Path) -> None:
     assert found == [".gitignore", "empty", "empty/deeper", "main.py", "results"]
 
 
+def test_files_that_are_named_are_included_although_they_are_ignored(tmp_path: Path) -> None:
+    names = {
+        "main.py": "x",
+        "manim.cfg": "[CLI]",
+        "more/.env": "TOKEN=1",
+        "more/a.cfg": "",
+        ".gitignore": "*.cfg\nmore\n",
+    }
+    main = make(tmp_path, names)
+    named = [tmp_path / "manim.cfg", tmp_path / "more" / ".env"]
+    packed = pack(tmp_path, main=main, limit=LIMIT, named=named)
+    assert packed.files == (".gitignore", "main.py", "manim.cfg")
+    assert list(packed.ignored) == ["more"]
+    assert packed.credentials == ("more/.env",)
+
+
 def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
     main = make(tmp_path, {"main.py": "x"})
     bundle = pack(tmp_path, main=main, limit=LIMIT).bundle
