@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from typer.core import TyperOption
+from typer.core import TyperArgument, TyperOption
 from typer.exceptions import TyperException
 
 from backends import debug_log
@@ -73,16 +73,18 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         return _print_error(what, None, ExitCode.OUTPUT, as_json=as_json)
-    message = (error.format_message() if isinstance(error, TyperException) else str(error)).expandtabs(2)
-    return _print_error(message, _describe_usage(error), ExitCode.USAGE, as_json=as_json)
+    message, hint = _describe_usage(error)
+    return _print_error(message.expandtabs(2), hint, ExitCode.USAGE, as_json=as_json)
 
 
-def _describe_usage(error: BaseException) -> str:
-    """Return what to do about wrong arguments: for an option that is missing, what it is for."""
-    option = getattr(error, "param", None)
-    if isinstance(option, TyperOption) and error.__class__.__name__ == "MissingParameter" and option.help:
-        return f"add {option.opts[0]} {option.metavar}: {option.help}"
-    return "--help shows the arguments and options"
+def _describe_usage(error: BaseException) -> tuple[str, str]:
+    """Return a message about wrong arguments, and what to do: for one that is missing, what it is for."""
+    missing = getattr(error, "param", None) if error.__class__.__name__ == "MissingParameter" else None
+    if isinstance(missing, TyperOption | TyperArgument) and missing.help:
+        what = f"{missing.opts[0]} {missing.metavar}" if isinstance(missing, TyperOption) else str(missing.metavar)
+        return f"{what.partition(' ')[0]} is missing", f"add {what} ({missing.help.rstrip('.')})"
+    message = error.format_message() if isinstance(error, TyperException) else str(error)
+    return message, "--help shows the arguments and options"
 
 
 def _drop_unread_errors() -> None:

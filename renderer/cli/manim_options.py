@@ -171,7 +171,7 @@ def is_folder(text: str) -> bool:
 
 def _check_value(item: ManimOption, value: Any) -> None:
     forms = {
-        "--from_animation_number": (r"\d+([,;-]-?\d+)?", "write the first play, or the first and the last: 3 or 3,7"),
+        "--from_animation_number": (r"-?\d+|\d+[,;-]\d+", "write the first play, or the first and the last: 3 or 3,7"),
         "--verbosity": (rf"(?i){'|'.join(LEVELS)}", f"it can be {', '.join(LEVELS)}"),
         "--seed": (r"-?\d+", "write a whole number"),
         "--zero_pad": (r"\d", "write a number from 0 to 9"),

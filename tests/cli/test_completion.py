@@ -133,8 +133,8 @@ def test_commands_below_a_command_have_their_own_help_and_errors(run: Run) -> No
     for words, message, hint in [
         ([], "write what to do", "renderer serve token has the commands create, list, revoke"),
         (["creat"], "there is no command 'creat'", "did you mean `renderer serve token create`?"),
-        (["create"], "Missing option '--name'.", "add --name NAME: Who gets it."),
-        (["revoke"], "Missing argument 'ID'.", "--help shows the arguments and options"),
+        (["create"], "--name is missing", "add --name NAME (Who gets the token)"),
+        (["revoke"], "ID is missing", "add ID (The token's id)"),
     ]:
         done = run("serve", "token", *words)
         assert (done.returncode, done.stderr) == (2, f"renderer: {message}\n  → {hint}\n")

@@ -119,6 +119,7 @@ def test_a_dry_run_of_manims_options_lists_what_the_job_gets(habits: Habits) -> 
     assert output(done)["units"] == ["First", "Second"]
     elsewhere = ("--backend", "docker", "--image", "x", "--disable_caching", "--seed", "1")
     assert habits.submit("scene.py", "Second", *elsewhere, "--dry-run").returncode == 0
+    assert habits.submit("scene.py", "Second", "-n", "-1", "--dry-run").returncode == 0
     same = ("--frame_rate", "24", "-r", "320,180", "--format", "auto")
     assert habits.submit("scene.py", "Second", *same, "--dry-run").returncode == 0
 

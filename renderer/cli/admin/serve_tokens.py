@@ -22,7 +22,7 @@ _SECRETS = frozenset({"digest", "webhook", "webhook_secret"})  # a URL may have 
 
 
 def create(
-    name: Annotated[str, typer.Option(metavar="NAME", help="Who gets it.", show_default=False)],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Who gets the token.", show_default=False)],
     backends: Annotated[
         str | None,
         typer.Option(metavar="NAME,…", help="Backends; default: those of the server.", show_default=False),
