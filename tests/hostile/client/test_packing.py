@@ -183,7 +183,10 @@ SECRETS = {
     "account": '{"type": "service_account", "private_key": "-----BEGIN ' + 'PRIVATE KEY-----\\n"}',
     "jwt": "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 43, "gitlab": "glpat-" + "a" * 20,
     "anthropic": "sk-ant-api03-" + "a" * 90, "pypi": "pypi-AgEI" + "a" * 60, "age": "AGE-SECRET-KEY-1" + "A" * 58,
-    "webhook": "whsec_" + "a" * 43 + "=",
+    "webhook": "whsec_" + "a" * 43 + "=", "vault": "hvs." + "a" * 95, "docker": "dckr_pat_" + "a" * 27,
+    "databricks": "dapi" + "a" * 32, "shopify": "shpat_" + "a" * 32, "atlassian": "ATATT3" + "a" * 186,
+    "gitlab runner": "glrt-" + "a" * 20, "slack app": "xapp-1-A0123456789-1234567890123-" + "a" * 64,
+    "groq": "gsk_" + "a" * 52, "google login": "ya29." + "a" * 100, "replicate": "r8_" + "a" * 37,
 }  # fmt: skip
 
 
