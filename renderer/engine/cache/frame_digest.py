@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
+from math import isfinite
 from operator import attrgetter, is_
 from typing import Any
 
@@ -23,7 +24,7 @@ from manim.mobject.types.image_mobject import AbstractImageMobject
 from manim.utils.family import extract_mobject_family_members
 
 from renderer.engine.guards.overrides import ModuleFunctions, is_override
-from renderer.engine.manim_types import Camera, Mobject
+from renderer.engine.manim_types import Camera, Mobject, Points
 from renderer.engine.patches.camera import GRADIENT_GETTER, identify_axis_gradient
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels, equal_frames
@@ -40,6 +41,10 @@ _get_drawn_attributes = attrgetter(
     "n_points_per_cubic_curve", "background_image",
 )  # fmt: skip
 _CURVE_POINTS = 4  # of a cubic curve
+_MOST_STYLES = 10_000  # that are remembered
+_FEW_POINTS = 1000
+_ONE_COLOR = (1, 1, 1)  # of the fill, the stroke, and the stroke behind it
+_CORNERS = (RIGHT + UP + OUT, -RIGHT - UP - OUT)  # of a bounding box
 _AXIS_METHODS = {GRADIENT_GETTER, "get_unit_normal"}  # Manim sets them on each tick of a three-dimensional axis
 _ALLOWED_OVERRIDES = {  # of a scene's own class: they create the mobject, and drawing does not call them
     "__init__", "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__repr__",
@@ -77,6 +82,7 @@ class FrameDigester:
         self._axis_gradients: dict[tuple[int, ...], bytes] = {}  # of the current frame
         self._background: tuple[Pixels, bytes] | None = None
         self._styles: tuple[object, bytes] = (None, b"")
+        self._shape_styles: dict[tuple[object, ...], bytes] = {}  # repr of each, which is slow
         self._is_drawing_replaced = False
 
     def check_classes(self) -> None:
@@ -188,15 +194,17 @@ class FrameDigester:
         self._check_methods(mobject)
         if isinstance(mobject, ManimVMobject):
             points, fill, stroke, back, direction, *style, curve_points, image = _get_drawn_attributes(mobject)
-            count = len(points)
+            sizes = len(points), len(fill), len(stroke), len(back)
             if image is not None or curve_points != _CURVE_POINTS:  # an image may change
                 raise _UnknownError
-            if count % _CURVE_POINTS or not np.isfinite(points).all():  # cairo would draw the previous path again
+            if sizes[0] % _CURVE_POINTS or not _are_finite(points):  # cairo would draw the previous path again
                 raise _UnknownError
-            yield repr((count, len(fill), len(stroke), len(back), style)).encode()
+            yield self._describe_style(*sizes, *style)
             yield from (points.tobytes(), fill.tobytes(), stroke.tobytes(), back.tobytes(), direction.tobytes())
             if (gradient := vars(mobject).get(GRADIENT_GETTER)) is not None:
                 yield self._digest_gradient(gradient)
+            if sizes[1:] == _ONE_COLOR and not mobject.shade_in_3d:  # neither a gradient nor a depth
+                return
         elif isinstance(mobject, PMobject):
             yield repr((len(mobject.points), mobject.stroke_width, *_get_depth(mobject))).encode()
             yield mobject.points.tobytes() + mobject.rgbas.tobytes()
@@ -206,7 +214,22 @@ class FrameDigester:
         elif isinstance(mobject, AbstractImageMobject):  # shows what another camera draws
             raise _UnknownError
         if mobject.submobjects:  # gradient and depth depend on the bounding box, which is that of the whole family
-            yield from (mobject.get_critical_point(side).tobytes() for side in (RIGHT, UP, OUT, -RIGHT, -UP, -OUT))
+            yield from (mobject.get_critical_point(corner).tobytes() for corner in _CORNERS)
+
+    def _describe_style(self, *values: object) -> bytes:
+        """Return bytes that only the same values of the same types have."""
+        kinds = tuple(map(type, values))
+        try:
+            if known := self._shape_styles.get((values, kinds)):
+                return known
+        except TypeError:  # an array
+            return repr(values).encode()
+        described = repr(values).encode()
+        if all(issubclass(kind, _PLAIN_TYPES) for kind in kinds):
+            if len(self._shape_styles) >= _MOST_STYLES:
+                self._shape_styles.clear()
+            self._shape_styles[values, kinds] = described
+        return described
 
     def _check_methods(self, thing: object) -> None:
         """Raise _UnknownError if the thing or its class has methods of the scene, because these may read anything."""
@@ -233,6 +256,13 @@ class FrameDigester:
         if self._background is None or not equal_frames(self._background[0], background):
             self._background = (background.copy(), blake2b(background.tobytes(), digest_size=20).digest())
         return self._background[1]
+
+
+def _are_finite(points: Points) -> bool:
+    """Return whether all coordinates are finite. If the sum of their squares is, they are, and that is quicker."""
+    return (points.dtype == np.float64 and len(points) <= _FEW_POINTS and isfinite(np.vdot(points, points))) or bool(
+        np.isfinite(points).all()
+    )
 
 
 def _get_depth(mobject: Any) -> tuple[Any, ...]:
