@@ -62,6 +62,11 @@ def choose_units(path: Path, root: Path, wanted: Wanted, ask: Ask) -> Units:
     found = _find_wanted(path, root, wanted, reading, ask)
     if not found.scenes and _is_script(wanted, reading):
         return _script(path, wanted)
+    if reading.own_module:  # scripts run in a process of their own
+        raise SpecError(
+            f"{path.name} imports {_shorten(reading.own_module)}, which has the name of a package of this program",
+            hint="rename it: scenes are rendered in a process that has the other one",
+        )
     if wanted.arguments:
         raise SpecError("a Manim job takes no arguments after --", hint="for a script use --kind script")
     known = {scene.name for scene in found.scenes}

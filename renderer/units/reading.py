@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import backends
 from backends.errors import SpecError
 from renderer import scenes as scene_files
 
@@ -15,6 +16,7 @@ from renderer import scenes as scene_files
 _MAKERS = frozenset({"globals", "vars", "locals", "exec", "eval", "new_class", "_getframe", "currentframe"})
 _RENAMED = frozenset({"__name__", "__qualname__", "__module__"})
 _HARMLESS_DECORATORS = frozenset({"dataclass", "final", "cache", "lru_cache", "wraps", "contextmanager", "njit", "jit"})
+_OUR_PACKAGES = frozenset({"backends", "renderer"})
 _MANIM_GL = frozenset({"manimlib", "manimgl"})
 
 
@@ -24,12 +26,14 @@ class Reading:
 
     ``makes_scenes``: it may have other scenes than those that can be read. ``renders_itself``: as a plain program it
     does something, such as calling ``render()``. ``other_manim`` is the name of ManimGL's package, if it uses that.
+    ``own_module`` is a module of the project that is imported, and has the name of a package of this program.
     """
 
     uses_manim: bool
     makes_scenes: bool
     renders_itself: bool
     other_manim: str | None
+    own_module: Path | None
 
 
 def read_use_of_manim(path: Path, root: Path) -> Reading:
@@ -43,7 +47,18 @@ def read_use_of_manim(path: Path, root: Path) -> Reading:
         makes_scenes=_may_make_scenes(tree) or any(map(_has_makers, modules)),
         renders_itself=_renders_itself(tree),
         other_manim=None if "manim" in imported else min(imported & _MANIM_GL, default=None),
+        own_module=next(_find_own_modules(imported & _OUR_PACKAGES, (path.parent, root)), None),
     )
+
+
+def _find_own_modules(names: Collection[str], places: Collection[Path]) -> Iterator[Path]:
+    """Yield the files of modules with these names, but not those of this program itself."""
+    ours = {Path(backends.__file__ or "").resolve(), (Path(scene_files.__file__).parent / "__init__.py").resolve()}
+    for name in sorted(names):
+        for place in places:
+            for file in (place / f"{name}.py", place / name / "__init__.py"):
+                if file.is_file() and file.resolve() not in ours:
+                    yield file
 
 
 def may_define(path: Path, root: Path, names: Collection[str]) -> bool:

@@ -126,6 +126,20 @@ def test_a_scene_is_found_in_a_file_that_does_not_show_that_it_uses_manim(run: R
         assert output(done)["units"] == [name]
 
 
+def test_a_module_with_the_name_of_our_package_is_refused_where_it_would_not_be_found(files: Path, run: Run) -> None:
+    (files / "backends").mkdir()
+    (files / "backends" / "__init__.py").write_text("SIZE = 1\n")
+    (files / "film.py").write_text(f"{HEAD}from backends import SIZE\nclass Film(Scene): pass\n")
+    (files / "plain.py").write_text("import backends\n")
+    done = run("submit", "film.py", "Film", "--dry-run")
+    assert done.returncode == ExitCode.USAGE
+    assert "film.py imports backends/__init__.py, which has the name of a package of this program" in done.stderr
+    assert run("submit", "plain.py", "--dry-run").returncode == 0
+    (files / "backends" / "film.py").write_text(f"{HEAD}from .renderer import x\nclass Film(Scene): pass\n")
+    (files / "backends" / "renderer.py").write_text("x = 1\n")
+    assert run("submit", "backends/film.py", "Film", "--dry-run").returncode == 0
+
+
 @pytest.mark.usefixtures("files")
 def test_a_file_that_fails_is_not_asked(run: Run) -> None:
     done = run("submit", "fails.py")
