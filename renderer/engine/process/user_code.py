@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import traceback
@@ -45,9 +44,17 @@ def room_for_own_calls() -> Iterator[None]:
 
     So mobjects can be nested as deeply as in plain Manim, and endless recursion ends at the same depth.
     """
-    limit, calls = sys.getrecursionlimit(), len(inspect.stack(0))
+    limit, calls = sys.getrecursionlimit(), _count_calls()
     sys.setrecursionlimit(limit + max(0, calls - _MANIM_CALLS) + _CALLS_IN_PLAY)
     try:
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _count_calls() -> int:
+    """Return how many calls are running, with the caller's. ``inspect.stack`` looks for source files, which is slow."""
+    calls, frame = 0, sys._getframe().f_back  # noqa: SLF001  # no other function gives a frame
+    while frame:
+        calls, frame = calls + 1, frame.f_back
+    return calls
