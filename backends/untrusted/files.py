@@ -88,8 +88,12 @@ def read_named(path: Path, limit: int) -> bytes:
             f"{show_line(str(path))} leads through a link, to {show_line(str(real))}",
             hint="if you mean that file, name it by its absolute path",
         )
-    with open_regular(real.parent, PurePosixPath(real.name)) as regular:
-        return regular.read(limit)
+    try:
+        with open_regular(real.parent, PurePosixPath(real.name)) as regular:
+            return regular.read(limit)
+    except OutputError as error:
+        message = f"{show_line(str(path))} is not a regular file"
+        raise OutputError(message, hint="copy its content to a regular file, and name that") from error
 
 
 def create_beneath(folder: Path | int, name: str | PurePosixPath, *, mode: int = 0o666) -> BufferedWriter:
