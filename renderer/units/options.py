@@ -38,14 +38,10 @@ def find_film_name(options: Sequence[str]) -> str | None:
 
 
 def find_manim_files(options: Sequence[str], root: Path) -> list[Path]:
-    """Return the files of the root that configure Manim: manim.cfg, and those that the options name.
-
-    Raises SpecError for one that is not in the root.
-    """
-    words = [_LONG.get(word, word) for word in options]
-    given = [_find_file(before, word, root) for before, word in itertools.pairwise(words) if before in _HINTS]
-    files = [root.resolve() / name for name in (MANIM_CONFIG, *given)]
-    return [file for file in files if file.is_file()]
+    """Return the files of the root that configure Manim: manim.cfg, and those that the options name."""
+    top, words = root.resolve(), [_LONG.get(word, word) for word in options]
+    given = [locate(Path(word)) for before, word in itertools.pairwise(words) if before in _HINTS]
+    return [file for file in (top / MANIM_CONFIG, *given) if file.is_relative_to(top) and file.is_file()]
 
 
 def _find_file(option: str, text: str, root: Path) -> str:

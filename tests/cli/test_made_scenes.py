@@ -140,6 +140,15 @@ def test_a_module_with_the_name_of_our_package_is_refused_where_it_would_not_be_
     assert run("submit", "backends/film.py", "Film", "--dry-run").returncode == 0
 
 
+def test_the_files_of_manims_options_count_for_scenes_alone(files: Path, run: Run) -> None:
+    (files.parent / "house.cfg").write_text("[CLI]\n")
+    (files / "renderer.toml").write_text('manim_options = ["-c", "../house.cfg"]\n')
+    assert run("submit", "script.py", "--dry-run").returncode == 0
+    done = run("submit", "intro.py", "Intro", "--dry-run")
+    assert done.returncode == ExitCode.USAGE
+    assert "--config_file: ../house.cfg is not in" in done.stderr
+
+
 @pytest.mark.usefixtures("files")
 def test_a_file_that_fails_is_not_asked(run: Run) -> None:
     done = run("submit", "fails.py")
