@@ -44,16 +44,16 @@ def read_requirements(packages: Sequence[str], file: Path | None) -> tuple[str, 
     if file is not None:
         try:
             content = read_named(file, MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise SpecError(
+                    f"the requirements {str(file)!r} have more than {MOST_BYTES >> 20} MiB",
+                    hint="name the packages that the job needs",
+                )
             lines = content.decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
         except OutputError as error:
             raise SpecError(f"cannot read the requirements: {error}", hint=error.hint) from error
-        if len(content) > MOST_BYTES:
-            raise SpecError(
-                f"the requirements {str(file)!r} have more than {MOST_BYTES >> 20} MiB",
-                hint="name the packages that the job needs",
-            )
     return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))
 
 
