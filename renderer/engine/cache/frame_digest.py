@@ -217,7 +217,7 @@ class FrameDigester:
             yield from (mobject.get_critical_point(corner).tobytes() for corner in _CORNERS)
 
     def _describe_style(self, *values: object) -> bytes:
-        """Return bytes that only the same values of the same types have."""
+        """Return bytes that only equal values of the same types have."""
         kinds = tuple(map(type, values))
         try:
             if known := self._shape_styles.get((values, kinds)):
