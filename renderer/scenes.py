@@ -344,22 +344,24 @@ def _with_packages(name: str, level: int) -> Iterator[str]:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run on import, including those inside ``if``, ``try`` and ``with``."""
-    for node in body:
+    """Yield the statements that run on import, including those inside ``if``, ``try``, ``match`` and ``with``."""
+    waiting = body[::-1]  # no recursion: each ``elif`` is one level deeper
+    while waiting:
+        node = waiting.pop()
         yield node
-        for inner in ("body", "orelse", "finalbody"):
-            if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield from statements(getattr(node, inner, []))
-        for handler in getattr(node, "handlers", []):
-            yield from statements(handler.body)
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        inner = [statement for name in ("body", "orelse", "finalbody") for statement in getattr(node, name, [])]
+        for branch in (*getattr(node, "handlers", []), *getattr(node, "cases", [])):
+            inner += branch.body
+        waiting += reversed(inner)
 
 
 def dotted(node: ast.expr) -> str | None:
     """Return the name that an expression is, such as ``m.Scene``; None for any other expression."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (owner := dotted(node.value)):
-        return f"{owner}.{node.attr}"
-    if isinstance(node, ast.Subscript):  # Base[Parameter]
-        return dotted(node.value)
-    return None
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Subscript):  # a subscript is that of Base[Parameter]
+        if isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None

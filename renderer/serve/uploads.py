@@ -107,7 +107,7 @@ class Upload:
                     if source is None:
                         raise SpecError(f"{show_line(member.name)} in the archive is not a regular file")
                     self.add(member.name.removeprefix("./"), source)  # type: ignore[arg-type]  # a readable file
-        except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
             raise SpecError(f"the archive cannot be read: {error}", hint="send a tar file, or one with gzip") from error
 
     def _members(self, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

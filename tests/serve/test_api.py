@@ -176,7 +176,7 @@ def test_wrong_requests_are_refused_in_words_and_leave_nothing(
     assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
 
 
-@pytest.mark.parametrize("kind", ["link", "name", "absolute", "large", "damaged", "header"])
+@pytest.mark.parametrize("kind", ["link", "name", "absolute", "large", "damaged", "header", "chain"])
 def test_archives_are_unpacked_with_care(server: Server, kind: str) -> None:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
@@ -185,6 +185,11 @@ def test_archives_are_unpacked_with_care(server: Server, kind: str) -> None:
             entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
         if kind == "header":
             entry.pax_headers = {"comment": "x" * 2**21}
+        if kind == "chain":  # long names of long names of …
+            name = tarfile.TarInfo("job.py")
+            name.type = tarfile.GNUTYPE_LONGNAME
+            for _ in range(2000):
+                tar.addfile(name)
         entry.size = 9 * 2**20 if kind == "large" else 0
         tar.addfile(entry, io.BytesIO(bytes(entry.size)))
     data = content.getvalue()[:-20] if kind == "damaged" else content.getvalue()

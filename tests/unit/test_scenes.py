@@ -23,6 +23,11 @@ CASES = {
     "a sibling's other class": ("from base import Tool\nclass A(Tool): pass\n", []),
     "a plugin": ("from manim_slides import Slide\nclass A(Slide): pass\n", ["A"]),
     "a condition": ("from manim import *\nif True:\n  class A(Scene): pass\n", ["A"]),
+    "a long chain of elif": (
+        "from manim import *\nif 0: pass\n" + "elif 0: pass\n" * 2000 + "else:\n  class A(Scene): pass\n",
+        ["A"],
+    ),
+    "a match": ("from manim import *\nmatch 1:\n  case 1:\n    class A(Scene): pass\n", ["A"]),
     "an inner class": ("from manim import *\ndef f():\n  class A(Scene): pass\n", []),
     "no scene": ("class A: pass\nclass B(dict): pass\n", []),
     "a loop of bases": ("class A(B): pass\nclass B(A): pass\n", []),
