@@ -41,7 +41,7 @@ def _read_metadata(script: Path) -> dict[str, list[str]]:
     lines = (line[2:] if line.startswith("# ") else line[1:] for line in found["content"].splitlines())
     try:
         table = tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpecError(f"the `# /// script` block of {script.name} is not TOML: {error}", hint="correct it") from error
     if not isinstance(table.get("dependencies", []), list):
         raise SpecError(
