@@ -200,10 +200,6 @@ class JobFolder:
         except (OSError, ValueError):
             return None
 
-    def write_earlier(self, jobs: int) -> None:
-        """Write for how many earlier jobs the job waits."""
-        _write(self.earlier, str(jobs), mode=0o644)
-
     def watch_supervisor(self) -> EndWatch:
         """Return what waits for the end of the supervisor."""
         try:

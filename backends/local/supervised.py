@@ -29,7 +29,7 @@ from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
 from backends.local.status import read_logs, read_status, read_summary
-from backends.local.turns import Ticket, draw_ticket
+from backends.local.turns import Ticket, draw_ticket, wait_first
 from backends.local.webhooks import Deliveries
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
 from backends.untrusted import OutputCounter, create_beneath
@@ -99,7 +99,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 if spec.webhook:
                     self.webhooks.create(folder.id, str(self.jobs.handle(folder)), spec.webhook)
                 folder.write_record(_make_record(spec))
-                _start_supervisor(folder, [lock.fileno(), *([ticket.descriptor] if ticket else [])])
+                _start_supervisor(folder, lock.fileno(), ticket)
         except BaseException as error:
             with suppress(OSError):
                 remove_tree(folder.path)
@@ -259,17 +259,20 @@ def _make_record(spec: JobSpec) -> Record:
     )
 
 
-def _start_supervisor(folder: JobFolder, locks: Sequence[int]) -> None:
-    """Start the supervisor, which inherits the descriptors that hold locks."""
+def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None) -> None:
+    """Start the supervisor, or what becomes it when the job's turn has come. It inherits the locks."""
+    command: Sequence[str] = [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)]
+    if ticket:
+        command = wait_first(ticket.path, folder.earlier, folder.cancel, command)
     with folder.supervisor_log.open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=folder.path,
             env={**os.environ, **_absolute_python_path(), **({VARIABLE: level} if (level := active_level()) else {})},
-            pass_fds=locks,
+            pass_fds=[lock, *([ticket.descriptor] if ticket else [])],
             start_new_session=True,
         )
         folder.pid.write_text(str(supervisor.pid))

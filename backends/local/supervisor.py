@@ -23,7 +23,7 @@ from backends.exit_codes import ExitCode
 from backends.image.start_failures import explain_only_line, explain_start_failure
 from backends.local.documents import PYTHON_WORKER, Ended, now
 from backends.local.folder import WEBHOOKS, JobFolder
-from backends.local.turns import count_turns, take_turn
+from backends.local.turns import keep_turn
 from backends.local.worker_process import WorkerProcess
 from backends.models import JobState
 from backends.problem import Problem
@@ -58,7 +58,7 @@ def main() -> None:
     folder = JobFolder(Path(sys.argv[1]))
     supervisor = Supervisor(folder)
     try:
-        with supervisor.take_turn():
+        with supervisor.keep_turn():
             ended = supervisor.run()
     except Stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,20 +91,16 @@ class Supervisor:
         self.failed: dict[int, int] = {}  # the exit codes of units that failed for good
 
     @contextmanager
-    def take_turn(self) -> Iterator[None]:
-        """Wait for the job's turn, and keep it within the block. Raises Stopped if the job is cancelled before."""
+    def keep_turn(self) -> Iterator[None]:
+        """Keep the job's turn within the block. Raises Stopped if the job was cancelled or told to stop before."""
         with ExitStack() as stack:
             if self.launcher.ticket:
-                with suppress(OSError):  # better two jobs too many than none
-                    stack.enter_context(take_turn(Path(self.launcher.ticket), count_turns(), self._wait))
+                stack.enter_context(keep_turn(Path(self.launcher.ticket)))
                 self.folder.earlier.unlink(missing_ok=True)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked while the job waited
+            if self.folder.cancel.exists():
+                raise Stopped
             yield
-
-    def _wait(self, earlier: int) -> None:
-        if self.folder.cancel.exists():
-            raise Stopped
-        if self.folder.read_earlier() != earlier:
-            self.folder.write_earlier(earlier)
 
     def run(self) -> Ended:
         """Run the worker until every unit has succeeded, has a failure that is not retried, or has no attempts left."""

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-POLL_INTERVAL_S = 0.1  # of the job that is the next
-MOST_POLL_INTERVAL_S = 2.0
-_LOCK = "lock"
+from backends.local import waiting
 
 
 def count_turns() -> int:
@@ -38,70 +35,32 @@ class Ticket:
 def draw_ticket(folder: Path) -> Ticket:
     """Return the next ticket. A process that inherits its descriptor holds it, too. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
-        path = folder / str(max(_tickets(folder), default=0) + 1)
+    with waiting.lock_folder(str(folder)):
+        path = folder / str(max(waiting.list_tickets(str(folder)), default=0) + 1)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return Ticket(path, descriptor)
 
 
-@contextmanager
-def take_turn(ticket: Path, turns: int, on_wait: Callable[[int], None]) -> Iterator[None]:
-    """Wait until fewer than ``turns`` earlier jobs are left; keep the turn within the block, and then give it up.
+def wait_first(ticket: Path, note: Path, cancel: Path, command: Sequence[str]) -> Sequence[str]:
+    """Return a command that waits for the turn and then becomes ``command``; that alone if it is the job's turn.
 
-    This process holds the ticket. While it waits, ``on_wait`` is called again and again with the number of earlier
-    jobs. Raises OSError.
+    The process must hold the ticket. It writes into ``note`` how many earlier jobs are left, and waits no longer when
+    there is a file ``cancel``.
     """
+    turns = count_turns()
+    with suppress(OSError):
+        if waiting.count_earlier(str(ticket), turns) >= turns:
+            arguments = (str(ticket), str(turns), str(note), str(cancel))
+            return [command[0], "-I", "-S", waiting.__file__, *arguments, *command]
+    return command
+
+
+@contextmanager
+def keep_turn(ticket: Path) -> Iterator[None]:
+    """Keep the turn within the block, and then give it up. It has come: the number of earlier jobs only falls."""
     try:
-        while (earlier := _count_earlier(ticket.parent, int(ticket.name), turns)) >= turns:
-            on_wait(earlier)
-            time.sleep(min(POLL_INTERVAL_S * (earlier - turns + 1), MOST_POLL_INTERVAL_S))
         yield
     finally:
         with suppress(OSError):
             ticket.unlink()
-
-
-def _count_earlier(folder: Path, number: int, turns: int) -> int:
-    """Return how many earlier tickets are left. Those of killed jobs are removed if they are among the next turns."""
-    with _locked(folder):
-        earlier = sorted(other for other in _tickets(folder) if other < number)
-        gone = held = 0
-        for other in earlier:
-            if held == turns:
-                break
-            is_held = _is_held(folder / str(other))
-            held, gone = held + is_held, gone + (not is_held)
-        return len(earlier) - gone
-
-
-def _is_held(ticket: Path) -> bool:
-    try:
-        descriptor = os.open(ticket, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False  # its job has just ended
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        ticket.unlink(missing_ok=True)
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _tickets(folder: Path) -> list[int]:
-    return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, without which nobody adds or removes a ticket of somebody else."""
-    # for reading and writing: opening a pipe in its place for one of them would wait for ever
-    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)

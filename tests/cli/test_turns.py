@@ -45,6 +45,12 @@ def test_jobs_take_turns(tmp_path: Path) -> None:
 
         assert rig.submit(script).wait(600).state is JobState.SUCCEEDED  # scripts do not wait
 
+        stopped = rig.submit(scene, "Wait")
+        until(lambda: explain(stopped).startswith(f"it waits for its turn: {turns + 2} earlier jobs of yours"))
+        os.kill(int((tmp_path / "state" / "jobs" / stopped.handle.parts[0] / "pid").read_text()), signal.SIGTERM)
+        assert stopped.wait(600).state is JobState.FAILED
+        assert "told to stop by SIGTERM" in explain(stopped)
+
         second.cancel()
         assert second.status().state is JobState.CANCELLED
         until(lambda: f"{turns} earlier jobs" in explain(third))
