@@ -52,6 +52,19 @@ def deepcopy_plain(self: Any, memo: dict[int, Any]) -> Any:
     return result
 
 
+def _copy_point(self: Any, memo: dict[int, Any]) -> Any:
+    """Return a deep copy of a point of an SVG path."""
+    if (known := memo.get(identity := id(self))) is not None:
+        return known
+    values = self.__dict__
+    for value in values.values():
+        if type(value) is not float:
+            return deepcopy_plain(self, memo)
+    memo[identity] = result = object.__new__(svgelements.Point)
+    result.__dict__.update(values)
+    return result
+
+
 def _copy_list(value: list[Any], memo: dict[int, Any]) -> Any:
     if (known := memo.get(identity := id(value))) is not None:
         return known
@@ -92,7 +105,7 @@ _find_copier = _COPIERS.get
 def copy_plainly(kind: type) -> None:
     """Let objects of a plain class be copied by ``deepcopy_plain``."""
     kind.__deepcopy__ = deepcopy_plain  # type: ignore[attr-defined]
-    _COPIERS[kind] = deepcopy_plain
+    _COPIERS[kind] = _copy_point if kind is svgelements.Point else deepcopy_plain
 
 
 def is_plain(kind: type) -> bool:

@@ -55,7 +55,8 @@ def install_patches() -> None:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, faster)
-    if svgelements.Path.parse.__module__ == svgelements.__name__:
-        svgelements.Path.parse = svg_paths.parse
+    for name, faster in (("parse", svg_paths.parse), ("reify", svg_paths.reify)):
+        if getattr(svgelements.Path, name).__module__ == svgelements.__name__:
+            setattr(svgelements.Path, name, faster)
     for kind in filter(deepcopy_patches.is_plain, deepcopy_patches.PLAIN_CLASSES):
         deepcopy_patches.copy_plainly(kind)

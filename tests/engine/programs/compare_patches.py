@@ -41,8 +41,12 @@ def compare_paths() -> None:
         expected = parse(svg_paths._SVGELEMENTS_PARSE, text)
         first, second = parse(svg_paths.parse, text), parse(svg_paths.parse, text)
         assert pickle.dumps(first) == pickle.dumps(second) == pickle.dumps(expected), text
-        second *= svgelements.Matrix("scale(3)")
-        second.reify()
+        for path, reify in ((second, svg_paths.reify), (expected, svg_paths._SVGELEMENTS_REIFY)):
+            path.transform = svgelements.Matrix("translate(1.1, -7) rotate(0.7) scale(3.3)")
+            reify(path)
+        assert pickle.dumps(second) == pickle.dumps(expected), text
+        assert pickle.dumps(copy.deepcopy(second)) == pickle.dumps(expected), text
+        expected = parse(svg_paths._SVGELEMENTS_PARSE, text)
         assert pickle.dumps(parse(svg_paths.parse, text)) == pickle.dumps(expected), text
     joined = svgelements.Path("M 7 7")
     svg_paths.parse(joined, GLYPHS[0])
