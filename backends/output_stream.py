@@ -112,7 +112,7 @@ def read_length(file: BinaryIO, limits: Limits | None = None) -> int | None:
     Raises OutputError.
     """
     file.seek(0)
-    entries = _parse_header(file, limits or Limits())
+    entries = read_header(file, limits or Limits())
     return None if entries is None else file.tell() + sum(entry.size for entry in entries)
 
 
@@ -123,7 +123,7 @@ def unpack(file: BinaryIO, folder: Path, limits: Limits | None = None) -> list[O
     ``folder`` cannot be written.
     """
     file.seek(0)
-    entries = _parse_header(file, limits or Limits())
+    entries = read_header(file, limits or Limits())
     if entries is None:
         raise _damage("the outputs")
     for entry in entries:
@@ -156,8 +156,11 @@ def _scan(folder: Path | int, name: str) -> Iterator[Iterator[os.DirEntry[str]]]
         raise OutputError(f"cannot read the outputs in {show_line(name) or '.'}: {error.strerror}") from error
 
 
-def _parse_header(file: BinaryIO, limits: Limits) -> list[Output] | None:
-    """Return the files that the header lists; None if the header is not complete."""
+def read_header(file: BinaryIO, limits: Limits) -> list[Output] | None:
+    """Return the files that the header lists, whose contents follow in this order; None if it is not complete.
+
+    Then ``file`` is at the end of the header. Raises OutputError.
+    """
     counter = OutputCounter(limits)
     entries: list[Output] = []
     while (line := file.readline(MAX_LINE + 1)).endswith(b"\n"):

@@ -100,7 +100,7 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             while (have := file.tell()) < size:
-                part = self._read(path, have, min(TRANSFER_BYTES, size - have))
+                part = self.read(path, have, min(TRANSFER_BYTES, size - have))
                 file.write(part)
 
     def get_bytes(self, path: str, *, most: int) -> bytes:
@@ -108,7 +108,7 @@ class Storage:
         size = self.size(path)
         if size is None:
             raise OutputError(f"{self.uri}/{path} does not exist")
-        return self._read(path, 0, min(size, most)) if size else b""
+        return self.read(path, 0, min(size, most)) if size else b""
 
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes; None if the file does not exist."""
@@ -145,7 +145,8 @@ class Storage:
         """Remove every file below a folder."""
         self.remove(list(self.list(folder)))
 
-    def _read(self, path: str, start: int, length: int) -> bytes:
+    def read(self, path: str, start: int, length: int) -> bytes:
+        """Return a part of a file that exists, which is not empty. Raises OutputError if the file was removed."""
         import obstore
 
         try:

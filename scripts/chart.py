@@ -34,6 +34,8 @@ VALUES: Mapping[str, object] = {
     "image_pull_secrets": Expression(".Values.imagePullSecrets"),
     "egress_ports": Expression(f"concat (fromJsonArray `{json.dumps(EGRESS)}`) .Values.egressPorts"),
     "resources": Expression(".Values.resources"),
+    "untrusted_binding": Expression('printf "renderer-serve-untrusted-%s" .Release.Namespace'),
+    "runtime_class": Expression(".Values.untrusted.runtimeClass"),
     "host": Expression(".Values.ingress.host"),
     "ingress_class": Expression(".Values.ingress.className"),
     "labels": dict(SELECTOR),
@@ -52,9 +54,10 @@ def build_chart() -> dict[Path, str]:
     environment.filters["q"] = _quote
     texts = {
         name: HEADER.format(name) + environment.get_template(f"{name}.yaml.j2").render(VALUES)
-        for name in ("serve", "serve-ingress")
+        for name in ("serve", "serve-untrusted", "serve-ingress")
     }
-    texts["serve-ingress"] = "{{- if .Values.ingress.host }}\n" + texts["serve-ingress"] + "{{- end }}\n"
+    for name, value in (("serve-untrusted", "untrusted.runtimeClass"), ("serve-ingress", "ingress.host")):
+        texts[name] = f"{{{{- if .Values.{value} }}}}\n{texts[name]}{{{{- end }}}}\n"
     return {FOLDER / "chart" / "templates" / f"{name}.yaml": text for name, text in texts.items()}
 
 

@@ -27,18 +27,17 @@ from backends.kubernetes.isolation import check_untrusted, describe_open_network
 from backends.kubernetes.manifests.job import KubernetesRequest, build_request
 from backends.kubernetes.manifests.merge_patch import read_patch
 from backends.kubernetes.objects.job import Job, parse_job
-from backends.kubernetes.objects.pod import Pod, select_latest
+from backends.kubernetes.objects.pod import Pod, parse_pod, select_latest
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe.informer import Informer
 from backends.kubernetes.observe.log_follower import LogFollower
 from backends.kubernetes.observe.logs import assign_line, read_log
-from backends.kubernetes.observe.reflector import FAILED, NOT_ENDED, NOT_SUCCEEDED, PodReflector
+from backends.kubernetes.observe.reflector import FAILED, NOT_ENDED, NOT_SUCCEEDED, RUNNING, PodReflector
 from backends.kubernetes.observe.status import ALL_LOGS, read_status, summarize_job
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
-from backends.kubernetes.transfer.collector import Collector
 from backends.kubernetes.transfer.job_records import JobRecord, list_records, read_stored_status
-from backends.kubernetes.transfer.outputs import delete_stored_files, fetch_outputs, find_store_folder
+from backends.kubernetes.transfer.outputs import delete_stored_files, fetch_outputs, find_store_folder, open_collector
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.stored_logs import StoredLogs
 from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
@@ -60,6 +59,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
     def __init__(self, options: KubernetesOptions | None = None) -> None:
         self.options = options or KubernetesOptions()
         self._apis: dict[str | None, Api] = {}
+        # A store that new jobs cannot reach: this process puts there what it downloads from their pods. For servers.
+        self.shelf: str | None = None
 
     @functools.cached_property
     def _patch(self) -> Mapping[str, object]:
@@ -99,15 +100,17 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         with translating_errors(f"submit to the namespace {namespace!r}"):
             if plan.spec.untrusted:
                 request = prove_isolation(api, namespace, request)
+            if self.shelf:
+                request = request.with_shelf(self.shelf)
             job = create_job(api, namespace, request, plan.spec.bundle)
             note = noted.result()
         self.notes = (note,) if note else ()
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
         if job.names is None and job.count > 1:
             JobRecord(handle).write_names(plan.spec.units)
-        if plan.spec.store:
+        if plan.spec.store or self.shelf:
             JobRecord(handle).write(request.job, job)
-        else:
+        if not plan.spec.store:
             Spool(handle, job).create()
         return handle
 
@@ -135,7 +138,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                     break
                 informer = informer or Informer(api, namespace, name, fields=NOT_SUCCEEDED if job.is_large else "")
                 snapshot = informer.take_snapshot(job)
-                Collector(api, namespace, Spool(handle, job), self.limits).collect_all(snapshot.pods.values())
+                open_collector(api, handle, job, self.limits).collect_all(snapshot.pods.values())
                 status = read_status(api, namespace, handle, snapshot)
             yield status
             max_s = MAX_WATCH_S.get(status.state, 0.0)
@@ -174,6 +177,24 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         api, _, _ = self._locate(handle)
         with translating_errors(f"fetch the outputs of {handle}"):
             return fetch_outputs(api, handle, self._read_snapshot(handle), into, self.limits, units)
+
+    def find_waiting(self) -> set[JobHandle]:
+        """Return the jobs of the namespace with a shelf that have pods which wait with outputs."""
+        api, namespace = self._target()
+        with translating_errors(f"list the pods of the namespace {namespace!r}"):
+            items = api.list_items(core_path(namespace, "pods"), labelSelector=names.LABEL_SHELF, fieldSelector=RUNNING)
+            jobs = {item["metadata"]["labels"][names.LABEL_JOB] for item in items if parse_pod(item).holds_outputs}
+        return {JobHandle(self.name, (api.context.name, namespace, job)) for job in jobs}
+
+    def collect(self, handle: JobHandle) -> None:
+        """Put the outputs that wait in the job's pods on its shelf, and let the pods end. Raises OSError as well."""
+        target = api, _, _ = self._locate(handle)
+        with translating_errors(f"download the outputs of {handle}"):
+            job = self._read_job(handle)
+            if job.shelf:
+                collector = open_collector(api, handle, job, self.limits)
+                collector.spool.create()
+                collector.collect_together(PodReflector(*target, fields=RUNNING).list_pods())
 
     def list(self, labels: Mapping[str, str] = NO_LABELS) -> Iterator[JobStatus]:
         """Yield the jobs of the namespace that have these labels, newest first, without reading their pods."""
@@ -229,7 +250,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             except (RendererError, ApiError) as error:  # the others are cleaned up all the same
                 _log.warning("cannot clean up after %s: %s", record.handle, error)
                 continue
-            yield Garbage(path=f"{known.store}/jobs/{known.name}", size=0, age=age, removed=not dry_run)
+            yield Garbage(path=f"{known.store or known.shelf}/jobs/{known.name}", size=0, age=age, removed=not dry_run)
 
     def api(self, context: str | None = None) -> Api:
         """Return the API client of a context, by default of the configured one."""
@@ -311,7 +332,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 return None
 
         informer = Informer(api, namespace, name)
-        collector = Collector(api, namespace, Spool(handle, snapshot.job), self.limits)
+        collector = open_collector(api, handle, snapshot.job, self.limits)
         informer.subscribe(collector.collect_later)
         yield from LogFollower(api, namespace, informer, snapshot.job, read_job).follow()
         collector.finish()

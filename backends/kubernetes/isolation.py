@@ -34,7 +34,8 @@ def check_untrusted(spec: JobSpec, options: KubernetesOptions) -> None:
             "an untrusted job on Kubernetes needs a RuntimeClass that is a sandbox, as gVisor or Kata",
             hint="add --runtime-class with its name; `kubectl get runtimeclasses` shows them",
         )
-    own = [label for label in options.labels if label.startswith("manim-renderer/")]
+    labels = set(options.labels) - set(names.LABELS_SERVE)
+    own = sorted(label for label in labels if label.startswith("manim-renderer/"))
     if own:
         raise SpecError(f"an untrusted job cannot have the label {own[0]}", hint=f"leave --label {own[0]} out")
 

@@ -120,7 +120,7 @@ def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
     if job.cancelled:
         return False
     if job.succeeded:
-        return job.store is not None
+        return (job.store or job.shelf) is not None
     handle = JobHandle(names.BACKEND, (api.context.name, namespace, job.name))
     snapshot = JobSnapshot(job, select_latest(PodReflector(api, namespace, job.name).list_pods()))
     return read_status(api, namespace, handle, snapshot).state is not JobState.FAILED

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from backends.errors import SpecError
 from backends.files import state_folder
-from renderer.serve import api, problems, schemas, tokens
+from renderer.serve import api, problems, replicas, schemas, tokens
 from renderer.serve.callers import Policy
 from renderer.serve.guard import METRICS, Guard
 from renderer.serve.metrics.sampling import sample
@@ -39,6 +39,7 @@ Send a token as `Authorization: Bearer TOKEN`. Errors are `application/problem+j
 def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     """Return the application. ``is_open`` says whether callers of this machine need no token."""
     parts = api.Parts(service)
+    service.collects = not replicas.BACKENDS.isdisjoint(service.policy.backends)
     agents = None
     try:
         from renderer.serve.agents import served
@@ -57,6 +58,8 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
             for name in service.policy.backends:
                 tasks.start_soon(sample, parts, name)
             tasks.start_soon(parts.webhooks.run)
+            if service.collects:
+                tasks.start_soon(replicas.OutputCollector().run)
             yield
             tasks.cancel_scope.cancel()
 

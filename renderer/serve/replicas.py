@@ -3,21 +3,39 @@
 On Kubernetes several replicas may run, and each has files of its own. There a job's labels say its id, its owner and
 the digest of the request. A request with an Idempotency-Key has the same id everywhere, and the name of a Job follows
 from its content: so two replicas that submit the same request at the same time create one Job.
+
+Untrusted jobs there cannot reach a store: their pods wait with the outputs. Every replica looks for such pods, puts
+what they hold into the store of the server's settings, with the server's credentials, and then lets them end.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from backends import JobStatus
+import anyio
+import anyio.to_thread
+
+from backends import Backend, JobHandle, JobStatus
+from backends.errors import SpecError
 from renderer import api, config
 from renderer.config import Config
 from renderer.serve.records import MARK, Record, is_id
 
+if TYPE_CHECKING:
+    from backends.kubernetes.backend import KubernetesBackend
+
 BACKENDS = frozenset({"k8s"})  # that keep labels
 _ID, _OWNER, _DIGEST = "manim-renderer/serve-id", "manim-renderer/serve-owner", "manim-renderer/serve-digest"
 _DIGEST_LENGTH = 40  # of 64: a label has at most 63 characters
+COLLECT_TIMEOUT_S = 3600  # how long pods wait at least: a server may be away, or its store full
+LOOK_S = 1.0
+MAX_PAUSE_S = 60.0  # after looks that failed again and again
+JOBS_AT_ONCE = 64  # whose outputs are collected: many, because a hostile job can make its own take as long as it runs
+_log = logging.getLogger(__name__)
 
 
 def mark_job(loaded: Config, record: Record) -> Config:
@@ -32,11 +50,7 @@ def mark_job(loaded: Config, record: Record) -> Config:
 
 def list_marked(backend: str, *, key: str | None = None, owner: str | None = None) -> Iterator[JobStatus]:
     """Yield the jobs of all replicas at a backend that keeps labels: those with this id or of this owner, or all."""
-    from backends.kubernetes.backend import KubernetesBackend
-
-    opened = api.open_backend(backend, config.load({}).settings)
-    assert isinstance(opened, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
-    return opened.list({label: value for label, value in ((_ID, key), (_OWNER, owner)) if value})
+    return _open(backend).list({label: value for label, value in ((_ID, key), (_OWNER, owner)) if value})
 
 
 def restore_record(status: JobStatus) -> Record | None:
@@ -59,3 +73,93 @@ def restore_record(status: JobStatus) -> Record | None:
 def is_same_request(record: Record, digest: str) -> bool:
     """Return whether the record is that of a request with this digest."""
     return record.digest[:_DIGEST_LENGTH] == digest[:_DIGEST_LENGTH]
+
+
+def choose_shelf(loaded: Config) -> str | None:
+    """Return the store for the outputs of a job that must not reach it itself; None for other jobs.
+
+    Raises SpecError if the server has none.
+    """
+    settings = loaded.settings
+    if not settings.untrusted or settings.backend not in BACKENDS:
+        return None
+    if not settings.store:
+        raise SpecError(
+            "this server has no store for the outputs of untrusted jobs on Kubernetes",
+            hint="its administrator sets RENDERER_STORE to s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
+        )
+    from backends.kubernetes.manifests.store_uri import parse_shelf_uri
+
+    parse_shelf_uri(settings.store, "job")
+    return settings.store
+
+
+def separate_store(loaded: Config) -> Config:
+    """Return the settings of such a job: it has no store, and waits long enough for a server to come back."""
+    options = loaded.settings.k8s
+    wait = max(options.collect_timeout, COLLECT_TIMEOUT_S)
+    options = options.model_copy(update={"store_secret": None, "collect_timeout": wait})
+    return replace(loaded, settings=loaded.settings.model_copy(update={"store": None, "k8s": options}))
+
+
+def set_shelf(backend: Backend[Any], uri: str) -> None:
+    """Let new jobs of a backend have their outputs put into this store."""
+    from backends.kubernetes.backend import KubernetesBackend
+
+    assert isinstance(backend, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
+    backend.shelf = uri
+
+
+class OutputCollector:
+    """Collects the outputs of untrusted jobs, of those of other replicas as well, as long as the server runs."""
+
+    def __init__(self) -> None:
+        self._backend = _open("k8s")
+        self._busy = set[JobHandle]()
+        self._failed: dict[JobHandle, tuple[float, float]] = {}  # when to try again, and the pause until then
+        self._pause_s = LOOK_S
+
+    async def run(self) -> None:
+        """Look for pods that wait, again and again."""
+        limiter = anyio.CapacityLimiter(JOBS_AT_ONCE)
+        async with anyio.create_task_group() as tasks:
+            while True:
+                found = await anyio.to_thread.run_sync(self._find, abandon_on_cancel=True)
+                self._failed = {handle: known for handle, known in self._failed.items() if handle in found}
+                for handle in found - self._busy:
+                    if self._failed.get(handle, (0.0, 0.0))[0] <= time.monotonic():
+                        self._busy.add(handle)
+                        tasks.start_soon(self._collect, handle, limiter)
+                await anyio.sleep(self._pause_s)
+
+    def _find(self) -> set[JobHandle]:
+        """Return the jobs that have outputs in their pods."""
+        try:
+            found = self._backend.find_waiting()
+        except Exception as error:  # noqa: BLE001  # the server goes on, and looks again
+            level = logging.WARNING if self._pause_s == LOOK_S else logging.INFO  # once, and not again and again
+            _log.log(level, "cannot look for outputs of untrusted jobs: %s", error)
+            self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+            return set()
+        self._pause_s = LOOK_S
+        return found
+
+    async def _collect(self, handle: JobHandle, limiter: anyio.CapacityLimiter) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._backend.collect, handle, limiter=limiter, abandon_on_cancel=True)
+        except Exception as error:  # noqa: BLE001  # whatever a job has sent, the server goes on
+            pause = min(2 * self._failed.get(handle, (0.0, LOOK_S))[1], MAX_PAUSE_S)
+            self._failed[handle] = time.monotonic() + pause, pause
+            _log.warning("outputs of %s still wait in its pods: %s", handle, error)
+        else:
+            self._failed.pop(handle, None)
+        finally:
+            self._busy.discard(handle)
+
+
+def _open(name: str) -> KubernetesBackend:
+    from backends.kubernetes.backend import KubernetesBackend
+
+    opened = api.open_backend(name, config.load({}).settings)
+    assert isinstance(opened, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
+    return opened

@@ -64,6 +64,7 @@ class Service:
         self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
         self._guard = threading.Lock()
+        self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
         self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
 
     def recover(self) -> None:
@@ -117,7 +118,8 @@ class Service:
         project = folder / "project"
         wanted = make_spec(run)
         wanted = replace(wanted, path=project / wanted.path, root=project, foreground=False)
-        return plan_run(wanted, _without_webhook(self.policy.load_settings(caller, run.settings)))
+        loaded = _without_webhook(self.policy.load_settings(caller, run.settings))
+        return plan_run(wanted, loaded, collects=self.collects)
 
     def _find_earlier(self, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
         record = self.records.find(key)
@@ -178,8 +180,9 @@ class Service:
         project = self.records.path(record.id) / "project"
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            planned = replace(plan_run(wanted, replicas.mark_job(_without_webhook(loaded), record)), earlier=earlier)
-            job = planned.submit()
+            marked = replicas.mark_job(_without_webhook(loaded), record)
+            planned = plan_run(wanted, marked, collects=self.collects)
+            job = replace(planned, earlier=earlier).submit()
         except BaseException as error:
             self.records.remove(record.id)
             if isinstance(error, SpecError):
@@ -402,13 +405,21 @@ def _without_webhook(loaded: Config) -> Config:
     return replace(loaded, settings=loaded.settings.model_copy(update={"webhook": None}))
 
 
-def plan_run(wanted: RenderSpec, loaded: Config) -> api.PlannedJob:
-    """Prepare a job or a preview without sending anything. Raises SpecError for a wrong request."""
+def plan_run(wanted: RenderSpec, loaded: Config, *, collects: bool = False) -> api.PlannedJob:
+    """Prepare a job or a preview without sending anything. Raises SpecError for a wrong request.
+
+    ``collects``: this process collects the outputs of untrusted jobs on Kubernetes.
+    """
     if loaded.settings.shards == "auto":
         raise SpecError(
             "shards = auto steps a scene before it is submitted, and a server does not", hint="give a number"
         )
+    shelf = replicas.choose_shelf(loaded) if collects else None
+    if shelf:
+        wanted, loaded = replace(wanted, foreground=True), replicas.separate_store(loaded)
     planned = api.plan(wanted, loaded)
+    if shelf:
+        replicas.set_shelf(planned.backend, shelf)
     if wanted.preview and planned.prepared.kind == "script":
         raise SpecError(f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it")
     return planned

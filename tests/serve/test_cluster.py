@@ -187,11 +187,15 @@ def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:
     (first,) = addresses(site.server, 1).values()
     assert call("GET", f"{first}/api/v1/settings", site.alice).json()["backends"] == ["k8s"]
     assert call("GET", f"{first}/api/v1/settings", "rdr_no").status_code == 401
-    helm(
-        "upgrade", "films", CHART, "--namespace", site.server, "--set", "replicas=2,ingress.host=r.example.com", *values
-    )
+    more = "replicas=2,ingress.host=r.example.com,untrusted.runtimeClass=gvisor"
+    helm("upgrade", "films", CHART, "--namespace", site.server, "--set", more, *values)
     assert len(addresses(site.server, 2)) == 2
     (ingress,) = get("ingress", "-n", site.server)["items"]
     assert ingress["spec"]["rules"][0]["host"] == "r.example.com"
+    extra = get("configmap", "renderer-serve-untrusted", "-n", site.server)
+    assert extra["data"] == {"RENDERER_K8S_RUNTIME_CLASS": "gvisor"}
+    assert (
+        get("clusterrolebinding", f"renderer-serve-untrusted-{site.server}")["subjects"][0]["name"] == "renderer-serve"
+    )
     helm("uninstall", "films", "--namespace", site.server)
     assert get("deployments,services,ingresses", "-n", site.server)["items"] == []

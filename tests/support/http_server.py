@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,12 @@ class Server:
             self._process.wait(END_S)
             self._process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
             self._process = None
+
+    def wait_killed(self) -> None:
+        """Wait until somebody has killed the server."""
+        assert self._process
+        assert self._process.wait(END_S) == -signal.SIGKILL
+        self.end()
 
     @property
     def pid(self) -> int:

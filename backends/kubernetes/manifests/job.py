@@ -56,6 +56,12 @@ class KubernetesRequest:
         """Return a copy of the request with this RuntimeClass."""
         return replace(self.with_pod_fields(runtimeClassName=name), detect_runtime_class=False)
 
+    def with_shelf(self, uri: str) -> KubernetesRequest:
+        """Return a copy of the request whose outputs a server downloads from the pods and puts into this store."""
+        annotations = {"metadata": {"annotations": {names.ANNOTATION_SHELF: uri}}}
+        labels = {"spec": {"template": {"metadata": {"labels": {names.LABEL_SHELF: "true"}}}}}
+        return replace(self, job=merge_patch(self.job, {**annotations, **labels}))
+
     def with_pod_fields(self, **fields: object) -> KubernetesRequest:
         """Return a copy of the request with other fields in the specification of its pods."""
         return replace(self, job=merge_patch(self.job, {"spec": {"template": {"spec": fields}}}))

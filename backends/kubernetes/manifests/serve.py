@@ -14,6 +14,7 @@ RESOURCES: Mapping[str, Mapping[str, str]] = {
     "requests": {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": "4Gi"},
     "limits": {"memory": "2Gi"},
 }
+SANDBOX = "gvisor"  # the RuntimeClass of `renderer setup k8s --untrusted --cluster`
 EGRESS = tuple(
     {"protocol": protocol, "port": port} for protocol, port in (("UDP", 53), ("TCP", 53), ("TCP", 443), ("TCP", 6443))
 )
@@ -24,6 +25,7 @@ class ServeOptions:
     """A server in ``namespace``, whose jobs run in ``jobs_namespace``, in ``image`` and with ``store``.
 
     With ``host``, an Ingress of the class ``ingress_class`` leads to it. It may reach ``egress_ports`` besides EGRESS.
+    With ``runtime_class``, which is a sandbox, it can submit untrusted jobs.
     """
 
     image: str
@@ -34,6 +36,7 @@ class ServeOptions:
     replicas: int = 2  # so that one goes on when the other's node is drained
     host: str | None = None
     ingress_class: str | None = None
+    runtime_class: str | None = None
     egress_ports: tuple[int, ...] = ()
 
 
@@ -44,9 +47,11 @@ def build_serve(options: ServeOptions) -> list[Manifest]:
         "image_pull_secrets": [{"name": name} for name in options.image_pull_secrets],
         "egress_ports": [*EGRESS, *({"protocol": "TCP", "port": port} for port in options.egress_ports)],
         "binding": f"renderer-serve-{options.namespace}",
+        "untrusted_binding": f"renderer-serve-untrusted-{options.namespace}",
         "labels": dict(SELECTOR),
         "selector": dict(SELECTOR),
         "resources": {key: dict(value) for key, value in RESOURCES.items()},
     }
-    templates = ["serve-namespace", "serve", *(["serve-ingress"] if options.host else [])]
+    untrusted = ["serve-untrusted"] if options.runtime_class else []
+    templates = ["serve-namespace", *untrusted, "serve", *(["serve-ingress"] if options.host else [])]
     return [manifest for template in templates for manifest in render_template(template, values)]

@@ -44,3 +44,14 @@ def parse_store_uri(store: str, job: str) -> StoreFolder:
     scheme, root, path = match.groups()
     folder = f"{path.strip('/')}/jobs/{job}".lstrip("/")
     return StoreFolder(folder, claim=root) if scheme == "pvc" else StoreFolder(folder, uri=f"{scheme}://{root}")
+
+
+def parse_shelf_uri(uri: str, job: str) -> StoreFolder:
+    """Return the folder of a job in a store. Raises SpecError unless it is in a bucket: no pod may mount it."""
+    folder = parse_store_uri(uri, job)
+    if folder.claim:
+        raise SpecError(
+            f"outputs of untrusted jobs cannot be kept in {uri}: a PVC is for pods",
+            hint="use a bucket: s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
+        )
+    return folder

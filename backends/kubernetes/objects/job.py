@@ -108,6 +108,11 @@ class Job:
         return self.annotations.get(names.ANNOTATION_STORE)
 
     @property
+    def shelf(self) -> str | None:
+        """The URI of the store into which others put what they download from its pods; only without a ``store``."""
+        return None if self.store else self.annotations.get(names.ANNOTATION_SHELF)
+
+    @property
     def queue(self) -> str | None:
         """The Kueue queue that it waits in."""
         return self.labels.get(names.LABEL_QUEUE)

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 NOT_SUCCEEDED = "status.phase!=Succeeded"
 NOT_ENDED = f"{NOT_SUCCEEDED},status.phase!=Failed"
 FAILED = "status.phase=Failed"
+RUNNING = "status.phase=Running"
 
 
 class PodReflector:

@@ -192,7 +192,7 @@ def _prepare_download(units: Sequence[int], limits: Limits) -> None:
     if any(path.is_symlink() for path in (OUTPUT, *(OUTPUT / str(unit) for unit in units))):
         raise OutputError("the job replaced the folder of its outputs by a link")
     header = stream.build_header(OUTPUT, limits)
-    for path in (RELEASED, HEADER, CONTACT, READY):
+    for path in (RELEASED, RELEASED.with_suffix(".part"), HEADER, CONTACT, READY):
         _remove(path)
     HEADER.write_bytes(header)
     CONTACT.touch()
@@ -200,7 +200,7 @@ def _prepare_download(units: Sequence[int], limits: Limits) -> None:
 
 
 def _wait_for_download(timeout_s: int, code: int) -> int:
-    """Hold the outputs until a client has downloaded them: files of a pod that has ended cannot be read."""
+    """Hold the outputs until a client has downloaded or refused them: files of a pod that has ended cannot be read."""
     while not RELEASED.exists():
         if time.time() - CONTACT.stat().st_mtime > timeout_s:
             write_report(
@@ -211,6 +211,9 @@ def _wait_for_download(timeout_s: int, code: int) -> int:
             )
             return code or ExitCode.OUTPUT
         time.sleep(POLL_INTERVAL_S)
+    if refusal := RELEASED.read_text("utf-8", "replace"):
+        write_report(Problem(message=f"the outputs were refused: {refusal}"))
+        return code or ExitCode.OUTPUT
     return code
 
 

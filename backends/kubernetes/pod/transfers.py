@@ -36,9 +36,11 @@ def send(offset: int, folder: str | None) -> int:
     return ExitCode.OK
 
 
-def release() -> int:
-    """Let the command ``run`` of this pod end, because the outputs are downloaded."""
-    RELEASED.touch()
+def release(refusal: str) -> int:
+    """Let the command ``run`` of this pod end: the outputs are downloaded, or refused for the reason ``refusal``."""
+    partial = RELEASED.with_suffix(".part")
+    partial.write_text(refusal, "utf-8")
+    partial.replace(RELEASED)
     return ExitCode.OK
 
 

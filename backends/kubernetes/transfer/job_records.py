@@ -28,6 +28,7 @@ from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.objects.conditions import Condition, parse_time
 from backends.kubernetes.objects.job import REMOVED, Job, parse_job
 from backends.kubernetes.transfer.outputs import find_store_folder
+from backends.kubernetes.transfer.shelf import Shelf
 from backends.kubernetes.transfer.transfer_pod import run_transfer_pod
 from backends.models import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
@@ -68,7 +69,7 @@ class JobRecord:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         ended = Condition(holds=True, reason=REMOVED, message="", changed=None)
-        return replace(job, conditions={"Failed": ended}) if job.store and job.uid else None
+        return replace(job, conditions={"Failed": ended}) if (job.store or job.shelf) and job.uid else None
 
     def write_names(self, units: Sequence[str]) -> None:
         """Keep the names of the units, of a Job that has too many for its annotation. Remove what is a month old."""
@@ -157,13 +158,23 @@ def _parse_finished(text: str) -> datetime | None:
 
 def _read_results(api: Api, handle: JobHandle, job: Job, store: StoreFolder) -> Mapping[int, UnitResult]:
     """Return the results of the units that have stored one that is not damaged."""
-    read = _read_from_claim(api, handle, job, store) if store.claim else _read_from_object_store(job, store)
+    if job.shelf:
+        read = _read_from_shelf(Shelf(job.shelf, job), job)
+    else:
+        read = _read_from_claim(api, handle, job, store) if store.claim else _read_from_object_store(job, store)
     found: dict[int, UnitResult] = {}
     for index, content in read:
         if index < job.count:
             with suppress(RendererError):
                 found[index] = parse_result(content, unit=job.units[index])
     return found
+
+
+def _read_from_shelf(shelf: Shelf, job: Job) -> Iterator[tuple[int, bytes]]:
+    for index, path in shelf.find_latest().items():
+        for unit in job.units_of(index):
+            if content := shelf.read_file(path, f"{unit}/{RESULT}", Limits().result):
+                yield unit, content
 
 
 def _read_from_object_store(job: Job, store: StoreFolder) -> Iterator[tuple[int, bytes]]:

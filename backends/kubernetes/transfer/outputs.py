@@ -13,11 +13,12 @@ from backends import output_stream as stream
 from backends.chunk_store.shards import select_result
 from backends.errors import OutputError, StoreMissingError
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
+from backends.kubernetes.manifests.store_uri import StoreFolder, parse_shelf_uri, parse_store_uri
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.transfer.collector import Collector
 from backends.kubernetes.transfer.download import download_stream
+from backends.kubernetes.transfer.shelf import Shelf
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.transfer_pod import remove_folder, run_transfer_pod
 from backends.models import JobHandle
@@ -34,8 +35,16 @@ from backends.worker_protocol import RESULT, UnitResult
 
 
 def find_store_folder(job: Job) -> StoreFolder | None:
-    """Return the job's folder in its store; None for a job without a store."""
+    """Return the job's folder in its store or on its shelf; None for a job without both."""
+    if job.shelf:
+        return parse_shelf_uri(job.shelf, job.name)
     return parse_store_uri(job.store, job.name) if job.store else None
+
+
+def open_collector(api: Api, handle: JobHandle, job: Job, limits: Limits) -> Collector:
+    """Return what downloads the outputs that wait in pods of a job, if its spool exists on this machine."""
+    shelf = Shelf(job.shelf, job) if job.shelf else None
+    return Collector(api, handle.parts[1], Spool(handle, job), limits, shelf)
 
 
 def fetch_outputs(
@@ -55,8 +64,16 @@ def fetch_outputs(
         return _fetch_joined(api, handle, snapshot, into, limits)
     store = find_store_folder(job)
     wanted = range(job.count) if units is None else sorted(units)
-    if store is None:
-        _fetch_from_pods(api, handle, snapshot, into, limits, wanted)
+    if store is None or job.shelf:
+        collector = open_collector(api, handle, job, limits)
+        collector.spool.create()
+        for index in sorted({job.pod_of(unit) for unit in wanted}):
+            if pod := snapshot.pods.get(index):
+                collector.collect(pod)
+        if collector.shelf:
+            _fetch_from_shelf(collector.shelf, job, into, limits, wanted)
+        else:
+            _fetch_from_spool(collector.spool, job, into, wanted)
     else:
         folders = {into: store.outputs(job.uid)}  # of all units, or of each
         if units is not None:
@@ -96,18 +113,30 @@ def delete_stored_files(api: Api, handle: JobHandle, job: Job, store: StoreFolde
             Storage(store.uri_in_pod).delete()
 
 
-def _fetch_from_pods(
-    api: Api, handle: JobHandle, snapshot: JobSnapshot, into: Path, limits: Limits, units: Iterable[int]
-) -> None:
-    spool = Spool(handle, snapshot.job)
-    spool.create()
-    collector = Collector(api, handle.parts[1], spool, limits)
-    missing, job = [], snapshot.job
-    wanted = list(units)
-    for index in sorted({job.pod_of(unit) for unit in wanted}):
-        if pod := snapshot.pods.get(index):
-            collector.collect(pod)
-    for unit in wanted:
+def _fetch_from_shelf(shelf: Shelf, job: Job, into: Path, limits: Limits, units: Collection[int]) -> None:
+    missing, latest = [], shelf.find_latest()
+    with tempfile.TemporaryDirectory(dir=_existing([into])) as scratch:
+        for index in sorted({job.pod_of(unit) for unit in units}):
+            folder = Path(scratch) / str(index)
+            if index in latest:
+                folder.mkdir()
+                limits = shelf.unpack(latest[index], folder, limits)
+            for unit in set(units).intersection(job.units_of(index)):
+                if (new := folder / str(unit)).is_dir():
+                    into.mkdir(exist_ok=True)
+                    new.rename(into / str(unit))
+                elif index in job.completed_pods:
+                    missing.append(unit)
+    if missing:
+        raise OutputError(
+            f"the outputs of {len(missing)} of {job.count} units are not in {job.shelf}",
+            hint="they were removed there; submit the job again",
+        )
+
+
+def _fetch_from_spool(spool: Spool, job: Job, into: Path, units: Iterable[int]) -> None:
+    missing = []
+    for unit in units:
         if spool.unit_folder(unit).is_dir():
             shutil.copytree(spool.unit_folder(unit), into / str(unit))
         elif job.pod_of(unit) in job.completed_pods:

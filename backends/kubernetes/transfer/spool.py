@@ -20,6 +20,7 @@ from backends.untrusted.file_lock import try_lock
 from backends.untrusted.trees import remove_tree
 
 KEEP_S = 7 * 86400
+LOCK_INTERVAL_S = 0.05
 
 
 class Spool:
@@ -87,3 +88,11 @@ class Spool:
         """
         with (self.path / f"{index}.lock").open("wb") as file:
             yield try_lock(file.fileno())
+
+    @contextmanager
+    def wait_lock(self, name: str) -> Iterator[None]:
+        """Hold a lock of this name during the block, after waiting for it."""
+        with (self.path / f"{name}.lock").open("wb") as file:
+            while not try_lock(file.fileno()):
+                time.sleep(LOCK_INTERVAL_S)
+            yield

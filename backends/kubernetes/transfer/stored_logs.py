@@ -16,6 +16,7 @@ from backends.kubernetes.client.lines import split_lines
 from backends.kubernetes.client.pod_exec import CommandError, run_command
 from backends.kubernetes.objects.job import Job
 from backends.kubernetes.transfer.outputs import find_store_folder
+from backends.kubernetes.transfer.shelf import Shelf
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.transfer_pod import run_transfer_pod
 from backends.models import JobHandle
@@ -35,6 +36,8 @@ class StoredLogs(ExitStack):
         self._spool = Spool(handle, job)
         self._store = find_store_folder(job)
         self._pod: str | None = None
+        self._shelf = Shelf(job.shelf, job) if job.shelf else None
+        self._streams = self._shelf.find_latest() if self._shelf else {}
 
     def read_lines(self, unit: int) -> Iterator[str]:
         """Yield the lines of a unit's log; nothing if no log was stored."""
@@ -46,6 +49,10 @@ class StoredLogs(ExitStack):
     def _locate(self, unit: int, scratch: Path) -> Path:
         """Return the path of a unit's log on this machine, after downloading it if it is in a store."""
         target = scratch / LOG
+        if self._shelf:
+            if stream := self._streams.get(self._job.pod_of(unit)):
+                target.write_bytes(self._shelf.read_file(stream, f"{unit}/{LOG}", LIMITS.log))
+            return target
         if self._store is None:
             return self._spool.unit_folder(unit) / LOG
         path = f"{self._store.outputs(self._job.uid)}/{unit}/{LOG}"

@@ -43,7 +43,9 @@ def command(
     untrusted: Annotated[
         bool,
         typer.Option(
-            "--untrusted", help="For jobs with --untrusted: no store, and a network that is closed to every pod."
+            "--untrusted",
+            help="For jobs with --untrusted: no store, and a network that is closed to every pod. With --serve, what "
+            "the server needs for tokens whose jobs are untrusted.",
         ),
     ] = False,
     preload: Annotated[
@@ -115,7 +117,12 @@ def command(
     from backends.kubernetes.manifests.templates import dump_manifests
 
     mode = "--serve" if serve else "--preload" if preload else None
-    for_namespace = {"--claim": claim, "--cluster": cluster, "--untrusted": untrusted, "--preload": serve and preload}
+    for_namespace = {
+        "--claim": claim,
+        "--cluster": cluster,
+        "--untrusted": untrusted and not serve,
+        "--preload": serve and preload,
+    }
     for_server = {
         "--image": image,
         "--store": store,
@@ -144,6 +151,7 @@ def command(
             replicas=replicas,
             host=host,
             ingress_class=ingress_class,
+            untrusted=untrusted,
             egress_ports=tuple(egress_port or ()),
         )
     else:
@@ -165,9 +173,10 @@ def _refuse(mode: str | None, options: Mapping[str, object]) -> None:
             raise SpecError(f"{name} is for the server", hint="add --serve, or leave it out")
 
 
-def _build_serve(given: Mapping[str, object], **options: Any) -> list[Manifest]:
+def _build_serve(given: Mapping[str, object], *, untrusted: bool, **options: Any) -> list[Manifest]:
     """Return the objects of the server. Raises SpecError if it has no image or no store."""
-    from backends.kubernetes.manifests.serve import ServeOptions, build_serve
+    from backends.kubernetes.manifests.serve import SANDBOX, ServeOptions, build_serve
+    from backends.kubernetes.manifests.store_uri import parse_shelf_uri
 
     settings = config.load({key: value for key, value in given.items() if value}).settings
     if not settings.image:
@@ -180,10 +189,15 @@ def _build_serve(given: Mapping[str, object], **options: Any) -> list[Manifest]:
             "jobs of `renderer serve` need a store that keeps their outputs",
             hint="add --store s3://BUCKET/PREFIX or --store pvc://CLAIM",
         )
+    if untrusted:
+        parse_shelf_uri(settings.store, "job")
+    known = settings.k8s.runtime_class
+    sandbox = SANDBOX if known in {"auto", "none"} else known
     return build_serve(
         ServeOptions(
             image=settings.image,
             store=settings.store,
+            runtime_class=sandbox if untrusted else None,
             image_pull_secrets=settings.k8s.image_pull_secrets,
             **{key: value for key, value in options.items() if value},
         )

@@ -19,7 +19,7 @@ OPTIONS = (
     "films.example.com",
     "--replicas",
     "3",
-    *("--ingress-class", "nginx", "--egress-port", "9000"),
+    *("--ingress-class", "nginx", "--egress-port", "9000", "--untrusted"),
 )
 NEEDED = ("--image", "registry.example.com/renderer:1", "--store", "s3://bucket/some where")
 
@@ -53,7 +53,7 @@ def test_what_is_missing_is_told(left: tuple[str, ...], word: str, tmp_path: Pat
         (("--image", "films:1"), "--image is for the server"),
         (("--egress-port", "9000"), "--egress-port is for the server"),
         (("--serve", *NEEDED, "--ingress-class", "nginx"), "--ingress-class is for an Ingress"),
-        (("--serve", "--untrusted"), "--untrusted cannot be combined with --serve"),
+        (("--serve", "--untrusted", "--image", "films:1", "--store", "pvc://films"), "cannot be kept in pvc://films"),
         (("--preload", "films:1", "--claim", "films"), "--claim cannot be combined with --preload"),
     ],
 )
