@@ -156,6 +156,11 @@ class UnitStatus:
         return self.problem.hint if self.problem else None
 
     @property
+    def from_job(self) -> bool:
+        """Whether the job itself wrote the message, the hint and the details."""
+        return self.problem is not None and self.problem.from_job
+
+    @property
     def details(self) -> str | None:
         """The user's own lines of a traceback, or TeX's message, if the backend knows them."""
         return self.problem.details if self.problem else None
@@ -211,8 +216,10 @@ class JobStatus:
 
     @property
     def hint(self) -> str | None:
-        """What to do next."""
-        return self.problem.hint if self.problem else None
+        """What to do next: advice of renderer, never the words of the job, which its units may have."""
+        if self.problem is None:
+            return None
+        return f"renderer logs {self.handle}" if self.problem.from_job else self.problem.hint
 
     @property
     def exit_code(self) -> int | None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -200,6 +201,7 @@ class Supervisor:
         results = self._read_results()
         if failed := next((result for result in results if result and result.exit_code), None):
             unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
+            unit_problem = replace(unit_problem, hint=None)  # the job's words are no advice of ours
             if None not in results or problem is None:  # a problem that kept units from running is more important
                 problem = unit_problem
         elif problem is None and None in results:

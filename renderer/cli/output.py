@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import datetime
 
 from backends import JobState, JobStatus, UnitStatus
-from backends.problem import Problem
 from backends.untrusted.text import is_control, show_line
 from renderer.cli.encoding import can_print
 
@@ -54,11 +53,8 @@ def show_job_text(text: str) -> str:
     return shown.replace("→", "->", 1) if shown.lstrip().startswith("→") else shown
 
 
-def _hint_lines(hint: str | None, problem: Problem | None) -> list[str]:
-    if not hint:
-        return []
-    from_job = problem is not None and problem.from_job
-    return [f"the job says: {show_line(hint)}" if from_job else f"→ {show_line(hint)}"]
+def _hint_lines(hint: str | None, *, from_job: bool = False) -> list[str]:
+    return [f"{'the job says:' if from_job else '→'} {show_line(hint)}"] if hint else []
 
 
 def status_json(status: JobStatus, *, summary: bool = False) -> dict[str, object]:
@@ -91,7 +87,7 @@ def status_lines(status: JobStatus) -> list[str]:
         lines += [f"  {line}" for line in unit_lines(unit)]
     if len(status.units) > MOST_UNITS:
         lines.append(f"  {count_line(status)}")
-    return lines + [f"  {line}" for line in _hint_lines(status.hint, status.problem)]
+    return lines + [f"  {line}" for line in _hint_lines(status.hint)]
 
 
 def count_line(status: JobStatus) -> str:
@@ -120,7 +116,7 @@ def unit_lines(unit: UnitStatus) -> list[str]:
     elif unit.message:
         lines.append(f"    {show_job_text(unit.message)}")
     lines += [f"      {show_job_text(line)}" for line in (unit.details or "").splitlines()]
-    return lines + [f"    {line}" for line in _hint_lines(unit.hint, unit.problem)]
+    return lines + [f"    {line}" for line in _hint_lines(unit.hint, from_job=unit.from_job)]
 
 
 def _unit_json(unit: UnitStatus) -> dict[str, object]:
@@ -130,6 +126,7 @@ def _unit_json(unit: UnitStatus) -> dict[str, object]:
         "progress": unit.progress,
         "message": unit.message,
         "hint": unit.hint,
+        "from_job": unit.from_job,
         "details": unit.details,
         "exit_code": unit.exit_code,
         "attempt": unit.attempt,

@@ -43,7 +43,9 @@ class PreviewFailedError(RendererError):
         unit = next((unit for unit in status.units if unit.state is not JobState.SUCCEEDED), None)
         message = unit.message if unit and unit.message else status.reason or f"the preview {status.state}"
         details = f"\n{unit.details}" if unit and unit.details else ""
-        super().__init__(message + details, hint=(unit.hint if unit else None) or status.hint)
+        advice = unit.hint if unit and not unit.from_job else None
+        quote = f"\nthe job says: {unit.hint}" if unit and unit.hint and unit.from_job else ""
+        super().__init__(message + details + quote, hint=advice or status.hint)
         self.status = status
         self.exit_code = ExitCode(status.exit_code) if status.exit_code else ExitCode.INTERNAL
 
@@ -110,8 +112,8 @@ def run(
 def describe_refusal(status: JobStatus) -> SpecError:
     """Return the error for a preview that a scene cannot have, which its job found out."""
     unit = next((unit for unit in status.units if unit.exit_code == ExitCode.USAGE), None)
-    hint = unit.problem.hint if unit and unit.problem and unit.problem.from_job else None
-    return SpecError((unit and unit.message) or status.reason or "the preview is not possible", hint=hint)
+    message = (unit and unit.message) or status.reason or "the preview is not possible"
+    return SpecError(f"{message}: {unit.hint}" if unit and unit.from_job and unit.hint else message)
 
 
 def read_previews(files: Iterable[Path]) -> list[Preview]:

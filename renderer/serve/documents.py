@@ -45,6 +45,7 @@ def unit_document(unit: UnitStatus) -> schemas.Unit:
         progress=unit.progress,
         message=unit.message,
         hint=unit.hint,
+        from_job=unit.from_job,
         details=unit.details,
         exit_code=unit.exit_code,
         attempt=unit.attempt,

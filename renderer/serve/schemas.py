@@ -71,13 +71,17 @@ class Retry(BaseModel):
 
 
 class Unit(BaseModel):
-    """One scene, or one script run, of a job. Progress is in percent."""
+    """One scene, or one script run, of a job. Progress is in percent.
+
+    With `from_job` the job itself wrote message, hint and details: the hint is no advice of renderer.
+    """
 
     name: str
     state: JobState
     progress: float | None
     message: str | None
     hint: str | None
+    from_job: bool
     details: str | None
     exit_code: int | None
     attempt: int

@@ -148,7 +148,7 @@ def test_what_has_no_preview_is_refused(project: Path) -> None:
     assert late.stderr.splitlines()[-1] == "renderer: the film of Stands ends at 0.1 s: it has no frame at 9 s"
     assert "failed" not in late.stderr
     number = run(project, "preview", "frames.py", "Stands", *SMALL, "--play", "3", "--json")
-    assert output(number)["error"] == "the film of Stands has no play 3"
+    assert output(number)["error"] == "the film of Stands has no play 3: its plays are 0 to 0"
     assert output(run(project, "list", "--json")) == []  # neither has left a job
     (project / "frames.py").write_text(
         "from manim import *\n\nclass A(Scene):\n    def construct(self):\n        1 / 0\n"

