@@ -92,6 +92,24 @@ class FolderChunks:
             raise translate_error(error, f"file://{self.folder}") from error
 
 
+class CommittedChunks(FolderChunks):
+    """A folder of which each process sees its own files, and later ones see all: a Modal volume.
+
+    So a file cannot be created by one process alone, and two that have the same name have the same content.
+    """
+
+    def create(self, name: str, source: Path) -> bool:
+        """Copy the file, unless this process can see one of the name."""
+        target = self._path(name)
+        with self._translating_errors():
+            if target.exists():
+                return False
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _writing_whole(target) as partial:
+                shutil.copyfile(source, partial)
+        return True
+
+
 class StoredChunks:
     """A folder of an object store (s3://, gs://), by conditional puts."""
 

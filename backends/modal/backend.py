@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from backends.base import Backend, Plan
+from backends.chunk_store.shard_results import has_outputs
 from backends.diagnostics import Check
 from backends.errors import JobNotFoundError, OutputError, TransientError
 from backends.modal import calls, doctor
 from backends.modal.call_store import CallRecord, CallStore, now
 from backends.modal.deploy import deployment
 from backends.modal.gc import GarbageCollector
-from backends.modal.observe import logs, status, unit_results
+from backends.modal.observe import logs, shards, status, unit_results
 from backends.modal.options import ModalOptions
 from backends.modal.request import (
     CPU,
@@ -90,17 +92,18 @@ class ModalBackend(Backend[ModalRequest]):
         """Yield the lines of the call's log; if Modal has deleted it, those of the copy that the worker stored."""
         record = self._find(handle)
         line = None
-        for line in logs.read_logs(self.session, record, self.limits, follow=follow):
+        read_logs = shards.read_logs if record.shards else logs.read_logs
+        for line in read_logs(self.session, record, self.limits, follow=follow):
             yield line
         outputs = self._outputs(record.environment)
         if line is None and not status.refresh(self.session, outputs, record)[0].open:
-            yield from logs.read_stored_logs(outputs, record)
+            yield from (shards if record.shards else logs).read_stored_logs(outputs, record)
 
     def cancel(self, handle: JobHandle) -> None:
         """Cancel the call and wait for its end. Raises TransientError if Modal does not end it in time."""
         record = self._find(handle)
         record, _ = status.refresh(self.session, self._outputs(record.environment), record)
-        if not record.open:
+        if not record.open and not (record.shards and record.cancelled):
             return
         record = replace(record, cancelled=True)
         self.calls.save(record)
@@ -110,6 +113,8 @@ class ModalBackend(Backend[ModalRequest]):
             record = record.with_news(outcomes)
             self.calls.save(record)
             if not record.open:
+                if record.shards:
+                    shards.end_calls(self.session, record)
                 return
         raise TransientError(f"Modal has not ended {handle} yet", hint="look again with `renderer status`")
 
@@ -120,7 +125,10 @@ class ModalBackend(Backend[ModalRequest]):
         record, _ = status.refresh(self.session, outputs, record)
         wanted = range(len(record.units)) if units is None else sorted(units)
         self._wait_for_commit(outputs, record, wanted)
-        outputs.download_units(record.outputs, wanted, into)
+        if record.shards:
+            _download_joined(outputs, record, into)
+        else:
+            outputs.download_units(record.outputs, wanted, into)
         folders = [into / str(index) for index in wanted]
         found = [folder for folder in folders if folder.is_dir()]
         ended = [record.outcomes[index] for index in wanted if index in record.outcomes]
@@ -139,8 +147,10 @@ class ModalBackend(Backend[ModalRequest]):
         done = [index for index, outcome in outcomes.items() if outcome.state is JobState.SUCCEEDED]
         ended = datetime.fromisoformat(record.finished) if record.finished else datetime.now(UTC)
         while (datetime.now(UTC) - ended).total_seconds() < COMMIT_TIMEOUT_S:
+            if record.shards and (not done or _has_joined(outputs, record)):
+                return
             there = {entry.path.strip("/") for entry in outputs.list(record.outputs)}
-            if there.issuperset(f"{record.outputs}/{index}/{RESULT}" for index in done):
+            if not record.shards and there.issuperset(f"{record.outputs}/{index}/{RESULT}" for index in done):
                 return
             time.sleep(COMMIT_INTERVAL_S)
 
@@ -192,6 +202,7 @@ class ModalBackend(Backend[ModalRequest]):
             cpu=request.options.get("cpu", CPU),
             memory_mib=request.options.get("memory", MEMORY_MIB),
             folder=secrets.token_hex(16),  # no other job can guess it
+            shards=spec.shards,
         )
 
     def _refresh(self, record: CallRecord) -> JobStatus:
@@ -223,3 +234,16 @@ class ModalBackend(Backend[ModalRequest]):
             # its submit did not end, or an older version submitted it: only Modal knows of it
             return CallRecord.from_id(app, call, environment, len(states))
         return None
+
+
+def _has_joined(outputs: Files, record: CallRecord) -> bool:
+    found = shards.find_result(outputs, record)
+    return found is not None and has_outputs(found[1])
+
+
+def _download_joined(outputs: Files, record: CallRecord, into: Path) -> None:
+    """Download the folder with the joined clips, or of a shard that failed, as that of the scene."""
+    if found := shards.find_result(outputs, record):
+        with tempfile.TemporaryDirectory(dir=into) as scratch:
+            outputs.download_units(record.outputs, [found[0]], Path(scratch))
+            (Path(scratch) / str(found[0])).rename(into / "0")

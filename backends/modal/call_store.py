@@ -28,19 +28,24 @@ class OutcomeJson(TypedDict):
     message: str | None
     hint: str | None
     details: str | None
-    from_job: NotRequired[bool]  # not in records of older versions
+    from_job: NotRequired[bool]  # not in records of older versions, as the next one
+    activity: NotRequired[str | None]
     seconds: float
     attempt: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitOutcome:
-    """How one unit ended. ``seconds`` is the time that Modal charges for, as far as the function can measure it."""
+    """How one unit ended. ``seconds`` is the time that Modal charges for, as far as the function can measure it.
+
+    ``activity`` is why one shard rendered the whole scene.
+    """
 
     state: JobState
     problem: Problem | None = None
     seconds: float = 0.0
     attempt: int = 1
+    activity: str | None = None
 
     def to_json(self) -> OutcomeJson:
         """Return the document."""
@@ -53,6 +58,7 @@ class UnitOutcome:
             "from_job": self.problem.from_job if self.problem else False,
             "seconds": self.seconds,
             "attempt": self.attempt,
+            "activity": self.activity,
         }
 
     @classmethod
@@ -68,7 +74,13 @@ class UnitOutcome:
                 from_job=content.get("from_job", False),
             )
         state = JobState(content["state"])
-        return cls(state=state, problem=problem, seconds=content["seconds"], attempt=content["attempt"])
+        return cls(
+            state=state,
+            problem=problem,
+            seconds=content["seconds"],
+            attempt=content["attempt"],
+            activity=content.get("activity"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +88,9 @@ class CallRecord:
     """What is known about one call of the function. Times are ISO 8601 in UTC.
 
     ``folder`` is the name of the job's folder on both volumes. Jobs of older versions have none; they have ``inputs``,
-    paths on the volume. ``outcomes`` are the results, and ``started`` the times of the start, that were seen so far, by
-    the unit's index.
+    paths on the volume. With ``shards``, the one input of the call renders the unit in so many shards, by calls of its
+    own (see backends.modal.observe.shards). ``outcomes`` are the results, and ``started`` the times of the start, that
+    were seen so far, by the unit's index.
     """
 
     call: str
@@ -91,6 +104,7 @@ class CallRecord:
     memory_mib: int
     folder: str = ""
     inputs: tuple[str, ...] = ()
+    shards: int | None = None
     cancelled: bool = False
     finished: str | None = None
     outcomes: Mapping[int, UnitOutcome] = field(default_factory=dict)

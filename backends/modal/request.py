@@ -19,10 +19,12 @@ from backends.models import JobSpec
 from backends.worker_protocol import ARCHIVE, WORKER, worker_command
 
 FUNCTION = "render"
+SHARDS_FUNCTION = "shards"  # calls the other one, for a scene in shards
 VOLUME = "renderer"  # outputs; each job sees its own folder of it and can write there
 INPUTS_VOLUME = "renderer-inputs"  # no job can write to it; each sees its own folder of it
 INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal cannot mount over a folder that has files in the image
 OUTPUTS_MOUNT = "/mnt/renderer/outputs"
+SHARD_CALLS = "calls.json"  # beside the inputs: the calls that a job in shards has made
 PAYLOAD, BUNDLE = "task.json", "bundle.tar.gz"  # the names of the inputs
 INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs
 GPU = "A10G"
@@ -51,13 +53,14 @@ class Recipe:
 class Deployment:
     """What is deployed: the app's name, its image, and the GPUs in order of preference (empty: no GPU).
 
-    ``untrusted`` functions have no network.
+    ``untrusted`` functions have no network. With ``shards``, there is a function that renders a scene in shards.
     """
 
     app: str
     recipe: Recipe
     gpus: tuple[str, ...]
     untrusted: bool = False
+    shards: bool = False
 
 
 class CallOptions(TypedDict, total=False):
@@ -85,6 +88,7 @@ class ModalRequest:
     units: tuple[str, ...]
     env: Mapping[str, str]
     max_failed: int | None = None
+    shards: int | None = None
 
     def __str__(self) -> str:
         shown = {**asdict(self), "env": sorted(self.env), "volume": VOLUME, "inputs_volume": INPUTS_VOLUME}
@@ -99,11 +103,6 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         raise SpecError(
             "Modal does not use --cache: a job there could read its credentials and its key",
             hint="leave it out, or render on local, docker or k8s",
-        )
-    if spec.shards:
-        raise SpecError(
-            "--shards does not work at Modal: a volume there cannot decide which shard was the last one to end",
-            hint="use --backend k8s, local or docker, or leave it out",
         )
     if spec.untrusted and (options.secrets or spec.packages):
         raise SpecError(
@@ -129,6 +128,7 @@ def make_request(spec: JobSpec, options: ModalOptions) -> ModalRequest:
         units=spec.units,
         env=spec.env,
         max_failed=spec.max_failed,
+        shards=spec.shards,
     )
 
 
@@ -145,9 +145,10 @@ def _check_env(spec: JobSpec) -> None:
     for key, size in sizes.items():
         if size > MAX_ENV_BYTES:
             raise SpecError(f"--env {key} has {size / 1024:.0f} KiB, and Linux allows 128", hint=hint)
-    mib = sum(sizes.values()) * len(spec.units) / 2**20
+    mib = sum(sizes.values()) * spec.processes / 2**20
     if mib > MAX_ENV_MIB:
-        what = f"--env for {len(spec.units)} scenes makes {mib:.0f} MiB, too large a call to send to Modal"
+        many = f"{spec.processes} {'shards' if spec.shards else 'scenes'}"
+        what = f"--env for {many} makes {mib:.0f} MiB, too large a call to send to Modal"
         raise SpecError(f"{what}: at most {MAX_ENV_MIB} MiB", hint=f"{hint}; or send fewer scenes at once")
 
 
@@ -166,10 +167,11 @@ def _deployment(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) ->
     )
     deployed = (GPU,) if len(names) == 1 else names
     app = app_name()
-    if recipe != Recipe() or deployed != (GPU,) or spec.untrusted:
-        variant = json.dumps([asdict(recipe), deployed, *(["untrusted"] if spec.untrusted else [])])
+    kinds = [kind for kind, is_chosen in (("untrusted", spec.untrusted), ("shards", spec.shards)) if is_chosen]
+    if recipe != Recipe() or deployed != (GPU,) or kinds:
+        variant = json.dumps([asdict(recipe), deployed, *kinds])
         app = f"{app}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
-    return Deployment(app=app, recipe=recipe, gpus=deployed, untrusted=spec.untrusted)
+    return Deployment(app=app, recipe=recipe, gpus=deployed, untrusted=spec.untrusted, shards=bool(spec.shards))
 
 
 def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) -> CallOptions:

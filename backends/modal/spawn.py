@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from backends.errors import TransientError
 from backends.modal.call_store import CallRecord
-from backends.modal.request import FUNCTION, INPUTS_MOUNT, OUTPUTS_MOUNT, ModalRequest
+from backends.modal.request import FUNCTION, INPUTS_MOUNT, OUTPUTS_MOUNT, SHARD_CALLS, SHARDS_FUNCTION, ModalRequest
 from backends.modal.session import ANSWER_TIMEOUT_S, Session
 from backends.modal.volume import Files
 from backends.worker_protocol import RETRIED
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modal import Volume
 
     from backends.modal.deploy.render_function import UnitInput
+    from backends.modal.deploy.shard_function import ShardsInput
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def spawn_call(
     does not answer.
     """
     try:
-        call = _send_call(session, mounts, request)
+        call = _send_call(session, mounts, request, record)
     except KeyboardInterrupt:
         _withdraw(inputs, record, "stopped")
         raise
@@ -54,7 +55,9 @@ def _withdraw(inputs: Files, record: CallRecord, why: str) -> None:
         raise TransientError(f"{why}; Modal may have received the job and run it", hint=hint) from error
 
 
-def _send_call(session: Session, mounts: dict[str, Volume], request: ModalRequest) -> str:
+def _send_call(session: Session, mounts: dict[str, Volume], request: ModalRequest, record: CallRecord) -> str:
+    if request.shards:
+        return _spawn_shards(session, mounts, request, record)
     volume = str(mounts[OUTPUTS_MOUNT].object_id)
     inputs = [_make_input(request, index, volume) for index in range(len(request.units))]
 
@@ -73,9 +76,37 @@ def _send_call(session: Session, mounts: dict[str, Volume], request: ModalReques
     return session.call(spawn, seconds=ANSWER_TIMEOUT_S + len(inputs))
 
 
+def _spawn_shards(session: Session, mounts: dict[str, Volume], request: ModalRequest, record: CallRecord) -> str:
+    """Call the function that renders a scene in shards; it keeps the ids of its own calls beside the inputs."""
+    unit = _make_input(request, 0, str(mounts[OUTPUTS_MOUNT].object_id))
+    sent: ShardsInput = {
+        "app": request.deployment.app,
+        "function": FUNCTION,
+        "shards": request.shards or 1,
+        "calls": f"{INPUTS_MOUNT}/{SHARD_CALLS}",
+        "unit": {**unit, "command": list(request.command)},
+        "options": dict(request.options),
+        "secrets": list(request.secrets),
+        "inputs_volume": str(mounts[INPUTS_MOUNT].object_id),
+        "outputs_volume": str(mounts[OUTPUTS_MOUNT].object_id),
+        "inputs_folder": f"inputs/{record.folder}",
+        "outputs_folder": record.outputs,
+    }
+
+    def spawn() -> str:
+        function = session.modal.Function.from_name(
+            request.deployment.app, SHARDS_FUNCTION, environment_name=session.environment
+        )
+        own = mounts[INPUTS_MOUNT].with_mount_options(read_only=False, sub_path=f"/inputs/{record.folder}")
+        return str(function.with_options(volumes={INPUTS_MOUNT: own}).spawn(sent).object_id)
+
+    return session.call(spawn)
+
+
 def _make_input(request: ModalRequest, index: int, volume: str) -> UnitInput:
     return {
         "unit": index,
+        "mark": str(index),
         "command": [*request.command, "--unit", str(index)],
         "env": dict(request.env),
         "retried": sorted(int(code) for code in RETRIED),

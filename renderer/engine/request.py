@@ -17,11 +17,16 @@ MAX_PLAY_REPORTS = 100
 
 @dataclass(frozen=True)
 class ShardPlace:
-    """The place of a process among the ``count`` shards of a scene, from 0. They meet in the ``store`` of their job."""
+    """The place of a process among the ``count`` shards of a scene, from 0. They meet in the ``store`` of their job.
+
+    ``joins`` says whether this process joins the clips of all, where a store cannot decide which shard is the last one;
+    the process that joins them starts when all shards have ended, in the place of one of them.
+    """
 
     index: int
     count: int
     store: ChunkStore
+    joins: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

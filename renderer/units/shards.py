@@ -69,6 +69,8 @@ def _find_most(settings: Settings) -> tuple[int, str]:
     """Return the largest number of shards that ``auto`` chooses, and what limits it."""
     if settings.backend in {"local", "docker"}:
         most, bound = count_usable_cores(), "this machine has cores"
+    elif settings.backend == "modal":
+        most, bound = settings.modal.max_containers or MAX_AUTO_SHARDS, "--modal-max-containers allows"
     else:
         most, bound = settings.k8s.parallelism or MAX_AUTO_SHARDS, "--parallelism allows"
     return (most, bound) if most < MAX_AUTO_SHARDS else (MAX_AUTO_SHARDS, str(MAX_AUTO_SHARDS))

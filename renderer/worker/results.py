@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import time
@@ -11,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from backends.chunk_store.shard_results import has_outputs
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.output_stream import list_files
@@ -22,7 +24,7 @@ from backends.untrusted import (
     read_bounded,
 )
 from backends.worker_protocol import FILES, RESULT, Output, UnitResult
-from renderer.worker.unpacked_job import UnitReport, UnpackedJob
+from renderer.worker.unpacked_job import SHARD_JOINS, UnitReport, UnpackedJob
 from renderer.worker.versions import find_versions
 from renderer.worker.working_folder import WorkingFolder, find_name_fault, read_chunks
 
@@ -30,12 +32,16 @@ HASH_TIMEOUT_S = 5.0  # allowed even if the unit has used up its time limit
 
 
 def read_earlier_result(job: UnpackedJob, unit: int) -> UnitResult | None:
-    """Return the result of an earlier attempt, if it succeeded and its files are still as it says."""
+    """Return the result of an earlier attempt, if it succeeded and its files are still as it says.
+
+    That of a shard is none for the process that joins the clips of all in its place.
+    """
     with suppress(OSError, OutputError), open_beneath(job.folder(unit), RESULT) as file:
         data = read_bounded(file, job.limits.result)
         result = parse_result(data, unit=job.name(unit), limits=job.limits)
         outputs, problem = _find_outputs(job, unit, time.monotonic() + job.payload.timeout)
-        if result.exit_code == 0 and problem is None and outputs == tuple(result.outputs):
+        is_share = os.environ.get(SHARD_JOINS) == "1" and not has_outputs(result)
+        if result.exit_code == 0 and not is_share and problem is None and outputs == tuple(result.outputs):
             return result
     return None
 

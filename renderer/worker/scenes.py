@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from backends.cache.client import VARIABLE as CACHE_SOCKET
 from backends.cache.client import CacheClient
-from backends.chunk_store import SHARDS, FolderChunks
+from backends.chunk_store import SHARDS, CommittedChunks, FolderChunks
 from backends.chunk_store.server import SocketChunks
 from backends.errors import BackendError, OutputError, RendererError
 from backends.exit_codes import ExitCode
@@ -37,6 +37,7 @@ from renderer.worker.unpacked_job import (
     CACHE_FOLDER,
     CACHE_KEY,
     CACHE_MIB,
+    SHARD_JOINS,
     SHARD_STORE,
     Runner,
     UnitReport,
@@ -185,6 +186,8 @@ class SceneRunner(Runner):
         count = self.job.payload.shards
         if not count:
             return None
+        if joins := os.environ.get(SHARD_JOINS):
+            return ShardPlace(unit, count, CommittedChunks(self.job.output / SHARDS), joins == "1")
         socket = os.environ.get(SHARD_STORE)
         store = SocketChunks(Path(socket)) if socket else FolderChunks(self.job.output / SHARDS)
         return ShardPlace(unit, count, store)

@@ -24,10 +24,12 @@ from renderer.worker.packages import FOLDER as PACKAGES
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value
 SHARD_STORE = "RENDERER_SHARD_STORE"  # the socket of the store in which shards meet; otherwise it is a folder
+SHARD_JOINS = "RENDERER_SHARD_JOINS"  # 1 or 0, where the backend decides which process joins the clips of all shards
 MAX_INPUT = 2**15  # characters of an input in result.json
 # Variables of the worker itself, which scripts do not get.
 OWN_VARIABLES = frozenset(
-    {"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, CACHE_SOCKET, PACKAGES, SHARD_STORE}
+    {"PYTHONHASHSEED", PYTHON_PATH, CACHE_FOLDER, CACHE_MIB, CACHE_KEY, CACHE_SOCKET, PACKAGES}
+    | {SHARD_STORE, SHARD_JOINS}
 )
 
 

@@ -221,6 +221,22 @@ def test_more_shards_than_clips_and_several_that_end_at_once(tmp_path: Path, who
     assert len(list(job.store.glob("arrivals/*"))) == 6
 
 
+def test_shards_that_do_not_see_each_other_are_joined_by_another_process(tmp_path: Path, whole: bytes) -> None:
+    job = make_job(tmp_path, "Film", 2)
+    for shard, output in enumerate(("one", "other")):  # as on a Modal volume, each sees its own files
+        assert job.run(shard, output=output, RENDERER_SHARD_JOINS="0") == 0
+        assert job.read_result(shard, output)["outputs"] == []
+        shutil.copytree(job.folder / output, job.folder / "units", dirs_exist_ok=True)
+    clips = sorted(job.store.glob("clips/*"))
+    clips[0].unlink()
+    clips[-1].write_bytes(b"damaged")
+    assert job.run(0, RENDERER_SHARD_JOINS="1") == 0
+    film, shards = job.find_joined()
+    assert film.read_bytes() == whole
+    assert shards == {"count": 2, "shard": 0, "joined": True}
+    assert not (job.store / "arrivals").exists()
+
+
 @pytest.mark.skipif(not has_avx2(), reason="the processor has no second kernel of OpenBLAS to compare with")
 def test_a_shard_with_another_kernel_of_openblas_is_noticed(tmp_path: Path) -> None:
     job = make_job(tmp_path, "Turns", 2)

@@ -21,7 +21,7 @@ from support.rigs.modal import environment
 from backends import JobState
 from backends.errors import OutputError, ResultError, SpecError
 from backends.exit_codes import ExitCode
-from backends.modal.observe.answer_format import decode_answer, decode_exception
+from backends.modal.observe.answer_format import decode_answer, decode_exception, decode_loss
 from backends.modal.observe.logs import join_lines
 from backends.modal.request import INPUTS_MOUNT, OUTPUTS_MOUNT
 from backends.untrusted import Limits
@@ -360,6 +360,18 @@ def test_no_answer_raises_anything_else(data: bytes) -> None:
         decode_answer(data)
     except ResultError:
         return
+    finally:
+        decode_loss(data)
+
+
+def test_the_loss_of_a_shard_is_read() -> None:
+    loss = {"status": "TIMEOUT", "text": "late", "raised": False, "seconds": 2, "attempt": 3}
+    found = decode_loss(cbor(json.dumps(loss)))
+    assert found
+    assert (found[0].status, found[0].text, *found[1:]) == ("TIMEOUT", "late", 2.0, 3)
+    for change in ({"status": 1}, {"text": 1}, {"seconds": -1}, {"attempt": 0}):
+        assert decode_loss(cbor(json.dumps({**loss, **change}))) is None
+    assert decode_loss(cbor(json.dumps(GOOD))) is None
 
 
 def test_untrusted_jobs_have_a_function_without_network(rig: Rig, fake: FakeModal, script: Script) -> None:

@@ -78,6 +78,13 @@ def test_the_length_comes_from_an_earlier_render_or_from_stepping_the_scene(film
         (100, None, {}, 5, "shards: 5, for a film of 100 s: one for every 20 s"),
         (9000, None, {}, 16, "shards: 16, for a film of 9000 s: one for every 20 s, but not more than 16"),
         (100, None, {"k8s.parallelism": 3}, 3, "shards: 3, for a film of 100 s: one for every 20 s, but not more"),
+        (
+            100,
+            None,
+            {"backend": "modal", "store": None, "modal.max_containers": 2},
+            2,
+            "shards: 2, for a film of 100 s: one for every 20 s, but not more than --modal-max-containers allows",
+        ),
         (100, None, {"format": "png"}, None, "shards: 1, because one process makes images"),
         (100, None, {"store": None}, None, "shards: 1, because pods need a --store in which they meet"),
         (100, "it reads pixels", {}, None, "shards: 1, because the scene cannot be rendered in parallel"),

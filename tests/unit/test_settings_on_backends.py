@@ -51,7 +51,7 @@ JOB: Mapping[str, tuple[object, tuple[str, ...]]] = {
     "packages": ("einops", EVERYWHERE),
     "requirements": ("needs.txt", EVERYWHERE),
     "cache": ("s3://frames/cache", (KEPT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store and --cache-secret, too
-    "shards": (2, (SENT, SENT, REFUSED, REFUSED)),  # Kubernetes needs --store, too
+    "shards": (2, (SENT, SENT, REFUSED, SENT)),  # Kubernetes needs --store, too
     "store": ("pvc://claim", (NOTE, REFUSED, SENT, REFUSED)),
     "webhook": ("https://example.org/", (REFUSED,) * 4),  # it needs a secret, too, and is for local and docker alone
     "webhook_secret_file": ("secret", CLIENT),

@@ -16,11 +16,12 @@ from typing import TypedDict
 import modal
 
 from backends.image import context as image_context
-from backends.modal.deploy.image import REMARK, RENDER_FUNCTION, REQUIREMENTS
-from backends.modal.request import CPU, FUNCTION, MEMORY_MIB, TIMEOUT_S
+from backends.modal.deploy.image import REMARK, RENDER_FUNCTION, REQUIREMENTS, SHARD_FUNCTION
+from backends.modal.request import CPU, FUNCTION, MAX_TIMEOUT_S, MEMORY_MIB, SHARDS_FUNCTION, TIMEOUT_S
 from backends.worker_protocol import ARCHIVE
 
 STARTUP_TIMEOUT_S = 900  # the first container loads a large image
+SHARDS_CPU, SHARDS_MEMORY_MIB = 0.125, 256  # for a function that waits
 # Modal runs its function with the program python of the image.
 _FIND_PYTHON = (
     'RUN command -v python >/dev/null || ln -s "$(command -v python3)" /usr/local/bin/python 2>/dev/null'
@@ -47,6 +48,7 @@ class DeployRequest(TypedDict):
     recipe: RecipeJson
     gpus: list[str]
     untrusted: bool
+    shards: bool
     environment: str | None
     content: str
     folder: str
@@ -73,7 +75,10 @@ def main() -> None:
 
 
 def _deploy(request: DeployRequest) -> None:
-    """Deploy a function that keeps jobs apart; the volumes are mounted by each call, which names the job's folders."""
+    """Deploy a function that keeps jobs apart, and for shards one that calls it.
+
+    The volumes are mounted by each call, which names the job's folders.
+    """
     app = modal.App(request["app"], tags={"renderer": request["content"]})
     environment, gpus = request["environment"], request["gpus"]
     app.function(
@@ -88,7 +93,17 @@ def _deploy(request: DeployRequest) -> None:
         restrict_modal_access=True,  # a job that may use Modal's API could change the volumes of others
         single_use_containers=True,
         _experimental_restrict_output=True,  # answers are no pickle; the client would not read one
-    )(_load_render_function().render)
+    )(_load_function(RENDER_FUNCTION).render)
+    if request["shards"]:
+        app.function(
+            name=SHARDS_FUNCTION,
+            image=modal.Image.debian_slim(python_version="3.12"),  # nothing of the user is in it
+            cpu=SHARDS_CPU,
+            memory=SHARDS_MEMORY_MIB,
+            timeout=MAX_TIMEOUT_S,
+            single_use_containers=True,
+            _experimental_restrict_output=True,
+        )(_load_function(SHARD_FUNCTION).render_shards)
     app.deploy(environment_name=environment)
 
 
@@ -114,11 +129,11 @@ def _make_image(recipe: RecipeJson, folder: Path, environment: str | None) -> mo
     return image
 
 
-def _load_render_function() -> ModuleType:
-    """Import the function's file as a top-level module, so that Modal mounts only this file, not the whole package."""
-    spec = importlib.util.spec_from_file_location("render_function", RENDER_FUNCTION)
+def _load_function(path: Path) -> ModuleType:
+    """Import a function's file as a top-level module, so that Modal mounts only this file, not the whole package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {RENDER_FUNCTION}")
+        raise ImportError(f"cannot load {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

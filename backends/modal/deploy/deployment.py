@@ -45,6 +45,7 @@ def ensure_deployed(session: Session, deployment: Deployment) -> None:
                 },
                 "gpus": list(deployment.gpus),
                 "untrusted": deployment.untrusted,
+                "shards": deployment.shards,
                 "environment": session.environment,
                 "content": content,
                 "folder": str(folder),

@@ -20,6 +20,7 @@ from backends.worker_protocol import ARCHIVE
 REQUIREMENTS = "requirements.txt"
 REMARK = "renderer: "  # a line of the build's log that begins with it says why the build fails
 RENDER_FUNCTION = Path(__file__).with_name("render_function.py")
+SHARD_FUNCTION = Path(__file__).with_name("shard_function.py")
 
 
 def content_hash(deployment: Deployment) -> str:

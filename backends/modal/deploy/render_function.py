@@ -31,9 +31,13 @@ RETRY = "renderer: "  # what the text of an exception begins with; the answer fo
 
 
 class UnitInput(TypedDict):
-    """What submit sends for one unit. ``{inputs}`` in the command stands for the folder with the verified inputs."""
+    """What submit sends for one unit. ``{inputs}`` in the command stands for the folder with the verified inputs.
+
+    ``mark`` is the name of its files in ``attempts``, ``ended`` and ``failed``.
+    """
 
     unit: int
+    mark: str
     command: list[str]
     env: dict[str, str]
     retried: list[int]  # exit codes after which Modal shall try again
@@ -105,17 +109,17 @@ def _copy_verified(source: Path, target: Path, digest: str) -> None:
 def _render_unit(job: UnitInput, command: list[str]) -> UnitOutput:
     folder, name = Path(job["outputs_mount"]), str(job["unit"])
     (folder / name).mkdir(parents=True, exist_ok=True)
-    attempt = _count_attempt(folder / "attempts" / name)
+    attempt = _count_attempt(folder / "attempts" / job["mark"])
     code = LOST
     started, oom_kills = time.monotonic(), _count_oom_kills()
     try:
         code, said = _run_worker(job, command)
     finally:
         (folder / "ended").mkdir(exist_ok=True)
-        (folder / "ended" / name).touch()
+        (folder / "ended" / job["mark"]).touch()
         if code > 0 and code not in job["retried"]:
             (folder / "failed").mkdir(exist_ok=True)
-            (folder / "failed" / name).touch()
+            (folder / "failed" / job["mark"]).touch()
         _commit(job["volume"])
     end = _read_end(folder / name / "result.json", code, said)
     if end["exit_code"] == LOST and _count_oom_kills() > oom_kills:

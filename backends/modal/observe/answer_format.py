@@ -6,10 +6,12 @@ The container may send anything, so whatever ``deploy.render_function`` would no
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 from backends.errors import ResultError
+from backends.modal.calls import Answer
 from backends.problem import Problem
 
 MAX_BYTES = 64 * 1024  # the function sends at most a tenth
@@ -52,6 +54,16 @@ def decode_exception(text: str) -> UnitEnd | None:
         raise _damaged(error) from error
 
 
+def decode_loss(data: bytes | None) -> tuple[Answer, float, int] | None:
+    """Return how the container of a shard was lost, with the seconds and attempts of all; None for another answer."""
+    with suppress(ValueError, RecursionError):
+        content = json.loads(_decode_text(data or b""))
+        if isinstance(content, dict) and isinstance(status := content.get("status"), str):
+            answer = Answer(status=status, text=_text(content.get("text")) or "", raised=content.get("raised") is True)
+            return answer, _seconds(content.get("seconds")), _number(content.get("attempt"), 1, MAX_ATTEMPTS)
+    return None
+
+
 def _damaged(error: Exception) -> ResultError:
     return ResultError(f"the answer of its container at Modal is damaged: {error}", hint="submit the job again")
 
@@ -89,11 +101,14 @@ def _read(text: str) -> UnitEnd:
             exit_code=exit_code,
             from_job=True,
         )
-    seconds = content.get("seconds")
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_SECONDS:
-        _refuse("its duration is not one")
     attempt = _number(content.get("attempt"), 1, MAX_ATTEMPTS)
-    return UnitEnd(exit_code=exit_code, problem=problem, attempt=attempt, seconds=float(seconds))
+    return UnitEnd(exit_code=exit_code, problem=problem, attempt=attempt, seconds=_seconds(content.get("seconds")))
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_SECONDS:
+        _refuse("its duration is not one")
+    return float(value)
 
 
 def _number(value: object, least: int, most: int) -> int:

@@ -12,7 +12,7 @@ from backends.modal import calls
 from backends.modal.call_store import CallRecord, UnitOutcome
 from backends.modal.calls import Answer
 from backends.modal.errors import translate_error
-from backends.modal.observe.answer_format import UnitEnd, decode_answer, decode_exception
+from backends.modal.observe.answer_format import UnitEnd, decode_answer, decode_exception, decode_loss
 from backends.modal.session import Session
 from backends.models import JobState
 from backends.problem import Problem
@@ -49,6 +49,9 @@ def _read_answer(session: Session, record: CallRecord, answer: Answer | BaseExce
 
 
 def _find_outcome(session: Session, record: CallRecord, answer: Answer) -> UnitOutcome:
+    if record.shards and answer.status == "SUCCESS" and (loss := decode_loss(answer.data)):
+        lost, seconds, attempt = loss
+        return replace(_find_outcome(session, record, lost), seconds=seconds, attempt=attempt)
     known = _KNOWN.get(answer.status)
     if answer.status == "SUCCESS":
         old = answer.data is None and not record.folder  # older versions answered in another format

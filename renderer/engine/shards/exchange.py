@@ -75,11 +75,14 @@ class ShardExchange:
     def arrive(self, report: ShardReport) -> bool:
         """Store this shard's report; return whether all other shards have done that before.
 
-        True for one shard alone, also when its process has to start again: it then joins the clips again.
+        True for one shard alone, also when its process has to start again: it then joins the clips again. Where the
+        backend has decided which process joins the clips, no arrival is stored.
         """
         path = self._scratch / "report"
         path.write_bytes(report.to_bytes())
         self._store.create(f"reports/{self.place.index}", path)
+        if self.place.joins is not None:
+            return self.place.joins
         own = str(self.place.index)
         path.write_text(own)
         for number in range(self.place.count):

@@ -28,6 +28,13 @@ class VolumeHandlers(Handlers):
         metadata = pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=request.deployment_name)
         return pb.VolumeGetOrCreateResponse(volume_id=volume_id, version=metadata.version, metadata=metadata)
 
+    async def volume_get_by_id(self, request: pb.VolumeGetByIdRequest) -> pb.VolumeGetByIdResponse:
+        name = next((name for name, found in self.state.volumes.items() if found == request.volume_id), None)
+        if name is None:
+            raise GRPCError(Status.NOT_FOUND, f"Volume '{request.volume_id}' not found")
+        metadata = pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=name)
+        return pb.VolumeGetByIdResponse(volume_id=request.volume_id, metadata=metadata)
+
     async def volume_delete(self, request: pb.VolumeDeleteRequest) -> Empty:
         name = next(name for name, volume_id in self.state.volumes.items() if volume_id == request.volume_id)
         shutil.rmtree(self.state.path("volumes", self.state.volumes.pop(name)))
