@@ -24,10 +24,9 @@ from backends.untrusted import check_relative_name
 from backends.untrusted.state_files import lock_state, read_state, write_state
 from backends.untrusted.trees import remove_tree
 from renderer.output_folder import Download
-from renderer.voices import INDEX, MAX_INDEX, list_sounds, read_index
+from renderer.voices import INDEX, MAX_INDEX, SOUND_SUFFIXES, list_sounds, read_index
 
 MAX_BYTES = 128 * 2**20  # of one project's voices
-_SOUNDS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav"})  # nothing that Python imports
 _KEPT = "voices.json"  # what is kept for a project; its time is that of the last use
 _MAX_LIST = 2**26
 _MAX_PATH = 2**16
@@ -140,7 +139,9 @@ def _add(folder: Path, voices: _Voices, name: str, files: Mapping[str, Path]) ->
     known = voices.lists.setdefault(name, [])
     for entry in read_index(files[name].read_bytes()):
         sounds = list_sounds(PurePosixPath(name), entry)
-        made = {sound: files[sound] for sound in sounds if sound in files and PurePosixPath(sound).suffix in _SOUNDS}
+        made = {
+            sound: files[sound] for sound in sounds if sound in files and PurePosixPath(sound).suffix in SOUND_SUFFIXES
+        }
         if not sounds or not sounds <= {*made, *voices.sounds}:
             continue  # the project has the sound already
         for sound, path in made.items():

@@ -14,6 +14,7 @@ from backends.untrusted import check_relative_name, open_beneath, read_bounded
 
 INDEX = "cache.json"
 MAX_INDEX = 4 * 2**20  # bytes
+SOUND_SUFFIXES = frozenset({".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav"})  # nothing Python imports
 _SOUNDS = ("original_audio", "final_audio")
 
 

@@ -5,7 +5,7 @@ shows damaged entries, and those of others.
 
 An entry of the shared cache is the file KEY/GROUP/FIRST/ALL below the cache's URI. KEY identifies the secret key, so
 that caches of several owners in one store do not meet. GROUP has what all chunks of a render have in common, or is
-``tex``; FIRST is the key of a chunk's first frame, ALL that of all its frames.
+``tex`` or ``voice``; FIRST is the key of a chunk's first frame, ALL that of all its frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY_BYTES = 32
 MAC_BYTES = 32
 MAX_ENTRY_BYTES = 64 * 2**20
 COPY_BYTES = 2**20
-_NAME = re.compile(r"(?:[0-9a-f]{16}|tex)/[0-9a-f]{40}/[0-9a-f]{40}")
+_NAME = re.compile(r"(?:[0-9a-f]{16}|tex|voice)/[0-9a-f]{40}/[0-9a-f]{40}")
 
 
 class Writable(Protocol):

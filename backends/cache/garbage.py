@@ -13,7 +13,7 @@ from backends.models import Garbage
 from backends.storage import Storage, StoredFile
 
 ABANDONED_S = 3600.0  # the process that wrote an older unfinished file has ended
-_ENTRY = re.compile(r"[0-9a-f]{16}/(?:[0-9a-f]{16}|tex)/[0-9a-f]{40}/(?P<name>[0-9a-f]{40}|\.new-[0-9a-f]{16})")
+_ENTRY = re.compile(r"[0-9a-f]{16}/(?:[0-9a-f]{16}|tex|voice)/[0-9a-f]{40}/(?P<name>[0-9a-f]{40}|\.new-[0-9a-f]{16})")
 
 
 def collect_garbage(uri: str, *, older_than: timedelta, max_bytes: int, dry_run: bool = False) -> Iterator[Garbage]:

@@ -23,7 +23,7 @@ HEADER_BYTES = 1024
 REQUEST_TIMEOUT_S = 30.0  # without a byte from the other side
 MAX_FINISH_S = 60.0
 CONNECTIONS = 64  # at the same time
-_FIRST = re.compile(r"(?:[0-9a-f]{16}|tex)/[0-9a-f]{40}")
+_FIRST = re.compile(r"(?:[0-9a-f]{16}|tex|voice)/[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
 
 

@@ -30,8 +30,10 @@ from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, count_output_frames, measure_film, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
+from renderer.engine.cache.interface import Cache
 from renderer.engine.cache.store import make_own_cache
 from renderer.engine.cache.tex_files import keep_tex_files
+from renderer.engine.cache.voices import keep_voices
 from renderer.engine.errors import OutOfMemoryError
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.play import RenderedPlay
@@ -103,11 +105,15 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class _SceneRender:
-    """Renders one scene, in one or more attempts; the fields are the same for all of them."""
+    """Renders one scene, in one or more attempts; the fields are the same for all of them.
+
+    ``kept`` is the cache for formulas and voices.
+    """
 
     request: SceneRequest
     slots: ProcessSlots
     progress: Progress | None
+    kept: Cache
     exchange: ShardExchange | None = None
 
     def run(self, attempt: _Attempt) -> SceneReport:
@@ -126,7 +132,7 @@ class _SceneRender:
             self._discard_attempt()
             attempt = _Attempt.from_json(following)
         with OutputReplay(attempt.printed):
-            return self._add_shards(_render_serially(self.request, attempt.why_serial), attempt)
+            return self._add_shards(_render_serially(self.request, attempt.why_serial, self.kept), attempt)
 
     def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess) -> SceneReport:
         replay = OutputReplay(attempt.printed)
@@ -183,6 +189,7 @@ class _SceneRender:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
 
         scene_class = load_scene(self.request)
+        keep_voices(self.kept, self.request.scratch)
         if why := _find_serial_reason():
             raise Unfit(why)
         scene = scene_class()
@@ -258,11 +265,12 @@ def render(
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
         exchange = ShardExchange(request.shard, scratch) if request.shard else None
-        formulas = request.cache or make_own_cache(scratch / "formulas")
-        keep_tex_files(exchange.share_formulas(formulas) if exchange else formulas)
+        kept: Cache = request.cache or make_own_cache(scratch / "formulas")
+        kept = exchange.share_formulas(kept) if exchange else kept
+        keep_tex_files(kept)
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
-        report = _SceneRender(request, slots, progress, exchange).run(attempt)
+        report = _SceneRender(request, slots, progress, kept, exchange).run(attempt)
         if request.cache:
             request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})
@@ -296,8 +304,10 @@ def _memory_error(play: int) -> OutOfMemoryError:
     )
 
 
-def _render_serially(request: SceneRequest, why: str) -> SceneReport:
-    scene = load_scene(request)()
+def _render_serially(request: SceneRequest, why: str, kept: Cache) -> SceneReport:
+    scene_class = load_scene(request)
+    keep_voices(kept, request.scratch)
+    scene = scene_class()
     if request.frame_hashes:
         record_frame_hashes(scene.renderer, request.frame_hashes)
     _install_ffmpeg_encoder(request, scene)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from like_manim.harness import Project, assert_nearly_equal
+from like_manim.harness import Project, assert_nearly_equal, read_output
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,25 @@ def test_a_plugin(scene: str, open_project: OpenProject) -> None:
     want, found = open_project("plugins").compare("scene.py", scene)
     assert want.exit_code == 0, want.log
     assert found.result["render"]["mode"] == "parallel" or scene == "Voice"  # which writes files as it plays
+
+
+def test_a_voice_is_bought_once_by_machines_that_share_a_cache(open_project: OpenProject, tmp_path: Path) -> None:
+    project, bought, films = open_project("plugins"), tmp_path / "bought", []
+    first_key = tmp_path / "one" / "STATE" / "manim-renderer" / "shared-cache.key"
+    for machine in ("one", "two"):
+        folders = {f"XDG_{kind}_HOME": str(tmp_path / machine / kind) for kind in ("STATE", "CACHE")}
+        project = replace(project, env={**project.env, **folders})
+        if machine == "two":
+            key = tmp_path / machine / first_key.relative_to(tmp_path / "one")
+            key.parent.mkdir(mode=0o700, parents=True)
+            shutil.copy(first_key, key)
+        options = ["--cache", f"file://{tmp_path}/shared", "--env", f"BOUGHT={bought}"]
+        run = project.submit("scene.py", "Pays", *options)
+        assert run.exit_code == 0, run.log
+        films.append(read_output(run.files["Pays.mp4"]))
+        assert len([name for name in run.files if name.endswith(".mp3")]) == 2
+    assert bought.read_text().splitlines() == ["Two words.", "Three more words."]
+    assert films[0] == films[1]
 
 
 def test_slides(open_project: OpenProject) -> None:

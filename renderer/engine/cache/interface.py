@@ -9,7 +9,7 @@ from renderer.engine.cache.chunk_key import Key
 
 
 class Cache(Protocol):
-    """Keeps encoded chunks, and SVG files of formulas, by their keys."""
+    """Keeps encoded chunks, SVG files of formulas, and voices, by their keys."""
 
     def has_first_frame(self, key: Key) -> bool:
         """Return whether the cache has a chunk with the same first frame."""

@@ -13,6 +13,7 @@ import pytest
 
 from backends.files import state_folder
 from renderer.bundle import pack
+from renderer.engine.cache.voices import add_voice
 from renderer.output_folder import Download
 from renderer.voice_store import collect_garbage, find_kept_voices, keep_voices, remember_project
 
@@ -95,6 +96,42 @@ def test_a_damaged_store_gives_nothing(content: bytes, root: Path, keep: Keep) -
     (store,) = state_folder("voices").rglob("voices.json")
     store.write_bytes(content)
     assert find_kept_voices(root) == {}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"",
+        b"A",
+        b"[]\nA",
+        b"[" * 100_000 + b"\nA",
+        *(list_voices(name)[1:-1] + b"\nA" for name in ("numpy.py", "../a.mp3", "/etc/a.mp3", "a\n.mp3")),
+        list_voices("a.mp3", "b.mp3")[1:-1] + b"\nA",
+        b'{"original_audio": "a.mp3", "final_audio": "b.mp3"}\nA',
+    ],
+    ids=range(10),
+)
+def test_what_a_shard_may_have_forged_is_no_voice(entry: bytes, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "voice").write_bytes(entry)
+    assert not add_voice(tmp_path / "voice", tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []
+    assert not (tmp_path / "a.mp3").exists()
+
+
+def test_a_voice_is_added_once_and_replaces_none(tmp_path: Path) -> None:
+    (tmp_path / "voice").write_bytes(list_voices("a.mp3")[1:-1] + b"\nB")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.mp3").write_bytes(b"A")
+    (folder / "cache.json").write_bytes(list_voices("own.mp3"))
+    assert add_voice(tmp_path / "voice", folder)
+    assert add_voice(tmp_path / "voice", folder)
+    assert (folder / "a.mp3").read_bytes() == b"A"
+    assert json.loads((folder / "cache.json").read_bytes()) == json.loads(list_voices("own.mp3", "a.mp3"))
+    (folder / "cache.json").unlink()
+    (folder / "cache.json").symlink_to("/etc/passwd")
+    assert not add_voice(tmp_path / "voice", folder)
 
 
 def test_voices_of_a_project_that_is_not_rendered_any_more_are_removed(root: Path, keep: Keep, tmp_path: Path) -> None:
