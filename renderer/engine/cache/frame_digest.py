@@ -43,6 +43,8 @@ _get_drawn_attributes = attrgetter(
 _CURVE_POINTS = 4  # of a cubic curve
 _MOST_STYLES = 10_000  # that are remembered
 _FEW_POINTS = 1000
+_LARGE_IMAGE = 2**16  # bytes, from which on an image is compared with earlier ones: that is faster than a digest
+_MOST_IMAGES = 2**26  # bytes of images that are remembered
 _ONE_COLOR = (1, 1, 1)  # of the fill, the stroke, and the stroke behind it
 _CORNERS = (RIGHT + UP + OUT, -RIGHT - UP - OUT)  # of a bounding box
 _AXIS_METHODS = {GRADIENT_GETTER, "get_unit_normal"}  # Manim sets them on each tick of a three-dimensional axis
@@ -83,6 +85,7 @@ class FrameDigester:
         self._background: tuple[Pixels, bytes] | None = None
         self._styles: tuple[object, bytes] = (None, b"")
         self._shape_styles: dict[tuple[object, ...], bytes] = {}  # repr of each, which is slow
+        self._images: list[tuple[Pixels, bytes]] = []  # large ones, with the digest of each
         self._is_drawing_replaced = False
 
     def check_classes(self) -> None:
@@ -210,7 +213,8 @@ class FrameDigester:
             yield mobject.points.tobytes() + mobject.rgbas.tobytes()
         elif isinstance(mobject, AbstractImageMobject) and "camera" not in vars(mobject):
             yield repr((mobject.pixel_array.shape, mobject.resampling_algorithm, *_get_depth(mobject))).encode()
-            yield mobject.points.tobytes() + mobject.pixel_array.tobytes()
+            yield mobject.points.tobytes()
+            yield self._digest_image(mobject.pixel_array)
         elif isinstance(mobject, AbstractImageMobject):  # shows what another camera draws
             raise _UnknownError
         if mobject.submobjects:  # gradient and depth depend on the bounding box, which is that of the whole family
@@ -250,6 +254,19 @@ class FrameDigester:
         if axis not in self._axis_gradients:
             self._axis_gradients[axis] = b"".join(point.tobytes() for point in function())
         return self._axis_gradients[axis]
+
+    def _digest_image(self, pixels: Pixels) -> bytes:
+        """Return the bytes of an image, or the digest of a large one, which is computed once for equal images."""
+        if not _LARGE_IMAGE <= pixels.nbytes <= _MOST_IMAGES or not pixels.flags.c_contiguous or pixels.dtype.hasobject:
+            return pixels.tobytes()
+        for known, digest in self._images:
+            if known.dtype == pixels.dtype and equal_frames(known, pixels):
+                return digest
+        while self._images and sum(known.nbytes for known, _ in self._images) + pixels.nbytes > _MOST_IMAGES:
+            del self._images[0]
+        digest = blake2b(pixels.data, digest_size=20).digest()
+        self._images.append((pixels.copy(), digest))
+        return digest
 
     def _digest_background(self) -> bytes:
         background = self._camera.background

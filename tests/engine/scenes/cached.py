@@ -114,11 +114,19 @@ class Later(Scene):
 
 
 class Picture(Scene):
+    """A picture that moves, and whose pixels change in their place."""
+
     def construct(self):
-        numbers = np.uint8(np.arange(48).reshape(4, 4, 3) * (4 if CHANGE else 5))
-        picture = ImageMobject(numbers)
+        picture = ImageMobject(np.uint8(np.arange(48).reshape(4, 4, 3) * 5).repeat(40, 0).repeat(40, 1))
         picture.height = 4
-        self.play(picture.animate.shift(RIGHT), run_time=0.5)
+
+        def update(picture):
+            picture.shift(0.1 * RIGHT)
+            if CHANGE and picture.get_x() > 0.25:
+                picture.pixel_array[0] //= 2
+
+        self.add(picture.add_updater(update))
+        self.wait(0.5)
 
 
 class Space(ThreeDScene):
