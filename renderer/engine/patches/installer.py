@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from manim import Camera, Mobject, Scene, ThreeDCamera, VMobject
+from manim import Axes, Camera, Mobject, NumberLine, Scene, ThreeDCamera, VMobject
 from manim.mobject import mobject
 from manim.mobject.three_d import three_d_utils
 from manim.utils import hashing, paths, space_ops
 from svgelements import svgelements
 
+from renderer.engine.patches import axes as axes_patches
 from renderer.engine.patches import camera as camera_patches
 from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
@@ -33,6 +34,8 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (mobject, "rotation_matrix", mobject_patches.rotation_matrix),
     (space_ops, "rotation_matrix", mobject_patches.rotation_matrix),
     (paths, "rotation_matrix", mobject_patches.rotation_matrix),
+    (Axes, "coords_to_point", axes_patches.coords_to_point),
+    (NumberLine, "point_to_number", axes_patches.point_to_number),
     (Camera, "transform_points_pre_display", camera_patches.transform_points_pre_display),
     (Camera, "set_cairo_context_path", camera_patches.set_cairo_context_path),
     (Camera, "set_cairo_context_color", camera_patches.set_cairo_context_color),

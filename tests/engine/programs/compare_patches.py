@@ -6,16 +6,19 @@ import copy
 import inspect
 import pickle
 import tempfile
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from types import FunctionType, MethodType
+from typing import Any
 
 import numpy as np
-from manim import BLACK, RED, Circle, ManimColor, Rotate, Scene, VMobject
+from manim import BLACK, RED, Axes, Circle, ManimColor, NumberPlane, PolarPlane, Rotate, Scene, ThreeDAxes, VMobject
+from manim.mobject.graphing.scale import LinearBase, LogBase
 from svgelements import svgelements
 
 from renderer.engine.adapter.play_key import compute_fingerprint
-from renderer.engine.patches import deepcopy, hashing, mobject, svg_paths
+from renderer.engine.patches import axes, deepcopy, hashing, mobject, svg_paths
 
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
@@ -81,6 +84,42 @@ def compare_splits() -> None:
                 assert found.shape == mobject._MANIM_SPLITS(shape, given, n_dims).shape
 
 
+def compare_coordinates() -> None:
+    """Compare the points of coordinates: of one and of many, on axes of several kinds, turned and with other tips."""
+    every = (
+        Axes(x_range=[-4, 7, 0.3], y_range=[1, 3]),
+        Axes(x_range=[2, 3], y_range=[-5, -1], tips=False).rotate(0.3).shift([0.1, 7, 1e-9]),
+        Axes(x_range=[-1, 1], y_range=[0, 2], y_axis_config={"scaling": LogBase()}),
+        Axes(x_axis_config={"scaling": LinearBase(0.7)}, y_axis_config={"scaling": LinearBase(3)}),
+        NumberPlane(),
+        ThreeDAxes().rotate(1, axis=[1, 2, 3]),
+        PolarPlane(),
+    )
+    odd = (0, 1, -2, 0.1, 1 / 3, np.float64(0.7), 1e300, np.inf, np.nan, np.float32(0.3), True, 2**60, np.int64(3))
+    given = [*product(odd, odd), (1.5,), (0.1, 0.2, 0.3), (0.1, 0.2, 0.3, 0.4), ([1, 2, 3], [4, 5, 6]), ([0.1, 2],)]
+    for system, coords in product(every, given):
+        found, expected = (
+            call(function, system, coords) for function in (axes.coords_to_point, axes._MANIM_COORDS_TO_POINT)
+        )
+        assert found == expected, (system, coords)
+    points = [(0, 0, 0), [0.1, -7, 1 / 3], np.array([1e300, 1, 2]), (np.nan, 0, 1), (1, 2), 5, [[1, 2, 3], [4, 5, 6.5]]]
+    for system, point in product(every, points):
+        for line in system.axes:
+            found = call(axes.point_to_number, line, [point])
+            assert found == call(axes._MANIM_POINT_TO_NUMBER, line, [point]), (line, point)
+            assert found == call(axes.point_to_number, line, [point]), (line, point)
+
+
+def call(function: Callable[..., Any], system: object, coords: Sequence[object]) -> object:
+    """Return all about the array that the function returns, or the class of its error."""
+    try:
+        with np.errstate(all="ignore"):
+            point = function(system, *coords)
+    except (IndexError, OverflowError, TypeError, ValueError) as error:
+        return type(error)
+    return type(point), point.dtype, point.shape, point.tobytes(), point.flags.writeable
+
+
 def compare_sources() -> None:
     """Compare the source of functions, before and after their file changes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -128,6 +167,7 @@ if __name__ == "__main__":
         compare_paths,
         compare_colours,
         compare_splits,
+        compare_coordinates,
         compare_sources,
         compare_copies,
         compare_fingerprints,
