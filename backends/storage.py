@@ -229,6 +229,13 @@ def _describe_error(error: Exception) -> str:
 _CAUSES = (r"<Code>(\w+)</Code>", r'(?:message|error): "([^"\n]*)"', r"HttpError \{\s+kind: (Connect|Timeout)")
 _TRANSLATIONS = (
     (
+        ("RequestTimeTooSkewed",),
+        lambda uri: TransientError(
+            f"the store {uri} refused the time of this machine, which is wrong by more than 15 minutes",
+            hint="set its clock; another machine of the cluster may work: --retries 3",
+        ),
+    ),
+    (
         ("PermissionDeniedError", "UnauthenticatedError", "403 Forbidden", "401 Unauthorized", "InvalidAccessKeyId"),
         lambda uri: BackendError(f"the store {uri} refused the credentials", hint="check the keys and their expiry"),
     ),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from engine.renders import SCENES, decode_frames, order_render, render_with_engine, render_with_manim, scene_names
+from support.clocks import set_clock_ahead
 from support.processes import until
 
 from backends.chunk_store import ChunkStore, FolderChunks
@@ -211,9 +212,11 @@ def test_a_killed_shard_goes_on_with_what_it_has_stored_and_a_damaged_clip_is_dr
         assert (job.folder / name / "1" / "files" / "Film.mp4").read_bytes() == whole
 
 
-def test_more_shards_than_clips_and_several_that_end_at_once(tmp_path: Path, whole: bytes) -> None:
+def test_more_shards_than_clips_and_several_that_end_at_once_on_nodes_whose_clocks_differ(
+    tmp_path: Path, whole: bytes
+) -> None:
     job = make_job(tmp_path, "Film", 6)
-    first, second = job.start(0, 2, 4), job.start(1, 3, 5)
+    first, second = job.start(0, 2, 4, **set_clock_ahead(tmp_path)), job.start(1, 3, 5)
     assert (first.wait(), second.wait()) == (0, 0)
     film, shards = job.find_joined()
     assert film.read_bytes() == whole

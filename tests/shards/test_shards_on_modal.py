@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from modal_proto import api_pb2 as pb
 from support.modal_server import FakeModal
+from support.modal_server.state import FAILURE
 from support.processes import until
 from support.rigs.base import Rig
 from support.rigs.modal import environment
@@ -89,6 +90,7 @@ def test_the_frames_are_those_of_one_process_although_containers_are_lost(
     whole = submit(here, tmp_path / "project")
     job = submit(rig, tmp_path / "project", shards=2, retries=2, env={"GATE": str(gate)})
     wait_at_gate(gate, 2)
+    until(lambda: bool(find_calls(fake, job)))
     status = job.status()
     assert (status.state, status.units[0].name, len(status.units)) == (JobState.RUNNING, "Film", 1)
     assert job.fetch(tmp_path / "early") == []
@@ -120,18 +122,32 @@ def test_the_frames_are_those_of_one_process_although_containers_are_lost(
 def test_a_shard_that_fails_ends_the_others(rig: Rig, fake: FakeModal, tmp_path: Path, gate: Path) -> None:
     job = submit(rig, tmp_path / "project", shards=2, env={"GATE": str(gate)})
     wait_at_gate(gate, 2)
-    gate.write_text("one fails, the others wait")
+    until(lambda: bool(find_calls(fake, job)))
+    (tmp_path / "text").write_text("one fails, the others wait")
+    (tmp_path / "text").rename(gate)
     status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.USER_CODE)
     assert [unit.message for unit in status.units] == ["Film raised ValueError: no such luck"]
-    assert [fake.running(call) for call in find_calls(fake, job)] == [[]]
+    assert len(find_calls(fake, job)) == 1
+    until(lambda: not fake.running(find_calls(fake, job)[0]))
     assert job.fetch(tmp_path / "out") == []
     assert any("no such luck" in line.text for line in job.logs())
+
+
+def test_a_shard_that_runs_out_of_memory_ends_the_job(rig: Rig, fake: FakeModal, tmp_path: Path, gate: Path) -> None:
+    job = submit(rig, tmp_path / "project", shards=2, env={"GATE": str(gate)})
+    wait_at_gate(gate, 2)
+    until(lambda: bool(find_calls(fake, job)))
+    fake.lose(find_calls(fake, job)[0], pb.GenericResult(status=FAILURE, exception="OOM: the container was killed"))
+    status = job.wait(600)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
+    assert "it ran out of memory at Modal (8 GiB were requested)" in (status.units[0].message or "")
 
 
 def test_cancel_ends_all_shards(rig: Rig, fake: FakeModal, tmp_path: Path, gate: Path) -> None:
     job = submit(rig, tmp_path / "project", shards=2, env={"GATE": str(gate)})
     wait_at_gate(gate, 2)
+    until(lambda: bool(find_calls(fake, job)))
     calls = [job.handle.parts[1], *find_calls(fake, job)]
     job.cancel()
     assert job.status().state is JobState.CANCELLED

@@ -126,7 +126,9 @@ class _Calls:
         """Call the function, unless an earlier attempt has done that; return the answers, up to one that failed."""
         if len(self._ids) <= number:
             self._ids.append(self._spawn(inputs))
-            self._path.write_text(json.dumps(self._ids))
+            partial = self._path.with_suffix(".new")
+            partial.write_text(json.dumps(self._ids))
+            partial.replace(self._path)
             volume: Any = modal.Volume.from_id(self._job["inputs_volume"])
             volume.commit()
         call = self._ids[number]

@@ -34,10 +34,7 @@ _CALL = re.compile(r"fc-\w+", re.ASCII)
 def find_calls(session: Session, record: CallRecord) -> list[str]:
     """Return the calls that the job has made: none, that of the shards, or also the joining one."""
     content = Files(session, record.environment, INPUTS_VOLUME).read(f"inputs/{record.folder}/{SHARD_CALLS}")
-    with suppress(ValueError):
-        found = json.loads(content or b"[]")
-        return [call for call in found if _CALL.fullmatch(call)]
-    return []  # it is being written
+    return [call for call in json.loads(content or b"[]") if _CALL.fullmatch(call)]
 
 
 def expand(record: CallRecord, call: str | None = None) -> CallRecord:
