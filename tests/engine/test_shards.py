@@ -62,12 +62,16 @@ class ReadsClock(Scene):
         self.play(Create(Square().shift(RIGHT * (time.time() % 1))), run_time=0.3)
 """
 
-RATE_FUNCTIONS = """
+NAMES = """
 from manim import smooth, squish_rate_func
 from renderer.engine.shards.leap import _is_of_manim
 
 assert _is_of_manim(squish_rate_func(smooth))
 assert not _is_of_manim(squish_rate_func(lambda t: t))
+
+from renderer.engine.shards.report import ShardReport, find_difference
+
+assert find_difference([ShardReport(1, "a"), ShardReport(1, "b")]).startswith("two runs of shard 1 run on machines")
 """
 FORGED = """
 from pathlib import Path
@@ -260,7 +264,7 @@ def test_a_scene_that_reads_the_clock_is_rendered_by_one_shard(tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize("program", [RATE_FUNCTIONS, FORGED], ids=["rate functions of the scene", "forged formulas"])
+@pytest.mark.parametrize("program", [NAMES, FORGED], ids=["functions and numbers", "forged formulas"])
 def test_what_others_wrote_is_not_trusted(program: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 

@@ -77,6 +77,8 @@ def find_difference(reports: Sequence[ShardReport]) -> str | None:
 
 def _compare(one: ShardReport, other: ShardReport) -> str | None:
     names = f"shards {one.shard} and {other.shard}"
+    if one.shard == other.shard:  # which started again, or another process joins the clips in its place
+        names = f"two runs of shard {one.shard}"
     if one.machine != other.machine:
         return f"{names} run on machines that encode differently ({one.machine}; {other.machine})"
     for left, right in zip_longest(one.boundaries, other.boundaries):
