@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from manim import ManimColor
+from manim import CapStyleType, LineJointType, ManimColor
 from numpy.typing import NDArray
 from svgelements import svgelements
 
 from renderer.mirrors import mirrors
 
-_IMMUTABLE_TYPES = frozenset({type(None), bool, bytes, complex, float, int, str, type})
+_IMMUTABLE_TYPES = frozenset({  # a deep copy of them is the same object
+    type(None), bool, bytes, complex, float, int, str, type, CapStyleType, LineJointType,
+})  # fmt: skip
 
 PLAIN_CLASSES = (
     ManimColor, svgelements.Arc, svgelements.Close, svgelements.Color, svgelements.CubicBezier, svgelements.Line,
@@ -28,7 +30,7 @@ def deepcopy_mobject(self: Any, clone_from_id: dict[int, Any]) -> Any:
     clone_from_id[id(self)] = result
     for key, value in self.__dict__.items():
         if type(value) not in _IMMUTABLE_TYPES:
-            value = _find_copier(type(value), copy.deepcopy)(value, clone_from_id)  # noqa: PLW2901
+            value = (_find_copier(type(value)) or _choose_copier(type(value)))(value, clone_from_id)  # noqa: PLW2901
         setattr(result, key, value)
     result.original_id = str(id(self))
     return result
@@ -48,7 +50,7 @@ def deepcopy_plain(self: Any, memo: dict[int, Any]) -> Any:
     copied.update(self.__dict__)
     for key, item in self.__dict__.items():
         if type(item) not in _IMMUTABLE_TYPES:
-            copied[key] = _find_copier(type(item), copy.deepcopy)(item, memo)
+            copied[key] = (_find_copier(type(item)) or _choose_copier(type(item)))(item, memo)
     return result
 
 
@@ -65,13 +67,18 @@ def _copy_point(self: Any, memo: dict[int, Any]) -> Any:
     return result
 
 
+def _copy_mobject(self: Any, memo: dict[int, Any]) -> Any:
+    known = memo.get(id(self))
+    return deepcopy_mobject(self, memo) if known is None else known
+
+
 def _copy_list(value: list[Any], memo: dict[int, Any]) -> Any:
     if (known := memo.get(identity := id(value))) is not None:
         return known
     memo[identity] = copied = value.copy()
     for index, item in enumerate(value):
         if type(item) not in _IMMUTABLE_TYPES:
-            copied[index] = _find_copier(type(item), copy.deepcopy)(item, memo)
+            copied[index] = (_find_copier(type(item)) or _choose_copier(type(item)))(item, memo)
     return copied
 
 
@@ -83,7 +90,7 @@ def _copy_dict(value: dict[Any, Any], memo: dict[int, Any]) -> Any:
     for key, item in value.items():
         new_key = key if type(key) is str else copy.deepcopy(key, memo)
         is_immutable = type(item) in _IMMUTABLE_TYPES
-        copied[new_key] = item if is_immutable else _find_copier(type(item), copy.deepcopy)(item, memo)
+        copied[new_key] = item if is_immutable else (_find_copier(type(item)) or _choose_copier(type(item)))(item, memo)
     return copied
 
 
@@ -100,6 +107,11 @@ _COPIERS: dict[type, Callable[[Any, dict[int, Any]], Any]] = {
     np.ndarray: _copy_array,
 }
 _find_copier = _COPIERS.get
+
+
+def _choose_copier(kind: type) -> Callable[[Any, dict[int, Any]], Any]:
+    """Return the function that copies objects of a class which may change: that of mobjects, or Python's."""
+    return _copy_mobject if getattr(kind, "__deepcopy__", None) is deepcopy_mobject else copy.deepcopy
 
 
 def copy_plainly(kind: type) -> None:
