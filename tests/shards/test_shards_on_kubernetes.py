@@ -12,6 +12,7 @@ from support.rigs.kubernetes import create_secret, get, kubectl
 from support.rigs.kubernetes_jobs import describe_pods
 
 from backends import JobState
+from backends.exit_codes import ExitCode
 from backends.storage import Storage
 from renderer.api import Job
 
@@ -25,6 +26,17 @@ class Film(Scene):
             circle = Circle(random.random() + 0.5)
             self.play(Create(circle), run_time=1)
             self.remove(circle)
+"""
+HUNGRY = """\
+import os
+from manim import *
+
+class Film(Scene):
+    def construct(self):
+        self.play(Create(Circle()), run_time=0.5)
+        while os.environ["JOB_COMPLETION_INDEX"] == "1":
+            self.held = [*getattr(self, "held", ()), os.urandom(2**24)]
+        self.play(Create(Square()), run_time=0.5)
 """
 PODS = {"gpu": "none", "cpu": 0.2, "memory": "1200Mi"}
 SETTINGS: dict[str, object] = {
@@ -82,3 +94,14 @@ def test_pods_that_meet_in_a_bucket(rig: Rig, namespace: str, s3: str, tmp_path:
     assert fetch_film(job, tmp_path / "out") == whole
     job.delete()
     assert [path for path in Storage(s3).list() if job.handle.parts[2] in path] == []
+
+
+def test_a_pod_that_runs_out_of_memory_ends_the_job(rig: Rig, claim: tuple[str, Path], tmp_path: Path) -> None:
+    pods = {**PODS, "memory": "600Mi", "k8s.shm": "64Mi"}
+    (tmp_path / "film.py").write_text(HUNGRY)
+    job = rig.submit(tmp_path / "film.py", "Film", **SETTINGS, **pods, shards=2, store=f"pvc://{claim[0]}/films")
+    status = job.wait(600)
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY), status
+    assert "limit of 600Mi" in str(status.reason)
+    job.delete()
+    assert [path for path in claim[1].rglob("*") if path.is_file()] == []
