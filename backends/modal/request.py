@@ -25,6 +25,7 @@ INPUTS_VOLUME = "renderer-inputs"  # no job can write to it; each sees its own f
 INPUTS_MOUNT = "/mnt/renderer/inputs"  # Modal cannot mount over a folder that has files in the image
 OUTPUTS_MOUNT = "/mnt/renderer/outputs"
 SHARD_CALLS = "calls.json"  # beside the inputs: the calls that a job in shards has made
+WITHDRAWN = "withdrawn"  # beside the inputs: the job must not run
 PAYLOAD, BUNDLE = "task.json", "bundle.tar.gz"  # the names of the inputs
 INPUTS = "{inputs}"  # replaced in the container by the folder with the verified copies of the inputs
 GPU = "A10G"

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from backends.errors import TransientError
 from backends.modal.call_store import CallRecord
-from backends.modal.request import FUNCTION, INPUTS_MOUNT, OUTPUTS_MOUNT, SHARD_CALLS, SHARDS_FUNCTION, ModalRequest
+from backends.modal.request import (
+    FUNCTION,
+    INPUTS_MOUNT,
+    OUTPUTS_MOUNT,
+    SHARD_CALLS,
+    SHARDS_FUNCTION,
+    WITHDRAWN,
+    ModalRequest,
+)
 from backends.modal.session import ANSWER_TIMEOUT_S, Session
 from backends.modal.volume import Files
 from backends.worker_protocol import RETRIED
@@ -48,7 +56,7 @@ def spawn_call(
 
 def _withdraw(inputs: Files, record: CallRecord, why: str) -> None:
     try:
-        inputs.put({f"inputs/{record.folder}/withdrawn": b"withdrawn"})
+        inputs.put({f"inputs/{record.folder}/{WITHDRAWN}": WITHDRAWN.encode()})
     except TransientError as error:
         shows = f"modal function calls {record.app}/{FUNCTION} --show-function-call-id"
         hint = f"`{shows}` shows it, and `renderer cancel modal://{record.app}/fc-…` ends it"

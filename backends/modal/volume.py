@@ -2,13 +2,15 @@
 
 renderer-inputs, which no job can write to:
   inputs/FOLDER/task.json, bundle.tar.gz, renderer-worker  the payload of the worker, the bundle, the worker
-  inputs/FOLDER/withdrawn                  exists when submit got no answer: the job must not run
+  inputs/FOLDER/withdrawn                  exists when submit got no answer, or shards are cancelled: the job must not run
+  inputs/FOLDER/calls.json                 the calls that a job in shards has made
   calls/CALL/FOLDER.json                   the call's record, for other machines
 renderer, of which a job sees its folder alone:
   jobs/FOLDER/INDEX/                       log.txt, result.json and files/ of each unit
   jobs/FOLDER/attempts/INDEX               one byte for each attempt
   jobs/FOLDER/ended/INDEX                  exists once an attempt has ended
   jobs/FOLDER/failed/INDEX                 exists once a unit has failed for good
+  jobs/FOLDER/shards/                      what shards exchange; INDEX is then that of a shard, or "join"
 
 Older versions kept everything on ``renderer``, in inputs/, withdrawn/ and jobs/CALL/, which is still read.
 """

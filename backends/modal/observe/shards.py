@@ -19,7 +19,7 @@ from backends.errors import OutputError, TransientError
 from backends.modal import calls
 from backends.modal.call_store import CallRecord
 from backends.modal.observe import logs
-from backends.modal.request import INPUTS_VOLUME, SHARD_CALLS
+from backends.modal.request import INPUTS_VOLUME, SHARD_CALLS, WITHDRAWN
 from backends.modal.session import Session
 from backends.modal.volume import Files
 from backends.models import JobState, LogLine, UnitStatus
@@ -105,7 +105,13 @@ def _read_result(files: Files, record: CallRecord, shard: int) -> UnitResult | N
 
 
 def end_calls(session: Session, record: CallRecord) -> None:
-    """Kill the containers of all calls that the job has made. Raises TransientError if Modal does not do it in time."""
+    """Kill the containers of all calls that the job has made. Raises TransientError if Modal does not do it in time.
+
+    The job's call may have been ended between making a call and writing down its id: such containers end as they start,
+    because of the file ``withdrawn``.
+    """
+    inputs = Files(session, record.environment, INPUTS_VOLUME)
+    inputs.put({f"inputs/{record.folder}/{WITHDRAWN}": WITHDRAWN.encode()})
     for call in find_calls(session, record):
         calls.cancel_call(session, call, kill=True)
     for number, call in enumerate(find_calls(session, record)):
