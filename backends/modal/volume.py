@@ -2,7 +2,7 @@
 
 renderer-inputs, which no job can write to:
   inputs/FOLDER/task.json, bundle.tar.gz, renderer-worker  the payload of the worker, the bundle, the worker
-  inputs/FOLDER/withdrawn                  exists when submit got no answer, or shards are cancelled: the job must not run
+  inputs/FOLDER/withdrawn                  the job must not run: submit got no answer, or shards are cancelled
   inputs/FOLDER/calls.json                 the calls that a job in shards has made
   calls/CALL/FOLDER.json                   the call's record, for other machines
 renderer, of which a job sees its folder alone:
