@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,8 +41,8 @@ def keep_voices(cache: Cache, scratch: Path) -> None:
 
     @wraps(find_or_make)
     def generate(self: Any, text: str, *args: object, **options: object) -> Any:
-        key = _compute_key(self, text, args, options)
-        folder = Path(self.cache_dir)
+        folder = Path(getattr(self, "cache_dir", ""))
+        key = _compute_key(self, text, args, options) if folder.name else None  # old versions keep no list
         is_kept = key is not None and cache.restore(key, entry) and add_voice(entry, folder)
         voice = find_or_make(self, text, *args, **options)
         if key is not None and not is_kept and _write_entry(voice, folder, entry):
@@ -69,13 +69,13 @@ def add_voice(entry: Path, folder: Path) -> bool:
         known = _read_list(folder)
         with suppress(FileExistsError), create_beneath(folder, name) as file:
             file.write(sound)
+        if voices[0] not in known:
+            partial = folder / f".{INDEX}.new"
+            partial.write_text(json.dumps([*known, *voices], indent=2))
+            partial.replace(folder / INDEX)
     except (OSError, ValueError, RecursionError, OutputError) as error:
         _log.debug("a kept voice is not used: %s", error)
         return False
-    if voices[0] not in known:
-        partial = folder / f".{INDEX}.new"
-        partial.write_text(json.dumps([*known, *voices], indent=2))
-        partial.replace(folder / INDEX)
     return True
 
 
@@ -112,7 +112,7 @@ def _compute_key(service: object, text: str, *asked: object) -> ChunkKey | None:
         installed = version("manim-voiceover")
         code = [inspect.getsource(base) for base in kind.__mro__ if base.__module__ not in {"builtins", "abc"}]
         parts = ("voice", installed, kind.__qualname__, code, " ".join(text.split()), _describe([own, asked]))
-    except (PackageNotFoundError, OSError, TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  # the user's own classes may raise anything
         _log.debug("the voices of %s are not kept: %s", kind.__qualname__, error)
         return None
     key = ChunkKey(repr(parts), group="voice")
