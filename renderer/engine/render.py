@@ -39,7 +39,7 @@ from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.play import RenderedPlay
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.process.output_replay import OutputReplay
-from renderer.engine.process.scene_process import SceneProcess
+from renderer.engine.process.scene_process import SceneProcess, keep_freed_memory
 from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.process.user_code import room_for_own_calls, running_user_code
 from renderer.engine.request import Progress, SceneReport, SceneRequest, select_slowest
@@ -305,6 +305,7 @@ def _memory_error(play: int) -> OutOfMemoryError:
 
 
 def _render_serially(request: SceneRequest, why: str, kept: Cache) -> SceneReport:
+    keep_freed_memory()
     scene_class = load_scene(request)
     keep_voices(kept, request.scratch)
     scene = scene_class()

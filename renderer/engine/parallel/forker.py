@@ -126,6 +126,7 @@ class Forker:
     def _become_chunk_renderer(
         self, play: ChunkedPlay | SingleEncoderPlay, chunk: Chunk, pipe: int, answers: int | None
     ) -> None:
+        keep_freed_memory()
         open_encoder, entry, go_on = self._options.open_encoder, None, None
         if answers is not None:
             go_on = lambda: self._go_on(pipe, answers)  # noqa: E731
@@ -147,7 +148,6 @@ class Forker:
         if not goes_on:
             os._exit(0)
         self._options.process.side_effects.refuse_between_plays()
-        keep_freed_memory()
         return lambda: self._draw_next_play(pipe, answers, prediction)
 
     def _draw_next_play(self, pipe: int, answers: int, prediction: StoredKey | None) -> tuple[str, bool]:

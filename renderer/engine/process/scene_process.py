@@ -91,7 +91,10 @@ def prepare_child(parent: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Use memory that was freed again, instead of returning it to the kernel: each encoder needs much of it at once."""
+    """Use memory that was freed again, instead of returning it to the kernel.
+
+    A frame with images needs several arrays of its own size, and each encoder much memory at once.
+    """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
