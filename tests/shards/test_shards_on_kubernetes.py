@@ -17,12 +17,13 @@ from backends.storage import Storage
 from renderer.api import Job
 
 FILM = """\
-import random
+import os, random, time
 from manim import *
 
 class Film(Scene):
     def construct(self):
         for _ in range(6):
+            time.sleep(float(os.environ.get("PAUSE", "0")))
             circle = Circle(random.random() + 0.5)
             self.play(Create(circle), run_time=1)
             self.remove(circle)
@@ -70,30 +71,48 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return fetch_film(job, folder / "out")
 
 
-def test_pods_that_meet_in_a_claim_go_on_after_one_of_them_is_lost(
+def test_pods_that_meet_in_a_claim_go_on_after_they_are_preempted(
     rig: Rig, namespace: str, claim: tuple[str, Path], tmp_path: Path, whole: bytes
 ) -> None:
-    job = submit(rig, tmp_path / "project", **PODS, shards=3, retries=2, store=f"pvc://{claim[0]}/films")
+    """The test suspends the Job and lets it go on, as Kueue does with one it preempts."""
+    settings = {"shards": 3, "store": f"pvc://{claim[0]}/films", "env": {"PAUSE": "2"}}  # to be preempted in time
+    job = submit(rig, tmp_path / "project", **PODS, **settings)
     name = job.handle.parts[2]
+    suspend = ["patch", "job", name, "-n", namespace, "--type=merge", "-p"]
     until(
         lambda: bool(list(claim[1].rglob("shards/clips/[!.]*"))),
         within=900,
         describe=lambda: f"{job.status()}\n{describe_pods(job)}",
     )
-    kubectl("delete", "pod", "-n", namespace, "--now", "-l", f"batch.kubernetes.io/job-name={name}")
+    kubectl(*suspend, '{"spec": {"suspend": true}}')
+    until(lambda: not get("pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={name}")["items"], within=900)
+    assert (job.status().state, job.status().reason) == (JobState.PENDING, "the job is suspended")
+    stored = {clip: clip.stat().st_ino for clip in claim[1].rglob("shards/clips/[!.]*")}
+    kubectl(*suspend, '{"spec": {"suspend": false}}')
     assert fetch_film(job, tmp_path / "out") == whole
+    assert {clip: clip.stat().st_ino for clip in stored} == stored  # none was drawn again
     assert any(line.text.startswith("shard ") for line in job.logs())
     assert get("job", name, "-n", namespace)["spec"]["completions"] == 3
     job.delete()
     assert [path for path in claim[1].rglob("*") if path.is_file()] == []
 
 
-def test_pods_that_meet_in_a_bucket(rig: Rig, namespace: str, s3: str, tmp_path: Path, whole: bytes) -> None:
+def test_pods_that_meet_in_a_bucket_go_on_after_one_of_them_is_lost(
+    rig: Rig, namespace: str, s3: str, tmp_path: Path, whole: bytes
+) -> None:
     create_secret(namespace, "shards", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
-    job = submit(rig, tmp_path / "project", **PODS, shards=2, store=s3, **{"k8s.store_secret": "shards"})
+    settings = {"shards": 2, "retries": 2, "store": s3, "k8s.store_secret": "shards"}
+    job = submit(rig, tmp_path / "project", **PODS, **settings)
+    name, bucket = job.handle.parts[2], Storage(s3)
+    until(
+        lambda: any(name in path and "/shards/clips/" in path for path in bucket.list()),
+        within=900,
+        describe=lambda: f"{job.status()}\n{describe_pods(job)}",
+    )
+    kubectl("delete", "pod", "-n", namespace, "--now", "-l", f"batch.kubernetes.io/job-name={name}")
     assert fetch_film(job, tmp_path / "out") == whole
     job.delete()
-    assert [path for path in Storage(s3).list() if job.handle.parts[2] in path] == []
+    assert [path for path in bucket.list() if name in path] == []
 
 
 def test_a_pod_that_runs_out_of_memory_ends_the_job(rig: Rig, claim: tuple[str, Path], tmp_path: Path) -> None:
