@@ -8,18 +8,22 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from support.commands import environment, renderer
-from support.http_server import Server, serving
+from support.http_server import Server
 from support.rigs.kubernetes import copy_kubeconfig, kubectl
 
+from backends.errors import SpecError
 from backends.storage import Storage
+from renderer import config
+from renderer.serve import replicas
 
 STORE = "s3://renders/some where/served"
 SCENE = """\
@@ -130,9 +134,8 @@ def read_film(server: Server, key: str, token: str) -> bytes:
     return bytes(server.call("GET", url, token=token).content)
 
 
-def check_that_too_much_is_refused(server: Server, token: str) -> None:
-    """Submit a job of two units of which one alone is within the limits, and delete it."""
-    job = server.submit(WRITES, token=token, inputs=[1, 2], max_failed=2).json()
+def check_that_too_much_is_refused(server: Server, token: str, job: Mapping[str, Any]) -> None:
+    """Check a job of two units of which one alone is within the limits, and delete it."""
     key, handle = job["id"], job["handle"]
     job = server.wait(key, token=token)
     assert job["state"] == "failed", job
@@ -165,6 +168,7 @@ def test_outputs_outlive_a_killed_server_their_pods_and_their_job(settings: dict
 
         # another server finds what the killed one has stored, and lets the pod end
         second.start()
+        large = second.submit(WRITES, token=token, inputs=[1, 2], max_failed=2).json()
         job = second.wait(key, token=token)
         assert job["state"] == "succeeded", job
         assert stored(handle) == [stream]
@@ -179,7 +183,7 @@ def test_outputs_outlive_a_killed_server_their_pods_and_their_job(settings: dict
         kubectl("delete", "pods", "-n", where, "-l", f"batch.kubernetes.io/job-name={handle.rpartition('/')[2]}")
         assert "keys [] store False" in second.call("GET", f"/api/v1/jobs/{key}/logs", token=token).text
 
-        check_that_too_much_is_refused(second, token)
+        check_that_too_much_is_refused(second, token, large)
         second.end()
 
         # where it was submitted, it is known after the cluster has deleted it
@@ -196,9 +200,14 @@ def test_outputs_outlive_a_killed_server_their_pods_and_their_job(settings: dict
         second.end(kill=True)
 
 
-def test_a_server_with_a_pvc_refuses_untrusted_jobs_in_words(tmp_path: Path) -> None:
-    settings = {"BACKEND": "k8s", "IMAGE": "films:1", "K8S_RUNTIME_CLASS": "gvisor", "STORE": "pvc://films"}
-    with serving(tmp_path / "home", **{f"RENDERER_{key}": value for key, value in settings.items()}) as server:
-        answer = server.submit("print(1)", token=server.token("--name", "alice"))
-    assert answer.status_code == 400
-    assert answer.json()["detail"] == "outputs of untrusted jobs cannot be kept in pvc://films: a PVC is for pods"
+@pytest.mark.parametrize(
+    ("store", "sentence"),
+    [
+        (None, "this server has no store for the outputs of untrusted jobs on Kubernetes"),
+        ("pvc://films", "outputs of untrusted jobs cannot be kept in pvc://films: a PVC is for pods"),
+    ],
+)
+def test_a_server_without_a_bucket_refuses_untrusted_jobs_in_words(store: str | None, sentence: str) -> None:
+    loaded = config.load({"backend": "k8s", "untrusted": True, "store": store})
+    with pytest.raises(SpecError, match=f"^{sentence}$"):
+        replicas.choose_shelf(loaded)
