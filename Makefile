@@ -72,7 +72,7 @@ dist: setup  ## Build the wheel and the sdist of the last commit into dist/, the
 
 lock: setup  ## Write the lock files again from pyproject.toml; remove one first to update its packages
 	$(call compile,3.11) --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.txt
-	$(call compile,3.11) --extra manim --extra k8s --extra serve --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
+	$(call compile,3.11) --extra manim --extra k8s --extra serve --extra mcp --extra otel --group pyproject.toml:image pyproject.toml -o docker/requirements.txt
 	$(call compile,3.10) --group pyproject.toml:image-build -o docker/build-requirements.txt
 
 hooks: setup  ## Run the linters at every git commit

@@ -19,7 +19,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from backends import JobState, JobStatus
-from backends.errors import SpecError
+from backends.errors import SpecError, TransientError
 from renderer import config
 from renderer.serve import schemas
 from renderer.serve.callers import Caller
@@ -34,6 +34,7 @@ from renderer.serve.uploads import Upload, read_form
 from renderer.serve.webhooks.delivering import Webhooks
 
 THREADS = 16  # that one backend may keep waiting, so that the others are still answered
+THREAD_TIMEOUT_S = 10.0  # how long a request waits for one of them
 SEND_TIMEOUT_S = 60  # for a client that reads nothing
 LOG_BYTES = 2**16
 _REQUEST = "request"
@@ -51,9 +52,35 @@ class Parts:
         self._limiters: dict[str, anyio.CapacityLimiter] = {}
 
     async def call(self, backend: str, function: Callable[..., Any], *arguments: object) -> Any:
-        """Call a function that may wait for a backend, in a thread of those for this backend."""
-        limiter = self._limiters.setdefault(backend, anyio.CapacityLimiter(THREADS))
-        return await anyio.to_thread.run_sync(lambda: function(*arguments), limiter=limiter)
+        """Call a function that may wait for a backend, in a thread of those for this backend.
+
+        Raises TransientError if all of them stay busy: earlier requests wait for a backend that does not answer.
+        """
+        limiter, borrower = self._limiters.setdefault(backend, anyio.CapacityLimiter(THREADS)), object()
+        with anyio.move_on_after(THREAD_TIMEOUT_S) as waiting:
+            await limiter.acquire_on_behalf_of(borrower)
+        if waiting.cancelled_caught:
+            raise TransientError(
+                f"{THREADS} earlier requests still wait for an answer of the backend ({backend})",
+                hint="send the request again in a minute; `renderer doctor` checks a backend",
+            )
+        try:
+            own = anyio.CapacityLimiter(1)
+            return await anyio.to_thread.run_sync(lambda: function(*arguments), limiter=own)
+        finally:
+            limiter.release_on_behalf_of(borrower)
+
+    async def call_listing(self, backend: str | None, function: Callable[..., Any]) -> Any:
+        """Call a function that lists the jobs of one backend or of all."""
+        return await self.call(f"list of {self._known_backend(backend)}", function)
+
+    async def call_submit(self, backend: object, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call a function that submits a job to a backend; None for the one of the server's settings."""
+        return await self.call(f"submit to {self._known_backend(backend)}", function, *arguments)
+
+    def _known_backend(self, name: object) -> str:
+        """Return the name of a backend, and one name for all else: what callers write makes no more threads."""
+        return str(name) if name in self.service.policy.backends else "any backend"
 
     async def find(self, request: Request, key: str) -> Entry:
         """Return the job that an address names. Raises JobNotFoundError."""
@@ -247,7 +274,7 @@ async def start(
             entry, is_new = parts.service.submit(who, run, folder, upload.digest, key)
         return entry, is_new, parts.service.status(entry)
 
-    entry, is_new, status = await parts.call("submit", work)
+    entry, is_new, status = await parts.call_submit(run.settings.get("backend"), work)
     if response is not None:
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = f"/api/v1/jobs/{entry.id}"
@@ -278,7 +305,7 @@ async def list_jobs(  # each is a parameter of the address
         more = _cursor(page[limit - 1]) if len(page) > limit else None
         return schemas.JobPage(jobs=page[:limit], next=more)
 
-    page: schemas.JobPage = await parts.call("list", work)
+    page: schemas.JobPage = await parts.call_listing(backend, work)
     return page
 
 
@@ -340,7 +367,7 @@ async def retry_job(
 @router.post("/jobs/{id}/preview", status_code=201, responses={**_JOB, **_problems(400, 429, 507)}, tags=["jobs"])
 async def preview_job(parts: Shared, who: Who, entry: Found) -> schemas.Job:
     """Make a preview of the scenes of a job (images and JSON, no film), as a new job with the same files."""
-    new = await parts.call("submit", parts.service.preview, who, entry)
+    new = await parts.call_submit(entry.backend, parts.service.preview, who, entry)
     return parts.describe(new, await parts.status(new))
 
 

@@ -31,9 +31,10 @@ from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
 from renderer.serve.schemas import Preview, Run
+from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
-FRESH_S = 0.25  # how old a status may be that several clients get
+FRESH_S = 0.25  # how old a status may be that several clients get, and the settings with which it is read
 FRESH_ENDED_S = 10.0  # the same for a job that has ended, where another replica may delete it: see replicas
 MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
 _COMMAND_LINE = "h-"
@@ -63,6 +64,7 @@ class Service:
         self.policy = policy
         self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
+        self._settings: tuple[float, Settings] | None = None
         self._guard = threading.Lock()
         self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
         self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
@@ -330,7 +332,14 @@ class Service:
 
     def open(self, entry: Entry) -> api.Job:
         """Return the job itself."""
-        return api.open_job(entry.handle, config.load({}).settings)
+        return api.open_job(entry.handle, self._load_settings())
+
+    def _load_settings(self) -> Settings:
+        """Return the settings of this server, not older than FRESH_S: loading them costs more than most statuses."""
+        known = self._settings
+        if known is None or time.monotonic() - known[0] > FRESH_S:
+            known = self._settings = time.monotonic(), config.load({}).settings
+        return known[1]
 
     def status(self, entry: Entry, *, fresh: bool = False) -> JobStatus:
         """Return the state of a job: not older than FRESH_S. Raises JobNotFoundError, and forgets what is gone."""

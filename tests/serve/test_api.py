@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 import tarfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import pytest
 from support.commands import output, renderer
 from support.http_server import Server, serving
+
+from renderer.serve.api import THREADS
 
 SCENE = """
 from manim import *
@@ -243,3 +247,28 @@ def test_second_server_is_refused(server: Server) -> None:
     done = renderer("serve", "--port", "0", cwd=server.home, env=server.env)
     assert done.returncode == 2
     assert "another `renderer serve` uses" in done.stderr
+
+
+def test_backend_that_does_not_answer_holds_up_no_other_and_each_request_ends(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as silent:  # it takes connections, and answers nothing
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        users = [{"name": "u", "user": {"token": "t"}}]
+        config = {"current-context": "c", "clusters": [cluster], "contexts": [context], "users": users}
+        (tmp_path / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
+        server = Server(home, KUBECONFIG=str(tmp_path / "kubeconfig"), RENDERER_SERVE_BACKENDS="local,k8s")
+        home.mkdir()
+        server.start()
+        try:
+            with ThreadPoolExecutor(32) as clients:
+                waiting = [clients.submit(server.call, "GET", "/api/v1/jobs?backend=k8s") for _ in range(THREADS + 4)]
+                refused = next(as_completed(waiting)).result()
+                assert refused.status_code == 503, refused.text
+                assert "16 earlier requests still wait for an answer" in refused.json()["detail"]
+                assert server.submit("pass").status_code == 201
+                assert len(server.call("GET", "/api/v1/jobs?backend=local").json()["jobs"]) == 1
+                assert not all(request.done() for request in waiting)
+                server.end(kill=True)
+        finally:
+            server.end(kill=True)

@@ -221,7 +221,7 @@ async def retry(parts: Shared, who: Who, entry: Found) -> Response:
 @router.post("/jobs/{id}/preview")
 async def preview(parts: Shared, who: Who, entry: Found) -> Response:
     """Make a contact sheet of the job's scenes, by a job of its own."""
-    new = await parts.call("submit", parts.service.preview, who, entry)
+    new = await parts.call_submit(entry.backend, parts.service.preview, who, entry)
     return RedirectResponse(f"/jobs/{new.id}", 303)
 
 
