@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import json
 import logging
 import math
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from renderer.spec import RenderSpec
 FRESH_S = 0.25  # how old a status may be that several clients get, and the settings with which it is read
 FRESH_ENDED_S = 10.0  # the same for a job that has ended, where another replica may delete it: see replicas
 MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
+MANY = 100  # statuses that are read one by one before a backend is asked for its whole list, which costs less
 _COMMAND_LINE = "h-"
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class Service:
         self.policy = policy
         self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
+        self._listed: dict[str, JobStatus] = {}  # jobs that have ended, as their backend listed them
         self._settings: tuple[float, Settings] | None = None
         self._guard = threading.Lock()
         self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
@@ -158,12 +161,13 @@ class Service:
                     seen.add(record.id)
                     if not status.state.terminal:
                         yield _entry(record)
-        yield from (entry for entry in self._own(caller) if entry.id not in seen and not self.is_ended(entry))
+        own = (entry for entry in self._own(caller) if entry.id not in seen)
+        yield from (entry for entry in self._list_many(own) if not self.is_ended(entry))
 
     def is_ended(self, entry: Entry) -> bool:
         """Return whether the job has ended or is gone; False if its backend does not answer."""
         try:
-            return self.status(entry).state.terminal
+            return self._summary(entry).state.terminal
         except JobNotFoundError:
             return True
         except RendererError:
@@ -305,10 +309,31 @@ class Service:
 
     def _list_known(self, caller: Caller, backend: str | None, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
         """Yield the caller's jobs of which only this server knows."""
-        for entry in self._own(caller):
-            if backend in {None, entry.backend} and entry.id not in seen:
-                with suppress(JobNotFoundError):
-                    yield entry, self.status(entry)
+        own = (entry for entry in self._own(caller) if backend in {None, entry.backend} and entry.id not in seen)
+        for entry in self._list_many(own):
+            with suppress(JobNotFoundError):
+                yield entry, self._summary(entry)
+
+    def _list_many(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the jobs. Ask a backend for all of its jobs at once if the states of many are not known."""
+        unknown: Counter[str] = Counter()
+        for entry in entries:
+            key, name = str(entry.handle), entry.backend
+            if key not in self._listed and key not in self._statuses:
+                unknown[name] += 1
+                if unknown[name] == MANY and name not in replicas.BACKENDS:
+                    with suppress(RendererError):
+                        self._remember_ended(api.jobs(name, self._load_settings()))
+            yield entry
+
+    def _remember_ended(self, statuses: Iterable[JobStatus]) -> None:
+        ended = {str(status.handle): status for status in statuses if status.state.terminal}
+        with self._guard:
+            self._listed.update(itertools.islice(ended.items(), MOST_ENDED - min(len(self._listed), MOST_ENDED)))
+
+    def _summary(self, entry: Entry) -> JobStatus:
+        """Return the state of a job for a list, which need not say what is known of each unit."""
+        return self._listed.get(str(entry.handle)) or self.status(entry)
 
     def _shared_backends(self) -> Sequence[str]:
         """Return the backends at which jobs of other replicas may be."""
@@ -383,6 +408,7 @@ class Service:
         """Remove what is kept here of a job that its backend does not have any more."""
         with self._guard:
             self._statuses.pop(str(entry.handle), None)
+            self._listed.pop(str(entry.handle), None)
         if entry.record:
             self.records.remove(entry.record.id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import socket
 import tarfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,6 +16,7 @@ from support.commands import output, renderer
 from support.http_server import Server, serving
 
 from renderer.serve.api import THREADS
+from renderer.serve.service import MANY
 
 SCENE = """
 from manim import *
@@ -272,3 +274,33 @@ def test_backend_that_does_not_answer_holds_up_no_other_and_each_request_ends(tm
                 server.end(kill=True)
         finally:
             server.end(kill=True)
+
+
+def test_list_of_a_token_with_many_jobs_is_whole_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        token = server.token("--name", "many", "--trusted")
+        server.end()
+        server.start()
+        first = server.submit("pass", token=token).json()
+        assert server.wait(first["id"], token=token)["state"] == "succeeded"
+        failed = server.submit("exit(3)", token=token).json()
+        assert server.wait(failed["id"], token=token)["state"] == "failed"
+        server.end()
+        state, name = server.home / "state/manim-renderer", first["handle"].removeprefix("local://")
+        for number in range(2 * MANY):
+            key, copy = f"{number:024x}", f"{name[:-6]}{number:06x}"
+            shutil.copytree(state / "jobs" / name, state / "jobs" / copy)
+            shutil.copytree(state / "serve" / first["id"], state / "serve" / key)
+            record = json.loads((state / "serve" / key / "record.json").read_text())
+            (state / "serve" / key / "record.json").write_text(json.dumps({**record, "id": key}))
+            (state / "serve" / key / "handle").write_text(f"local://{copy}")
+        server.start()
+        for _ in range(2):  # what was read from the disk, and what is remembered
+            found = server.call("GET", "/api/v1/jobs?state=succeeded&limit=500", token=token).json()["jobs"]
+            assert len({job["handle"] for job in found}) == 2 * MANY + 1
+            (other,) = server.call("GET", "/api/v1/jobs?state=failed", token=token).json()["jobs"]
+            assert other["id"] == failed["id"]
+        assert server.call("DELETE", f"/api/v1/jobs/{0:024x}", token=token).status_code == 204
+        found = server.call("GET", "/api/v1/jobs?state=succeeded&limit=500", token=token).json()["jobs"]
+        assert len(found) == 2 * MANY
+        assert server.submit("pass", token=token).status_code == 201  # the limit counts none that has ended
