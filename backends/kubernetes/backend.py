@@ -33,7 +33,7 @@ from backends.kubernetes.observe.informer import Informer
 from backends.kubernetes.observe.log_follower import LogFollower
 from backends.kubernetes.observe.logs import assign_line, read_log
 from backends.kubernetes.observe.reflector import FAILED, NOT_ENDED, NOT_SUCCEEDED, RUNNING, PodReflector
-from backends.kubernetes.observe.status import ALL_LOGS, read_status, summarize_job
+from backends.kubernetes.observe.status import ALL_LOGS, read_status, summarize_jobs
 from backends.kubernetes.options import KubernetesOptions
 from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
 from backends.kubernetes.transfer.job_records import JobRecord, list_records, read_stored_status
@@ -197,13 +197,13 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 collector.collect_together(PodReflector(*target, fields=RUNNING).list_pods())
 
     def list(self, labels: Mapping[str, str] = NO_LABELS) -> Iterator[JobStatus]:
-        """Yield the jobs of the namespace that have these labels, newest first, without reading their pods."""
+        """Yield the jobs of the namespace that have these labels, newest first. Of failed ones, reads a pod."""
         api, namespace = self._target()
         selector = ",".join(f"{key}={value}" for key, value in {names.LABEL_MANAGED: names.MANAGER, **labels}.items())
         with translating_errors(f"list the jobs of the namespace {namespace!r}"):
             items = api.list_items(jobs_path(namespace), labelSelector=selector)
-            jobs = [parse_job(item) for item in items]
-        found = [summarize_job(JobHandle(self.name, (api.context.name, namespace, job.name)), job) for job in jobs]
+            jobs = {JobHandle(self.name, (api.context.name, namespace, job.name)): job for job in map(parse_job, items)}
+            found = summarize_jobs(api, namespace, jobs)
         yield from sorted(found, key=lambda status: (status.created, status.name), reverse=True)
 
     def delete(self, handle: JobHandle) -> None:

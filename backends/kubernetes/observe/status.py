@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,19 +15,21 @@ from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.client import threads
 from backends.kubernetes.client.client import Api
-from backends.kubernetes.client.errors import ApiError
+from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.objects.job import Job
-from backends.kubernetes.objects.pod import Pod
+from backends.kubernetes.objects.pod import Pod, parse_pod
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.objects.termination import parse_unit_reports
 from backends.kubernetes.observe import pending, queues
+from backends.kubernetes.observe.reflector import FAILED
 from backends.kubernetes.observe.unit_status import UnitView, read_unit
 from backends.models import JobHandle, JobState, JobStatus, UnitCounts, UnitStatus
 from backends.problem import Problem
 from backends.untrusted.unit_states import UnitReported, parse_units
 from backends.worker_protocol import UNITS, last_progress, split_label
 
+_JOB_NAME = "batch.kubernetes.io/job-name"  # the label of each pod of a Job
 MAX_PROGRESS_LOGS = 16  # running pods whose log is read for their progress while a client waits
 ALL_LOGS = 1000  # the same for one status
 MAX_LOG_READERS = 32
@@ -51,12 +53,48 @@ class _Waits:
         return ((self.job,) if self.job else ()) + tuple(self.pods.values())
 
 
+def summarize_jobs(api: Api, namespace: str, jobs: Mapping[JobHandle, Job]) -> list[JobStatus]:
+    """Return the statuses without the units, which is enough for a list of jobs. Reads pods of failed jobs alone."""
+    found = [summarize_job(handle, job) for handle, job in jobs.items()]
+    failed = {jobs[status.handle].name for status in found if status.state is JobState.FAILED}
+    pods = _list_failed_pods(api, namespace, failed) if failed else {}
+    for at, status in enumerate(found):
+        job = jobs[status.handle]
+        if (pod := pods.get(job.name)) and not job.exceeded_deadline_s:
+            found[at] = replace(status, problem=_with_exit_code(_explain_pod(job, pod, status.counts), status.state))
+    return found
+
+
 def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
-    """Return the status without the units and without reading the pods, which is enough for a list of jobs."""
+    """Return what the Job alone says of its status."""
     counts = UnitCounts(total=job.count, ended=job.ended_count, failed=job.failed_count)
     if job.shards:  # they are one unit
         counts = UnitCounts(total=1, ended=int(job.ended), failed=int(job.ended and counts.failed > 0))
     return _build_status(handle, job, (), _Waits(), counts)
+
+
+def _list_failed_pods(api: Api, namespace: str, jobs: Collection[str]) -> Mapping[str, Pod]:
+    """Return for each job the last failed pod of its first index that has one; nothing without permission."""
+    found: dict[str, Pod] = {}
+    selector = {"labelSelector": f"{names.LABEL_MANAGED}={names.MANAGER},{_JOB_NAME}", "fieldSelector": FAILED}
+    with suppress(ForbiddenError):
+        for page in api.list_pages(core_path(namespace, "pods"), **selector):
+            for item in page.get("items") or []:
+                name, pod = item["metadata"]["labels"][_JOB_NAME], parse_pod(item)
+                known = found.get(name)
+                if name in jobs and (known is None or (pod.index, -pod.attempt) < (known.index, -known.attempt)):
+                    found[name] = pod
+    return found
+
+
+def _explain_pod(job: Job, pod: Pod, counts: UnitCounts) -> Problem | None:
+    """Return why a job failed, by one of its failed pods."""
+    units = job.units_of(pod.index)
+    message = pod.terminated.message if pod.terminated else ""
+    reported = parse_unit_reports(message, units) if job.per_pod > 1 else {}
+    statuses = (read_unit(UnitView(job=job, index=unit, pod=pod, reported=reported.get(unit))) for unit in units)
+    failed = next((unit for unit in statuses if unit.state is JobState.FAILED), None)
+    return _explain_first(failed, counts.failed, counts.total) if failed else None
 
 
 def read_status(
@@ -167,12 +205,16 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
         message = f"more than {most} of {len(units)} failed, as many as --max-failed allows"
         codes = [units[index].exit_code for index in sorted(job.failed_pods) if index < len(units)]
         return Problem(message=message, exit_code=next(iter(codes), None))
-    first, count = failed[0], f" ({len(failed)} of {len(units)} failed)" if len(units) > 1 else ""
+    return _explain_first(failed[0], len(failed), len(units))
+
+
+def _explain_first(first: UnitStatus, failed: int, total: int) -> Problem:
+    count = f" ({failed} of {total} failed)" if total > 1 else ""
     return Problem(
         message=f"{first.name}: {first.message}{count}",
         hint=first.hint,
         exit_code=first.exit_code,
-        from_job=first.problem is not None and first.problem.from_job,
+        from_job=first.from_job,
     )
 
 

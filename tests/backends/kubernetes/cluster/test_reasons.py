@@ -21,10 +21,13 @@ from backends.exit_codes import ExitCode
 
 
 def test_out_of_memory_tells_the_limit(run: Run) -> None:
-    status = run("x = bytearray(900 * 2**20)\nprint(len(x))\n", memory="512Mi", **{"k8s.shm": "64Mi"}).wait(600)
+    job = run("x = bytearray(900 * 2**20)\nprint(len(x))\n", memory="512Mi", **{"k8s.shm": "64Mi"})
+    status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
     assert "memory" in str(status.reason)
     assert "--memory" in str(status.hint)
+    (listed,) = (each for each in job.backend.list() if each.handle == job.handle)
+    assert (listed.reason, listed.hint, listed.exit_code) == (status.reason, status.hint, status.exit_code)
 
 
 def test_memory_that_stays_full_is_told_too(run: Run) -> None:
