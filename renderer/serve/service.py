@@ -76,8 +76,10 @@ class Service:
         """Find the jobs that a killed server submitted and could not note, and forget requests without a job."""
         for record in self.records.all():
             if record.handle is None:
-                with suppress(RendererError):
-                    self._recover(record)
+                with self._submitting[record.owner], suppress(RendererError):
+                    found = self.records.find(record.id)
+                    if found and found.handle is None:  # and no request has submitted it again in the meantime
+                        self._recover(found)
 
     def _recover(self, record: Record) -> Record | None:
         found = records.find_submitted(record, lambda name: api.jobs(name))  # noqa: PLW0108  # its signature is wider
