@@ -24,7 +24,7 @@ class Turn(Scene):
         self.play(Rotate(Square()), run_time=2)
 """
 
-pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason="scripts/setup-browser found no chromium for this system")
+pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason="scripts/setup-clients found no chromium for this system")
 
 
 @pytest.fixture(scope="module")
