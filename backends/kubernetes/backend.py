@@ -61,6 +61,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         self._apis: dict[str | None, Api] = {}
         # A store that new jobs cannot reach: this process puts there what it downloads from their pods. For servers.
         self.shelf: str | None = None
+        self.annotations: Mapping[str, str] = {}  # of new Jobs. For servers.
 
     @functools.cached_property
     def _patch(self) -> Mapping[str, object]:
@@ -102,6 +103,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 request = prove_isolation(api, namespace, request)
             if self.shelf:
                 request = request.with_shelf(self.shelf)
+            request = request.with_annotations(self.annotations)
             job = create_job(api, namespace, request, plan.spec.bundle)
             note = noted.result()
         self.notes = (note,) if note else ()
@@ -205,6 +207,12 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             jobs = {JobHandle(self.name, (api.context.name, namespace, job.name)): job for job in map(parse_job, items)}
             found = summarize_jobs(api, namespace, jobs)
         yield from sorted(found, key=lambda status: (status.created, status.name), reverse=True)
+
+    def label(self, handle: JobHandle, labels: Mapping[str, str]) -> None:
+        """Set these labels of a job."""
+        api, namespace, name = self._locate(handle)
+        with translating_errors(f"label the job {handle}"):
+            api.patch(jobs_path(namespace, name), {"metadata": {"labels": dict(labels)}})
 
     def delete(self, handle: JobHandle) -> None:
         """Delete the job's files in the store, the Job with its pods and inputs, and the spool on this machine."""

@@ -15,8 +15,14 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 LABEL_NETWORK = "manim-renderer/network"
 LABEL_SHELF = "manim-renderer/shelf"  # of pods whose outputs a server downloads and puts into a store
-# What `renderer serve` writes on a job: its id there, whose it is, and the digest of the request.
-LABELS_SERVE = ("manim-renderer/serve-id", "manim-renderer/serve-owner", "manim-renderer/serve-digest")
+# What `renderer serve` writes on a job: its id there, whose it is, the digest of the request, and whether the message
+# about its end was sent.
+LABELS_SERVE = (
+    "manim-renderer/serve-id",
+    "manim-renderer/serve-owner",
+    "manim-renderer/serve-digest",
+    "manim-renderer/serve-webhook",
+)
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 ANNOTATION_NAME = "manim-renderer/name"
 ANNOTATION_DIGEST = "manim-renderer/digest"
@@ -26,6 +32,7 @@ ANNOTATION_PER_POD = "manim-renderer/units-per-pod"
 ANNOTATION_SHARDS = "manim-renderer/shards"  # how many pods render the one unit
 ANNOTATION_STORE = "manim-renderer/store"
 ANNOTATION_SHELF = "manim-renderer/shelf"  # a store that the job itself cannot reach: see transfer/shelf.py
+ANNOTATION_WEBHOOK = "manim-renderer/webhook"  # the URL of that message, if it is not the one of the owner's token
 ANNOTATION_CANCELLED = "manim-renderer/cancelled"
 ANNOTATION_INDEX = "batch.kubernetes.io/job-completion-index"
 ANNOTATION_FAILURES = "batch.kubernetes.io/job-index-failure-count"

@@ -58,6 +58,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
             for name in service.policy.backends:
                 tasks.start_soon(sample, parts, name)
             tasks.start_soon(parts.webhooks.run)
+            tasks.start_soon(parts.webhooks.look_elsewhere)
             if service.collects:
                 tasks.start_soon(replicas.OutputCollector().run)
             yield

@@ -128,6 +128,10 @@ class Records:
                 known = self._known[record.id] = replace(known, handle=record.handle)
             return known
 
+    def is_adopted(self, key: str) -> bool:
+        """Return whether another replica submitted the job."""
+        return key in self._adopted
+
     def has_files(self, key: str) -> bool:
         """Return whether the uploaded files of a job are here, and not at another replica."""
         return (self.path(key) / "project").is_dir()

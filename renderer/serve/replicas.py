@@ -2,7 +2,8 @@
 
 On Kubernetes several replicas may run, and each has files of its own. There a job's labels say its id, its owner and
 the digest of the request. A request with an Idempotency-Key has the same id everywhere, and the name of a Job follows
-from its content: so two replicas that submit the same request at the same time create one Job.
+from its content: so two replicas that submit the same request at the same time create one Job. A further label says
+whether the message about its end is still to be sent: if the replica that took the job is gone, another one sends it.
 
 Untrusted jobs there cannot reach a store: their pods wait with the outputs. Every replica looks for such pods, puts
 what they hold into the store of the server's settings, with the server's credentials, and then lets them end.
@@ -23,6 +24,7 @@ from backends import Backend, JobHandle, JobStatus
 from backends.errors import SpecError
 from renderer import api, config
 from renderer.config import Config
+from renderer.serve import tokens
 from renderer.serve.records import MARK, Record, is_id
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 BACKENDS = frozenset({"k8s"})  # that keep labels
 _ID, _OWNER, _DIGEST = "manim-renderer/serve-id", "manim-renderer/serve-owner", "manim-renderer/serve-digest"
+_WEBHOOK, _URL = "manim-renderer/serve-webhook", "manim-renderer/webhook"
+_WAITING, _SENT = "waiting", "sent"  # values of the first
 _DIGEST_LENGTH = 40  # of 64: a label has at most 63 characters
 COLLECT_TIMEOUT_S = 3600  # how long pods wait at least: a server may be away, or its store full
 LOOK_S = 1.0
@@ -44,6 +48,8 @@ def mark_job(loaded: Config, record: Record) -> Config:
         return loaded
     options = loaded.settings.k8s
     own = {_ID: record.id, _OWNER: record.owner, _DIGEST: record.digest[:_DIGEST_LENGTH]}
+    if record.webhook:
+        own[_WEBHOOK] = _WAITING
     options = options.model_copy(update={"labels": {**options.labels, **own}})
     return replace(loaded, settings=loaded.settings.model_copy(update={"k8s": options}))
 
@@ -53,11 +59,38 @@ def list_marked(backend: str, *, key: str | None = None, owner: str | None = Non
     return _open(backend).list({label: value for label, value in ((_ID, key), (_OWNER, owner)) if value})
 
 
+def keep_url(backend: Backend[Any], record: Record) -> None:
+    """Write the URL of a webhook on the new job, at a backend that keeps labels, if its token does not have it."""
+    token = tokens.find_by_id(record.owner)
+    if record.backend in BACKENDS and record.webhook and not (token and token.webhook == record.webhook):
+        _as_kubernetes(backend).annotations = {_URL: record.webhook}
+
+
+def list_unsent(backend: str) -> Iterator[JobStatus]:
+    """Yield the jobs of all replicas about whose end no replica has sent the message so far."""
+    return _open(backend).list({_WEBHOOK: _WAITING})
+
+
+def is_sent(status: JobStatus) -> bool:
+    """Return whether some replica has sent the message about the job's end, or has given up."""
+    return status.labels.get(_WEBHOOK) == _SENT
+
+
+def note_sent(handle: JobHandle) -> None:
+    """Mark a job, for all replicas: no message about its end is to be sent any more."""
+    if handle.backend in BACKENDS:
+        _open(handle.backend).label(handle, {_WEBHOOK: _SENT})
+
+
 def restore_record(status: JobStatus) -> Record | None:
     """Return the record of a job that any replica submitted, without its files; None for any other job."""
     key, owner = status.labels.get(_ID, ""), status.labels.get(_OWNER)
     if not is_id(key) or not owner:
         return None
+    webhook = None
+    if status.labels.get(_WEBHOOK) == _WAITING:
+        token = tokens.find_by_id(owner)
+        webhook = status.labels.get(_URL) or (token.webhook if token else None)
     return Record(
         id=key,
         owner=owner,
@@ -67,6 +100,7 @@ def restore_record(status: JobStatus) -> Record | None:
         digest=status.labels.get(_DIGEST, ""),
         request={},
         handle=str(status.handle),
+        webhook=webhook,
     )
 
 
@@ -104,10 +138,7 @@ def separate_store(loaded: Config) -> Config:
 
 def set_shelf(backend: Backend[Any], uri: str) -> None:
     """Let new jobs of a backend have their outputs put into this store."""
-    from backends.kubernetes.backend import KubernetesBackend
-
-    assert isinstance(backend, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
-    backend.shelf = uri
+    _as_kubernetes(backend).shelf = uri
 
 
 class OutputCollector:
@@ -158,8 +189,11 @@ class OutputCollector:
 
 
 def _open(name: str) -> KubernetesBackend:
+    return _as_kubernetes(api.open_backend(name, config.load({}).settings))
+
+
+def _as_kubernetes(backend: Backend[Any]) -> KubernetesBackend:
     from backends.kubernetes.backend import KubernetesBackend
 
-    opened = api.open_backend(name, config.load({}).settings)
-    assert isinstance(opened, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
-    return opened
+    assert isinstance(backend, KubernetesBackend)  # noqa: S101  # BACKENDS has no other
+    return backend

@@ -190,6 +190,7 @@ class Service:
         try:
             marked = replicas.mark_job(_without_webhook(loaded), record)
             planned = plan_run(wanted, marked, collects=self.collects)
+            replicas.keep_url(planned.backend, record)
             job = replace(planned, earlier=earlier).submit()
         except BaseException as error:
             self.records.remove(record.id)
@@ -349,6 +350,13 @@ class Service:
     def _adopt(self, status: JobStatus) -> Record | None:
         record = replicas.restore_record(status)
         return self.records.adopt(record) if record else None
+
+    def adopt_unsent(self) -> None:
+        """Find the jobs of other replicas whose webhook is still to be told about the end."""
+        for name in self._shared_backends():
+            with suppress(RendererError):
+                for status in replicas.list_unsent(name):
+                    self._adopt(status)
 
     def _find_elsewhere(self, key: str) -> Record | None:
         """Return the record of a job that another replica submitted."""

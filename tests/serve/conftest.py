@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.http_server import Server, serving
-from support.rigs.kubernetes_fixtures import cluster, s3
+from support.rigs.kubernetes_fixtures import cluster, namespace, rig, s3
 
-__all__ = ["cluster", "s3", "server"]
+__all__ = ["cluster", "namespace", "rig", "s3", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from standardwebhooks import Webhook
 from support.commands import environment, output, renderer
 from support.http_server import Server, serving
 from support.processes import until
+from support.rigs.kubernetes import create_secret, get, kubectl
 
 from backends.errors import SpecError
 from backends.webhooks.sending import (
@@ -125,6 +126,48 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
         message = check(token["webhook_secret"], *receiver.got[4][1:])
         assert (message["type"], message["data"]["id"]) == ("job.succeeded", job["id"])
         assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 3
+
+
+def test_another_replica_sends_the_messages_of_one_that_is_gone(
+    namespace: str, cluster: str, s3: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    create_secret(namespace, "s3-keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    settings = {
+        "RENDERER_SERVE_WEBHOOK_NETWORKS": LOOPBACK,
+        "RENDERER_BACKEND": "k8s",
+        "RENDERER_K8S_NAMESPACE": namespace,
+        "RENDERER_IMAGE": cluster,
+        "RENDERER_STORE": s3,
+        "RENDERER_K8S_STORE_SECRET": "s3-keys",
+        "RENDERER_GPU": "none",
+        "RENDERER_CPU": "0.2",
+        "RENDERER_MEMORY": "1Gi",
+        "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
+    }
+    with serving(tmp_path / "first", **settings) as first:
+        token = make_token(first, "--name", "alice", "--webhook", receiver.url)
+        jobs = {}
+        for path, code in (("/secret-path?x=1", "print('x')"), ("/secret-path?x=1&own", "raise SystemExit(3)")):
+            own = {"webhook": f"{receiver.url}&own"} if path.endswith("own") else {}
+            taken = first.submit(code, token=token["token"], **own)
+            assert taken.status_code == 201, taken.text
+            jobs[path] = taken.json()["id"]
+        first.end(kill=True)  # long before the pods have ended
+    kept = tmp_path / "first" / "state" / "manim-renderer" / "serve-tokens"
+    with serving(tmp_path / "second", RENDERER_SERVE_TOKENS=str(kept), **settings) as second:
+        until(lambda: len(receiver.got) >= len(jobs), within=900, describe=lambda: kubectl("get", "pods", "-A"))
+        for path, headers, body in receiver.got:
+            message = check(token["webhook_secret"], headers, body)
+            assert (message["data"]["id"], headers["webhook-id"]) == (jobs[path], f"msg_{jobs[path]}")
+        sent = ("jobs", "-n", namespace, "-l", "manim-renderer/serve-webhook=sent")
+        until(lambda: len(get(*sent)["items"]) == len(jobs))
+        urls = [item["metadata"]["annotations"].get("manim-renderer/webhook") for item in get(*sent)["items"]]
+        assert sorted(filter(None, urls)) == [f"{receiver.url}&own"]  # the token's own is not written there
+        for key in jobs.values():
+            job = second.call("GET", f"/api/v1/jobs/{key}", token=token["token"]).json()
+            assert job["webhook"] == {"delivered": True, "attempts": 1, "error": None}
+    assert {path for path, _, _ in receiver.got} == set(jobs)
+    assert len(receiver.got) == len(jobs)
 
 
 def test_jobs_of_the_command_line_have_messages_that_outlive_kills(tmp_path: Path, receiver: Receiver) -> None:

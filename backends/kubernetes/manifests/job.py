@@ -62,6 +62,10 @@ class KubernetesRequest:
         labels = {"spec": {"template": {"metadata": {"labels": {names.LABEL_SHELF: "true"}}}}}
         return replace(self, job=merge_patch(self.job, {**annotations, **labels}))
 
+    def with_annotations(self, annotations: Mapping[str, str]) -> KubernetesRequest:
+        """Return a copy of the request whose Job has these annotations as well."""
+        return replace(self, job=merge_patch(self.job, {"metadata": {"annotations": dict(annotations)}}))
+
     def with_pod_fields(self, **fields: object) -> KubernetesRequest:
         """Return a copy of the request with other fields in the specification of its pods."""
         return replace(self, job=merge_patch(self.job, {"spec": {"template": {"spec": fields}}}))

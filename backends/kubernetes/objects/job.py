@@ -108,6 +108,12 @@ class Job:
         return self.annotations.get(names.ANNOTATION_STORE)
 
     @property
+    def marks(self) -> Mapping[str, str]:
+        """The labels, and the annotation with the URL of a webhook, which is too long for a label."""
+        url = self.annotations.get(names.ANNOTATION_WEBHOOK)
+        return {**self.labels, names.ANNOTATION_WEBHOOK: url} if url else self.labels
+
+    @property
     def shelf(self) -> str | None:
         """The URI of the store into which others put what they download from its pods; only without a ``store``."""
         return None if self.store else self.annotations.get(names.ANNOTATION_SHELF)

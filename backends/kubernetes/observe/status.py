@@ -160,7 +160,7 @@ def _build_status(
         created=job.created,
         finished=job.end.changed if job.end else None,
         summary=counts,
-        labels=job.labels,
+        labels=job.marks,
     )
 
 

@@ -2,6 +2,9 @@
 
 How far it is stands beside the job: in webhook.json of its record. So a server that was killed goes on when it is
 started again. A message may come twice then, with the same webhook-id.
+
+On Kubernetes the job itself says whether the message was sent. Some seconds after a job's end, replicas that did not
+submit it send the message if the one that did has not.
 """
 
 from __future__ import annotations
@@ -20,11 +23,13 @@ from backends.errors import RendererError, SpecError
 from backends.untrusted.state_files import read_state, write_state
 from backends.webhooks.message import make_message
 from backends.webhooks.sending import NotDeliveredError, choose_pause, post_signed
-from renderer.serve import tokens
+from renderer.serve import replicas, tokens
 from renderer.serve.documents import summary_document
 from renderer.serve.service import Entry, Service
 
 LOOK_S = 1.0
+LOOK_ELSEWHERE_S = 10.0
+TAKE_OVER_S = 15.0  # after a job's end: so long its own replica has for the first attempt
 THREADS = 8
 FILE = "webhook.json"
 _MAX_BYTES = 2**16
@@ -84,6 +89,12 @@ class Webhooks:
                         tasks.start_soon(deliver, entry)
                 await anyio.sleep(LOOK_S)
 
+    async def look_elsewhere(self) -> None:
+        """Find the jobs of other replicas that wait for a message, as long as the server runs."""
+        while True:
+            await anyio.to_thread.run_sync(self._service.adopt_unsent, abandon_on_cancel=True)
+            await anyio.sleep(LOOK_ELSEWHERE_S)
+
     def _is_due(self, entry: Entry) -> bool:
         delivery = self.find(entry)
         return delivery is not None and not delivery.is_done and delivery.at <= time.time()
@@ -93,7 +104,13 @@ class Webhooks:
         delivery = self.find(entry)
         assert delivery and entry.record  # noqa: S101, PT018  # it is due
         try:
-            self._send(entry, self._service.status(entry))
+            status = self._service.status(entry, fresh=True)
+            if self._is_others(entry, status):
+                self._known[entry.record.unique] = replace(delivery, at=time.time() + LOOK_S)
+                return
+            was_sent = replicas.is_sent(status)
+            if not was_sent:
+                self._send(entry, status)
         except (NotDeliveredError, SpecError) as error:
             done = replace(delivery, attempts=delivery.attempts + 1, fault=str(error))
             pause = None if isinstance(error, SpecError) else choose_pause(done.attempts)
@@ -107,12 +124,20 @@ class Webhooks:
             _log.info("%s: %s", entry.handle, error)
             return
         else:
-            done = replace(delivery, attempts=delivery.attempts + 1, is_done=True, fault=None)
+            done = replace(delivery, attempts=delivery.attempts + (not was_sent), is_done=True, fault=None)
+        if done.is_done:
+            with suppress(RendererError, OSError):
+                replicas.note_sent(entry.handle)
         self._known[entry.record.unique] = done
         folder = self._service.records.path(entry.id)
         if folder.is_dir():  # writing would make that of a job that was deleted in the meantime
             with suppress(OSError):
                 write_state(folder / FILE, json.dumps(asdict(done)).encode())
+
+    def _is_others(self, entry: Entry, status: JobStatus) -> bool:
+        """Return whether the replica that submitted the job still has time to send the message."""
+        ended = status.finished.timestamp() if status.finished else 0.0
+        return self._service.records.is_adopted(entry.id) and ended + TAKE_OVER_S > time.time()
 
     def _send(self, entry: Entry, status: JobStatus) -> None:
         record = entry.record
