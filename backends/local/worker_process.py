@@ -143,7 +143,7 @@ class WorkerProcess:
                 result = self._folder.read_result(unit, self._record.units[unit])
                 self.problem = (result and result.error) or Problem(message="a shard failed", exit_code=code)
                 return
-            message = f"more than {most} of {len(self._record.units)} failed, as many as --max-failed allows"
+            message = f"{len(self._failed)} of {len(self._record.units)} failed, and --max-failed allows {most}"
             self.problem = Problem(message=message, exit_code=next(iter(self._failed.values())))
 
     def _write(self, data: bytes) -> None:

@@ -279,8 +279,18 @@ def _check_value(value: Any, depth: int = MOST_DEPTH) -> None:
             _check_value(item, depth - 1)
 
 
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
 def _read_table(source: str, text: str, delimiter: str) -> Iterator[Found]:
     """Yield each row of a table as a mapping from the first row's words to the row's texts."""
+    number, first = next(_lines(text), (1, ""))
+    if delimiter not in first and (other := next((char for char in _DELIMITERS if char in first), None)):
+        found, wanted = _DELIMITERS[other], _DELIMITERS[delimiter]
+        raise SpecError(
+            f"{source}, line {number}: the columns are separated by {found}, not by {wanted}",
+            hint="save the table as .csv with commas, or as .tsv with tabs",
+        )
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     try:

@@ -78,6 +78,9 @@ def test_tables_texts_ranges_and_patterns() -> None:
         ("a,b\n1\n", "t.csv", "t.csv, line 2 has 1 fields, and the first line has 2"),
         ("a,a\n1,2\n", "t.csv", "t.csv, line 1: the first line must name each column, and each differently"),
         ('a\n"x\n', "t.csv", "is not CSV"),
+        ("name;t\na;1\n", "t.csv", "line 1: the columns are separated by semicolons, not by commas"),
+        ('\n"name"\t"t"\n"a"\t"1"\n', "t.csv", "line 2: the columns are separated by tabs, not by commas"),
+        ("name,t\na,1\n", "t.tsv", "line 1: the columns are separated by commas, not by tabs"),
     ],
 )
 def test_bad_inputs_are_refused_in_one_sentence(content: str, name: str, message: str) -> None:

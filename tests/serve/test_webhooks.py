@@ -141,7 +141,7 @@ def test_another_replica_sends_the_messages_of_one_that_is_gone(
         "RENDERER_K8S_STORE_SECRET": "s3-keys",
         "RENDERER_GPU": "none",
         "RENDERER_CPU": "0.2",
-        "RENDERER_MEMORY": "1Gi",
+        "RENDERER_MEMORY": "2Gi",
         "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
     }
     with serving(tmp_path / "first", **settings) as first:

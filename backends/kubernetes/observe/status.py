@@ -202,7 +202,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
     if not failed:
         return _explain_wait(job, units, waits)
     if not job.shards and (most := job.max_failed) is not None:
-        message = f"more than {most} of {len(units)} failed, as many as --max-failed allows"
+        message = f"{len(failed)} of {len(units)} failed, and --max-failed allows {most}"
         codes = [units[index].exit_code for index in sorted(job.failed_pods) if index < len(units)]
         return Problem(message=message, exit_code=next(iter(codes), None))
     return _explain_first(failed[0], len(failed), len(units))

@@ -87,7 +87,7 @@ def _render(job: UnitInput) -> UnitOutput:
     if (mount / "withdrawn").exists():
         return _not_run(CANCELLED, "the job was cancelled, because submit got no answer from Modal")
     if job["max_failed"] is not None and _count_failed(job) > job["max_failed"]:
-        message = f"it did not run: more than {job['max_failed']} others failed, as many as --max-failed allows"
+        message = f"it did not run: more others failed than the {job['max_failed']} that --max-failed allows"
         return _not_run(CANCELLED, message)
     with tempfile.TemporaryDirectory(prefix="renderer-inputs-") as inputs:
         for name, digest in job["inputs"].items():
