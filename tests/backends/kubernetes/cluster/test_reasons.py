@@ -26,8 +26,12 @@ def test_out_of_memory_tells_the_limit(run: Run) -> None:
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
     assert "memory" in str(status.reason)
     assert "--memory" in str(status.hint)
-    (listed,) = (each for each in job.backend.list() if each.handle == job.handle)
-    assert (listed.reason, listed.hint, listed.exit_code) == (status.reason, status.hint, status.exit_code)
+
+    def listed() -> list[object]:
+        found = [each for each in job.backend.list() if each.handle == job.handle]
+        return [(each.reason, each.hint, each.exit_code) for each in found]
+
+    until(lambda: listed() == [(status.reason, status.hint, status.exit_code)], describe=lambda: str(listed()))
 
 
 def test_memory_that_stays_full_is_told_too(run: Run) -> None:
