@@ -72,19 +72,21 @@ def lock_folder(folder: str) -> FileIO:
 
 
 def _is_held(ticket: str) -> bool:
+    """Return whether a job holds the ticket; remove it if none does."""
     try:
         descriptor = os.open(ticket, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False  # its job has just ended
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(ticket)  # noqa: PTH108
     except BlockingIOError:
         return True
-    else:
-        os.unlink(ticket)  # noqa: PTH108
-        return False
+    except FileNotFoundError:  # its job has removed it in between, and ended
+        pass
     finally:
         os.close(descriptor)
+    return False
 
 
 def _write(path: str, text: str) -> None:
