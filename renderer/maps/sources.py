@@ -284,16 +284,10 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 def _read_table(source: str, text: str, delimiter: str) -> Iterator[Found]:
     """Yield each row of a table as a mapping from the first row's words to the row's texts."""
-    number, first = next(_lines(text), (1, ""))
-    if delimiter not in first and (other := next((char for char in _DELIMITERS if char in first), None)):
-        found, wanted = _DELIMITERS[other], _DELIMITERS[delimiter]
-        raise SpecError(
-            f"{source}, line {number}: the columns are separated by {found}, not by {wanted}",
-            hint="save the table as .csv with commas, or as .tsv with tabs",
-        )
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     try:
+        _check_delimiter(source, text, delimiter)
         for row in rows:
             where = f"{source}, line {rows.line_num}"
             if not row:
@@ -308,3 +302,15 @@ def _read_table(source: str, text: str, delimiter: str) -> Iterator[Found]:
                 yield where, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise SpecError(f"{source}, line {rows.line_num}, is not CSV: {error}") from error
+
+
+def _check_delimiter(source: str, text: str, wanted: str) -> None:
+    """Raise SpecError if the first line has columns only with another delimiter."""
+    number, first = next(_lines(text), (1, ""))
+    columns = {char: len(next(csv.reader([first], delimiter=char), [])) for char in _DELIMITERS}
+    found = max(columns, key=columns.__getitem__)
+    if columns[wanted] <= 1 < columns[found]:
+        raise SpecError(
+            f"{source}, line {number}: the columns are separated by {_DELIMITERS[found]}, not by {_DELIMITERS[wanted]}",
+            hint="save the table as .csv with commas, or as .tsv with tabs",
+        )

@@ -47,6 +47,7 @@ def test_tables_texts_ranges_and_patterns() -> None:
         {"name": "a", "text": "one, two"},
         {"name": "b", "text": "three"},
     ]
+    assert [item.value for item in read('"title; part"\n"a|b"\n', "one.csv")] == [{"title; part": "a|b"}]
     assert [item.label for item in read("one\n\ntwo words\n", "list.txt")] == ["0-one", "1-two-words"]
     assert [item.value for item in read_inputs("range:3")] == [0, 1, 2]
     assert [item.value for item in read_inputs("range:5:0:-2")] == [5, 3, 1]
@@ -80,6 +81,7 @@ def test_tables_texts_ranges_and_patterns() -> None:
         ('a\n"x\n', "t.csv", "is not CSV"),
         ("name;t\na;1\n", "t.csv", "line 1: the columns are separated by semicolons, not by commas"),
         ('\n"name"\t"t"\n"a"\t"1"\n', "t.csv", "line 2: the columns are separated by tabs, not by commas"),
+        ("x" * 200_000 + "\n1\n", "t.csv", "is not CSV"),
         ("name,t\na,1\n", "t.tsv", "line 1: the columns are separated by commas, not by tabs"),
     ],
 )
