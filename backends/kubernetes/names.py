@@ -59,6 +59,7 @@ TRANSFER_WORKER = PurePosixPath("/worker") / ARCHIVE  # in transfer pods, which 
 TRANSFER_COMMAND = ("sh", str(TRANSFER_WORKER), "backends.kubernetes.pod")
 JOB_UID = "JOB_UID"  # variable of the store's container
 NODE_ADDRESSES = "NODE_ADDRESSES"  # variable of untrusted jobs: their pods try whether their node answers
+LABEL_JOB_NAME = "batch.kubernetes.io/job-name"  # of each pod of a Job, set by the Job's controller
 LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller
 
 

@@ -22,6 +22,7 @@ import anyio.to_thread
 
 from backends import Backend, JobHandle, JobStatus
 from backends.errors import SpecError
+from backends.kubernetes.names import ANNOTATION_WEBHOOK, LABELS_SERVE
 from renderer import api, config
 from renderer.config import Config
 from renderer.serve import tokens
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from backends.kubernetes.backend import KubernetesBackend
 
 BACKENDS = frozenset({"k8s"})  # that keep labels
-_ID, _OWNER, _DIGEST = "manim-renderer/serve-id", "manim-renderer/serve-owner", "manim-renderer/serve-digest"
-_WEBHOOK, _URL = "manim-renderer/serve-webhook", "manim-renderer/webhook"
-_WAITING, _SENT = "waiting", "sent"  # values of the first
+_ID, _OWNER, _DIGEST, _WEBHOOK = LABELS_SERVE
+_WAITING, _SENT = "waiting", "sent"  # values of _WEBHOOK
 _DIGEST_LENGTH = 40  # of 64: a label has at most 63 characters
 COLLECT_TIMEOUT_S = 3600  # how long pods wait at least: a server may be away, or its store full
 LOOK_S = 1.0
@@ -63,7 +63,7 @@ def keep_url(backend: Backend[Any], record: Record) -> None:
     """Write the URL of a webhook on the new job, at a backend that keeps labels, if its token does not have it."""
     token = tokens.find_by_id(record.owner)
     if record.backend in BACKENDS and record.webhook and not (token and token.webhook == record.webhook):
-        _as_kubernetes(backend).annotations = {_URL: record.webhook}
+        _as_kubernetes(backend).annotations = {ANNOTATION_WEBHOOK: record.webhook}
 
 
 def list_unsent(backend: str) -> Iterator[JobStatus]:
@@ -90,7 +90,7 @@ def restore_record(status: JobStatus) -> Record | None:
     webhook = None
     if status.labels.get(_WEBHOOK) == _WAITING:
         token = tokens.find_by_id(owner)
-        webhook = status.labels.get(_URL) or (token.webhook if token else None)
+        webhook = status.labels.get(ANNOTATION_WEBHOOK) or (token.webhook if token else None)
     return Record(
         id=key,
         owner=owner,

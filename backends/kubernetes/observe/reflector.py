@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from backends.errors import TransientError
+from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.errors import ApiError, ForbiddenError
 from backends.kubernetes.client.paths import core_path
@@ -28,7 +29,7 @@ class PodReflector:
         """Take only pods for which the field selector ``fields`` holds."""
         self._api = api
         self._path = core_path(namespace, "pods")
-        self._selector = {"labelSelector": f"batch.kubernetes.io/job-name={job_name}"}
+        self._selector = {"labelSelector": f"{names.LABEL_JOB_NAME}={job_name}"}
         if fields:
             self._selector["fieldSelector"] = fields
         self._job_name = job_name

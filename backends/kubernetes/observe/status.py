@@ -29,7 +29,6 @@ from backends.problem import Problem
 from backends.untrusted.unit_states import UnitReported, parse_units
 from backends.worker_protocol import UNITS, last_progress, split_label
 
-_JOB_NAME = "batch.kubernetes.io/job-name"  # the label of each pod of a Job
 MAX_PROGRESS_LOGS = 16  # running pods whose log is read for their progress while a client waits
 ALL_LOGS = 1000  # the same for one status
 MAX_LOG_READERS = 32
@@ -56,11 +55,12 @@ class _Waits:
 def summarize_jobs(api: Api, namespace: str, jobs: Mapping[JobHandle, Job]) -> list[JobStatus]:
     """Return the statuses without the units, which is enough for a list of jobs. Reads pods of failed jobs alone."""
     found = [summarize_job(handle, job) for handle, job in jobs.items()]
-    failed = {jobs[status.handle].name for status in found if status.state is JobState.FAILED}
-    pods = _list_failed_pods(api, namespace, failed) if failed else {}
+    failed = (jobs[status.handle] for status in found if status.state is JobState.FAILED)
+    unexplained = {job.name for job in failed if not job.exceeded_deadline_s}
+    pods = _list_failed_pods(api, namespace, unexplained) if unexplained else {}
     for at, status in enumerate(found):
         job = jobs[status.handle]
-        if (pod := pods.get(job.name)) and not job.exceeded_deadline_s:
+        if pod := pods.get(job.name):
             found[at] = replace(status, problem=_with_exit_code(_explain_pod(job, pod, status.counts), status.state))
     return found
 
@@ -76,13 +76,14 @@ def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
 def _list_failed_pods(api: Api, namespace: str, jobs: Collection[str]) -> Mapping[str, Pod]:
     """Return for each job the last failed pod of its first index that has one; nothing without permission."""
     found: dict[str, Pod] = {}
-    selector = {"labelSelector": f"{names.LABEL_MANAGED}={names.MANAGER},{_JOB_NAME}", "fieldSelector": FAILED}
+    selector = f"{names.LABEL_MANAGED}={names.MANAGER},{names.LABEL_JOB_NAME}"
     with suppress(ForbiddenError):
-        for page in api.list_pages(core_path(namespace, "pods"), **selector):
+        for page in api.list_pages(core_path(namespace, "pods"), labelSelector=selector, fieldSelector=FAILED):
             for item in page.get("items") or []:
-                name, pod = item["metadata"]["labels"][_JOB_NAME], parse_pod(item)
-                known = found.get(name)
-                if name in jobs and (known is None or (pod.index, -pod.attempt) < (known.index, -known.attempt)):
+                if (name := item["metadata"]["labels"][names.LABEL_JOB_NAME]) not in jobs:
+                    continue
+                pod, known = parse_pod(item), found.get(name)
+                if known is None or (pod.index, -pod.attempt) < (known.index, -known.attempt):
                     found[name] = pod
     return found
 
