@@ -6,11 +6,12 @@ import gc
 import importlib.metadata
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import uvicorn
 from fastapi import FastAPI
@@ -29,6 +30,7 @@ from renderer.serve.records import Records
 from renderer.serve.service import Service
 
 _log = logging.getLogger(__name__)
+RESTART_S = 2
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DESCRIPTION = """Submit Manim scenes and Python scripts, follow them and get what they made.
 
@@ -54,13 +56,13 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
             if agents:
                 await stack.enter_async_context(agents.session_manager.run())
             tasks = await stack.enter_async_context(anyio.create_task_group())
-            tasks.start_soon(anyio.to_thread.run_sync, service.recover)
+            tasks.start_soon(keep_running, anyio.to_thread.run_sync, service.recover)
             for name in service.policy.backends:
-                tasks.start_soon(sample, parts, name)
-            tasks.start_soon(parts.webhooks.run)
-            tasks.start_soon(parts.webhooks.look_elsewhere)
+                tasks.start_soon(keep_running, sample, parts, name)
+            tasks.start_soon(keep_running, parts.webhooks.run)
+            tasks.start_soon(keep_running, parts.webhooks.look_elsewhere)
             if service.collects:
-                tasks.start_soon(replicas.OutputCollector().run)
+                tasks.start_soon(keep_running, replicas.OutputCollector().run)
             yield
             tasks.cancel_scope.cancel()
 
@@ -88,6 +90,18 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     problems.install(app)
     app.add_middleware(Guard, is_open=is_open)
     return app
+
+
+async def keep_running(task: Callable[..., Awaitable[object]], *args: object) -> None:
+    """Run a task of the server; after an error that nobody expected, begin it again: the server needs all of them."""
+    while True:
+        try:
+            await task(*args)
+        except Exception:  # noqa: BLE001  # whatever it is, the server goes on, and its log has it
+            _log.exception("a task of the server failed, and begins again in %d s", RESTART_S)
+            await anyio.sleep(RESTART_S)
+        else:
+            return
 
 
 async def _health() -> PlainTextResponse:

@@ -170,7 +170,7 @@ def test_outputs_outlive_a_killed_server_their_pods_and_their_job(settings: dict
         second.start()
         large = second.submit(WRITES, token=token, inputs=[1, 2], max_failed=2).json()
         job = second.wait(key, token=token)
-        assert job["state"] == "succeeded", job
+        assert job["state"] == "succeeded", json.dumps(job)
         assert stored(handle) == [stream]
         film = read_film(second, key, token)
         assert film[4:8] == b"ftyp"

@@ -11,6 +11,7 @@ import logging
 import re
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from websocket import WebSocket
 
 _log = logging.getLogger(__name__)
+_READING = threading.Lock()  # the client shares its files of equal certificates: another thread could remove them
 
 Query = Mapping[str, str | int]
 Body = Mapping[str, object]
@@ -47,7 +49,7 @@ class Connection:
         self._configuration: Configuration = configuration.Configuration(
             retries=False, connection_pool_maxsize=MAX_CONNECTIONS
         )
-        with tempfile.TemporaryDirectory(prefix="renderer-") as folder:
+        with _READING, tempfile.TemporaryDirectory(prefix="renderer-") as folder:
             context.configure(self._configuration, folder)
             self._tls = _create_tls_context(self._configuration, context.name)
         _authenticate_to_proxy(self._configuration)

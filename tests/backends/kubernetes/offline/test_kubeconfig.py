@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import certifi
 import pytest
 import yaml
 from support.commands import environment
@@ -37,6 +39,18 @@ def test_the_users_own_file_is_found(server: str, tmp_path: Path, monkeypatch: p
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Api(None).context.name == "one"
+
+
+def test_many_threads_connect_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_kubeconfig(tmp_path / "config", "https://api.example", token="t")  # noqa: S106 - no password
+    content = yaml.safe_load(path.read_text())
+    end = "-----END CERTIFICATE-----\n"
+    authority = base64.b64encode((certifi.contents().partition(end)[0] + end).encode()).decode()
+    content["clusters"][0]["cluster"]["certificate-authority-data"] = authority
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: Api("one").server, range(64))) == {"https://api.example"}
 
 
 def through(proxy: str, server: str, path: Path) -> Path:
