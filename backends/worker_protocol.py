@@ -17,6 +17,8 @@ LOG = "log.txt"
 RESULT = "result.json"
 FILES = "files"  # the folder of a unit that holds its outputs
 OUTPUT_DIR = "RENDERER_OUTPUT_DIR"  # a variable of the user's code: the folder of its unit
+PACKAGES = "RENDERER_PACKAGES"  # a variable of the worker: the folder that keeps environments with packages
+INSTALLER = "renderer.worker.packages"  # the module that makes an environment of the requirements on its stdin
 CHANGED = "changed"  # the folder of a unit for the video of the first play that was drawn, while it renders
 # Exit codes of failures that may be temporary, so that a retry makes sense. The user's own errors are not among them.
 RETRIED = frozenset({ExitCode.INTERNAL, ExitCode.TRANSIENT, ExitCode.LOST, ExitCode.TERMINATED})

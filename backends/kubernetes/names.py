@@ -8,6 +8,7 @@ from backends.worker_protocol import ARCHIVE
 
 BACKEND = "k8s"
 CONTAINER = "render"
+PACKAGES_CONTAINER = "packages"  # installs packages before the render, where a store keeps them
 APP = "manim-renderer"
 LABEL_APP = "app.kubernetes.io/name"
 LABEL_JOB = "app.kubernetes.io/instance"
@@ -47,6 +48,7 @@ CACHE_CLAIM = PurePosixPath("/cache")  # the PVC of a pvc:// cache, in the store
 CACHE_SECRET = PurePosixPath("/cache-key")  # the Secret with the cache's key, there alone
 CACHE_KEY = "key"  # the Secret's key
 CACHE_SOCKET = CONTROL / "cache"  # where the store's container answers the render
+PACKAGES = WORK / "packages"  # the environments with the job's packages
 CHUNKS = CONTROL / "chunks"  # the socket of the store in which shards meet
 READY = WORK / "ready"  # exists while outputs wait to be downloaded: the readiness probe looks for it
 NOT_READY_EXIT_CODE = 75  # EX_TEMPFAIL: a command in the pod was called too early
@@ -58,6 +60,7 @@ POD_COMMAND = ("sh", str(INPUTS / ARCHIVE), "backends.kubernetes.pod")
 TRANSFER_WORKER = PurePosixPath("/worker") / ARCHIVE  # in transfer pods, which do not have the inputs of a job
 TRANSFER_COMMAND = ("sh", str(TRANSFER_WORKER), "backends.kubernetes.pod")
 JOB_UID = "JOB_UID"  # variable of the store's container
+STORE_SECRETS = ("AWS_SECRET_ACCESS_KEY", "GOOGLE_SERVICE_ACCOUNT_KEY")  # variables of --store-secret
 NODE_ADDRESSES = "NODE_ADDRESSES"  # variable of untrusted jobs: their pods try whether their node answers
 LABEL_JOB_NAME = "batch.kubernetes.io/job-name"  # of each pod of a Job, set by the Job's controller
 LABEL_UID = "batch.kubernetes.io/controller-uid"  # set by the Job's controller

@@ -12,7 +12,7 @@ from backends.local.isolation import sandbox
 from backends.local.options import LocalOptions
 from backends.local.supervised import SupervisedBackend, WorkerRequest
 from backends.models import JobHandle, JobSpec
-from backends.worker_protocol import worker_command
+from backends.worker_protocol import PACKAGES, worker_command
 
 
 class LocalBackend(SupervisedBackend):
@@ -67,7 +67,7 @@ class LocalBackend(SupervisedBackend):
 
     def worker_environment(self) -> dict[str, str]:
         """Return the environment variables that name the folders of its caches to the worker."""
-        packages = {"RENDERER_PACKAGES": str(cache_folder("packages").absolute())}
+        packages = {PACKAGES: str(cache_folder("packages").absolute())}
         if not self.options.cache_mib:
             return packages
         return {

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
+from backends.worker_protocol import PACKAGES
 
-FOLDER = "RENDERER_PACKAGES"  # the variable with the folder that keeps environments for later jobs
 KEPT_S = 30 * 86400.0  # an environment that no job has used for so long is removed
 _COMPLETE = "complete"  # the file that is written last
 _REMEDY = "`renderer image build --with PACKAGE` makes an image that has them"
@@ -46,10 +46,10 @@ class PackageError(RendererError):
 def make_environment(requirements: Sequence[str], scratch: Path) -> Path:
     """Return an environment with the packages, lines of a requirements file: an earlier one, or a new one.
 
-    It is in the folder that FOLDER names, otherwise in ``scratch``. Raises PackageError.
+    It is in the folder that the variable PACKAGES names, otherwise in ``scratch``. Raises PackageError.
     """
     key = hashlib.sha256(json.dumps([sys.executable, sys.version, list(requirements)]).encode()).hexdigest()[:24]
-    folder = Path(os.environ.get(FOLDER) or scratch / "packages")
+    folder = Path(os.environ.get(PACKAGES) or scratch / "packages")
     folder.mkdir(parents=True, exist_ok=True)
     environment = folder / key
     if not _use(environment):
@@ -183,7 +183,7 @@ def _holds(operator: str, wanted: tuple[int, ...], *, prefix: bool) -> bool:
 
 
 def main() -> int:
-    """Make the environment of the requirements on stdin, in the folder of FOLDER: a step of an image's build."""
+    """Make the environment of the requirements on stdin, in the folder of PACKAGES: before a job starts."""
     try:
         make_environment(sys.stdin.read().splitlines(), Path())
     except PackageError as error:

@@ -16,10 +16,10 @@ from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.processes import PYTHON_PATH
 from backends.untrusted import Limits
+from backends.worker_protocol import PACKAGES
 from renderer.bundle.unpack import unpack
 from renderer.maps.inputs import INPUTS_FILE, VARIABLE, MapInput
 from renderer.model import UNITS_FILE, WorkerPayload
-from renderer.worker.packages import FOLDER as PACKAGES
 
 CACHE_FOLDER, CACHE_MIB = "RENDERER_SEGMENT_CACHE", "RENDERER_SEGMENT_CACHE_MIB"
 CACHE_KEY = "RENDERER_SEGMENT_CACHE_KEY"  # the file with the key of the cache, which is not a variable's value

@@ -9,10 +9,12 @@ from typing import Any
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.manifests.cache import RENDER_ENV, CacheParts
+from backends.kubernetes.manifests.packages import PackagesParts
 from backends.kubernetes.manifests.store_uri import StoreFolder
 from backends.kubernetes.manifests.templates import Manifest, render_template
 from backends.kubernetes.options import KubernetesOptions
 from backends.models import JobSpec
+from backends.worker_protocol import PACKAGES
 
 DEFAULT_CPU = 2.0
 DEFAULT_MEMORY_MIB = 4096
@@ -63,6 +65,7 @@ def build_container(
     )
     home = {"HOME": str(names.WORK), "USER": "renderer", "XDG_CACHE_HOME": str(names.WORK / "cache")}
     chunks = {"RENDERER_SHARD_STORE": str(names.CHUNKS)} if spec.shards else {}
+    packages = {PACKAGES: str(names.PACKAGES)} if spec.packages else {}
     timeout = str(math.ceil(spec.timeout.total_seconds()))
     division = _divide(spec, per_pod)
     one_by_one = ["--one-by-one"] if per_pod > 1 and request and not spec.engine else []  # scripts fill a GPU's memory
@@ -79,7 +82,7 @@ def build_container(
         ],
         "division": division,
         "env": [
-            *_build_env({**home, **nvidia, **chunks, **spec.env}),
+            *_build_env({**home, **nvidia, **chunks, **spec.env, **packages}),
             *([RENDER_ENV] if spec.cache else []),
             *([addresses] if spec.untrusted else []),
         ],
@@ -90,7 +93,12 @@ def build_container(
 
 
 def build_store_container(
-    spec: JobSpec, options: KubernetesOptions, store: StoreFolder, image: Mapping[str, Any], cache: CacheParts | None
+    spec: JobSpec,
+    options: KubernetesOptions,
+    store: StoreFolder,
+    image: Mapping[str, Any],
+    cache: CacheParts | None,
+    packages: PackagesParts | None,
 ) -> Manifest:
     """Return the container that alone has the store: its credentials, and the PVC of a pvc:// store.
 
@@ -114,6 +122,7 @@ def build_store_container(
             *(_escape(store.uri_in_pod), str(options.ephemeral_storage), *image["division"]),
             *(_escape(argument) for argument in (cache.arguments if cache else ())),
             *(["--chunks"] if spec.shards else []),
+            *(_escape(argument) for argument in (packages.arguments if packages else ())),
         ],
         "store_env": [uid, *_build_env({**hidden, **settings})],
         "store_env_from": _build_env_from([options.store_secret] if options.store_secret else []),

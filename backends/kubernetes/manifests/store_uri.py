@@ -22,6 +22,11 @@ class StoreFolder:
         """The folder's URI. For a PVC it is valid only in a pod that has the PVC mounted."""
         return f"{self.uri}/{self.path}" if self.uri else f"file://{names.STORE}/{self.path}"
 
+    @property
+    def packages_uri_in_pod(self) -> str:
+        """The URI of the folder of packages, which all jobs with this store share; valid as ``uri_in_pod`` is."""
+        return self.uri_in_pod.rpartition("/jobs/")[0] + "/packages"
+
     def outputs(self, job_uid: str) -> str:
         """Return the path in this folder of what the units of one Job stored, with a folder for each unit.
 

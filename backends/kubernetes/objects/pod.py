@@ -46,6 +46,7 @@ class Pod:
     terminated: Termination | None
     started: bool
     started_at: datetime | None = None
+    container: str = names.CONTAINER  # whose state and log this is
 
     @property
     def ended(self) -> bool:
@@ -71,7 +72,7 @@ class Pod:
 def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
     """Parse a pod that the API server sent; ``container`` names the container whose state is read."""
     metadata, status = item["metadata"], item.get("status", {})
-    found: JsonObject = next((each for each in status.get("containerStatuses") or [] if each["name"] == container), {})
+    found = _find_failed_installer(status) or _find_container(status.get("containerStatuses"), container)
     state = found.get("state") or {}
     annotations = metadata.get("annotations") or {}
     return Pod(
@@ -89,7 +90,19 @@ def parse_pod(item: JsonObject, container: str = names.CONTAINER) -> Pod:
         terminated=_parse_termination(state.get("terminated")),
         started="running" in state,
         started_at=parse_time((state.get("running") or {}).get("startedAt")),
+        container=found.get("name", container),
     )
+
+
+def _find_container(found: Iterable[JsonObject] | None, name: str) -> JsonObject:
+    return next((each for each in found or [] if each["name"] == name), {})
+
+
+def _find_failed_installer(status: JsonObject) -> JsonObject | None:
+    """Return the container that installs packages, if it has failed: the one of the job never starts then."""
+    found = _find_container(status.get("initContainerStatuses"), names.PACKAGES_CONTAINER)
+    ended = (found.get("state") or {}).get("terminated")
+    return found if ended and ended["exitCode"] else None
 
 
 def _parse_number(text: str | None) -> int:
@@ -99,6 +112,8 @@ def _parse_number(text: str | None) -> int:
 def _find_waiting(status: JsonObject, state: JsonObject) -> JsonObject | None:
     """Return the state of the container that waits: of the one before it where the container waits for that."""
     before = [each.get("state") or {} for each in status.get("initContainerStatuses") or []]
+    if "running" in (_find_container(status.get("initContainerStatuses"), names.PACKAGES_CONTAINER).get("state") or {}):
+        return {"reason": "InstallingPackages"}
     found: JsonObject | None = state.get("waiting")
     if before and (found is None or found.get("reason") == "PodInitializing"):
         return next((each["waiting"] for each in before if "waiting" in each), found)

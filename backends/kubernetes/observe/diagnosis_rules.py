@@ -133,6 +133,7 @@ WAITING: Mapping[str, tuple[Rule, ...]] = {
     "CreateContainerConfigError": (
         Rule(r"", "the container cannot start: {0}", "create what is missing; the job then goes on by itself"),
     ),
+    "InstallingPackages": (Rule(r"", "its packages are being installed"),),
     "CreateContainerError": (Rule(r"", "the container cannot start: {0}", IMAGE_HINT),),
     "RunContainerError": (Rule(r"", "the container cannot start: {0}", IMAGE_HINT),),
 }

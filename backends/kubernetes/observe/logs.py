@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from backends.kubernetes import names
 from backends.kubernetes.client.client import Api
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.transport import READ_TIMEOUT_S
@@ -30,7 +29,7 @@ def read_log(
 
     Raises ApiError, and TransientError when the connection breaks.
     """
-    query = {"container": names.CONTAINER, "timestamps": "true"}
+    query = {"container": pod.container, "timestamps": "true"}
     query |= {"sinceTime": since[0].isoformat()} if since != BEGINNING else {}
     query |= {"follow": "true"} if follow else {}
     path = core_path(namespace, "pods", pod.name, "log")

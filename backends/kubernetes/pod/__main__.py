@@ -1,6 +1,7 @@
 """The commands that run in the containers of jobs and of transfer pods: ``sh renderer-worker backends.kubernetes.pod``.
 
-``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store. The client
+``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store, and
+``packages`` that of a container that ends before the job begins. The client
 calls ``send`` and ``release`` beside ``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``,
 ``receive`` and ``remove`` for files of a PVC.
 """
@@ -21,6 +22,7 @@ from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.pod import run, store, transfers
 from backends.kubernetes.pod.network import find_targets, wait_until_closed
+from backends.kubernetes.pod.packages import prepare_packages
 from backends.kubernetes.pod.paths import scratch_limits
 from backends.kubernetes.pod.process_limits import limit_processes
 from backends.kubernetes.pod.report import write_report
@@ -59,13 +61,24 @@ def _build_parser() -> argparse.ArgumentParser:
     store_parser = commands.add_parser("store", help="move this unit's inputs and outputs from and to the store")
     store_parser.set_defaults(
         command=lambda options: store.keep_store(
-            options.uri, options.limit, _pod_units(options), options.cache, has_chunks=options.chunks
+            options.uri,
+            options.limit,
+            _pod_units(options),
+            options.cache,
+            has_chunks=options.chunks,
+            packages=options.packages,
         )
     )
     store_parser.add_argument("uri", help="the job's folder in its store")
     store_parser.add_argument("limit", type=int, help="size of the pod's scratch disk in MiB")
     store_parser.add_argument("--cache", help="the shared cache, of which the render asks at a socket")
     store_parser.add_argument("--chunks", action="store_true", help="let the render exchange chunks with other shards")
+    store_parser.add_argument(
+        "--packages", nargs=2, metavar=("URI", "DIGEST"), help="the folder of packages, and what the job asks for"
+    )
+    packages = commands.add_parser("packages", help="install the job's packages before it starts")
+    packages.set_defaults(command=lambda options: prepare_packages(options.limit))
+    packages.add_argument("limit", type=int, help="size of the pod's scratch disk in MiB")
     for each in (run_parser, store_parser):
         each.add_argument("--units-per-pod", type=int, default=1, help="how many units each pod of the job has")
         each.add_argument("--units", type=int, default=1, help="how many units the job has")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backends.storage import translate_error
+from backends.storage import StoredFile, translate_error
 
 
 class ClaimFolder:
@@ -37,6 +38,21 @@ class ClaimFolder:
             return (self.folder / path).stat().st_size
         except FileNotFoundError:
             return None
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """Yield all files, with size and time."""
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # another pod has removed it
+                state = path.lstat()
+                if stat.S_ISREG(state.st_mode):
+                    yield StoredFile(str(path.relative_to(self.folder)), state.st_size, state.st_mtime)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files."""
+        with self._translating_errors():
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    (self.folder / path).unlink()
 
     @contextmanager
     def _translating_errors(self) -> Iterator[None]:

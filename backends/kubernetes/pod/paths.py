@@ -20,6 +20,10 @@ CONTACT = WORK / "contact"  # its modification time is that of the last contact 
 STORED_BUNDLE = CONTROL / names.BUNDLE_KEY
 OUTCOME = CONTROL / "outcome.json"  # how the work of the store's container ended; its format is in outcome.py
 EARLIER = CONTROL / "earlier.json"  # what earlier pods have stored of this pod's units
+PACKAGES = Path(names.PACKAGES)
+PACKED = WORK / "packages.tar.gz"  # PACKAGES, once they are there; an empty file where the store shall not keep them
+STORED_PACKAGES = CONTROL / "packages.tar.gz"  # what the store has of them
+ANSWER = CONTROL / "packages"  # what the store's container tells that of the packages
 RENDERED = WORK / "rendered"  # exists once the worker has ended
 
 

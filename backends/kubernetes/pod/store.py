@@ -25,6 +25,7 @@ from backends.errors import BackendError, OutputError, RendererError
 from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
+from backends.kubernetes.pod.packages import PackageStore, get_limit, share_packages
 from backends.kubernetes.pod.paths import CONTROL, OUTPUT, RENDERED, STORED_BUNDLE, WORK, scratch_limits
 from backends.kubernetes.pod.units import PodUnits, is_final, write_earlier
 from backends.problem import Problem
@@ -39,19 +40,27 @@ POLL_INTERVAL_S = 0.05
 STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 
-def keep_store(uri: str, limit_mib: int, units: PodUnits, cache: str | None = None, *, has_chunks: bool = False) -> int:
+def keep_store(
+    uri: str,
+    limit_mib: int,
+    units: PodUnits,
+    cache: str | None = None,
+    *,
+    has_chunks: bool = False,
+    packages: Sequence[str] | None = None,
+) -> int:
     """Move the inputs and the outputs of this pod's units; then wait for the signal that ends the pod.
 
     ``uri`` is the job's folder in the store; ``limit_mib`` is the size of the render's scratch disk. ``cache`` is the
     URI of the shared cache. With ``has_chunks``, the render reads and writes the chunks of its job, and nothing else of
-    the store.
+    the store. ``packages`` are the URI of the folder of packages and the digest of those that the job asks for.
     """
     if cache:
         _serve_cache(cache)
     if has_chunks and (uri.startswith("file://") or importlib.util.find_spec("obstore")):
         _serve_chunks(uri)
     if read_outcome() is None:  # otherwise this container has been restarted after its work
-        write_outcome(_move_files(uri, scratch_limits(limit_mib), units))
+        write_outcome(_move_files(uri, limit_mib, units, packages))
     while True:
         signal.pause()
 
@@ -95,7 +104,7 @@ def _serve_chunks(uri: str) -> None:
     threading.Thread(target=server.serve, daemon=True).start()
 
 
-def _move_files(uri: str, limits: Limits, units: PodUnits) -> Problem:
+def _move_files(uri: str, limit_mib: int, units: PodUnits, packages: Sequence[str] | None) -> Problem:
     target = f"{os.environ[names.JOB_UID]}/{names.UNITS}"
     try:
         store = _open_store(uri)
@@ -105,7 +114,9 @@ def _move_files(uri: str, limits: Limits, units: PodUnits) -> Problem:
             write_earlier(earlier)
         if left:
             _get_bundle(store)
-            _store_units(store, target, left, limits)
+            if packages:
+                share_packages(PackageStore(_open_store(packages[0]), packages[1], get_limit(limit_mib), CONTROL))
+            _store_units(store, target, left, scratch_limits(limit_mib))
     except RendererError as error:
         return Problem(message=str(error), hint=error.hint, exit_code=error.exit_code)
     except OSError as error:

@@ -61,6 +61,10 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"store": "s3://bucket/films", "foreground": False, "shards": 8, "max_failed": 0, "retries": 2},
         {"store_secret": "s3-keys"},
     ),
+    "packages": (
+        {"store": "s3://bucket/jobs/here", "foreground": False, "packages": ("einops",), "env": {"PIP_INDEX_URL": "x"}},
+        {"store_secret": "s3-keys"},
+    ),
     "every-option": (
         {"env": {"GREETING": NASTY, "NO": "no", "NUMBER": "1e3"}},
         {
@@ -186,6 +190,30 @@ def test_a_patch_reaches_whatever_no_option_says(tmp_path: Path) -> None:
         "nvidia.com/gpu": 1,
     }
     assert proxy == {"name": "proxy", "image": "p"}
+
+
+def find_containers(more: Mapping[str, Any], **options: Any) -> list[str]:
+    spec = job(**{"packages": ("einops",), "store": "s3://bucket", **more})
+    options = {"store_secret": "s3-keys", **options}
+    request = get_backend("k8s", KubernetesOptions.model_validate(options)).plan(spec).request
+    return [each["name"] for each in request.job["spec"]["template"]["spec"].get("initContainers", [])]
+
+
+def test_packages_that_other_jobs_cannot_trust_are_not_kept(tmp_path: Path) -> None:
+    patch = tmp_path / "patch.yaml"
+    patch.write_text("spec: {template: {spec: {hostUsers: false}}}\n")
+    assert find_containers({}, patch=patch) == ["store", "packages"]
+    patch.write_text("spec: {template: {spec: {containers: [{name: render, env: [{name: PIP_INDEX_URL}]}]}}}\n")
+    assert find_containers({}, patch=patch) == ["store"]
+    assert find_containers({}, secret_env="index") == ["store"]  # noqa: S106 - the name of a Secret
+    assert find_containers({}, secret_files={"index": "/work/.config/pip"}) == ["store"]
+    assert find_containers({"store": None}) == []
+    assert find_containers({}, store_secret=None) == ["store"]  # the pod's identity is the job's as well
+    assert find_containers({"env": {"AWS_SECRET_ACCESS_KEY": "known"}}) == ["store"]
+    assert find_containers({"store": "pvc://claim"}, store_secret=None) == ["store", "packages"]
+    for line in ("a @ file:///control/bundle.tar.gz", "a@./here", "--find-links /work", "--index-url=file:///work"):
+        assert find_containers({"packages": (line,)}) == ["store"]
+    assert find_containers({"packages": ("--find-links https://a/b", "a @ git+https://c/d")}) == ["store", "packages"]
 
 
 @pytest.mark.parametrize("content", [None, "- a\n- list", "a: [", "just words"])

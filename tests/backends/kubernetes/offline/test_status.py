@@ -81,6 +81,33 @@ def test_a_container_that_ended_is_explained(
         assert "--memory" in str(status.hint)
 
 
+def installer_in(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": "store", "state": {"running": {}}}, {"name": "packages", "state": state}]
+
+
+def test_an_installation_of_packages_that_failed_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (ended, code, words) in enumerate(
+        [
+            ({"exitCode": 10, "message": '{"message": "no network"}'}, ExitCode.USER_CODE, "0: no network"),
+            ({"exitCode": 137, "reason": "OOMKilled"}, ExitCode.OUT_OF_MEMORY, "more memory than its limit of 512Mi"),
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        status = failed(
+            {}, tmp_path / str(number), monkeypatch, initContainerStatuses=installer_in({"terminated": ended})
+        )
+        assert (status.state, status.exit_code) == (JobState.FAILED, code)
+        assert words in str(status.reason)
+
+
+def test_a_job_whose_packages_are_installed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    pod = pod_in(waiting, phase="Pending", initContainerStatuses=installer_in({"running": {}}))
+    with serve(answers_with(JOB, pod, []), tmp_path, monkeypatch):
+        status = open_job(HANDLE).status()
+    assert (status.state, status.reason) == (JobState.PENDING, "its packages are being installed")
+
+
 @pytest.mark.parametrize(
     ("pod", "words"),
     [
