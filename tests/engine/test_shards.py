@@ -63,11 +63,14 @@ class ReadsClock(Scene):
 """
 
 NAMES = """
-from manim import smooth, squish_rate_func
-from renderer.engine.shards.leap import _is_of_manim
+from manim import Square, Unwrite, Write, smooth, squish_rate_func, there_and_back
+from renderer.engine.shards.leap import _is_of_manim, _is_simple
 
 assert _is_of_manim(squish_rate_func(smooth))
 assert not _is_of_manim(squish_rate_func(lambda t: t))
+assert _is_simple(Write(Square()))
+assert not _is_simple(Write(Square(), rate_func=there_and_back))  # its last frame has traces of those before
+assert not _is_simple(Unwrite(Square()))
 
 from renderer.engine.shards.report import ShardReport, find_difference
 

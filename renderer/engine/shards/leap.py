@@ -13,21 +13,30 @@ from types import FunctionType
 from typing import Any
 
 import manim
-from manim import Camera, Create, MovingCamera, ThreeDCamera, Transform
+from manim import Camera, Create, DrawBorderThenFill, MovingCamera, ThreeDCamera, Transform
 
 from renderer.engine.guards.overrides import is_override
 from renderer.engine.manim_types import Animation, Mobject
 
 _CAMERAS = (Camera, MovingCamera, ThreeDCamera)
 _SCENE_METHODS = ("update_to_time", "update_mobjects", "update_meshes", "update_self", "play_internal")
+_FORWARD = (manim.linear, manim.smooth, manim.double_smooth)
 _PURE_MODULES = frozenset({"manim.utils.rate_functions", "manim.utils.paths", "manim.utils.bezier"})
 _ANIMATION_METHODS = {
     "interpolate": (manim.Animation.interpolate,),
     "interpolate_mobject": (manim.Animation.interpolate_mobject,),
-    "interpolate_submobject": (Transform.interpolate_submobject, Create.interpolate_submobject),
+    "interpolate_submobject": (
+        Transform.interpolate_submobject,
+        Create.interpolate_submobject,
+        DrawBorderThenFill.interpolate_submobject,
+    ),
     "update_mobjects": (manim.Animation.update_mobjects,),
     "get_sub_alpha": (manim.Animation.get_sub_alpha,),
-    "get_all_mobjects": (manim.Animation.get_all_mobjects, Transform.get_all_mobjects),
+    "get_all_mobjects": (
+        manim.Animation.get_all_mobjects,
+        Transform.get_all_mobjects,
+        DrawBorderThenFill.get_all_mobjects,
+    ),
     "get_all_mobjects_to_update": (manim.Animation.get_all_mobjects_to_update,),
     "get_all_families_zipped": (manim.Animation.get_all_families_zipped, Transform.get_all_families_zipped),
 }
@@ -52,7 +61,13 @@ def _is_simple(animation: Animation) -> bool:
     own = vars(animation)
     if own.keys() & _ANIMATION_METHODS.keys():
         return False
+    if isinstance(animation, DrawBorderThenFill) and not _goes_forward(animation):
+        return False  # going back from the fill to the border, a frame depends on those before it
     return _is_of_manim(getattr(animation, "rate_func", None)) and _is_of_manim(getattr(animation, "path_func", None))
+
+
+def _goes_forward(animation: Any) -> bool:
+    return not animation.reverse_rate_function and any(animation.rate_func is forward for forward in _FORWARD)
 
 
 @cache
