@@ -225,8 +225,8 @@ class _SceneRender:
         except ProcessKilled as killed:
             if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(killed.play) from killed
-            rendered, limit = scheduler.rendered_plays, max(1, attempt.limit // 2)
-            again = replace(attempt, limit=limit, rendered=rendered, was_killed=True)
+            limit = max(1, attempt.limit // 2)
+            again = replace(attempt, limit=limit, rendered=_find_drawn(scheduler), was_killed=True)
             raise _TryAgainError(f"a process of play {killed.play} was killed", again) from killed
         finally:
             scheduler.abort()

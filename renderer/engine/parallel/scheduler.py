@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
+from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.guards.pixel_access import released_pixels
@@ -256,12 +257,14 @@ class Scheduler:
         self._monitor.kill()
 
     def _expect(self, chunk: Chunk) -> None:
-        chunk.expected = digest_state(self._scene)
-        if self._predicted:
+        if self._predicted:  # no other process has a state to compare with
             if not self._predicted[chunk.index].is_as_predicted:
                 self._start_again(Mispredicted(self._play.identity.number))
-            chunk.reached, chunk.cached = chunk.expected, chunk.frames
+            chunk.expected = chunk.reached = SceneState("")
+            chunk.cached = chunk.frames
             self._monitor.count_frames(chunk.frames, cached=chunk.frames)
+            return
+        chunk.expected = digest_state(self._scene)
         self._monitor.verify(self._play, chunk)
 
 
