@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -32,6 +33,7 @@ from backends.worker_protocol import UNITS, last_progress, split_label
 MAX_PROGRESS_LOGS = 16  # running pods whose log is read for their progress while a client waits
 ALL_LOGS = 1000  # the same for one status
 MAX_LOG_READERS = 32
+MAX_FAILED_PAGES = 20  # of failed pods that are read for a list of jobs: it says why the first ones failed
 PROGRESS_TIMEOUT_S = 2.0  # after this time, no further log is read
 LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 40, "limitBytes": 16384}
 SHARED_LOG_END: Mapping[str, str | int] = {"container": names.CONTAINER, "tailLines": 1000, "limitBytes": 2**18}
@@ -74,11 +76,15 @@ def summarize_job(handle: JobHandle, job: Job) -> JobStatus:
 
 
 def _list_failed_pods(api: Api, namespace: str, jobs: Collection[str]) -> Mapping[str, Pod]:
-    """Return for each job the last failed pod of its first index that has one; nothing without permission."""
+    """Return for each job the last failed pod of its first index that has one; nothing without permission.
+
+    Of very many failed pods, only the first are read.
+    """
     found: dict[str, Pod] = {}
     selector = f"{names.LABEL_MANAGED}={names.MANAGER},{names.LABEL_JOB_NAME}"
     with suppress(ForbiddenError):
-        for page in api.list_pages(core_path(namespace, "pods"), labelSelector=selector, fieldSelector=FAILED):
+        pages = api.list_pages(core_path(namespace, "pods"), labelSelector=selector, fieldSelector=FAILED)
+        for page in itertools.islice(pages, MAX_FAILED_PAGES):
             for item in page.get("items") or []:
                 if (name := item["metadata"]["labels"][names.LABEL_JOB_NAME]) not in jobs:
                     continue

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.rigs.api_server import CREATED, JOB, POD, Answers, dump, serve
 
-from backends import JobHandle, JobState, JobStatus
+from backends import JobHandle, JobState, JobStatus, get_backend
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
@@ -183,6 +183,18 @@ def test_a_list_counts_what_ended_and_failed(
     job = parse_job({**JOB, "metadata": metadata, "spec": spec, "status": status})
     counts = summarize_job(JobHandle.parse(HANDLE), job).counts
     assert (counts.total, counts.ended, counts.failed) == expected
+
+
+def test_a_list_ends_however_many_pods_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = pod_in({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, phase="Failed")
+    pod["metadata"] = {**pod["metadata"], "labels": names.job_labels("j") | {names.LABEL_JOB_NAME: "j"}}
+    pages = {
+        "jobs": {"metadata": {}, "items": [{**JOB, "status": FAILED}]},
+        "pods": {"metadata": {"continue": "more"}, "items": [pod]},  # after each page another one
+    }
+    with serve(lambda path: (200, dump(pages[path.partition("?")[0].rpartition("/")[2]])), tmp_path, monkeypatch):
+        (status,) = get_backend("k8s").list()
+    assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUT_OF_MEMORY)
 
 
 def test_a_scene_that_one_shard_rendered_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
