@@ -27,7 +27,7 @@ NAME_LENGTH = 100  # characters; the folder of a unit's outputs has the name
 DERIVED_LENGTH = 40  # characters of a name that is made from an input's text
 STANDARD_INPUT = "-"
 UPLOADED = "inputs that are files must lie in the project (--root chooses a wider folder), and not be left out of it"
-FORMS = "name a .jsonl, .csv or text file, 'range:100', a pattern such as 'data/*.png', or - for standard input"
+FORMS = "name a .jsonl, .json, .csv or text file, 'range:100', a pattern such as 'data/*.png', or - for standard input"
 
 Found = tuple[str, object]  # where an input stands, for messages, and its value
 
@@ -229,8 +229,10 @@ def _guess_ending(text: str) -> str:
 
 
 def _read_text(source: str, text: str, ending: str) -> Iterator[Found]:
-    if ending in {".jsonl", ".ndjson", ".json"}:
+    if ending in {".jsonl", ".ndjson"}:
         return _read_json_lines(source, text)
+    if ending == ".json":
+        return _read_json_list(source, text)
     if ending in {".csv", ".tsv"}:
         return _read_table(source, text, "\t" if ending == ".tsv" else ",")
     return ((f"{source}, line {number}", line) for number, line in _lines(text))
@@ -244,17 +246,32 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _read_json_lines(source: str, text: str) -> Iterator[Found]:
+    hint = "write one JSON value on each line; a .txt file has one argument on each line"
     for number, line in _lines(text):
-        try:
-            value = json.loads(line, parse_constant=_refuse_constant)
-            _check_value(value)
-        except (ValueError, RecursionError) as error:
-            why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise SpecError(
-                f"{source}, line {number}, is not JSON: {why}",
-                hint="write one JSON value on each line; a .txt file has one argument on each line",
-            ) from error
-        yield f"{source}, line {number}", value
+        yield f"{source}, line {number}", _parse_json(source, line, hint, first_line=number)
+
+
+def _read_json_list(source: str, text: str) -> Iterator[Found]:
+    """Yield the items of a document that is a list."""
+    hint = "write a list of the inputs; a .jsonl file has one JSON value on each line"
+    items = _parse_json(source, text, hint) if text.strip() else []
+    if not isinstance(items, list):
+        raise SpecError(f"{source} is not a list", hint=hint)
+    yield from ((f"{source}, item {number}", item) for number, item in enumerate(items, 1))
+
+
+def _parse_json(source: str, text: str, hint: str, *, first_line: int = 1) -> Any:
+    """Return the value of a text that begins at a line of the source. Raises SpecError."""
+    line = first_line
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+        _check_value(value)
+    except (ValueError, RecursionError) as error:
+        why = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            line, why = line + error.lineno - 1, error.msg
+        raise SpecError(f"{source}, line {line}, is not JSON: {why}", hint=hint) from error
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

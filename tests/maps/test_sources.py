@@ -48,6 +48,7 @@ def test_tables_texts_ranges_and_patterns() -> None:
         {"name": "b", "text": "three"},
     ]
     assert [item.value for item in read('"title; part"\n"a|b"\n', "one.csv")] == [{"title; part": "a|b"}]
+    assert [item.value for item in read('[1, {"x": 2},\n\n "three"]\n', "list.json")] == [1, {"x": 2}, "three"]
     assert [item.label for item in read("one\n\ntwo words\n", "list.txt")] == ["0-one", "1-two-words"]
     assert [item.value for item in read_inputs("range:3")] == [0, 1, 2]
     assert [item.value for item in read_inputs("range:5:0:-2")] == [5, 3, 1]
@@ -68,6 +69,10 @@ def test_tables_texts_ranges_and_patterns() -> None:
         ("\n \n", "list.txt", "list.txt has no inputs"),
         ("1\n" * 6 + "{x: 1}\n", "inputs.jsonl", "inputs.jsonl, line 7, is not JSON: Expecting property name"),
         ("NaN", "inputs.jsonl", "inputs.jsonl, line 1, is not JSON: JSON has no NaN"),
+        ("[1,\n2,\nx]", "inputs.json", "inputs.json, line 3, is not JSON: Expecting value"),
+        ('{"x": 1}', "inputs.json", "inputs.json is not a list"),
+        ("[]", "inputs.json", "inputs.json has no inputs"),
+        ('[{"name": "a"},\n{"name": "a"}]', "t.json", "t.json, item 2: the name 'a' is that of t.json, item 1, too"),
         ("[" * 200 + "]" * 200, "inputs.jsonl", "line 1, is not JSON: it is nested too deeply"),
         ('"\\ud800"', "inputs.jsonl", "line 1, is not JSON: it has half a surrogate pair"),
         ("1\n" * 10_001, "inputs.jsonl", "inputs.jsonl has more than 10000 inputs"),

@@ -22,7 +22,7 @@ def command(
         typer.Option(
             "--over",
             metavar="INPUTS",
-            help="A .jsonl, .csv or text file, range:100, a pattern such as 'data/*.png', or - for standard input.",
+            help="A .jsonl, .json, .csv or text file, range:100, a pattern ('data/*.png'), or - for standard input.",
             show_default=False,
         ),
     ],
