@@ -20,7 +20,8 @@ class MappedJob(Iterator[MapResult]):
     """A map that was submitted: an iterator over its results, in the order of the inputs or as they finish.
 
     The outputs of an input are downloaded before its result is yielded. After the last one, results.jsonl is written.
-    The job goes on if nobody iterates: ``job`` is its handle and more.
+    The job goes on if nobody iterates, also after a ``break``: a second loop yields the results that are left.
+    ``job.cancel()`` ends it.
     """
 
     def __init__(self, job: api.Job, planned: api.PlannedJob, output: Path, *, ordered: bool) -> None:
@@ -76,15 +77,19 @@ def map(  # noqa: A001  # as Python's own function, and Modal's
     arguments: tuple[str, ...] = (),
     ordered: bool = True,
     max_failed: int | None = None,
+    parallelism: int | None = None,
     root: str | Path | None = None,
     **settings: Any,
 ) -> MappedJob:
     """Submit a map, and return an iterator over its results: in the order of the inputs, or as they finish.
 
-    ``inputs`` are JSON values, or a text as --over takes it: a file, ``range:100``, a pattern of files. ``settings``
+    ``inputs`` are JSON values, or a text as --over takes it: a file, ``range:100``, a pattern of files.
+    ``parallelism`` is how many run at the same time at most; on Modal, ``modal.max_containers`` is that. ``settings``
     are those of ``renderer.submit``; outputs go to the folder ``output``. Raises SpecError for a wrong request, before
     anything is sent.
     """
+    if parallelism is not None:
+        settings["k8s.parallelism"] = parallelism
     are_files = isinstance(inputs, str) and sources.is_pattern(inputs)
     wanted = RenderSpec(
         path=Path(path),
