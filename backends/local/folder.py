@@ -232,8 +232,9 @@ class JobFolder:
 def _numbers(folder: Path, ending: str) -> set[int]:
     """Return the numbers that name entries of the folder, before the ending."""
     with suppress(OSError):
-        found = [path.name.removesuffix(ending) for path in folder.iterdir() if path.name.endswith(ending)]
-        return {int(name) for name in found if _NUMBER.fullmatch(name)}
+        found = os.listdir(folder)  # noqa: PTH208  # quicker, for each look at a map
+        numbers = (name.removesuffix(ending) for name in found if name.endswith(ending))
+        return {int(number) for number in numbers if _NUMBER.fullmatch(number)}
     return set()
 
 

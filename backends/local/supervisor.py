@@ -153,8 +153,6 @@ class Supervisor:
                 environment |= start_cache_server(self.launcher.cache, scratch, self.folder.spool, environment)
             command, environment = self._worker_command(units, environment)
             supervisor = os.getpid()
-            # `docker run` passes SIGTERM on to the container
-            orphan_signal = signal.SIGTERM if self.launcher.prefix else signal.SIGKILL
             self.worker = subprocess.Popen(
                 [*self.launcher.prefix, *command],
                 env=environment,
@@ -162,7 +160,8 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(supervisor, orphan_signal),  # noqa: PLW1509  # there is one thread
+                # SIGTERM, at which the worker ends its units, and `docker run` passes it on to the container
+                preexec_fn=lambda: die_with_parent(supervisor, signal.SIGTERM),  # noqa: PLW1509  # there is one thread
             )
             _log.debug("started worker %d for units %s", self.worker.pid, units)
             process = WorkerProcess(self.folder, self.record, self.worker, failed=self.failed, retried=retried)

@@ -16,10 +16,10 @@ from backends.worker_protocol import LOG, OUTPUT_DIR
 from renderer.system.limits import count_usable_cores
 from renderer.worker import diagnosis
 from renderer.worker.packages import find_python
-from renderer.worker.processes import become_child
 from renderer.worker.unpacked_job import OWN_VARIABLES, Runner, UnitReport, UnpackedJob
 
 LOG_BYTES = 2**20  # the end of the log that is searched for a traceback
+NOT_STARTED = 127  # the exit code of a shell that cannot start a program
 
 
 class ScriptRunner(Runner):
@@ -45,23 +45,28 @@ class ScriptRunner(Runner):
         if packages:
             python = find_python(packages)
             environment["PATH"] = os.pathsep.join([str(packages / "bin"), environment.get("PATH", os.defpath)])
-        parent, file = os.getpid(), self.job.payload.file
+        file = self.job.payload.file
         if file.startswith("-"):  # Python would take it for an option
             file = f"./{file}"
         command = [python, file, *self.job.payload.arguments, *self._input_arguments(unit)]
-        process = os.fork()  # subprocess.Popen would wait until Python has started
-        if process:
-            return process
         try:
             os.chdir(self.job.source(unit))
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            become_child(parent, output)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so
-            os.execve(python, command, environment)  # noqa: S606  # no shell is wanted
+            return os.posix_spawn(  # unlike a fork, it copies nothing of this process
+                python,
+                command,
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ],
+                setsigdef=[signal.SIGPIPE],  # Python ignores it, and what is ignored stays so
+            )
         except OSError as error:
-            os.write(2, f"cannot start {python}: {error.strerror}\n".encode("utf-8", "replace"))
+            os.write(output, f"cannot start {python}: {error.strerror}\n".encode("utf-8", "replace"))
+            return os.fork() or os._exit(NOT_STARTED)
         finally:
-            os._exit(127)
+            os.chdir(self.job.scratch)
 
     def read_report(self, unit: int, exit_code: int) -> UnitReport | None:
         """Return how the script ended, from its exit code and its log."""
