@@ -22,7 +22,9 @@ __version__ = "stand-in"
 class cuda:
     is_available = staticmethod(lambda: False)
     device_count = staticmethod(lambda: 0)
+device = str
 class tensor(list):
+    to = lambda self, device: self
     __add__ = lambda self, other: tensor(a + b for a, b in zip(self, other))
     tolist = lambda self: list(self)
 """
