@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,25 +19,25 @@ from pydantic_core import to_jsonable_python
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from backends import JobState, JobStatus
-from backends.errors import SpecError, TransientError
-from renderer import config
-from renderer.serve import schemas
+from backends import JobState, JobStatus, LogLine
+from backends.errors import RendererError, SpecError, TransientError
+from renderer.serve import problems, records, schemas
 from renderer.serve.callers import Caller
 from renderer.serve.documents import job_document, outputs_document, summary_document
 from renderer.serve.events import Followers, is_ended
 from renderer.serve.guard import allow_body
 from renderer.serve.metrics.counting import Metrics
 from renderer.serve.outputs import OTHER, TYPES, OutputStore
-from renderer.serve.problems import TYPE, explain
-from renderer.serve.service import Entry, Service
+from renderer.serve.problems import TYPE, RefusedError, explain
+from renderer.serve.service import LATEST, Entry, Service, place_of
 from renderer.serve.uploads import Upload, read_form
 from renderer.serve.webhooks.delivering import Webhooks
 
 THREADS = 16  # that one backend may keep waiting, so that the others are still answered
 THREAD_TIMEOUT_S = 10.0  # how long a request waits for one of them
-SEND_TIMEOUT_S = 60  # for a client that reads nothing
+LIST_TIMEOUT_S = 10.0  # how long a list of the jobs of several backends waits for all of them
 LOG_BYTES = 2**16
 _REQUEST = "request"
 
@@ -50,6 +52,7 @@ class Parts:
         self.outputs = OutputStore(service, self.metrics.add_frames)
         self.followers = Followers(service, self.call)
         self._limiters: dict[str, anyio.CapacityLimiter] = {}
+        self._late: dict[asyncio.Task[Any], str] = {}  # lists that are not waited for any more, by their backends
 
     async def call(self, backend: str, function: Callable[..., Any], *arguments: object) -> Any:
         """Call a function that may wait for a backend, in a thread of those for this backend.
@@ -70,9 +73,39 @@ class Parts:
         finally:
             limiter.release_on_behalf_of(borrower)
 
-    async def call_listing(self, backend: str | None, function: Callable[..., Any]) -> Any:
-        """Call a function that lists the jobs of one backend or of all."""
-        return await self.call(f"list of {self._known_backend(backend)}", function)
+    async def call_listing(self, backend: str, function: Callable[[str], Any]) -> Any:
+        """Call a function that lists the jobs of a backend."""
+        return await self.call(f"list of {self._known_backend(backend)}", function, backend)
+
+    async def call_listings(
+        self, backends: Sequence[str], function: Callable[[str], list[Any]]
+    ) -> tuple[list[list[Any]], list[str]]:
+        """Call a function that lists the jobs of a backend for each of several, for LIST_TIMEOUT_S at most.
+
+        Return the lists, and a sentence about each backend that failed or has not answered. Such a backend is not asked
+        again before its answer has come.
+        """
+
+        async def ask(name: str) -> list[Any] | str:
+            try:
+                found: list[Any] = await self.call_listing(name, function)
+            except RendererError as error:
+                return f"the jobs at {name} are missing here: {error}"
+            return found
+
+        late = set(self._late.values())
+        tasks = {name: asyncio.create_task(ask(name)) for name in backends if name not in late}
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=LIST_TIMEOUT_S)
+        for name, task in tasks.items():
+            if not task.done():
+                self._late[task] = name
+                task.add_done_callback(self._late.pop)
+        silent = [name for name in backends if name not in tasks or not tasks[name].done()]
+        found = [task.result() for task in tasks.values() if task.done()]
+        notes = [answer for answer in found if isinstance(answer, str)]
+        notes += [f"the jobs at {name} are missing here: it has not answered so far" for name in silent]
+        return [answer for answer in found if not isinstance(answer, str)], notes
 
     async def call_submit(self, backend: object, function: Callable[..., Any], *arguments: object) -> Any:
         """Call a function that submits a job to a backend; None for the one of the server's settings."""
@@ -84,7 +117,11 @@ class Parts:
 
     async def find(self, request: Request, key: str) -> Entry:
         """Return the job that an address names. Raises JobNotFoundError."""
-        return self.service.find(caller_of(request), key)
+        find, caller = self.service.find, caller_of(request)
+        if self.service.records.find(key) or not records.is_id(key):
+            return find(caller, key)
+        entry: Entry = await self.call("search", find, caller, key)  # it may be the job of another replica
+        return entry
 
     async def status(self, entry: Entry) -> JobStatus:
         """Return the state of a job."""
@@ -152,24 +189,19 @@ _SUBMIT = _problems(400, 413, 429, 507)
 async def get_rights(parts: Shared, who: Who) -> schemas.Rights:
     """Return what the caller may do, and the settings that may be changed."""
     policy, token = parts.service.policy, who.token
-    found = [setting for setting in config.load({}) if setting.key in policy.allow]
+    found = [setting for setting in parts.service.load_config() if setting.key in policy.allow]
     return schemas.Rights(
         backends=list(policy.backends_of(who)),
         gpus=list(token.gpus) if token else None,
         jobs=token.jobs if token else None,
         seconds=token.seconds if token else None,
-        bundle_mib=bundle_limit(who),
+        bundle_mib=parts.service.bundle_limit(who),
         untrusted=token.untrusted if token else False,
         settings=[
             schemas.Setting(name=item.key, description=item.description, default=to_jsonable_python(item.value))
             for item in found
         ],
     )
-
-
-def bundle_limit(who: Caller) -> int:
-    """Return how many MiB the files of a job may have."""
-    return who.token.bundle_mib if who.token else config.load({}).settings.bundle_limit_mib
 
 
 @router.post("/jobs", status_code=201, responses={**_SUBMIT, 200: {"model": schemas.Job}}, tags=["jobs"])
@@ -227,7 +259,7 @@ async def submit_upload(
     request: Request, response: Response, parts: Shared, who: Who, idempotency_key: Key = None
 ) -> schemas.Job:
     """Submit a job whose files are uploaded: each as `files`, or all in one `archive`. `request` says what to run."""
-    allow_body(request, bundle_limit(who))
+    allow_body(request, parts.service.bundle_limit(who))
     async with read_form(request) as form:
         run = await _read_run(form.get(_REQUEST))
         files = [item for item in form.getlist("files") if not isinstance(item, str)]
@@ -269,7 +301,7 @@ async def start(
 
     def work() -> tuple[Entry, bool, JobStatus]:
         with parts.service.records.upload() as folder:
-            upload = Upload(folder / "project", bundle_limit(who))
+            upload = Upload(folder / "project", parts.service.bundle_limit(who))
             fill(upload)
             entry, is_new = parts.service.submit(who, run, folder, upload.digest, key)
         return entry, is_new, parts.service.status(entry)
@@ -293,30 +325,39 @@ async def list_jobs(  # each is a parameter of the address
     cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the part before")] = None,
 ) -> schemas.JobPage:
     """List the caller's jobs, newest first, in parts."""
+    before = None if cursor is None else _read_cursor(cursor)
 
-    def work() -> schemas.JobPage:
-        found = parts.service.list(who, backend)
-        chosen = (
-            summary_document(entry, status)
-            for entry, status in found
-            if (not state or status.state in state) and (name is None or name.lower() in status.name)
+    def is_wanted(entry: Entry, status: JobStatus) -> bool:
+        return (
+            (not state or status.state in state)
+            and (name is None or name.lower() in status.name)
+            and (before is None or place_of(entry, status) < before)
         )
-        page = list(itertools.islice(_after(chosen, cursor), limit + 1))
-        more = _cursor(page[limit - 1]) if len(page) > limit else None
-        return schemas.JobPage(jobs=page[:limit], next=more)
 
-    page: schemas.JobPage = await parts.call_listing(backend, work)
-    return page
+    def work(backend: str) -> list[schemas.JobSummary]:
+        found = itertools.islice(parts.service.list(who, backend, is_wanted), limit + 1)
+        return [summary_document(entry, status) for entry, status in found]
+
+    names = [backend] if backend else parts.service.policy.backends
+    if len(names) == 1:
+        lists, notes = [await parts.call_listing(names[0], work)], list[str]()
+    else:
+        lists, notes = await parts.call_listings(names, work)
+    page = list(itertools.islice(heapq.merge(*lists, key=_place, reverse=True), limit + 1))
+    more = _write_cursor(page[limit - 1]) if len(page) > limit else None
+    return schemas.JobPage(jobs=page[:limit], next=more, notes=notes)
 
 
-def _cursor(job: schemas.JobSummary) -> str:
-    return f"{job.created.isoformat() if job.created else ''}~{job.id}"
+def _place(job: schemas.JobSummary) -> tuple[datetime, str]:
+    return job.created or LATEST, job.id
 
 
-def _after(jobs: Iterator[schemas.JobSummary], cursor: str | None) -> Iterator[schemas.JobSummary]:
-    """Yield the jobs that come after the cursor, also if the job that it names was deleted."""
-    if cursor is None:
-        return jobs
+def _write_cursor(job: schemas.JobSummary) -> str:
+    moment, key = _place(job)
+    return f"{moment.isoformat()}~{key}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
     text, _, key = cursor.partition("~")
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
@@ -324,12 +365,7 @@ def _after(jobs: Iterator[schemas.JobSummary], cursor: str | None) -> Iterator[s
             raise ValueError  # noqa: TRY301
     except ValueError as error:
         raise SpecError("the cursor is not one of this server", hint="take `next` of the part before") from error
-
-    def is_before(job: schemas.JobSummary) -> bool:
-        return job.created is None or job.created > moment or (job.created == moment and job.id != key)
-
-    rest = itertools.dropwhile(is_before, jobs)
-    return (job for job in rest if job.id != key)
+    return moment, key
 
 
 @router.get("/jobs/{id}", responses=_JOB, tags=["jobs"])
@@ -383,26 +419,41 @@ async def get_logs(
     unit: Annotated[int | None, Query(ge=0, le=2**31, description="only the lines of this unit")] = None,
 ) -> StreamingResponse:
     """Return what the job has printed so far. `events` goes on from there."""
-    lines = await parts.call(entry.backend, parts.service.open(entry).logs)
-
-    def read() -> bytes:
-        """Return the next lines; nothing at the end."""
-        data = bytearray()
-        for line in lines:
-            if unit in {None, line.unit}:
-                data += line.text.encode("utf-8", "replace") + b"\n"
-            if len(data) > LOG_BYTES:
-                break
-        return bytes(data)
+    log = _join_lines(await parts.call(entry.backend, parts.service.open(entry).logs), unit)
 
     async def stream() -> AsyncIterator[bytes]:
         data = first
         while data:
             yield data
-            data = await parts.call(entry.backend, read)
+            data = await parts.call(entry.backend, next, log, b"")
 
-    first = await parts.call(entry.backend, read)
-    return StreamingResponse(stream(), media_type="text/plain; charset=utf-8")
+    first = await parts.call(entry.backend, next, log, b"")
+    return _LogResponse(stream(), log)
+
+
+def _join_lines(lines: Iterator[LogLine], unit: int | None) -> Generator[bytes]:
+    data = bytearray()
+    for line in lines:
+        if unit in {None, line.unit}:
+            data += line.text.encode("utf-8", "replace") + b"\n"
+        if len(data) > LOG_BYTES:
+            yield bytes(data)
+            data.clear()
+    yield bytes(data)
+
+
+class _LogResponse(StreamingResponse):
+    """A log. Its file or connection is closed at the end, also if the client goes before."""
+
+    def __init__(self, content: AsyncIterator[bytes], log: Generator[bytes]) -> None:
+        super().__init__(content, media_type="text/plain; charset=utf-8")
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._log.close()
 
 
 _EVENT = {
@@ -444,7 +495,7 @@ async def get_events(
         async for event in parts.followers.follow(entry, last_event_id):
             yield ServerSentEvent(event.to_json(), event=event.name, id=event.id or None, sep="\n")
 
-    return EventSourceResponse(events(), send_timeout=SEND_TIMEOUT_S)
+    return EventSourceResponse(events())
 
 
 @router.get("/jobs/{id}/outputs", responses={**_JOB, **_problems(507)}, tags=["outputs"])
@@ -462,12 +513,10 @@ _FILE: dict[str, Any] = {
     "/jobs/{id}/outputs/{path:path}",
     responses={
         **_JOB,
-        **_problems(507),
+        **_problems(400, 416, 507),
         200: _FILE,
         206: {"description": "The ranges that were asked for.", **_FILE},
         304: {"description": "The client has the file already."},
-        400: {"description": "The header Range cannot be read."},
-        416: {"description": "The file does not have this range."},
     },
     response_class=FileResponse,
     tags=["outputs"],
@@ -484,6 +533,31 @@ async def get_output(
     return send_file(request, file.type, f'"{file.sha256}"', place, as_file=download or file.type == OTHER)
 
 
+class _FileResponse(FileResponse):
+    """A file, or ranges of it. A wrong range is a problem like all others; Starlette's answer would have no words."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = 0
+
+        async def send_allowed(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in {400, 416}:
+                refused = message["status"]
+            if not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, send_allowed)
+        if refused:
+            size = self.headers["content-length"]
+            error = RefusedError(
+                refused,
+                f"the file has {size} bytes, and not this range" if refused == 416 else "the range cannot be read",  # noqa: PLR2004
+                hint="the first 100 bytes are Range: bytes=0-99",
+            )
+            answer = problems.respond(problems.describe(error), {"Content-Range": f"bytes */{size}"})
+            await answer(scope, receive, send)
+
+
 def send_file(request: Request, kind: str, etag: str, place: Path, *, as_file: bool) -> Response:
     """Return a file that a job made, in such a way that it can run nothing in a browser."""
     headers = {
@@ -497,4 +571,4 @@ def send_file(request: Request, kind: str, etag: str, place: Path, *, as_file: b
     known = request.headers.get("if-none-match", "")
     if etag in [word.strip().removeprefix("W/") for word in known.split(",")] or known.strip() == "*":
         return Response(status_code=304, headers=headers)
-    return FileResponse(place, headers=headers, media_type=kind)
+    return _FileResponse(place, headers=headers, media_type=kind)

@@ -6,6 +6,7 @@ import gc
 import importlib.metadata
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from renderer.serve.service import Service
 
 _log = logging.getLogger(__name__)
 RESTART_S = 2
+GONE_S = 300  # after so long a client that takes nothing, or does not answer to the system, is gone
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DESCRIPTION = """Submit Manim scenes and Python scripts, follow them and get what they made.
 
@@ -142,11 +144,11 @@ def check_address(host: str) -> bool:
     return True
 
 
-def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
-    """Serve until the process is told to stop. ``announce`` gets the server's address once it listens."""
-    policy = Policy.load()
-    tokens.mount(policy.tokens)
-    is_open = check_address(host)
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket for connections. On Linux each of them ends GONE_S after its client has gone without a word.
+
+    Raises SpecError if the address cannot be used.
+    """
     try:
         listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
@@ -155,6 +157,19 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
         raise SpecError(
             f"cannot listen on {host}, port {port}: {error.strerror}", hint="choose another: --port 8081"
         ) from error
+    if sys.platform == "linux":  # connections have these from the socket
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_S * 1000)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, GONE_S // 2)
+    return listener
+
+
+def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop. ``announce`` gets the server's address once it listens."""
+    policy = Policy.load()
+    tokens.mount(policy.tokens)
+    is_open = check_address(host)
+    listener = listen(host, port)
     gc.set_threshold(10_000, 10, 10)  # the command line collects no garbage, and this process goes on for long
     store = Records(state_folder("serve"))
     with listener, store.lock():
@@ -164,6 +179,7 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
             log_level=logging.WARNING,
             access_log=False,
             server_header=False,
+            http="h11",
             h11_max_incomplete_event_size=2**16,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,

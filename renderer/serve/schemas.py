@@ -131,10 +131,14 @@ class JobSummary(BaseModel):
 
 
 class JobPage(BaseModel):
-    """A part of the list of jobs, newest first. `next` is the `cursor` of the next part."""
+    """A part of the list of jobs, newest first. `next` is the `cursor` of the next part.
+
+    `notes` say which backends have not answered, so that their jobs are missing.
+    """
 
     jobs: list[JobSummary]
     next: str | None
+    notes: list[str]
 
 
 class Output(BaseModel):

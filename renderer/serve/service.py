@@ -7,20 +7,19 @@ import heapq
 import itertools
 import json
 import logging
-import math
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backends import JobHandle, JobState, JobStatus
-from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError
+from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError, TransientError
 from backends.gpus.request import parse_gpu
 from backends.untrusted import check_relative_name, show_line
 from renderer import api, config, scenes
@@ -32,15 +31,16 @@ from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
 from renderer.serve.schemas import Preview, Run
-from renderer.settings import Settings
 from renderer.spec import RenderSpec
 
 FRESH_S = 0.25  # how old a status may be that several clients get, and the settings with which it is read
-FRESH_ENDED_S = 10.0  # the same for a job that has ended, where another replica may delete it: see replicas
+FRESH_ENDED_S = 60.0  # the same for a job that has ended, which may be deleted elsewhere
+FRESH_SHARED_S = 10.0  # the same where another replica may delete it: see replicas
+SUBMIT_TIMEOUT_S = 10.0  # how long a submit waits for an earlier one of the same owner to the same backend
 MOST_ENDED = 20_000  # statuses of jobs that have ended, which never change
 MANY = 100  # statuses that are read one by one before a backend is asked for its whole list, which costs less
 _COMMAND_LINE = "h-"
-_LATEST = datetime.max.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
 
@@ -58,16 +58,19 @@ class Entry:
         return self.handle.backend
 
 
+Wanted = Callable[[Entry, JobStatus], bool]
+
+
 class Service:
     """The jobs of one server. Every method may block, and may be called from any thread."""
 
     def __init__(self, store: Records, policy: Policy) -> None:
         self.records = store
         self.policy = policy
-        self._submitting: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._submitting: dict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
         self._statuses: OrderedDict[str, tuple[float, JobStatus]] = OrderedDict()
         self._listed: dict[str, JobStatus] = {}  # jobs that have ended, as their backend listed them
-        self._settings: tuple[float, Settings] | None = None
+        self._config: tuple[float, Config] | None = None
         self._guard = threading.Lock()
         self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
         self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
@@ -76,17 +79,34 @@ class Service:
         """Find the jobs that a killed server submitted and could not note, and forget requests without a job."""
         for record in self.records.all():
             if record.handle is None:
-                with self._submitting[record.owner], suppress(RendererError):
+                with suppress(RendererError), self._submits(record.owner, record.backend):
                     found = self.records.find(record.id)
                     if found and found.handle is None:  # and no request has submitted it again in the meantime
                         self._recover(found)
 
     def _recover(self, record: Record) -> Record | None:
-        found = records.find_submitted(record, lambda name: api.jobs(name))  # noqa: PLW0108  # its signature is wider
+        found = records.find_submitted(record, self._list_jobs)
         if found:
             return self.records.set_handle(record, found)
         self.records.remove(record.id)
         return None
+
+    @contextmanager
+    def _submits(self, owner: str, backend: str) -> Iterator[None]:
+        """Hold off other submits of an owner to a backend: they would not see this one.
+
+        Raises TransientError if an earlier one takes long, because its backend does not answer.
+        """
+        lock = self._submitting[owner, backend]
+        if not lock.acquire(timeout=SUBMIT_TIMEOUT_S):
+            raise TransientError(
+                f"an earlier submit still waits for an answer of the backend ({backend})",
+                hint="send the request again in a minute; `renderer doctor` checks a backend",
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
     def submit(self, caller: Caller, run: Run, folder: Path, digest: str, key: str | None) -> tuple[Entry, bool]:
         """Submit the job whose files are in ``folder``, and return it and whether it is new.
@@ -98,10 +118,10 @@ class Service:
         new = records.new_id()
         if key is not None:
             new = hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest()[: len(new)]
-        with self._submitting[caller.owner]:
+        loaded = self.policy.load_settings(caller, run.settings)
+        with self._submits(caller.owner, loaded.settings.backend):
             if known := self._find_earlier(new, digest, elsewhere=key is not None):
                 return known, False
-            loaded = self.policy.load_settings(caller, run.settings)
             webhook = self.policy.choose_webhook(caller, run.webhook)
             self._check_count(caller)
             if loaded.settings.untrusted:  # so that a retry is, too, whoever asks for it
@@ -209,12 +229,12 @@ class Service:
             return self._retry_other(entry, settings)
         if request is None or not self.records.has_files(entry.id):
             raise _missing_files()
-        with self._submitting[caller.owner], self.records.upload() as folder:
+        run = {**entry.record.request, "settings": {**entry.record.request["settings"], **settings}}
+        loaded = self.policy.load_settings(caller, run["settings"])
+        with self._submits(caller.owner, loaded.settings.backend), self.records.upload() as folder:
             failed, names = self._find_failed(entry)
             old = self.records.path(entry.record.id) / "project"
             wanted = requests.select(request, failed, names)
-            run = {**entry.record.request, "settings": {**entry.record.request["settings"], **settings}}
-            loaded = self.policy.load_settings(caller, run["settings"])
             self._check_count(caller)
             self.records.copy_project(entry.record.id, folder)
             new = replace(
@@ -286,36 +306,38 @@ class Service:
         owner = caller.owner if caller.token else None
         return (_entry(record) for record in self.records.all(owner) if record.handle)
 
-    def list(self, caller: Caller, backend: str | None = None) -> Iterator[tuple[Entry, JobStatus]]:
-        """Yield the caller's jobs, newest first; without tokens those of the command line as well."""
-        if caller.token is None:
-            names = [name for name in self.policy.backends if backend in {None, name}]
-            parts = [self._list_all(name) for name in names]
-        else:
-            shared = [name for name in self._shared_backends() if backend in {None, name}]
-            seen: set[str] = set()
-            parts = [self._list_owned(caller, name, seen) for name in shared]
-            parts.append(self._list_known(caller, backend, seen))
-        yield from heapq.merge(*parts, key=lambda job: job[1].created or _LATEST, reverse=True)
+    def list(self, caller: Caller, backend: str, wanted: Wanted) -> Iterator[tuple[Entry, JobStatus]]:
+        """Yield the caller's jobs at a backend that are wanted, in the order of ``place_of``.
 
-    def _list_all(self, backend: str) -> Iterator[tuple[Entry, JobStatus]]:
+        Without tokens those of the command line are among them. Raises RendererError if the backend does not answer.
+        """
+        found = self._list_owned(caller, backend, wanted) if caller.token else self._list_all(backend, wanted)
+        for _, jobs in itertools.groupby(found, key=lambda job: job[1].created):  # times may be whole seconds
+            yield from sorted(jobs, key=lambda job: place_of(*job), reverse=True)
+
+    def _list_all(self, backend: str, wanted: Wanted) -> Iterator[tuple[Entry, JobStatus]]:
         by_handle = {record.handle: record for record in self.records.all()}
-        for status in api.jobs(backend):
+        for status in self._list_jobs(backend) if backend in self.policy.backends else ():
             record = by_handle.get(str(status.handle)) or self._adopt(status)
-            yield (_entry(record) if record else _other(status.handle)), status
+            entry = _entry(record) if record else _other(status.handle)
+            if wanted(entry, status):
+                yield entry, status
 
-    def _list_owned(self, caller: Caller, backend: str, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
-        """Yield the caller's jobs of all replicas. Their ids are in ``seen`` when the first one is yielded."""
-        found = list(self._list_shared(backend, owner=caller.owner))
-        seen.update(record.id for record, _ in found)
-        yield from ((_entry(record), status) for record, status in found)
+    def _list_owned(self, caller: Caller, backend: str, wanted: Wanted) -> Iterator[tuple[Entry, JobStatus]]:
+        shared = list(self._list_shared(backend, owner=caller.owner)) if backend in self._shared_backends() else []
+        seen = {record.id for record, _ in shared}
+        own = (entry for entry in self._own(caller) if entry.backend == backend and entry.id not in seen)
+        parts = ((_entry(record), status) for record, status in shared), self._list_known(own, wanted)
+        for entry, status in heapq.merge(*parts, key=lambda job: job[1].created or LATEST, reverse=True):
+            if wanted(entry, status):
+                yield entry, status
 
-    def _list_known(self, caller: Caller, backend: str | None, seen: set[str]) -> Iterator[tuple[Entry, JobStatus]]:
-        """Yield the caller's jobs of which only this server knows."""
-        own = (entry for entry in self._own(caller) if backend in {None, entry.backend} and entry.id not in seen)
+    def _list_known(self, own: Iterable[Entry], wanted: Wanted) -> Iterator[tuple[Entry, JobStatus]]:
+        """Yield the jobs that are wanted and still there: only these are looked at again."""
         for entry in self._list_many(own):
             with suppress(JobNotFoundError):
-                yield entry, self._summary(entry)
+                if wanted(entry, self._summary(entry)):
+                    yield entry, self.status(entry)
 
     def _list_many(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield the jobs. Ask a backend for all of its jobs at once if the states of many are not known."""
@@ -326,7 +348,7 @@ class Service:
                 unknown[name] += 1
                 if unknown[name] == MANY and name not in replicas.BACKENDS:
                     with suppress(RendererError):
-                        self._remember_ended(api.jobs(name, self._load_settings()))
+                        self._remember_ended(self._list_jobs(name))
             yield entry
 
     def _remember_ended(self, statuses: Iterable[JobStatus]) -> None:
@@ -335,8 +357,13 @@ class Service:
             self._listed.update(itertools.islice(ended.items(), MOST_ENDED - min(len(self._listed), MOST_ENDED)))
 
     def _summary(self, entry: Entry) -> JobStatus:
-        """Return the state of a job for a list, which need not say what is known of each unit."""
-        return self._listed.get(str(entry.handle)) or self.status(entry)
+        """Return the state of a job as it was read last, if it had ended then: it may be gone, but not run again."""
+        key = str(entry.handle)
+        _, known = self._statuses.get(key) or (0.0, self._listed.get(key))
+        return known if known and known.state.terminal else self.status(entry)
+
+    def _list_jobs(self, backend: str) -> Iterator[JobStatus]:
+        return api.jobs(backend, self.load_config().settings)
 
     def _shared_backends(self) -> Sequence[str]:
         """Return the backends at which jobs of other replicas may be."""
@@ -367,14 +394,18 @@ class Service:
 
     def open(self, entry: Entry) -> api.Job:
         """Return the job itself."""
-        return api.open_job(entry.handle, self._load_settings())
+        return api.open_job(entry.handle, self.load_config().settings)
 
-    def _load_settings(self) -> Settings:
+    def load_config(self) -> Config:
         """Return the settings of this server, not older than FRESH_S: loading them costs more than most statuses."""
-        known = self._settings
+        known = self._config
         if known is None or time.monotonic() - known[0] > FRESH_S:
-            known = self._settings = time.monotonic(), config.load({}).settings
+            known = self._config = time.monotonic(), config.load({})
         return known[1]
+
+    def bundle_limit(self, caller: Caller) -> int:
+        """Return how many MiB the files of a job may have."""
+        return caller.token.bundle_mib if caller.token else self.load_config().settings.bundle_limit_mib
 
     def status(self, entry: Entry, *, fresh: bool = False) -> JobStatus:
         """Return the state of a job: not older than FRESH_S. Raises JobNotFoundError, and forgets what is gone."""
@@ -431,7 +462,12 @@ def _fresh_s(entry: Entry, status: JobStatus) -> float:
     """Return how long a status is right."""
     if not status.state.terminal:
         return FRESH_S
-    return FRESH_ENDED_S if entry.backend in replicas.BACKENDS else math.inf
+    return FRESH_SHARED_S if entry.backend in replicas.BACKENDS else FRESH_ENDED_S
+
+
+def place_of(entry: Entry, status: JobStatus) -> tuple[datetime, str]:
+    """Return by what jobs are listed, from the greatest to the least: no two have the same."""
+    return status.created or LATEST, entry.id
 
 
 def name_of(entry: Entry, status: JobStatus) -> str:

@@ -95,7 +95,7 @@ class ServedJobs:
     def check(self, run: Run, files: Mapping[str, str]) -> list[str]:
         """Check a request without running anything. Raises SpecError."""
         with self._parts.service.records.upload() as folder:
-            upload = Upload(folder / "project", api.bundle_limit(self._who))
+            upload = Upload(folder / "project", self._parts.service.bundle_limit(self._who))
             try:
                 wanted = self._fill(upload, run, files)
                 return describe_plan(wanted, self._parts.service.plan(self._who, wanted, folder))
@@ -106,7 +106,7 @@ class ServedJobs:
         """Submit a job. Raises SpecError and BackendError."""
         service = self._parts.service
         with service.records.upload() as folder:
-            upload = Upload(folder / "project", api.bundle_limit(self._who))
+            upload = Upload(folder / "project", self._parts.service.bundle_limit(self._who))
             try:
                 wanted = self._fill(upload, run, files)
             except SpecError as error:

@@ -20,7 +20,7 @@ from backends.option_types import format_duration
 from backends.untrusted import show_text
 from renderer.previews import previewing
 from renderer.serve import api, schemas
-from renderer.serve.api import Found, Parts, Shared, Who, bundle_limit
+from renderer.serve.api import Found, Parts, Shared, Who
 from renderer.serve.callers import Caller, identify
 from renderer.serve.documents import job_document, outputs_document, progress_of
 from renderer.serve.guard import COOKIE, allow_body
@@ -100,7 +100,7 @@ async def show_list(request: Request, parts: Shared, who: Who, state: str = "", 
 @router.post("/jobs")
 async def submit(request: Request, parts: Shared, who: Who) -> Response:
     """Submit what the form says, and go to the job."""
-    allow_body(request, bundle_limit(who))
+    allow_body(request, parts.service.bundle_limit(who))
     async with read_form(request) as form:
         texts = {key: value.strip() for key, value in form.items() if isinstance(value, str) and key != "code"}
         code = form.get("code")
