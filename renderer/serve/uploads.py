@@ -8,7 +8,7 @@ import tarfile
 import unicodedata
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,9 +49,12 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
         form = await parser.parse()
     except MultiPartException as error:
         raise RefusedError(400, f"the form cannot be read: {error.message}", hint="send multipart/form-data") from error
-    except BaseException:
+    except BaseException as error:
         for file in parser._files_to_close_on_error:  # noqa: SLF001  # only its own errors make the parser do so
-            file.close()
+            with suppress(OSError):  # a full disk does not take the rest
+                file.close()
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write the files: {error.strerror}", hint="free disk space") from error
         raise
     try:
         yield form
