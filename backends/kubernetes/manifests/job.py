@@ -14,10 +14,10 @@ from backends.exit_codes import ExitCode
 from backends.gpus import request as gpu_request
 from backends.kubernetes import names
 from backends.kubernetes.manifests import pod_template
-from backends.kubernetes.manifests.cache import CacheParts, build_cache_parts
+from backends.kubernetes.manifests.cache import build_cache_parts
 from backends.kubernetes.manifests.inputs import build_inputs, check_size
 from backends.kubernetes.manifests.merge_patch import merge_patch
-from backends.kubernetes.manifests.packages import PackagesParts, build_packages_parts
+from backends.kubernetes.manifests.packages import build_packages_parts
 from backends.kubernetes.manifests.pod_units import choose_units_per_pod
 from backends.kubernetes.manifests.store_uri import StoreFolder, parse_store_uri
 from backends.kubernetes.manifests.templates import Manifest, dump_manifests, render_template
@@ -89,34 +89,20 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
     }
     inputs = build_inputs(spec, name, values)
     values |= pod_template.build_volumes(name, options, store, cache, maps=len(inputs))
-    packages = build_packages_parts(spec, options, store, values)
-    job = _build_job(spec, options, store, values, cache, packages)
-    patched = merge_patch(job, patch)
-    if packages and _get_containers(patched) != _get_containers(job):  # it may bring another index, or another image
-        patched = merge_patch(_build_job(spec, options, store, values, cache, None), patch)
-    detect_runtime_class = bool(request) and options.runtime_class == "auto"
-    return KubernetesRequest(patched, inputs, store, detect_runtime_class)
-
-
-def _build_job(
-    spec: JobSpec,
-    options: KubernetesOptions,
-    store: StoreFolder | None,
-    values: Mapping[str, object],
-    cache: CacheParts | None,
-    packages: PackagesParts | None,
-) -> Manifest:
+    packages = None if _names_containers(patch) else build_packages_parts(spec, options, store, values)
     before = [pod_template.build_store_container(spec, options, store, values, cache, packages)] if store else []
     before += [packages.container] if packages else []
     final = None if packages else names.CONTAINER  # without a name, that of any container
     (job,) = render_template("job", {**values, "init_containers": before, "final_container": final})
-    return job
+    detect_runtime_class = bool(request) and options.runtime_class == "auto"
+    return KubernetesRequest(merge_patch(job, patch), inputs, store, detect_runtime_class)
 
 
-def _get_containers(job: Any) -> object:
-    for key in ("spec", "template", "spec", "containers"):
-        job = (job or {}).get(key)
-    return job
+def _names_containers(patch: Any) -> bool:
+    """Return whether a patch may bring another index, or another image, to what installs packages."""
+    for key in ("spec", "template", "spec"):
+        patch = patch.get(key) if isinstance(patch, Mapping) else None
+    return isinstance(patch, Mapping) and not {"containers", "initContainers"}.isdisjoint(patch)
 
 
 def _compute_digest(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str, object]) -> str:

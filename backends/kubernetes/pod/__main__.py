@@ -1,9 +1,9 @@
 """The commands that run in the containers of jobs and of transfer pods: ``sh renderer-worker backends.kubernetes.pod``.
 
 ``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store, and
-``packages`` that of a container that ends before the job begins. The client
-calls ``send`` and ``release`` beside ``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``,
-``receive`` and ``remove`` for files of a PVC.
+``packages`` that of a container that ends before the job begins. The client calls ``send`` and ``release`` beside
+``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``, ``receive`` and ``remove`` for files
+of a PVC.
 """
 
 from __future__ import annotations

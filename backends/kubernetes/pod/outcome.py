@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from backends.kubernetes.pod.paths import OUTCOME
+from backends.kubernetes.pod.paths import OUTCOME, write_whole
 from backends.problem import Problem
 
 DONE = Problem(message="", exit_code=0)
@@ -13,9 +13,7 @@ DONE = Problem(message="", exit_code=0)
 
 def write_outcome(problem: Problem) -> None:
     """Write why the inputs or the outputs could not be moved, or DONE."""
-    partial = OUTCOME.with_suffix(".part")
-    partial.write_text(json.dumps(asdict(problem)), "utf-8")
-    partial.replace(OUTCOME)
+    write_whole(OUTCOME, json.dumps(asdict(problem)))
 
 
 def read_outcome() -> Problem | None:

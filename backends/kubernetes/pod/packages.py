@@ -30,7 +30,16 @@ from backends.exit_codes import ExitCode
 from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import read_outcome
-from backends.kubernetes.pod.paths import ANSWER, INPUTS, PACKAGES, PACKED, STORED_PACKAGES, WORK
+from backends.kubernetes.pod.paths import (
+    ANSWER,
+    INPUTS,
+    PACKAGES,
+    PACKED,
+    POLL_INTERVAL_S,
+    STORED_PACKAGES,
+    WORK,
+    write_whole,
+)
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
 from backends.processes import isolated_command
@@ -40,7 +49,6 @@ from backends.worker_protocol import INSTALLER
 
 _log = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.05
 KEPT_S = 30 * 86400.0  # how long the store keeps an environment
 DISK_SHARE = 1 / 3  # of the pod's disk: the packages' downloads, the environment and its archive are there together
 ENTRY = "entry.json"
@@ -137,14 +145,14 @@ def share_packages(packages: PackageStore) -> None:
     if _read_answer() == TAKEN:  # this container has been restarted
         return
     is_stored = bool(_trying(lambda: packages.get(STORED_PACKAGES)))
-    _write_answer(STORED if is_stored else MISSING)
+    write_whole(ANSWER, STORED if is_stored else MISSING)
     while not os.path.lexists(PACKED):
         time.sleep(POLL_INTERVAL_S)
     if is_stored:
         STORED_PACKAGES.unlink()
     else:
         _trying(lambda: _keep(packages))
-    _write_answer(TAKEN)
+    write_whole(ANSWER, TAKEN)
 
 
 def prepare_packages(limit_mib: int) -> int:
@@ -269,9 +277,3 @@ def _read_answer() -> str:
         return ANSWER.read_text("ascii")
     except FileNotFoundError:
         return ""
-
-
-def _write_answer(answer: str) -> None:
-    partial = ANSWER.with_suffix(".part")
-    partial.write_text(answer, "ascii")
-    partial.replace(ANSWER)

@@ -8,6 +8,7 @@ from backends.kubernetes import names
 from backends.untrusted import Limits
 
 MAX_FILES = 100_000  # of one unit
+POLL_INTERVAL_S = 0.05  # of a container that waits for a file of another one
 INPUTS, WORK, STORE, CONTROL = Path(names.INPUTS), Path(names.WORK), Path(names.STORE), Path(names.CONTROL)
 OUTPUT = WORK / names.UNITS
 SCRATCH = WORK / "scratch"  # of the worker: on the same disk as OUTPUT, so that outputs need not be copied
@@ -25,6 +26,13 @@ PACKED = WORK / "packages.tar.gz"  # PACKAGES, once they are there; an empty fil
 STORED_PACKAGES = CONTROL / "packages.tar.gz"  # what the store has of them
 ANSWER = CONTROL / "packages"  # what the store's container tells that of the packages
 RENDERED = WORK / "rendered"  # exists once the worker has ended
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that another container never sees in parts."""
+    partial = path.with_suffix(".part")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
 
 
 def scratch_limits(scratch_mib: int) -> Limits:

@@ -23,6 +23,7 @@ from backends.kubernetes.pod.paths import (
     HEADER,
     INPUTS,
     OUTPUT,
+    POLL_INTERVAL_S,
     READY,
     RELEASED,
     RENDERED,
@@ -44,7 +45,6 @@ from backends.untrusted import Limits
 from backends.untrusted.unit_states import UnitReported, dump_units
 from backends.worker_protocol import LABEL, RESULT, STATES, WORKER, worker_command
 
-POLL_INTERVAL_S = 0.05
 WORKER_GRACE_S = 120.0  # for the worker to unpack the inputs and to hash the outputs, beside the time to render
 END_TIMEOUT_S = 10.0  # a driver may hold a process for a while
 OOM_SCORE_MARGIN = 100  # tenths of a percent of the memory limit

@@ -26,7 +26,15 @@ from backends.kubernetes import names
 from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.outcome import DONE, read_outcome, write_outcome
 from backends.kubernetes.pod.packages import PackageStore, get_limit, share_packages
-from backends.kubernetes.pod.paths import CONTROL, OUTPUT, RENDERED, STORED_BUNDLE, WORK, scratch_limits
+from backends.kubernetes.pod.paths import (
+    CONTROL,
+    OUTPUT,
+    POLL_INTERVAL_S,
+    RENDERED,
+    STORED_BUNDLE,
+    WORK,
+    scratch_limits,
+)
 from backends.kubernetes.pod.units import PodUnits, is_final, write_earlier
 from backends.problem import Problem
 from backends.storage import Storage
@@ -36,7 +44,6 @@ from backends.worker_protocol import RESULT, UnitResult
 
 _log = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.05
 STORE_ATTEMPTS = 9  # a minute: what a unit has rendered is worth more than that
 
 

@@ -13,7 +13,7 @@ from backends import output_stream as stream
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
-from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE
+from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE, write_whole
 from backends.untrusted import Limits, show_line
 from backends.untrusted.trees import remove_tree
 
@@ -38,9 +38,7 @@ def send(offset: int, folder: str | None) -> int:
 
 def release(refusal: str) -> int:
     """Let the command ``run`` of this pod end: the outputs are downloaded, or refused for the reason ``refusal``."""
-    partial = RELEASED.with_suffix(".part")
-    partial.write_text(refusal, "utf-8")
-    partial.replace(RELEASED)
+    write_whole(RELEASED, refusal)
     return ExitCode.OK
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from backends.errors import RendererError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
-from backends.kubernetes.pod.paths import EARLIER, WORK
+from backends.kubernetes.pod.paths import EARLIER, WORK, write_whole
 from backends.problem import Problem
 from backends.untrusted import Limits, open_beneath, parse_result, read_bounded
 from backends.untrusted.unit_states import UnitReported, dump_units, parse_units
@@ -59,9 +59,7 @@ def is_final(exit_code: int) -> bool:
 
 def write_earlier(units: Mapping[int, UnitReported]) -> None:
     """Write which units need not run again, because an earlier pod has stored their results."""
-    partial = EARLIER.with_suffix(".part")
-    partial.write_text(dump_units(units), "utf-8")
-    partial.replace(EARLIER)
+    write_whole(EARLIER, dump_units(units))
 
 
 def read_earlier(units: Sequence[int]) -> dict[int, UnitReported]:

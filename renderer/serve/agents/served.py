@@ -106,7 +106,7 @@ class ServedJobs:
         """Submit a job. Raises SpecError and BackendError."""
         service = self._parts.service
         with service.records.upload() as folder:
-            upload = Upload(folder / "project", self._parts.service.bundle_limit(self._who))
+            upload = Upload(folder / "project", service.bundle_limit(self._who))
             try:
                 wanted = self._fill(upload, run, files)
             except SpecError as error:
