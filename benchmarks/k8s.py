@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from backends import JobState
+from backends.kubernetes import names
 from backends.kubernetes.backend import KubernetesBackend
 from backends.kubernetes.transfer.download import download_stream
 from backends.untrusted import Limits
@@ -45,7 +46,7 @@ LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", choices=("start", "calls", "logs", "collecting", "memory"))
+    parser.add_argument("--only", choices=("start", "foreign", "calls", "logs", "collecting", "memory"))
     given = parser.parse_args()
     runs = given.runs
     with tempfile.TemporaryDirectory() as name:
@@ -53,6 +54,7 @@ def main() -> None:
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
         parts: dict[str, Callable[[], None]] = {
             "start": lambda: start(folder, runs),
+            "foreign": lambda: foreign(folder, runs),
             "calls": lambda: calls(folder),
             "logs": lambda: log_latency(folder),
             "collecting": lambda: collecting(folder, runs),
@@ -107,12 +109,34 @@ def start(folder: Path, runs: int) -> None:
         report(f"submit {what}, more than kubectl apply", f"{median:.3f} s", bound)
 
 
+def foreign(folder: Path, runs: int) -> None:
+    """Measure the time to the start of the container for an image that has nothing of renderer, and for ours.
+
+    Both are on the node already, as is the image of the init container that brings the worker.
+    """
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from support.rigs.kubernetes import push_foreign_image
+
+    images = {"ours": os.environ["CLUSTER_IMAGE"], "foreign": push_foreign_image("debian")}
+    found: dict[str, list[float]] = {name: [] for name in images}
+    for run in range(runs + 1):
+        for name, image in images.items():
+            path = script(folder, f"import time\ntime.sleep(60)  # {run}\n", f"{name}.py")
+            seconds, _ = until_started([BIN / "renderer", "submit", path, *OPTIONS, "--image", image], folder)
+            if run:  # the first brings the images to the node
+                found[name].append(seconds)
+    print(*(f"{name} {' '.join(f'{seconds:.2f}' for seconds in each)} s" for name, each in found.items()), sep="\n")
+    ours, other = (statistics.median(each) for each in found.values())
+    report("submit to Running of a foreign image, more than of ours", f"{other - ours:.3f} s", "at most 1 s")
+
+
 def until_started(command: list[Any], folder: Path) -> tuple[float, float]:
     """Run the command until its container has started, then remove everything. Return wall and CPU seconds.
 
     It waits for the kubelet's event, because the kubelet updates the pod's phase only once a second.
     """
-    started = ["events", "--field-selector", "reason=Started"]
+    container = f"spec.containers{{{names.CONTAINER}}}"  # not of init containers
+    started = ["events", "--field-selector", f"reason=Started,involvedObject.fieldPath={container}"]
     subprocess.run(["kubectl", "delete", *started], check=True, capture_output=True)  # those of earlier runs
     watch = subprocess.Popen(["kubectl", "get", *started, "--watch", "-o", "name"], stdout=subprocess.PIPE)
     assert watch.stdout

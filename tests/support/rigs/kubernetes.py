@@ -94,7 +94,7 @@ class KubernetesRig(Rig):
         return found
 
 
-def _push_foreign_image(kind: str) -> str:
+def push_foreign_image(kind: str) -> str:
     """Make an image, push it to the registry of the tests' own cluster, and return its name there."""
     made, (inside, outside) = make_foreign_image(kind), os.environ["REGISTRY_FOR_TESTS"].split()
     name = f"foreign:{made.rpartition(':')[2]}"
@@ -112,7 +112,7 @@ def kubernetes(folder: Path) -> Iterator[Rig]:
         yield KubernetesRig(
             "k8s",
             {"k8s.namespace": name, "image": image, "cpu": 0.5, "memory": "2Gi", "k8s.ephemeral_storage": "1Gi"},
-            _push_foreign_image if "REGISTRY_FOR_TESTS" in os.environ else None,
+            push_foreign_image if "REGISTRY_FOR_TESTS" in os.environ else None,
         )
 
 
