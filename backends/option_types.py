@@ -119,6 +119,10 @@ class OptionInfo:
     repeated: bool
     choices: tuple[str, ...]
 
+    def flags_of(self, name: str) -> tuple[str, ...]:
+        """Return the flags of the setting with this name."""
+        return self.flags or ("--" + name.replace("_", "-"),)
+
 
 def option(
     default: object,

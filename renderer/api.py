@@ -27,7 +27,6 @@ from renderer.units.choice import KindChoice
 from renderer.units.film_lengths import remember_lengths
 from renderer.untrusted import check_untrusted
 
-GIVEN = frozenset({"flag", "argument"})  # settings for this job; a file may have the tables of all backends
 ANSWER_TIMEOUT_S = 60.0  # how long a backend may fail to answer before `wait` gives up
 
 _log = logging.getLogger(__name__)
@@ -271,13 +270,13 @@ def _check_backend_options(loaded: config.Config, *, is_map: bool) -> None:
     """Raise SpecError for an option that was given for this job and that its backend does not have."""
     backend = loaded.settings.backend
     for key, origin in loaded.origins.items():
-        table, _, name = key.rpartition(".")
-        if origin not in GIVEN or table not in BACKENDS or table == backend:
+        table = key.rpartition(".")[0]
+        if origin not in config.GIVEN or table not in BACKENDS or table == backend:
             continue
         if key == "k8s.parallelism" and is_map and backend in {"local", "docker"}:
             continue
         raise SpecError(
-            f"{name} is an option of the {table} backend, and this job runs on {backend}",
+            f"{config.name_setting(key, origin)} is an option of the {table} backend, and this job runs on {backend}",
             hint=f"leave it out, or add --backend {table}",
         )
 

@@ -20,6 +20,8 @@ from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
 
 PREFIX = "RENDERER_"
+FLAG, ARGUMENT = "flag", "argument"  # origins of settings for one job: the command line, and a call from Python
+GIVEN = frozenset({FLAG, ARGUMENT})  # a file, unlike these, may have the tables of all backends
 NOT_SETTINGS = frozenset({OUTPUT_DIR, "RENDERER_INPUT", VARIABLE})  # the first two are set in jobs
 
 _log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ def load(
     *,
     folder: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    source: str = "flag",
+    source: str = FLAG,
 ) -> Config:
     """Load the settings. ``flags`` (dotted key: value, None if it was not given) override all other sources.
 
@@ -108,6 +110,15 @@ def _keys() -> dict[str, tuple[type[BaseModel], str]]:
         else:
             keys[name] = (Settings, name)
     return keys
+
+
+def name_setting(key: str, origin: str) -> str:
+    """Return what the user wrote for a setting: its flag, the name of an argument, or its key in a file."""
+    model, name = _keys()[key]
+    info = option_info(model.model_fields[name])
+    if origin == FLAG and info:
+        return info.flags_of(name)[0]
+    return name if origin == ARGUMENT else key
 
 
 def _check_known(key: str, origin: str) -> None:
@@ -199,7 +210,8 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
     item = given[key]
     # the values of environment variables may be secrets: only their names are shown
     value = _names(item.value) if key == "env" else item.value
-    return SpecError(f"{key} cannot be {value!r} ({item.origin}): {message}")
+    source = "" if item.origin == FLAG else f" ({item.origin})"
+    return SpecError(f"{name_setting(key, item.origin)} cannot be {value!r}{source}: {message}")
 
 
 def _names(pairs: object) -> list[str]:

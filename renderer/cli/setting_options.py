@@ -57,7 +57,7 @@ def _options() -> Iterator[tuple[str, tuple[str, FieldInfo, OptionInfo]]]:
 
 def _parameter(name: str, field: FieldInfo, info: OptionInfo) -> inspect.Parameter:
     """Return the parameter of one option. Its value is a text, because Settings parses it and explains errors."""
-    flags = info.flags or ("--" + name.replace("_", "-"),)
+    flags = info.flags_of(name)
     literals = _literals(field.annotation)
     choices = literals or info.choices
     kind: Any = str | None

@@ -18,13 +18,12 @@ from backends import JobHandle
 from backends.errors import SpecError
 from backends.files import state_folder
 from backends.untrusted.state_files import read_state, write_state
-from renderer.config import Config
+from renderer.config import GIVEN, Config
 from renderer.maps.inputs import MapInput
 from renderer.model import PreviewRequest
 from renderer.spec import RenderSpec
 
 KEPT_DAYS = 30
-GIVEN = frozenset({"flag", "argument"})  # origins of settings that a later submit cannot find by itself
 
 
 @dataclass(frozen=True, kw_only=True)

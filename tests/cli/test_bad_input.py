@@ -28,12 +28,13 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "scenes of a script": (["script.py", "--all", "--kind", "script"], "runs as a script", "arguments go after --"),
     "an unknown quality": (
         ["scenes.py", "--quality", "x"],
-        "quality cannot be 'x' (flag): it can be l, m, h, p or k",
+        "--quality cannot be 'x': it can be l, m, h, p or k",
         "",
     ),
     "no pixels": (["scenes.py", "--resolution", "0x0"], "resolution cannot be '0x0'", ""),
     "odd pixels": (["scenes.py", "--resolution", "101x100"], "must be even numbers", ""),
     "no resolution": (["scenes.py", "--resolution", "big"], "write it as WIDTHxHEIGHT", ""),
+    "no parallelism": (["script.py", "--parallelism", "0"], "--parallelism cannot be '0': it must be at least 1", ""),
     "no frame rate": (["scenes.py", "--fps", "0"], "fps cannot be '0'", ""),
     "no time": (["scenes.py", "--timeout", "soon"], "write a time like 90s, 10m, 1h30m or 2d", ""),
     "a bare variable": (["script.py", "--env", "NOVALUE"], "write it as KEY=VALUE", ""),
@@ -41,7 +42,7 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "an argument that is not UTF-8": (["script.py", "--", b"\xff"], "is not UTF-8", "in a file"),
     "no name of an image": (
         ["scenes.py", "Circles", "--image", "My Image"],
-        "image cannot be 'My Image' (flag): write it as REGISTRY/NAME:TAG",
+        "--image cannot be 'My Image': write it as REGISTRY/NAME:TAG",
         "",
     ),
     "an unknown option": (["scenes.py", "--qualty", "l"], "No such option: --qualty", "--quality"),
