@@ -211,9 +211,10 @@ def _parse_type(name: str, text: str) -> GpuChoice:
     if key not in GPUS and _LABEL.fullmatch(name):
         known = sorted((gpu for gpu in GPUS.values() if name in gpu.products), key=lambda gpu: len(gpu.products))
         return GpuChoice(gpu=known[0] if known else None, product=name)
-    key = key if key in GPUS else _SHORT.sub("", key)
+    short = re.sub("^RTX(?=[0-9A])", "RTX-", _SHORT.sub("", key))
+    key = next((known for known in (key, short, f"RTX-{short}") if known in GPUS), short)
     if key not in GPUS:
-        near = difflib.get_close_matches(key, GPUS, 1, 0)
+        near = difflib.get_close_matches(key, GPUS, 1, 0.5)
         said = f"{name!r} of {text!r}" if name != text else repr(name)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SpecError(f"there is no GPU {said}", hint=f"{hint}`renderer gpus` lists them; 1 takes any, none no GPU")
