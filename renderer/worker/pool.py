@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -86,7 +87,10 @@ class Pool:
                 while waiting or self.running:
                     while waiting and len(self.running) < most:
                         self._start(runner, waiting.pop(0))
-                    results.update(self._step(runner))
+                    for item, exit_code in self._step():
+                        if waiting and self.running:  # it runs while the outputs of this one are read
+                            self._start(runner, waiting.pop(0))
+                        results[item.unit] = self._finish(runner, item, exit_code)
                 runner.finish()
         finally:
             end_children()
@@ -136,13 +140,12 @@ class Pool:
         if (ended := self.running[read].ended) is not None:
             self.selector.register(ended, selectors.EVENT_READ)
 
-    def _step(self, runner: Runner) -> dict[int, UnitResult]:
-        """Copy what the units have printed; return the results of those that have ended."""
+    def _step(self) -> Iterator[tuple[_RunningUnit, int]]:
+        """Copy what the units have printed; yield those that have ended, with their exit codes."""
         for key, _ in self.selector.select(POLL_INTERVAL_S):
             if key.fd in self.running:
                 self._copy_output(self.running[key.fd])
         self._reap_orphans()
-        results = {}
         for item in list(self.running.values()):
             process, status = os.waitpid(item.process, os.WNOHANG)
             if not process and time.monotonic() > item.deadline:
@@ -151,8 +154,8 @@ class Pool:
                 end_trees([item.process])
             elif not process:
                 continue
-            results[item.unit] = self._finish(runner, item, _read_exit_code(status))
-        return results
+            self._stop_watching(item)
+            yield item, _read_exit_code(status)
 
     def _reap_orphans(self) -> None:
         """Wait for processes whose parent has ended: in a container, nobody else does it, and they would stay."""
@@ -182,12 +185,14 @@ class Pool:
         with suppress(KeyError):  # the end of the output has been reached before
             self.selector.unregister(item.pipe)
 
-    def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
+    def _stop_watching(self, item: _RunningUnit) -> None:
         self._stop_reading(item)
         if item.ended is not None:
             self.selector.unregister(item.ended)
             os.close(item.ended)
         del self.running[item.pipe]
+
+    def _finish(self, runner: Runner, item: _RunningUnit, exit_code: int) -> UnitResult:
         # Processes that the unit left behind must not change its outputs while they are read. While other units run, it
         # is not known whose processes they are.
         if not self.running:
