@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from backends.errors import BackendError, OutputError, RendererError, StoreMissingError, TransientError
 from backends.untrusted import show_line
@@ -34,6 +34,25 @@ class StoredFile:
     path: str
     size: int
     modified: float
+
+
+class Removable(Protocol):
+    """A folder of a store that old files can be removed from."""
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """Yield all files, with size and time."""
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files."""
+
+
+def remove_old(store: Removable, age_s: float, *, dry_run: bool = False) -> list[StoredFile]:
+    """Remove the files that were stored longer ago than ``age_s`` seconds, and return them. Raises RendererError."""
+    oldest = time.time() - age_s
+    old = [file for file in store.list_files() if file.modified < oldest]
+    if not dry_run:
+        store.remove([file.path for file in old])
+    return old
 
 
 class Storage:

@@ -40,6 +40,7 @@ from backends.kubernetes.transfer.job_records import JobRecord, list_records, re
 from backends.kubernetes.transfer.outputs import delete_stored_files, fetch_outputs, find_store_folder, open_collector
 from backends.kubernetes.transfer.spool import Spool
 from backends.kubernetes.transfer.stored_logs import StoredLogs
+from backends.kubernetes.transfer.stored_packages import collect_packages, find_package_stores
 from backends.models import Garbage, JobHandle, JobSpec, JobState, JobStatus, LogLine
 
 _log = logging.getLogger(__name__)
@@ -241,10 +242,11 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         return run_checks(api, namespace, self.options, image, store)
 
     def collect_garbage(self, *, older_than: timedelta, dry_run: bool = False) -> Iterator[Garbage]:
-        """Remove what jobs of this machine left in their stores after the cluster had deleted them.
+        """Remove old packages from stores of this machine's jobs, and what those left when the cluster deleted them.
 
         The cluster itself deletes finished Jobs, each after its own time (``--ttl``).
         """
+        yield from self._collect_packages(older_than, dry_run=dry_run)  # while jobs' records name their stores
         for record in list_records():
             age = record.age()
             if age < older_than or not (known := record.read()) or not (store := find_store_folder(known)):
@@ -259,6 +261,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                 _log.warning("cannot clean up after %s: %s", record.handle, error)
                 continue
             yield Garbage(path=f"{known.store or known.shelf}/jobs/{known.name}", size=0, age=age, removed=not dry_run)
+
+    def _collect_packages(self, older_than: timedelta, *, dry_run: bool) -> Iterator[Garbage]:
+        for handle, job, store in find_package_stores():
+            try:
+                api = self.api(handle.parts[0])
+                yield from collect_packages(api, handle, job, store, older_than=older_than, dry_run=dry_run)
+            except (RendererError, ApiError) as error:  # the others are cleaned up all the same
+                _log.warning("cannot remove packages of the store of %s: %s", handle, error)
 
     def api(self, context: str | None = None) -> Api:
         """Return the API client of a context, by default of the configured one."""

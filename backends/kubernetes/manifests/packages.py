@@ -58,7 +58,7 @@ def build_packages_parts(
             ],
         },
     )
-    return PackagesParts(("--packages", store.packages_uri_in_pod, digest), container)
+    return PackagesParts(("--packages", store.packages.uri_in_pod, digest), container)
 
 
 def _is_remote(line: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends.errors import SpecError
 from backends.kubernetes import names
@@ -23,9 +23,9 @@ class StoreFolder:
         return f"{self.uri}/{self.path}" if self.uri else f"file://{names.STORE}/{self.path}"
 
     @property
-    def packages_uri_in_pod(self) -> str:
-        """The URI of the folder of packages, which all jobs with this store share; valid as ``uri_in_pod`` is."""
-        return self.uri_in_pod.rpartition("/jobs/")[0] + "/packages"
+    def packages(self) -> StoreFolder:
+        """The folder of packages, which all jobs with this store share."""
+        return replace(self, path=f"{self.path.rpartition('jobs/')[0]}packages")
 
     def outputs(self, job_uid: str) -> str:
         """Return the path in this folder of what the units of one Job stored, with a folder for each unit.

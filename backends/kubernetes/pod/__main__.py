@@ -2,8 +2,8 @@
 
 ``run`` is the command of a job's container, ``store`` that of the container that alone has the job's store, and
 ``packages`` that of a container that ends before the job begins. The client calls ``send`` and ``release`` beside
-``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``, ``receive`` and ``remove`` for files
-of a PVC.
+``run``, to download outputs. In a transfer pod, which sleeps, it calls ``send``, ``receive``, ``remove`` and
+``expire`` for files of a PVC.
 """
 
 from __future__ import annotations
@@ -96,6 +96,11 @@ def _build_parser() -> argparse.ArgumentParser:
     remove = commands.add_parser("remove", help="remove a folder of the PVC")
     remove.set_defaults(command=lambda options: transfers.remove(options.folder))
     remove.add_argument("folder")
+    expire = commands.add_parser("expire", help="remove old files of a folder of the PVC, and list them")
+    expire.set_defaults(command=lambda options: transfers.expire(options.folder, options.age, dry_run=options.dry_run))
+    expire.add_argument("folder")
+    expire.add_argument("age", type=float, help="seconds since they were stored")
+    expire.add_argument("--dry-run", action="store_true", help="remove nothing")
     return parser
 
 

@@ -43,7 +43,7 @@ from backends.kubernetes.pod.paths import (
 from backends.kubernetes.pod.report import write_report
 from backends.problem import Problem
 from backends.processes import isolated_command
-from backends.storage import Storage
+from backends.storage import Storage, remove_old
 from backends.untrusted import open_beneath
 from backends.worker_protocol import INSTALLER
 
@@ -112,8 +112,7 @@ class PackageStore:
         written = self._scratch / ENTRY
         written.write_text(json.dumps(entry._asdict()), "utf-8")
         self._store.put(f"{self._key}/{ENTRY}", written)
-        oldest = time.time() - KEPT_S
-        self._store.remove([each.path for each in self._store.list_files() if each.modified < oldest])
+        remove_old(self._store, KEPT_S)
 
     def _find_entry(self) -> _Entry | None:
         """Return the entry; None if there is nothing, or something that no store's container has signed."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from backends import output_stream as stream
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.kubernetes import names
+from backends.kubernetes.pod.claim import ClaimFolder
 from backends.kubernetes.pod.paths import CONTACT, HEADER, OUTPUT, RELEASED, STORE, write_whole
+from backends.storage import remove_old
 from backends.untrusted import Limits, show_line
 from backends.untrusted.trees import remove_tree
 
@@ -64,6 +68,14 @@ def remove(folder: str) -> int:
         path = _locate(folder)
         if path.exists():
             remove_tree(path)
+    return ExitCode.OK
+
+
+def expire(folder: str, age_s: float, *, dry_run: bool) -> int:
+    """Remove what was stored in a folder of the PVC longer ago; print a line with path, size and age of each file."""
+    with _keeping_alive():
+        for file in remove_old(ClaimFolder(f"file://{_locate(folder)}"), age_s, dry_run=dry_run):
+            sys.stdout.write(f"{json.dumps([file.path, file.size, time.time() - file.modified])}\n")
     return ExitCode.OK
 
 

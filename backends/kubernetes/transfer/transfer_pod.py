@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import tempfile
@@ -126,6 +127,14 @@ def upload_file(api: Api, namespace: str, pod: str, source: Path, target: str) -
     size = source.stat().st_size
     run_command(api, namespace, pod, [*names.TRANSFER_COMMAND, "receive", target, str(size)], source=source)
     _log.debug("uploaded %d bytes through pod %s", size, pod)
+
+
+def expire_folder(api: Api, namespace: str, pod: str, folder: str, age_s: float, *, dry_run: bool) -> bytes:
+    """Remove old files of a folder of the PVC that a transfer pod has mounted, and return a line for each."""
+    answer = io.BytesIO()
+    command = [*names.TRANSFER_COMMAND, "expire", folder, str(age_s), *(["--dry-run"] if dry_run else [])]
+    run_command(api, namespace, pod, command, output=answer.write)
+    return answer.getvalue()
 
 
 def remove_folder(api: Api, namespace: str, pod: str, folder: str) -> None:

@@ -8,6 +8,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -161,3 +162,10 @@ def test_packages_are_installed_once_and_a_job_cannot_change_them_for_others(
         assert fourth.wait(600).state is JobState.SUCCEEDED, (fourth.status(), read_logs(fourth, "packages"))
     assert len(list(volume.glob("jobs/packages/*/entry.json"))) == 1
     assert len(list(volume.glob("jobs/packages/*/*.tar.gz"))) == 2  # that which the entry names is the new one
+
+    kept = {str(path.relative_to(volume)) for path in volume.glob("jobs/packages/*/*")}
+    for dry_run in (True, False):
+        assert {str(path.relative_to(volume)) for path in volume.glob("jobs/packages/*/*")} == kept
+        found = list(fourth.backend.collect_garbage(older_than=timedelta(0), dry_run=dry_run))
+        assert {item.path.removeprefix(f"pvc://{name}/") for item in found if item.removed is not dry_run} == kept
+    assert not list(volume.glob("jobs/packages/*/*"))
