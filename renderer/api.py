@@ -175,12 +175,16 @@ class PlannedJob:
         with _timed("submit", self.prepared.job.name), tracing.span("submit") as name_job:
             job = Job(self.backend.submit(self.plan), self.backend)
             name_job(job.handle)
-        output_folder.remember_source(str(job.handle), self.path, self.prepared.root)
-        if not self.prepared.job.untrusted:
-            voice_store.remember_project(str(job.handle), self.prepared.root)
-        inputs = self.prepared.inputs
-        requests.save(job.handle, requests.make_request(self.wanted, self.loaded, inputs, earlier=self.earlier))
+        self.remember(job.handle)
         return job
+
+    def remember(self, handle: JobHandle) -> None:
+        """Keep on this machine what later commands need to know of the job."""
+        output_folder.remember_source(str(handle), self.path, self.prepared.root)
+        if not self.prepared.job.untrusted:
+            voice_store.remember_project(str(handle), self.prepared.root)
+        inputs = self.prepared.inputs
+        requests.save(handle, requests.make_request(self.wanted, self.loaded, inputs, earlier=self.earlier))
 
     def choose_shards(self) -> PlannedJob:
         """Return the plan with the number of shards for ``shards = "auto"``.

@@ -35,7 +35,7 @@ from backends.kubernetes.observe.logs import assign_line, read_log
 from backends.kubernetes.observe.reflector import FAILED, NOT_ENDED, NOT_SUCCEEDED, RUNNING, PodReflector
 from backends.kubernetes.observe.status import ALL_LOGS, read_status, summarize_jobs
 from backends.kubernetes.options import KubernetesOptions
-from backends.kubernetes.submit import create_job, resolve_runtime_class, upload_bundle
+from backends.kubernetes.submit import create_inputs, create_job, resolve_runtime_class, upload_bundle
 from backends.kubernetes.transfer.job_records import JobRecord, list_records, read_stored_status
 from backends.kubernetes.transfer.outputs import delete_stored_files, fetch_outputs, find_store_folder, open_collector
 from backends.kubernetes.transfer.spool import Spool
@@ -102,20 +102,36 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         with translating_errors(f"submit to the namespace {namespace!r}"):
             if plan.spec.untrusted:
                 request = prove_isolation(api, namespace, request)
-            if self.shelf:
-                request = request.with_shelf(self.shelf)
-            request = request.with_annotations(self.annotations)
+            request = self._annotate(request)
             job = create_job(api, namespace, request, plan.spec.bundle)
             note = noted.result()
         self.notes = (note,) if note else ()
         handle = JobHandle(self.name, (api.context.name, namespace, job.name))
+        self._remember(handle, plan, request, job)
+        return handle
+
+    def complete(self, handle: JobHandle, plan: Plan[KubernetesRequest]) -> None:
+        """Finish a submit that was killed after it had created the Job. Do nothing for the Job of another plan."""
+        api, namespace, name = self._locate(handle)
+        request = self._annotate(plan.request)
+        if request.job["metadata"]["name"] != name:
+            return
+        with translating_errors(f"create the inputs of {handle}"):
+            job = self._read_job(handle)
+            create_inputs(api, namespace, request, job, is_new=False)
+        self._remember(handle, plan, request, job)
+
+    def _annotate(self, request: KubernetesRequest) -> KubernetesRequest:
+        return (request.with_shelf(self.shelf) if self.shelf else request).with_annotations(self.annotations)
+
+    def _remember(self, handle: JobHandle, plan: Plan[KubernetesRequest], request: KubernetesRequest, job: Job) -> None:
+        """Keep on this machine what cannot be read from the Job, or not for long."""
         if job.names is None and job.count > 1:
             JobRecord(handle).write_names(plan.spec.units)
         if plan.spec.store or self.shelf:
             JobRecord(handle).write(request.job, job)
         if not plan.spec.store:
             Spool(handle, job).create()
-        return handle
 
     def status(self, handle: JobHandle) -> JobStatus:
         """Read the Job, its pods and, while it waits, the reasons. Nothing is changed or downloaded."""

@@ -58,10 +58,7 @@ def create_job(api: Api, namespace: str, request: KubernetesRequest, bundle: Bun
         upload_bundle(api, namespace, request, bundle)
     job, is_new = _create_or_reuse_job(api, namespace, request.job)
     try:
-        threads.run_all(
-            functools.partial(_create_inputs, api, namespace, manifest, job, is_new=is_new)
-            for manifest in request.inputs
-        )
+        create_inputs(api, namespace, request, job, is_new=is_new)
     except BaseException:
         if is_new:
             with suppress(ApiError, BackendError):
@@ -126,11 +123,17 @@ def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
     return read_status(api, namespace, handle, snapshot).state is not JobState.FAILED
 
 
-def _create_inputs(api: Api, namespace: str, manifest: Manifest, job: Job, *, is_new: bool) -> None:
-    """Create a ConfigMap, owned by the Job, so that Kubernetes deletes both together.
+def create_inputs(api: Api, namespace: str, request: KubernetesRequest, job: Job, *, is_new: bool) -> None:
+    """Create the ConfigMaps of a job that do not exist, owned by the Job, so that Kubernetes deletes all together.
 
-    If the Job is new and the ConfigMap exists, it belongs to an earlier Job and will be deleted soon. So replace it.
+    If the Job is new and a ConfigMap exists, it belongs to an earlier Job and will be deleted soon. So replace it.
     """
+    threads.run_all(
+        functools.partial(_create_input, api, namespace, manifest, job, is_new=is_new) for manifest in request.inputs
+    )
+
+
+def _create_input(api: Api, namespace: str, manifest: Manifest, job: Job, *, is_new: bool) -> None:
     owned = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [job.owner_reference]}}
     with suppress(AlreadyExistsError):
         api.create(core_path(namespace, "configmaps"), owned)

@@ -115,6 +115,6 @@ def _is_incomplete(path: Path) -> bool:
         return False
     if folder.is_complete and not path.name.startswith(DELETED):  # as nearly all are
         return False
-    if not folder.lock.is_file():
+    if not folder.lock.is_file() and any(path.iterdir()):
         return False
     return time.time() - path.stat().st_mtime > INCOMPLETE_S and not folder.is_supervised()

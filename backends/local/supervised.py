@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from backends.base import Backend
 from backends.cache.launch import serve_command
@@ -98,8 +98,10 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 folder.write_launcher(replace(make_launcher(folder), ticket=path, cache=serve_command(spec)))
                 if spec.webhook:
                     self.webhooks.create(folder.id, str(self.jobs.handle(folder)), spec.webhook)
-                folder.write_record(_make_record(spec))
-                _start_supervisor(folder, lock.fileno(), ticket)
+                with _start_supervisor(folder, lock.fileno(), ticket) as waiting:
+                    folder.write_record(_make_record(spec))
+                    with suppress(BrokenPipeError):
+                        waiting.write(b"\n")
         except BaseException as error:
             with suppress(OSError):
                 remove_tree(folder.path)
@@ -259,15 +261,20 @@ def _make_record(spec: JobSpec) -> Record:
     )
 
 
-def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None) -> None:
-    """Start the supervisor, or what becomes it when the job's turn has come. It inherits the locks."""
+def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None) -> IO[bytes]:
+    """Start the supervisor, or what becomes it when the job's turn has come. It inherits the locks.
+
+    It waits for a byte in the pipe that is returned. So there is no job without a supervisor, also if this process is
+    killed before the job's record is written, or just after.
+    """
     command: Sequence[str] = [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)]
     if ticket:
         command = wait_first(ticket.path, folder.earlier, folder.cancel, command)
     with folder.supervisor_log.open("wb") as log:
         supervisor = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            bufsize=0,
             stdout=log,
             stderr=log,
             cwd=folder.path,
@@ -277,7 +284,9 @@ def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None) -> No
         )
         folder.pid.write_text(str(supervisor.pid))
     _log.debug("started supervisor %d of %s", supervisor.pid, folder.path)
+    assert supervisor.stdin  # noqa: S101  # it is a pipe
     threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it, should it end before this process
+    return supervisor.stdin
 
 
 def _absolute_python_path() -> dict[str, str]:

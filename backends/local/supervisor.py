@@ -57,6 +57,11 @@ def main() -> None:
     adopt_orphans()
     set_dumpable(False)
     folder = JobFolder(Path(sys.argv[1]))
+    os.read(sys.stdin.fileno(), 1)  # until the submit has written the whole job, or was killed
+    if not folder.is_complete:
+        with suppress(OSError):
+            remove_tree(folder.path)
+        return
     supervisor = Supervisor(folder)
     try:
         with supervisor.keep_turn():

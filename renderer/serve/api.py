@@ -182,7 +182,7 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 router = APIRouter(prefix="/api/v1")
 _JOB = _problems(404, 409)
-_SUBMIT = _problems(400, 413, 429, 507)
+_SUBMIT = _problems(400, 408, 413, 429, 507)
 
 
 @router.get("/settings", responses=_problems(), tags=["server"])

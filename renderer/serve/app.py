@@ -24,7 +24,7 @@ from backends.errors import SpecError
 from backends.files import state_folder
 from renderer.serve import api, problems, replicas, schemas, tokens
 from renderer.serve.callers import Policy
-from renderer.serve.guard import METRICS, Guard
+from renderer.serve.guard import METRICS, Guard, Protocol
 from renderer.serve.metrics.sampling import sample
 from renderer.serve.page import routes as page
 from renderer.serve.records import Records
@@ -58,7 +58,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
             if agents:
                 await stack.enter_async_context(agents.session_manager.run())
             tasks = await stack.enter_async_context(anyio.create_task_group())
-            tasks.start_soon(keep_running, anyio.to_thread.run_sync, service.recover)
+            tasks.start_soon(keep_running, _recover, service)
             for name in service.policy.backends:
                 tasks.start_soon(keep_running, sample, parts, name)
             tasks.start_soon(keep_running, parts.webhooks.run)
@@ -104,6 +104,13 @@ async def keep_running(task: Callable[..., Awaitable[object]], *args: object) ->
             await anyio.sleep(RESTART_S)
         else:
             return
+
+
+async def _recover(service: Service) -> None:
+    while True:
+        if await anyio.to_thread.run_sync(service.recover, abandon_on_cancel=True):
+            return
+        await anyio.sleep(RESTART_S)
 
 
 async def _health() -> PlainTextResponse:
@@ -179,7 +186,7 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
             log_level=logging.WARNING,
             access_log=False,
             server_header=False,
-            http="h11",
+            http=Protocol,
             h11_max_incomplete_event_size=2**16,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,

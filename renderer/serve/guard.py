@@ -4,20 +4,24 @@
 - Without tokens, the Host must be this machine: another site could make its own name lead here (DNS rebinding).
 - A request that changes something must come from this server's own pages, or from a program: a browser says so in
   Origin and Sec-Fetch-Site, which other sites cannot change. Programs that send a token in a header are not asked.
-- A body has a limit, which is counted while it arrives.
+- A body has a limit, which is counted while it arrives. Neither it nor the headers may take too long.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from renderer.serve import problems
 from renderer.serve.callers import check_scope, identify
@@ -26,6 +30,8 @@ from renderer.serve.problems import RefusedError
 COOKIE = "renderer_token"
 SMALL_BODY = 8 * 2**20  # of every request but an upload
 LIMIT = "renderer.body_limit"  # key of the scope: an upload raises it
+HEAD_TIMEOUT_S = 30  # how long the first line and the headers of a request may take, and a connection without one
+WAIT_S, BYTES_PER_S = 20.0, 8192  # how long a body may be waited for: so long, and a second more for so many bytes
 _PUBLIC = ("/static/", "/login", "/healthz", "/api/v1/openapi.json")
 METRICS = "/metrics"
 _PROGRAMS = ("/api/", "/mcp", METRICS, "/.well-known/")  # not for people: these get no page to log in
@@ -120,13 +126,19 @@ def _cookie(headers: Headers) -> str | None:
 
 
 def _count(scope: Scope, receive: Receive) -> Receive:
-    """Return a function that receives as the given one does, and refuses a body that is too large."""
-    total = 0
+    """Return a function that receives as the given one does, and refuses a body that is too large or too slow."""
+    total, waited, is_whole = 0, 0.0, False
 
     async def count() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, waited, is_whole
+        begun = time.monotonic()
+        with anyio.move_on_after(None if is_whole else WAIT_S + total / BYTES_PER_S - waited) as waiting:
+            message = await receive()
+        if waiting.cancelled_caught:
+            raise HTTPException(408, "the request did not arrive in time", {"Connection": "close"})
+        waited += time.monotonic() - begun
         total += len(message.get("body", b""))
+        is_whole = not message.get("more_body")
         if total > scope[LIMIT]:
             raise HTTPException(413, f"the request has more than {scope[LIMIT] >> 20} MiB")
         return message
@@ -143,6 +155,39 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return send_with_headers
+
+
+class Protocol(H11Protocol):
+    """HTTP as uvicorn speaks it, which waits for the head of a request without end."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._limit_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request."""
+        super().data_received(data)
+        self._limit_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._stop_timer()
+
+    def _limit_head(self) -> None:
+        """Begin to measure the time where the head of a request is awaited, and stop where it has come."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_timer()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 def allow_body(request: Request, limit_mib: int) -> None:

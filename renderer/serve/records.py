@@ -104,6 +104,8 @@ class Records:
                     with suppress(OSError):
                         record = replace(record, handle=read_state(path / "handle", _MAX_BYTES).decode())
                     self._known[record.id] = record
+                    for part in path.glob("*.tmp"):  # a file that was being written
+                        part.unlink()
 
     def all(self, owner: str | None = None, *, with_webhook: bool = False) -> list[Record]:
         """Return the records of an owner, or of all, newest first."""
@@ -124,9 +126,7 @@ class Records:
             if known is None or record.id in self._adopted:  # it may be another job by now, with the same key
                 self._adopted.add(record.id)
                 known = self._known[record.id] = record
-            elif known.handle is None:
-                known = self._known[record.id] = replace(known, handle=record.handle)
-            return known
+            return known if known.handle else replace(known, handle=record.handle)
 
     def is_adopted(self, key: str) -> bool:
         """Return whether another replica submitted the job."""

@@ -136,6 +136,12 @@ def separate_store(loaded: Config) -> Config:
     return replace(loaded, settings=loaded.settings.model_copy(update={"store": None, "k8s": options}))
 
 
+def complete(planned: api.PlannedJob, handle: JobHandle) -> None:
+    """Finish a submit that was killed, at a backend that keeps labels: there a job is made in several steps."""
+    if handle.backend in BACKENDS:
+        _as_kubernetes(planned.backend).complete(handle, planned.plan)
+
+
 def set_shelf(backend: Backend[Any], uri: str) -> None:
     """Let new jobs of a backend have their outputs put into this store."""
     _as_kubernetes(backend).shelf = uri

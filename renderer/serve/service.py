@@ -26,7 +26,7 @@ from renderer import api, config, scenes
 from renderer.config import Config
 from renderer.maps import requests, sources
 from renderer.model import PreviewRequest
-from renderer.serve import records, replicas
+from renderer.serve import records, replicas, tokens
 from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
@@ -75,21 +75,36 @@ class Service:
         self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
         self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
 
-    def recover(self) -> None:
-        """Find the jobs that a killed server submitted and could not note, and forget requests without a job."""
+    def recover(self) -> bool:
+        """Finish the submits of a killed server that its backends have begun, and forget the other ones.
+
+        Return False if a backend does not answer, so that this is to be called again.
+        """
+        is_done = True
         for record in self.records.all():
             if record.handle is None:
-                with suppress(RendererError), self._submits(record.owner, record.backend):
-                    found = self.records.find(record.id)
-                    if found and found.handle is None:  # and no request has submitted it again in the meantime
-                        self._recover(found)
+                try:
+                    with self._submits(record.owner, record.backend):
+                        found = self.records.find(record.id)
+                        if found and found.handle is None:  # and no request has submitted it again in the meantime
+                            self._recover(found)
+                except RendererError as error:
+                    _log.info("%s cannot be found at its backend: %s", record.id, error)
+                    is_done = False
+        return is_done
 
     def _recover(self, record: Record) -> Record | None:
         found = records.find_submitted(record, self._list_jobs)
-        if found:
-            return self.records.set_handle(record, found)
-        self.records.remove(record.id)
-        return None
+        if not found:
+            self.records.remove(record.id)
+            return None
+        run, owner = Run(**record.request), Caller(tokens.find_by_id(record.owner))
+        with suppress(SpecError):  # the settings of the server, or its tokens, may be others by now
+            loaded = self.policy.load_settings(owner, run.settings)
+            planned = self._plan(record, make_spec(run), self.records.path(record.id) / "project", loaded)
+            replicas.complete(planned, found)
+            planned.remember(found)
+        return self.records.set_handle(record, found)
 
     @contextmanager
     def _submits(self, owner: str, backend: str) -> Iterator[None]:
@@ -120,10 +135,12 @@ class Service:
             new = hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest()[: len(new)]
         loaded = self.policy.load_settings(caller, run.settings)
         with self._submits(caller.owner, loaded.settings.backend):
-            if known := self._find_earlier(new, digest, elsewhere=key is not None):
+            known = self._find_earlier(new, digest, elsewhere=key is not None)
+            if known and (known.backend not in replicas.BACKENDS or self.status(known).state is not JobState.PENDING):
                 return known, False
             webhook = self.policy.choose_webhook(caller, run.webhook)
-            self._check_count(caller)
+            if known is None:
+                self._check_count(caller)
             if loaded.settings.untrusted:  # so that a retry is, too, whoever asks for it
                 content["settings"] = {**run.settings, "untrusted": True}
             title = run.name or (run.scenes[0] if len(run.scenes) == 1 else Path(run.file).stem)
@@ -138,6 +155,9 @@ class Service:
                 gpus=_count_gpus(loaded),
                 webhook=webhook,
             )
+            if known:  # the replica that took it may have been killed before the job was complete
+                replicas.complete(self._plan(record, make_spec(run), folder / "project", loaded), known.handle)
+                return known, False
             return self._start(record, make_spec(run), folder, loaded), True
 
     def plan(self, caller: Caller, run: Run, folder: Path) -> api.PlannedJob:
@@ -206,12 +226,8 @@ class Service:
         """Take the files, submit the job and note its handle. A request that is refused leaves nothing behind."""
         self.records.create(folder, record)
         project = self.records.path(record.id) / "project"
-        wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
         try:
-            marked = replicas.mark_job(_without_webhook(loaded), record)
-            planned = plan_run(wanted, marked, collects=self.collects)
-            replicas.keep_url(planned.backend, record)
-            job = replace(planned, earlier=earlier).submit()
+            job = replace(self._plan(record, wanted, project, loaded), earlier=earlier).submit()
         except BaseException as error:
             self.records.remove(record.id)
             if isinstance(error, SpecError):
@@ -220,6 +236,12 @@ class Service:
         done = self.records.set_handle(record, job.handle)
         _log.info("%s was submitted for %s as %s", done.id, done.owner, job.handle)
         return Entry(done.id, job.handle, done)
+
+    def _plan(self, record: Record, wanted: RenderSpec, project: Path, loaded: Config) -> api.PlannedJob:
+        wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
+        planned = plan_run(wanted, replicas.mark_job(_without_webhook(loaded), record), collects=self.collects)
+        replicas.keep_url(planned.backend, record)
+        return planned
 
     def retry(self, caller: Caller, entry: Entry, settings: dict[str, Any]) -> Entry:
         """Run what failed of a job again, as a new job with the same files. Raises SpecError if nothing failed."""

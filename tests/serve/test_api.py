@@ -9,6 +9,7 @@ import shutil
 import socket
 import tarfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,31 +236,25 @@ def test_archive_is_a_project(server: Server) -> None:
     assert server.wait(answer.json()["id"])["state"] == "succeeded"
 
 
-def test_killed_server_loses_and_doubles_no_job(tmp_path: Path) -> None:
-    """A server that is killed after the backend took a job, and before it noted the handle, finds the job again."""
-    with serving(tmp_path / "home") as server:
-        done = server.submit("print('once')", key="k").json()
-        server.wait(done["id"])
-        server.end(kill=True)
-        records = server.home / "state/manim-renderer/serve"
-        (records / done["id"] / "handle").unlink()  # as if it had been killed just before
-        (records / ".new-1").mkdir()  # and in an upload
-        lost = json.loads((records / done["id"] / "record.json").read_text())
-        other = records / ("0" * 24)  # and before the backend took another one
-        other.mkdir()
-        (other / "record.json").write_text(json.dumps({**lost, "id": "0" * 24}))
-        server.start()
-        again = server.submit("print('once')", key="k")
-        assert (again.status_code, again.json()["handle"]) == (200, done["handle"])
-        assert [job["id"] for job in server.call("GET", "/api/v1/jobs").json()["jobs"]] == [done["id"]]
-        assert server.call("GET", f"/api/v1/jobs/{'0' * 24}").status_code == 404
-        assert sorted(path.name for path in records.iterdir()) == sorted([done["id"], "lock"])
-
-
 def test_second_server_is_refused(server: Server) -> None:
     done = renderer("serve", "--port", "0", cwd=server.home, env=server.env)
     assert done.returncode == 2
     assert "another `renderer serve` uses" in done.stderr
+
+
+def trickle(server: Server, head: str) -> bytes:
+    """Send the beginning of a request, and then a byte now and then. Return what comes until the connection ends."""
+    host, port = server.url.removeprefix("http://").split(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=0.2) as connection, suppress(ConnectionError):
+        connection.sendall(head.encode())
+        while True:
+            with suppress(TimeoutError):
+                while data := connection.recv(4096):
+                    answer += data
+                return answer
+            connection.sendall(b"x")
+    return answer
 
 
 def test_backend_that_does_not_answer_holds_up_no_other_and_each_request_ends(tmp_path: Path) -> None:
@@ -280,6 +275,10 @@ def test_backend_that_does_not_answer_holds_up_no_other_and_each_request_ends(tm
         server.start()
         try:
             with ThreadPoolExecutor(32) as clients:
+                head, body = (
+                    clients.submit(trickle, server, f"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\n{rest}")
+                    for rest in ("X: ", 'Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"code": "')
+                )
                 unknown = clients.submit(server.call, "GET", f"/api/v1/jobs/{0:024x}")  # another replica may know it
                 submits = [clients.submit(server.submit, "pass", settings={"backend": "k8s"}) for _ in range(2)]
                 assert server.submit("pass").status_code == 201
@@ -298,6 +297,9 @@ def test_backend_that_does_not_answer_holds_up_no_other_and_each_request_ends(tm
                 assert found["notes"][0].startswith("the jobs at k8s are missing here")
                 assert not any(all(request.done() for request in requests) for requests in (waiting, submits))
                 assert not unknown.done()
+                assert body.result().startswith(b"HTTP/1.1 408 ")
+                assert b'"detail":"the request did not arrive in time"' in body.result()
+                assert head.result() == b""
                 server.end(kill=True)
         finally:
             server.end(kill=True)

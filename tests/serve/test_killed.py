@@ -1,0 +1,121 @@
+"""A server that is killed at each step of a submit, and started again: no job is lost, and none is made twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+from support.commands import renderer
+from support.http_server import Server
+from support.rigs.kubernetes import create_secret, get
+
+from backends.kubernetes.names import inputs_name
+from backends.local.job_store import INCOMPLETE_S
+
+KILL_AT = Path(__file__).parents[1] / "support" / "kill_at"
+
+
+def submit_and_kill(server: Server, token: str, code: str, kind: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Submit a job, and let the server be killed at the first of its steps of this kind, another at its second, …
+
+    Send each request again to the next server. Yield the second answers, until no step is left, and then that answer.
+    """
+    armed = Path(server.env["KILL_AT"])
+    for step in range(1, 100):
+        armed.write_text(f"{server.pid} {kind} {step}")
+        try:
+            answer = server.submit(code, token=token, key=f"step-{step}", arguments=[str(step)])
+        except requests.ConnectionError:
+            server.wait_killed()
+            armed.unlink()
+            server.start()
+            answer = server.submit(code, token=token, key=f"step-{step}", arguments=[str(step)])
+            assert answer.status_code in {200, 201}, answer.text
+            yield answer.status_code, answer.json()
+        else:
+            armed.unlink()
+            assert answer.status_code == 201, answer.text
+            yield answer.status_code, answer.json()
+            return
+
+
+def test_submit_to_this_machine_that_is_killed_at_each_step(tmp_path: Path) -> None:
+    home, ran = tmp_path / "home", tmp_path / "ran"
+    home.mkdir()
+    server = Server(home, PYTHONPATH=str(KILL_AT), KILL_AT=str(tmp_path / "armed"))
+    alice, bob = server.token("--name", "alice", "--trusted", "--jobs", "100"), server.token("--name", "bob")
+    code = f"import sys\nwith open({str(ran)!r}, 'a') as file:\n    print(sys.argv[1], file=file)\nsys.exit(3)\n"
+    server.start()
+    try:
+        found = list(submit_and_kill(server, alice, code, "disk"))
+        assert {status for status, _ in found} == {200, 201}
+        jobs = {job["id"]: job for _, job in found}
+        assert len(jobs) == len(found) > 5
+        listed = server.call("GET", "/api/v1/jobs?limit=500", token=alice).json()["jobs"]
+        assert sorted(job["id"] for job in listed) == sorted(jobs)
+        assert server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"] == []
+        assert {server.wait(key, token=alice)["exit_code"] for key in jobs} == {10}  # each has run to its own end
+        assert sorted(map(int, ran.read_text().split())) == list(range(1, len(jobs) + 1))
+
+        # a job that was found again has all that a retry needs
+        recovered = [job["id"] for status, job in found if status == 200]
+        retried = [server.call("POST", f"/api/v1/jobs/{key}/retry", token=alice) for key in recovered]
+        assert {answer.status_code for answer in retried} == {201}, [answer.text for answer in retried]
+        jobs |= {answer.json()["id"]: answer.json() for answer in retried}
+
+        # nothing half-made is left: at once in the server's folder, and after an hour in that of the jobs
+        state = home / "state/manim-renderer"
+        assert sorted(path.name for path in (state / "serve").iterdir()) == sorted([*jobs, "lock"])
+        assert not list((state / "serve").rglob("*.tmp"))
+        (state / "jobs" / "job-0123456789-abcdef").mkdir()  # as if it had been killed between two calls
+        old = time.time() - 2 * INCOMPLETE_S
+        for path in (state / "jobs").iterdir():
+            if not (path / "job.json").exists():
+                os.utime(path, (old, old))
+        assert renderer("gc", "--backend", "local", cwd=home, env=server.env).returncode == 0
+        handles = {job["handle"].removeprefix("local://") for job in jobs.values()}
+        assert {path.name for path in (state / "jobs").iterdir()} == handles
+    finally:
+        server.end(kill=True)
+
+
+def test_submit_to_a_cluster_that_is_killed_at_each_step(namespace: str, cluster: str, s3: str, tmp_path: Path) -> None:
+    create_secret(namespace, "s3-keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    settings = {
+        "RENDERER_BACKEND": "k8s",
+        "RENDERER_K8S_NAMESPACE": namespace,
+        "RENDERER_IMAGE": cluster,
+        "RENDERER_STORE": s3,
+        "RENDERER_K8S_STORE_SECRET": "s3-keys",
+        "RENDERER_GPU": "none",
+        "RENDERER_CPU": "0.1",
+        "RENDERER_MEMORY": "2Gi",
+        "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    server = Server(home, PYTHONPATH=str(KILL_AT), KILL_AT=str(tmp_path / "armed"), **settings)
+    alice, bob = server.token("--name", "alice", "--trusted", "--jobs", "100"), server.token("--name", "bob")
+    server.start()
+    try:
+        before = {job["metadata"]["name"] for job in get("jobs", "-n", namespace)["items"]}
+        found = list(submit_and_kill(server, alice, "import sys\nprint('ran', sys.argv[1])", "http"))
+        jobs = {job["id"]: job for _, job in found}
+        assert len(jobs) == len(found) > 2
+        assert {status for status, _ in found} == {200, 201}
+        listed = server.call("GET", "/api/v1/jobs?limit=500", token=alice).json()["jobs"]
+        assert sorted(job["id"] for job in listed) == sorted(jobs)
+        assert server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"] == []
+        handles = {job["handle"].rpartition("/")[2] for job in jobs.values()}
+        assert {job["metadata"]["name"] for job in get("jobs", "-n", namespace)["items"]} - before == handles
+        inputs = {item["metadata"]["name"] for item in get("configmaps", "-n", namespace)["items"]}
+        assert {inputs_name(handle, 0) for handle in handles} <= inputs
+        for step, key in enumerate(jobs, 1):
+            assert server.wait(key, token=alice)["state"] == "succeeded"
+            assert server.call("GET", f"/api/v1/jobs/{key}/logs", token=alice).text == f"ran {step}\n"
+    finally:
+        server.end(kill=True)
