@@ -71,7 +71,9 @@ class Wanted:
         """Return the names of the GPUs as --gpu has them."""
         known = {gpu.name: frozenset(gpu.labels) for gpu in GPUS.values()}
         found = [name for name, labels in known.items() if labels & self.products]
-        return " or ".join([*found, *sorted(self.products - frozenset().union(*known.values()))])
+        others = self.products - frozenset().union(*known.values())
+        shared = {f"{product}-SHARED" for product in others}
+        return " or ".join([*found, *sorted(others - shared)])
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def describe_gpus(nodes: Iterable[GpuNode]) -> str:
 
 def explain_unschedulable(text: str, wanted: Wanted | None = None, nodes: tuple[GpuNode, ...] | None = None) -> Problem:
     """Return why no node accepts a pod; ``nodes`` is None if they are not known."""
-    reason = text.split(" preemption:", maxsplit=1)[0].strip()
+    reason = re.split(" (?:no new claims to deallocate, )?preemption:", text, maxsplit=1)[0].strip()
     if any(re.search(rule.pattern, reason) for rule in _VOLUMES):
         return apply_first(_VOLUMES, reason)
     if wanted is None or not wanted.resource:

@@ -66,15 +66,18 @@ CPU, FREE = node(), node("Tesla-T4", 2)
 def test_the_group_of_nodes_decides_that_the_user_can_mend(
     wanted: Wanted, nodes: list[dict[str, Any]] | None, groups: list[str], message: str, hint: str
 ) -> None:
-    text = f"0/{len(groups)} nodes are available: {', '.join(groups)}. preemption: 0/1 nodes are available."
+    text = f"0/2 nodes are available: {', '.join(groups)}. no new claims to deallocate, preemption: 0/2 nodes."
     found = explain_unschedulable(text, wanted, None if nodes is None else parse_gpu_nodes(nodes))
     assert message in found.message
     assert hint in str(found.hint)
-    assert groups[0] in found.message  # the scheduler's own words
+    assert f"{', '.join(groups)}." in found.message  # the scheduler's own words
+    assert "preemption" not in found.message
+    assert "claims" not in found.message
 
 
 def test_what_a_pod_asks_for_is_read_from_its_specification() -> None:
-    term = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["Tesla-T4", "Odd"]}]}
+    products = ["Tesla-T4", "Odd", "Odd-SHARED"]
+    term = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": products}]}
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
     container = {"resources": {"limits": {"cpu": "1", GPU: 2}}}
     found = parse_wanted({"containers": [container], "affinity": {"nodeAffinity": required}})
