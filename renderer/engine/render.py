@@ -37,6 +37,7 @@ from renderer.engine.cache.voices import keep_voices
 from renderer.engine.errors import OutOfMemoryError
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.play import RenderedPlay
+from renderer.engine.patches import kept_mobjects
 from renderer.engine.process.fallback import FallbackProcess
 from renderer.engine.process.output_replay import OutputReplay
 from renderer.engine.process.scene_process import SceneProcess, keep_freed_memory
@@ -271,6 +272,7 @@ def render(
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
         report = _SceneRender(request, slots, progress, kept, exchange).run(attempt)
+        kept_mobjects.write_new()
         if request.cache:
             request.cache.prune()
     return replace(report, seconds={**report.seconds, "render": round(time.monotonic() - started, 3)})

@@ -14,12 +14,14 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from backends.exit_codes import ExitCode
 from backends.processes import die_with_parent, end_trees
+from renderer.engine.patches import kept_mobjects
 
 POLL_INTERVAL_S = 0.02
+MOBJECTS = "mobjects"  # folder beside the log, for what the next render need not make again
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     running: int | None = None
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
-        orders = b""
+        orders, folder = b"", Path()
         while True:
             if selector.select(POLL_INTERVAL_S if running else None):
                 data = os.read(sys.stdin.fileno(), 65536)
@@ -40,11 +42,17 @@ def main() -> None:
                 *lines, orders = (orders + data).split(b"\n")
                 for line in lines:
                     _end(running)
-                    running = _start(line) if line else None
+                    running = None
+                    if line:
+                        order = json.loads(line)
+                        folder = Path(order["log"]).with_name(MOBJECTS)
+                        folder.mkdir()
+                        running = _start(order, folder)
             if running:
                 process, status = os.waitpid(running, os.WNOHANG)
                 if process:
                     running = None
+                    kept_mobjects.add_from(folder)
                     _answer(f"ended {-os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)}")
 
 
@@ -61,12 +69,12 @@ def _answer(text: str) -> None:
     sys.stdout.flush()
 
 
-def _start(line: bytes) -> int:
+def _start(order: dict[str, Any], folder: Path) -> int:
     """Fork a worker for the order, and return its process."""
-    order = json.loads(line)
     parent = os.getpid()
     process = os.fork()
     if not process:
+        kept_mobjects.share_with(folder)
         _become_worker(parent, order["arguments"], Path(order["log"]))
     return process
 

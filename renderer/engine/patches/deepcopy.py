@@ -11,6 +11,7 @@ from manim import CapStyleType, LineJointType, ManimColor
 from numpy.typing import NDArray
 from svgelements import svgelements
 
+from renderer.engine.patches.outlines import Outline
 from renderer.mirrors import mirrors
 
 _IMMUTABLE_TYPES = frozenset({  # a deep copy of them is the same object
@@ -105,6 +106,7 @@ _COPIERS: dict[type, Callable[[Any, dict[int, Any]], Any]] = {
     dict: _copy_dict,
     list: _copy_list,
     np.ndarray: _copy_array,
+    Outline: Outline.__deepcopy__,
 }
 _find_copier = _COPIERS.get
 

@@ -14,6 +14,7 @@ from manim.utils import hashing
 from numpy.typing import NDArray
 from svgelements import svgelements
 
+from renderer.engine.patches.outlines import Outline
 from renderer.mirrors import mirrors
 
 Container = dict[Any, object] | list[object] | tuple[object, ...]
@@ -118,7 +119,8 @@ def _clean_dict(encoder: _Encoder, values: dict[Any, object]) -> dict[Any, objec
     cleaned: dict[Any, object] = {}
     memoize = encoder._memoizer.check_already_processed  # noqa: SLF001
     ignored_keys = hashing.KEYS_TO_FILTER_OUT
-    for key, value in values.items():
+    for key, item in values.items():
+        value = item.read() if type(item) is Outline else item
         memoized = value if type(value) in _NEVER_MEMOIZED else memoize(value)
         if key in ignored_keys and not (key == "pixel_array" and encoder.include_pixel_array):
             continue

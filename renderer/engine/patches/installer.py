@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from manim import Axes, Camera, Mobject, NumberLine, Scene, ThreeDCamera, VMobject
+from manim import Axes, Camera, Mobject, NumberLine, Scene, SVGMobject, ThreeDCamera, VMobject
 from manim.mobject import mobject
+from manim.mobject.svg.svg_mobject import VMobjectFromSVGPath
 from manim.mobject.three_d import three_d_utils
 from manim.utils import hashing, paths, space_ops
 from svgelements import svgelements
@@ -16,8 +17,8 @@ from renderer.engine.patches import camera as camera_patches
 from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
 from renderer.engine.patches import mobject as mobject_patches
+from renderer.engine.patches import outlines, svg_files, svg_paths
 from renderer.engine.patches import scene as scene_patches
-from renderer.engine.patches import svg_paths
 
 # (class or module of Manim, name in it, replacement)
 PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
@@ -44,6 +45,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (ThreeDCamera, "display_vectorized", camera_patches.display_vectorized),
     (ThreeDCamera, "modified_rgbas", camera_patches.modified_rgbas),
     (ThreeDCamera, "project_points", camera_patches.project_points),
+    (SVGMobject, "generate_mobject", svg_files.generate_mobject),
     (Scene, "update_to_time", scene_patches.update_to_time),
     (hashing, "_hash_ndarray", hashing_patches.hash_ndarray),
     (hashing._CustomEncoder, "default", hashing_patches.default),  # noqa: SLF001
@@ -58,6 +60,8 @@ def install_patches() -> None:
         current = vars(owner).get(name)
         if current is None or (current.__module__.startswith("manim.") and not hasattr(current, "__wrapped__")):
             setattr(owner, name, faster)
+    if outlines.ATTRIBUTE not in vars(VMobjectFromSVGPath):
+        setattr(VMobjectFromSVGPath, outlines.ATTRIBUTE, outlines.PathAttribute())
     for name, faster in (("parse", svg_paths.parse), ("reify", svg_paths.reify)):
         if getattr(svgelements.Path, name).__module__ == svgelements.__name__:
             setattr(svgelements.Path, name, faster)

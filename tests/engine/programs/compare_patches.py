@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -13,12 +14,29 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
-from manim import BLACK, RED, Axes, Circle, ManimColor, NumberPlane, PolarPlane, Rotate, Scene, ThreeDAxes, VMobject
+from manim import (
+    BLACK,
+    RED,
+    Axes,
+    Circle,
+    ManimColor,
+    Mobject,
+    NumberPlane,
+    PolarPlane,
+    Rotate,
+    Scene,
+    SVGMobject,
+    Text,
+    ThreeDAxes,
+    VMobject,
+    tempconfig,
+)
 from manim.mobject.graphing.scale import LinearBase, LogBase
+from manim.mobject.svg.svg_mobject import VMobjectFromSVGPath
 from svgelements import svgelements
 
 from renderer.engine.adapter.play_key import compute_fingerprint
-from renderer.engine.patches import axes, deepcopy, hashing, mobject, svg_paths
+from renderer.engine.patches import axes, deepcopy, hashing, installer, kept_mobjects, mobject, svg_files, svg_paths
 
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
@@ -26,6 +44,10 @@ GLYPHS = [
     "",
     "M 1 1 L",
 ]
+PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">
+<defs><path id="p" d="M0 0 L3 0 A 1 1 0 0 1 0 4 z"/></defs>
+<g fill="#f00"><use href="#p" x="1"/><rect x="2" y="3" width="4" height="1" stroke="#00f"/></g>
+</svg>"""
 
 
 def parse(function: object, text: str) -> svgelements.Path:
@@ -151,6 +173,97 @@ def compare_copies() -> None:
     assert found.extra[1][1][0] is found.end
 
 
+class Turned(SVGMobject):  # type: ignore[misc]
+    """Has a part in what it makes of a file."""
+
+    def path_to_mobject(self, path: svgelements.Path) -> VMobjectFromSVGPath:
+        """Return a glyph that is turned."""
+        return super().path_to_mobject(path).rotate(1)
+
+
+def compare_svg_files() -> None:
+    """Compare what is made of a file with what Manim makes of it: the first time, again, and after changes."""
+    installer.install_patches()
+    with tempfile.TemporaryDirectory() as folder, tempconfig({"media_dir": folder}):
+        file = Path(folder, "picture.svg")
+        file.write_text(PICTURE)
+        makers: tuple[Callable[[], SVGMobject], ...] = (
+            lambda: Text("same same", t2c={"same": RED}),
+            lambda: SVGMobject(file, use_svg_cache=False),
+            lambda: SVGMobject(file, use_svg_cache=False, svg_default={**SVGMobject(file).svg_default, "color": RED}),
+            lambda: SVGMobject(file, use_svg_cache=False, path_string_config={"stroke_width": 3}),
+            lambda: Turned(file, use_svg_cache=False),
+        )
+        for make in (*makers, *makers):
+            expected = make_as_manim(make)
+            assert [describe(made) for made in (make(), make(), make(), make().copy())] == [expected] * 4
+        assert len(kept_mobjects._kept) == len(makers) - 1, "all but those of Turned"
+        VMobject.set_default(z_index=7)
+        try:
+            assert describe(makers[0]()) == make_as_manim(makers[0])
+            assert makers[0]()[0].z_index == 7
+        finally:
+            VMobject.set_default()
+        file.write_text(PICTURE.replace('width="4"', 'width="5"'))
+        assert describe(makers[1]()) == make_as_manim(makers[1])
+    compare_outlines()
+
+
+def compare_outlines() -> None:
+    """Check that no text shows what the scene does to the outline of a glyph of another one."""
+    first, again = Text("ab"), Text("ab")
+    expected = describe(again)
+    copied, shallow = first.copy(), copy.copy(first[0])
+    first[0].path_obj.transform *= "scale(2)"
+    assert shallow.path_obj is first[0].path_obj
+    assert describe(again) == describe(copied) == describe(Text("ab")) == expected != describe(first)
+    assert describe(first.copy()) == describe(first)
+    assert type(again[0].path_obj) is svgelements.Path
+    again[1].path_obj = None
+    del copied[1].path_obj
+    assert again[1].path_obj is None
+    assert not hasattr(copied[1], "path_obj")
+    assert not hasattr(VMobjectFromSVGPath, "path_obj")
+
+
+def compare_handed_on() -> None:
+    """Check that another process would get what this one has kept, and that a damaged file is not used."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept_mobjects.share_with(Path(folder))
+        kept_mobjects.keep(b"key", b"content")
+        kept_mobjects.write_new()
+        (written,) = Path(folder).iterdir()
+        kept_mobjects.keep(b"key", b"other")
+        Path(folder, "damaged").write_bytes(written.read_bytes()[:-3])
+        kept_mobjects.add_from(Path(folder))
+        assert kept_mobjects.find(b"key") == b"content"
+        kept_mobjects.keep(b"large", bytes(kept_mobjects.MAX_BYTES))
+        assert kept_mobjects.find(b"key") is None
+
+
+def make_as_manim(make: Callable[[], SVGMobject]) -> object:
+    """Return all about a mobject that Manim alone has made."""
+    SVGMobject.generate_mobject = svg_files._MANIM_GENERATE
+    try:
+        return describe(make())
+    finally:
+        SVGMobject.generate_mobject = svg_files.generate_mobject
+
+
+def describe(thing: Any) -> object:
+    """Return all about a mobject or another object, but for addresses and the numbers that cairo gives its files."""
+    if isinstance(thing, np.ndarray):
+        return thing.dtype, thing.shape, thing.tobytes(), thing.flags.writeable, thing.flags.c_contiguous
+    if isinstance(thing, dict):
+        return [(re.sub(r"^surface\d+$", "surface", str(name)), describe(value)) for name, value in thing.items()]
+    if isinstance(thing, list | tuple):
+        return [describe(item) for item in thing]
+    if isinstance(thing, Mobject | ManimColor) or type(thing).__module__ == svgelements.__name__:
+        values = {name: getattr(thing, name) for name in vars(thing) if name != "original_id"}
+        return type(thing), describe(values)
+    return repr(thing)
+
+
 def compare_fingerprints() -> None:
     """Compare plays whose animations have other numbers."""
 
@@ -170,6 +283,8 @@ if __name__ == "__main__":
         compare_coordinates,
         compare_sources,
         compare_copies,
+        compare_svg_files,
+        compare_handed_on,
         compare_fingerprints,
     ):
         compare()
