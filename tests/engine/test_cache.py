@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine.renders import (
+    ENVIRONMENT,
+    PROGRAMS,
     SCENES,
     EngineRender,
     decode_frames,
@@ -19,7 +23,7 @@ from engine.renders import (
 from backends.cache.entries import MAC_BYTES
 
 FILE = SCENES / "cached.py"
-PREDICTION_BYTES = MAC_BYTES + 81  # two keys of 40 characters
+PREDICTION_BYTES = MAC_BYTES + 163  # at most four keys of 40 characters
 
 
 class Renders:
@@ -84,6 +88,23 @@ def test_plays_that_begin_alike_are_found_out(renders: Renders) -> None:
     assert before.report["cached"] == 0
     assert again.report["cached"] == after.report["cached"] > changed.report["cached"] > 0
     assert {report.report["mode"] for report in found} == {"parallel"}
+
+
+def test_plays_that_begin_and_end_alike_are_found_out(renders: Renders) -> None:
+    orders = [renders.add("Returning", change=change) for change in ("", "", "yes", "yes", "")]
+    fresh = {change: renders.add("Returning", change=change, cached=False) for change in ("", "yes")}
+    found = renders.run()
+    without, changed = frames(found[fresh[""]]), frames(found[fresh["yes"]])
+    assert [frames(found[order]) for order in orders] == [without, without, changed, changed, without]
+    assert without != changed
+    first, again, changed_first, _, last = (found[order].report["cached"] for order in orders)
+    assert again == last > changed_first > first == 0
+
+
+def test_a_play_is_left_out_where_all_that_its_frames_depend_on_is_known() -> None:
+    command = [sys.executable, "-W", "ignore", str(PROGRAMS / "digest_plays.py")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_shard_notices_what_the_cache_has_of_other_frames(renders: Renders, tmp_path: Path) -> None:

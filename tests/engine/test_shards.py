@@ -64,7 +64,7 @@ class ReadsClock(Scene):
 
 NAMES = """
 from manim import Square, Unwrite, Write, smooth, squish_rate_func, there_and_back
-from renderer.engine.shards.leap import _is_of_manim, _is_simple
+from renderer.engine.adapter.leap import _is_of_manim, _is_simple
 
 assert _is_of_manim(squish_rate_func(smooth))
 assert not _is_of_manim(squish_rate_func(lambda t: t))

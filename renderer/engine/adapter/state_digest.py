@@ -57,7 +57,7 @@ def _read_parts(scene: Scene) -> Iterator[tuple[str, bytes]]:
         if id(mobject) not in seen:
             seen.add(id(mobject))
             kinds[type(mobject)] = None
-            yield f"mobject {len(seen)}, a {type(mobject).__name__}", _describe_mobject(mobject)
+            yield f"mobject {len(seen)}, a {type(mobject).__name__}", describe_mobject(mobject)
     for base in dict.fromkeys(base for kind in kinds for base in kind.__mro__):
         if not base.__module__.startswith("manim.") and base is not object:
             yield f"the class {base.__name__} or a global that it uses", _describe_class(base)
@@ -77,7 +77,8 @@ def _find_mobjects(scene: Scene) -> Iterator[Mobject]:
             yield from iterate_family(root)
 
 
-def _describe_mobject(mobject: Mobject) -> bytes:
+def describe_mobject(mobject: Mobject) -> bytes:
+    """Return bytes that describe the plain attributes of one mobject."""
     values = vars(mobject)
     if "camera" in values:  # what an ImageMobjectFromCamera shows is drawn, and the stepping process does not draw
         values = {key: value for key, value in values.items() if key != "pixel_array"}
@@ -95,11 +96,11 @@ def _describe_values(values: Mapping[str, object]) -> bytes:
     return b";".join(
         key.encode("utf-8", "surrogatepass") + b"=" + described
         for key, value in values.items()
-        if key not in _LEFT_OUT and (described := _describe(value, _MAX_DEPTH)) is not None
+        if key not in _LEFT_OUT and (described := describe_value(value)) is not None
     )
 
 
-def _describe(value: object, depth: int) -> bytes | None:
+def describe_value(value: object, depth: int = _MAX_DEPTH) -> bytes | None:
     """Return bytes that describe a plain value or a container of them; None for everything else."""
     if type(value) is int:
         return b"%x" % value  # repr refuses a number of thousands of digits
@@ -116,7 +117,7 @@ def _describe_container(value: Container, depth: int) -> bytes:
     if len(value) >= _LARGE and (content := _describe_plain(value)) is not None:
         return content
     items: Iterable[object] = chain.from_iterable(value.items()) if isinstance(value, dict) else value
-    return b"[" + b",".join(_describe(item, depth - 1) or b"" for item in items) + b"]"
+    return b"[" + b",".join(describe_value(item, depth - 1) or b"" for item in items) + b"]"
 
 
 def _describe_plain(value: Container) -> bytes | None:

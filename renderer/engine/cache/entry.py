@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -12,7 +13,7 @@ from renderer.engine.cache.frame_digest import FrameDigester
 from renderer.engine.cache.interface import Cache
 from renderer.engine.manim_types import Mobject, Renderer, Scene
 
-_STORED = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40})")
+_STORED = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40})(?: ([0-9a-f]{40}) ([0-9a-f]{40}))?")
 
 
 class _SteppingRenderer(Renderer, Protocol):
@@ -21,11 +22,20 @@ class _SteppingRenderer(Renderer, Protocol):
     shown: list[Mobject]
 
 
+@dataclass(frozen=True)
+class PlayDigests:
+    """Digests of a play of which frames can be left out, as it began and as it ended."""
+
+    begun: str
+    ended: str
+
+
 class CacheEntry:
     """The cache entry of the chunk whose video file is ``target``.
 
     ``digester`` is that of the scene's frames. ``settings`` is the part of the key that is the same for all chunks of a
     render. ``prediction`` names the entry that has the key of the last chunk for which the play began in the same way.
+    ``play`` is stored with the key. After ``restore_predicted`` it is what was stored.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class CacheEntry:
     ) -> None:
         self._scene, self._cache, self._target, self._prediction = scene, cache, target, prediction
         self._predicted: StoredKey | None = None
+        self.play: PlayDigests | None = None
         self._digester = digester
         self._key = ChunkKey(settings)
 
@@ -87,6 +98,7 @@ class CacheEntry:
         if not found:
             return False
         self._predicted = StoredKey(self._key.group, found[1].decode(), found[2].decode())
+        self.play = PlayDigests(found[3].decode(), found[4].decode()) if found[3] else None
         return self._cache.restore(self._predicted, self._target)
 
     @property
@@ -103,6 +115,7 @@ class CacheEntry:
         """Let the next render predict this key."""
         if self._prediction:
             with suppress(OSError):  # then the next render does not predict it
-                self._note.write_text(f"{self._key.first_frame} {self._key.all_frames}", "ascii")
+                play = f" {self.play.begun} {self.play.ended}" if self.play else ""
+                self._note.write_text(f"{self._key.first_frame} {self._key.all_frames}{play}", "ascii")
                 self._cache.keep(self._prediction, self._note)
                 self._note.unlink()

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from renderer.engine.adapter.frame_hashes import hash_frame
+from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
-from renderer.engine.cache.entry import CacheEntry
+from renderer.engine.cache.entry import CacheEntry, PlayDigests
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forked_delegate import ForkedDelegate
 from renderer.engine.parallel.messages import ChunkDone, FramesDrawn
@@ -21,6 +22,7 @@ from renderer.video.frame import Pixels
 from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
 REPORT_FRAMES = 8  # frames between two reports of progress
+LEAP_FRAMES = 12  # of a play; for shorter ones, the digests cost as much as they save
 
 BeginPlay = Callable[[], tuple[str, bool]]  # begins a play, and returns what ``begin_play`` of a delegate does
 
@@ -78,6 +80,15 @@ class ChunkRenderer(ForkedDelegate):
             self._scene.renderer.static_image = self._drawn_play.static_image.wait()
             if self._entry and isinstance(self._drawn_play, ChunkedPlay):
                 self._entry.add_static_image(self._drawn_play.static_digest)
+
+    def needs_frame(self) -> bool:
+        """Return True. Before the first frame of a play that is one chunk, take the digest of its beginning."""
+        play = self._drawn_play
+        if play.can_leap is None:
+            play.can_leap = False
+            if self._entry and self._chunk.final and not self._chunk.first and self._chunk.last >= LEAP_FRAMES:
+                play.begun = digest_begun_play(self._scene)
+        return True
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
         """Encode the frame; after the first frame, look the chunk up in the cache; after the last, end the process."""
@@ -146,6 +157,8 @@ class ChunkRenderer(ForkedDelegate):
 
     def _finish(self) -> None:
         state = digest_state(self._scene)
+        if self._entry and self._chunk.final and self._drawn_play.begun:
+            self._entry.play = PlayDigests(self._drawn_play.begun, digest_ended_play(self._scene))
         if self._answer:
             os.write(self._pipe, self._answer)
         elif self.draws:

@@ -6,6 +6,7 @@ import logging
 from typing import NoReturn
 
 from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit
+from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
@@ -152,14 +153,39 @@ class Scheduler:
     def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
         """Digest what stands still: chunks after the first one need it for their cache keys."""
         play, self._has_static = self._play, True
-        if self._options.cache and isinstance(play, ChunkedPlay) and (play.static_image or self._predicted):
+        if self._predicted:
+            if not self._predicted[-1].play:
+                self._add_static_image()
+        elif self._options.cache and isinstance(play, ChunkedPlay) and play.static_image:
             play.static_digest = self._planner.digest_static_image()
-            for entry in self._predicted:
-                entry.add_static_image(play.static_digest)
+
+    def _add_static_image(self) -> None:
+        """Add to the keys that must be the predicted ones what stands still; nothing has moved yet."""
+        digest = self._planner.digest_static_image()
+        for entry in self._predicted:
+            entry.add_static_image(digest)
 
     def needs_frame(self) -> bool:
-        """Return True: chunk renderers begin with the state of this process."""
-        return True
+        """Return whether a chunk renderer may begin with this frame, or the play's end or a key depends on it."""
+        play = self._play
+        if play.can_leap is None:
+            play.can_leap = self._begin_frames(play)
+        return not play.can_leap or play.frame + 1 >= play.chunks[-1].last
+
+    def _begin_frames(self, play: Play) -> bool:
+        """Return whether all but the last frame of the play can be left out: they are those in the cache.
+
+        The play has begun, and no frame was stepped to. If the play is not in the cache, take the digest that decides
+        that in the next render; the renderer of a play's only chunk does that itself.
+        """
+        known = self._predicted[-1].play if self._predicted else None
+        is_new = self._options.cache and isinstance(play, ChunkedPlay) and len(play.chunks) > 1 and not self._predicted
+        if known or is_new:
+            play.begun = digest_begun_play(self._scene)
+        can_leap = known is not None and known.begun == play.begun
+        if known and not can_leap and self._has_static:
+            self._add_static_image()
+        return can_leap
 
     def before_frame(self) -> None:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
@@ -172,7 +198,7 @@ class Scheduler:
         if repeat < 1:
             raise Unfit("a wait is shorter than one frame")
         play, chunk = self._play, self._play.current_chunk
-        if self._predicted:
+        if self._predicted and not play.can_leap:
             with released_pixels(self._scene.renderer.camera):
                 self._predicted[chunk.index].add_frame(repeat, on_background=not self._has_static)
         play.frame += repeat
@@ -258,7 +284,7 @@ class Scheduler:
 
     def _expect(self, chunk: Chunk) -> None:
         if self._predicted:  # no other process has a state to compare with
-            if not self._predicted[chunk.index].is_as_predicted:
+            if not self._is_as_predicted(chunk):
                 self._start_again(Mispredicted(self._play.identity.number))
             chunk.expected = chunk.reached = SceneState("")
             chunk.cached = chunk.frames
@@ -266,6 +292,13 @@ class Scheduler:
             return
         chunk.expected = digest_state(self._scene)
         self._monitor.verify(self._play, chunk)
+
+    def _is_as_predicted(self, chunk: Chunk) -> bool:
+        """Return whether the frames of a chunk are those that were predicted, or the play has ended as it did then."""
+        entry = self._predicted[chunk.index]
+        if not self._play.can_leap:
+            return entry.is_as_predicted
+        return not chunk.final or (entry.play is not None and entry.play.ended == digest_ended_play(self._scene))
 
 
 def refuse_drawn_keys(scene: Scene) -> None:

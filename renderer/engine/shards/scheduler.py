@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from renderer.engine.abort import ClipsMissing, ShardEnded, ShardsDiffer, Stop
+from renderer.engine.adapter.leap import can_leap
 from renderer.engine.adapter.play_key import count_frames
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.manim_types import Scene
@@ -17,7 +18,6 @@ from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play, PlayIdentity
 from renderer.engine.parallel.scheduler import Scheduler
 from renderer.engine.shards.deal import Deal, PlayWeights
 from renderer.engine.shards.exchange import ClipId, ShardExchange
-from renderer.engine.shards.leap import can_leap
 from renderer.engine.shards.machine import describe_encoding, find_kernel
 from renderer.engine.shards.report import Boundary, ShardReport, find_difference
 from renderer.video.concat import Clip

@@ -49,6 +49,33 @@ class Alike(Scene):
 SPEED = 2 if CHANGE else 1
 
 
+class Returning(Scene):
+    """Plays of fifteen frames that begin with the same picture, end with the same, and differ between after the change.
+
+    Each is followed by one that does not differ.
+    """
+
+    def construct(self):
+        side = LEFT if CHANGE else RIGHT
+        low, high = Square(0.8, fill_opacity=1, color=RED), Square(0.8, fill_opacity=1, color=RED)
+        between = Square(0.8, fill_opacity=0.5, color=BLUE).shift(UP * 0.3)
+        self.add(low, between, high)
+        pair = [Dot(UP * 2, radius=0.3), Square(0.2).shift(UP * 2).set_z_index(1)]
+        group = VGroup(*reversed(pair)) if CHANGE else VGroup(*pair)
+        for play in (
+            low.animate(rate_func=there_and_back).shift(side),
+            (low if CHANGE else high).animate(rate_func=there_and_back).shift(RIGHT),
+            Rotate(low, 1, rate_func=squish_rate_func(there_and_back, 0.2, 0.6 if CHANGE else 0.7)),
+            Rotate(low, TAU if CHANGE else -TAU),
+            Transform(low, low.copy().shift(RIGHT), path_arc=1 if CHANGE else -1),
+            FadeIn(group, lag_ratio=1),
+            Write(Circle(0.7), stroke_color=RED if CHANGE else GREEN),
+            Transform(high, (Star() if CHANGE else Triangle()).shift(DOWN), rate_func=there_and_back_with_pause),
+        ):
+            self.play(play, run_time=1.5)
+            self.play(Indicate(between), FadeOut(Dot(DOWN)), run_time=1.5)
+
+
 class Styles(Scene):
     """Only what the frames show changes: no point and no time does."""
 

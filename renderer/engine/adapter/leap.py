@@ -1,25 +1,33 @@
 """Finds plays of which the frames in between can be left out: the scene's state at the end does not depend on them.
 
 That holds for Manim's own animations that compute each frame from the start and the end alone, in scenes without
-updaters and without code of the user that runs in each frame. Everything else is stepped through frame by frame. Shards
-compare their states at the end of every clip, so that a wrong answer costs time, and does not change a frame.
+updaters and without code of the user that runs in each frame. Everything else is stepped through frame by frame.
+
+Shards compare their states at the end of every clip, so that a wrong answer costs time, and does not change a frame.
+Plays whose chunks are in the cache are left out if all that their frames depend on is as it was when these were drawn,
+and if they end in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from hashlib import blake2b
 from types import FunctionType
 from typing import Any
 
 import manim
 from manim import Camera, Create, DrawBorderThenFill, MovingCamera, ThreeDCamera, Transform
 
+from renderer.engine.adapter.play_key import iterate_family
+from renderer.engine.adapter.state_digest import describe_mobject, describe_value
 from renderer.engine.guards.overrides import is_override
 from renderer.engine.manim_types import Animation, Mobject
 
 _CAMERAS = (Camera, MovingCamera, ThreeDCamera)
 _SCENE_METHODS = ("update_to_time", "update_mobjects", "update_meshes", "update_self", "play_internal")
+_NOT_OF_FRAMES = frozenset({"_on_finish", "methods"})  # run when the play has ended
+_MAX_DEPTH = 4  # of containers and of functions in functions
 _FORWARD = (manim.linear, manim.smooth, manim.double_smooth)
 _PURE_MODULES = frozenset({"manim.utils.rate_functions", "manim.utils.paths", "manim.utils.bezier"})
 _ANIMATION_METHODS = {
@@ -52,6 +60,75 @@ def can_leap(scene: Any) -> bool:
         return False
     roots = [*scene.mobjects, *(mobject for animation in scene.animations for mobject in animation.get_all_mobjects())]
     return all(_stands_still(member) for root in roots for member in root.get_family())
+
+
+class _UnknownError(Exception):
+    """Something has no description."""
+
+
+def digest_begun_play(scene: Any) -> str | None:
+    """Return a digest of all that the frames of the play depend on, but for what the scene shows when it begins.
+
+    The play has begun. None: it is stepped through frame by frame, or not all is known.
+    """
+    if not can_leap(scene):
+        return None
+    try:
+        parts = b"|".join(_Description().read(scene))
+    except _UnknownError:
+        return None
+    return blake2b(parts, digest_size=20).hexdigest()
+
+
+def digest_ended_play(scene: Any) -> str:
+    """Return a digest of the animated mobjects, after the play."""
+    families = (iterate_family(animation.mobject) for animation in scene.animations)
+    parts = b"|".join(describe_mobject(member) for family in families for member in family)
+    return blake2b(parts, digest_size=20).hexdigest()
+
+
+class _Description:
+    """Describes a play that has begun. A mobject's number says which it is: they are in the order of the scene."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._described: set[int] = set()
+
+    def read(self, scene: Any) -> Iterator[bytes]:
+        for mobjects in (scene.mobjects, scene.foreground_mobjects, scene.moving_mobjects, scene.static_mobjects):
+            yield b"mobjects"
+            for mobject in mobjects:
+                yield from (self._number(member) for member in iterate_family(mobject))
+        for animation in scene.animations:
+            yield type(animation).__qualname__.encode()
+            for name, value in vars(animation).items():
+                if name not in _NOT_OF_FRAMES:
+                    yield name.encode()
+                    yield from self._describe(value, _MAX_DEPTH)
+
+    def _number(self, mobject: Mobject) -> bytes:
+        number = self._numbers.setdefault(id(mobject), len(self._numbers))
+        return b"%d %d" % (number, len(mobject.submobjects))
+
+    def _describe(self, value: Any, depth: int) -> Iterator[bytes]:
+        if isinstance(value, manim.Mobject):
+            for member in iterate_family(value):
+                yield self._number(member)
+                if id(member) not in self._described:
+                    self._described.add(id(member))
+                    yield describe_mobject(member)
+        elif isinstance(value, FunctionType) and _is_of_manim(value):
+            yield f"{value.__module__}.{value.__qualname__}".encode()
+            for held in (*(cell.cell_contents for cell in value.__closure__ or ()), value.__defaults__):
+                yield from self._describe(held, depth)
+        elif isinstance(value, list | tuple | dict) and depth:
+            yield b"%d" % len(value)
+            for item in (item for pair in value.items() for item in pair) if isinstance(value, dict) else value:
+                yield from self._describe(item, depth - 1)
+        elif not isinstance(value, list | tuple | dict) and (described := describe_value(value)) is not None:
+            yield type(value).__name__.encode() + described
+        else:
+            raise _UnknownError
 
 
 def _is_simple(animation: Animation) -> bool:
