@@ -5,12 +5,17 @@ the digest of the request. A request with an Idempotency-Key has the same id eve
 from its content: so two replicas that submit the same request at the same time create one Job. A further label says
 whether the message about its end is still to be sent: if the replica that took the job is gone, another one sends it.
 
+When Kubernetes has deleted a Job after its time, the server's bucket still has the outputs, and a record of the job
+beside them: see JobArchive.
+
 Untrusted jobs there cannot reach a store: their pods wait with the outputs. Every replica looks for such pods, puts
 what they hold into the store of the server's settings, with the server's credentials, and then lets them end.
 """
 
 from __future__ import annotations
 
+import hmac
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -20,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from backends import Backend, JobHandle, JobStatus
-from backends.errors import SpecError
+from backends import Backend, JobHandle, JobState, JobStatus
+from backends.errors import OutputError, RendererError, SpecError
 from backends.kubernetes.names import ANNOTATION_WEBHOOK, LABELS_SERVE
+from backends.storage import Storage
 from renderer import api, config
 from renderer.config import Config
 from renderer.serve import tokens
@@ -39,6 +45,7 @@ COLLECT_TIMEOUT_S = 3600  # how long pods wait at least: a server may be away, o
 LOOK_S = 1.0
 MAX_PAUSE_S = 60.0  # after looks that failed again and again
 JOBS_AT_ONCE = 64  # whose outputs are collected: many, because a hostile job can make its own take as long as it runs
+_MAX_RECORD = 2**24
 _log = logging.getLogger(__name__)
 
 
@@ -145,6 +152,93 @@ def complete(planned: api.PlannedJob, handle: JobHandle) -> None:
 def set_shelf(backend: Backend[Any], uri: str) -> None:
     """Let new jobs of a backend have their outputs put into this store."""
     _as_kubernetes(backend).shelf = uri
+
+
+class JobArchive:
+    """Records of the jobs of all replicas in the server's bucket, for when the cluster has deleted them.
+
+    A record is signed with the hash of its owner's token, which nobody else has but the servers. So a job that can
+    write into the bucket can make no job of another owner's. Without a bucket there are none.
+    """
+
+    def __init__(self, uri: str | None) -> None:
+        has_bucket = uri and not uri.startswith("pvc://")
+        self._storage = Storage(f"{uri}/served", attempts=2) if has_bucket else None
+
+    def put(self, record: Record) -> None:
+        """Store the record of a job that was submitted. If that is impossible, other replicas lose it at its time."""
+        token = tokens.find_by_id(record.owner)
+        if self._storage is None or token is None or record.backend not in BACKENDS or not record.handle:
+            return
+        from backends.kubernetes.transfer.job_records import JobRecord
+
+        if content := JobRecord(JobHandle.parse(record.handle)).export():
+            body = json.dumps({"handle": record.handle, "job": content}).encode()
+            try:
+                self._storage.put_bytes(_archive_path(record.owner, record.id), _sign(token, body) + b"\n" + body)
+            except RendererError as error:
+                _log.warning("no other replica will know %s after its time: %s", record.handle, error)
+
+    def list(self, owner: str) -> list[str]:
+        """Return the ids of an owner's jobs that have a record. Raises RendererError."""
+        found = self._storage.list(owner) if self._storage else ()
+        return [key for path in found if is_id(key := path.rpartition("/")[2])]
+
+    def has(self, record: Record) -> bool:
+        """Return whether a job has a record; True if there can be none. Raises RendererError."""
+        if self._storage is None or tokens.find_by_id(record.owner) is None:
+            return True
+        return self._storage.size(_archive_path(record.owner, record.id)) is not None
+
+    def find(self, owner: str, key: str) -> Record | None:
+        """Return the record of a job, which this machine can read then like one of its own. Raises RendererError."""
+        token = tokens.find_by_id(owner)
+        if self._storage is None or token is None:
+            return None
+        try:
+            data = self._storage.get_bytes(_archive_path(owner, key), most=_MAX_RECORD)
+        except OutputError:
+            return None
+        signature, _, body = data.partition(b"\n")
+        if not hmac.compare_digest(signature, _sign(token, body)):
+            _log.warning("the record of the job %s in the store is not by a server", key)
+            return None
+        from backends.kubernetes.transfer.job_records import JobRecord
+
+        content = json.loads(body)
+        handle = JobHandle.parse(content["handle"])
+        try:
+            job = JobRecord(handle).restore(content["job"])
+        except OSError as error:
+            raise OutputError(f"cannot write the record of a job: {error.strerror}", hint="free disk space") from error
+        if job is None:
+            return None
+        labels = {name: value for name, value in job.labels.items() if name != _WEBHOOK}  # its message is not ours
+        status = JobStatus(
+            handle=handle, name=job.title, state=JobState.SUCCEEDED, units=(), created=job.created, labels=labels
+        )
+        found = restore_record(status)
+        return found if found and (found.owner, found.id) == (owner, key) else None
+
+    def remove(self, record: Record) -> None:
+        """Remove the record of a job that is to be deleted. Raises RendererError."""
+        if self._storage and record.backend in BACKENDS:
+            self._storage.remove([_archive_path(record.owner, record.id)])
+
+
+def _archive_path(owner: str, key: str) -> str:
+    return f"{owner}/{key}"
+
+
+def _sign(token: tokens.Token, body: bytes) -> bytes:
+    return hmac.new(token.digest.encode(), body, "sha256").hexdigest().encode()
+
+
+def is_removed(status: JobStatus) -> bool:
+    """Return whether the cluster has deleted the job, so that the status is what its store says."""
+    from backends.kubernetes.transfer.job_records import NOTE
+
+    return status.handle.backend in BACKENDS and NOTE in status.notes
 
 
 class OutputCollector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import heapq
 import itertools
@@ -75,6 +76,10 @@ class Service:
         self.collects = False  # whether this process collects outputs of untrusted jobs: see replicas
         self.on_status: Callable[[Entry, JobStatus], object] | None = None  # gets each status that is read
 
+    @functools.cached_property
+    def _archive(self) -> replicas.JobArchive:
+        return replicas.JobArchive(self.load_config().settings.store if self._shared_backends() else None)
+
     def recover(self) -> bool:
         """Finish the submits of a killed server that its backends have begun, and forget the other ones.
 
@@ -104,7 +109,12 @@ class Service:
             planned = self._plan(record, make_spec(run), self.records.path(record.id) / "project", loaded)
             replicas.complete(planned, found)
             planned.remember(found)
-        return self.records.set_handle(record, found)
+        return self._note(record, found)
+
+    def _note(self, record: Record, handle: JobHandle) -> Record:
+        done = self.records.set_handle(record, handle)
+        self._archive.put(done)
+        return done
 
     @contextmanager
     def _submits(self, owner: str, backend: str) -> Iterator[None]:
@@ -135,7 +145,7 @@ class Service:
             new = hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest()[: len(new)]
         loaded = self.policy.load_settings(caller, run.settings)
         with self._submits(caller.owner, loaded.settings.backend):
-            known = self._find_earlier(new, digest, elsewhere=key is not None)
+            known = self._find_earlier(caller, new, digest, elsewhere=key is not None)
             if known and (known.backend not in replicas.BACKENDS or self.status(known).state is not JobState.PENDING):
                 return known, False
             webhook = self.policy.choose_webhook(caller, run.webhook)
@@ -157,6 +167,7 @@ class Service:
             )
             if known:  # the replica that took it may have been killed before the job was complete
                 replicas.complete(self._plan(record, make_spec(run), folder / "project", loaded), known.handle)
+                self._archive.put(replace(record, handle=str(known.handle)))
                 return known, False
             return self._start(record, make_spec(run), folder, loaded), True
 
@@ -168,7 +179,7 @@ class Service:
         loaded = _without_webhook(self.policy.load_settings(caller, run.settings))
         return plan_run(wanted, loaded, collects=self.collects)
 
-    def _find_earlier(self, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
+    def _find_earlier(self, caller: Caller, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
         record = self.records.find(key)
         if record and record.handle and record.backend in replicas.BACKENDS:
             try:
@@ -176,7 +187,7 @@ class Service:
             except JobNotFoundError:  # another replica has deleted it
                 record = None
         if record is None and elsewhere:
-            record = self._find_elsewhere(key)
+            record = self._find_elsewhere(caller, key)
         if record and not replicas.is_same_request(record, digest):
             raise RefusedError(
                 422, "this Idempotency-Key was used for another request", hint="use a new key for each job"
@@ -233,7 +244,7 @@ class Service:
             if isinstance(error, SpecError):
                 raise hide_folder(error, project) from error
             raise
-        done = self.records.set_handle(record, job.handle)
+        done = self._note(record, job.handle)
         _log.info("%s was submitted for %s as %s", done.id, done.owner, job.handle)
         return Entry(done.id, job.handle, done)
 
@@ -312,7 +323,7 @@ class Service:
 
     def find(self, caller: Caller, key: str) -> Entry:
         """Return a job that the caller may see. Raises JobNotFoundError for all others."""
-        record = self.records.find(key) or self._find_elsewhere(key)
+        record = self.records.find(key) or self._find_elsewhere(caller, key)
         if record and (caller.token is None or record.owner == caller.owner):
             if record.handle is None:
                 raise RefusedError(409, "the job is being submitted", hint="ask again in a second")
@@ -348,6 +359,13 @@ class Service:
     def _list_owned(self, caller: Caller, backend: str, wanted: Wanted) -> Iterator[tuple[Entry, JobStatus]]:
         shared = list(self._list_shared(backend, owner=caller.owner)) if backend in self._shared_backends() else []
         seen = {record.id for record, _ in shared}
+        if backend in self._shared_backends():
+            try:
+                for key in self._archive.list(caller.owner):
+                    if key not in seen and self.records.find(key) is None:
+                        self._find_archived(caller, key)
+            except RendererError as error:  # those that the cluster still has can be listed all the same
+                _log.warning("a list has no jobs that the cluster has deleted: %s", error)
         own = (entry for entry in self._own(caller) if entry.backend == backend and entry.id not in seen)
         parts = ((_entry(record), status) for record, status in shared), self._list_known(own, wanted)
         for entry, status in heapq.merge(*parts, key=lambda job: job[1].created or LATEST, reverse=True):
@@ -407,12 +425,17 @@ class Service:
                 for status in replicas.list_unsent(name):
                     self._adopt(status)
 
-    def _find_elsewhere(self, key: str) -> Record | None:
+    def _find_elsewhere(self, caller: Caller, key: str) -> Record | None:
         """Return the record of a job that another replica submitted."""
         if not records.is_id(key):
             return None
         listed = (record for name in self._shared_backends() for record, _ in self._list_shared(name, key=key))
-        return next(listed, None)
+        return next(listed, None) or self._find_archived(caller, key)
+
+    def _find_archived(self, caller: Caller, key: str) -> Record | None:
+        """Return the record of a job of any replica that its cluster has deleted."""
+        record = self._archive.find(caller.owner, key)
+        return record and self.records.adopt(record)
 
     def open(self, entry: Entry) -> api.Job:
         """Return the job itself."""
@@ -436,7 +459,7 @@ class Service:
         if known and not fresh and time.monotonic() - known[0] < _fresh_s(entry, known[1]):
             return known[1]
         try:
-            status = self.open(entry).status()
+            status = self._read_status(entry)
         except JobNotFoundError:
             self.forget(entry)
             raise
@@ -447,6 +470,12 @@ class Service:
                 self._statuses.popitem(last=False)
         if self.on_status:
             self.on_status(entry, status)
+        return status
+
+    def _read_status(self, entry: Entry) -> JobStatus:
+        status = self.open(entry).status()
+        if entry.record and replicas.is_removed(status) and not self._archive.has(entry.record):
+            raise JobNotFoundError("the job was deleted", hint="GET /api/v1/jobs lists your jobs")
         return status
 
     def known_states(self, *, with_webhook: bool = False) -> Iterator[tuple[Entry, JobState | None]]:
@@ -463,6 +492,8 @@ class Service:
 
     def delete(self, entry: Entry) -> None:
         """Remove a job with all that it stored here and at its backend."""
+        if entry.record:
+            self._archive.remove(entry.record)
         with suppress(JobNotFoundError):
             self.open(entry).delete()
         self.forget(entry)

@@ -10,11 +10,13 @@ from typing import Any
 
 import requests
 from support.commands import renderer
-from support.http_server import Server
-from support.rigs.kubernetes import create_secret, get
+from support.http_server import Server, serving
+from support.processes import until
+from support.rigs.kubernetes import create_secret, get, kubectl
 
 from backends.kubernetes.names import inputs_name
 from backends.local.job_store import INCOMPLETE_S
+from backends.storage import Storage
 
 KILL_AT = Path(__file__).parents[1] / "support" / "kill_at"
 
@@ -103,7 +105,11 @@ def test_submit_to_a_cluster_that_is_killed_at_each_step(namespace: str, cluster
     server.start()
     try:
         before = {job["metadata"]["name"] for job in get("jobs", "-n", namespace)["items"]}
-        found = list(submit_and_kill(server, alice, "import sys\nprint('ran', sys.argv[1])", "http"))
+        code = (
+            "import os, pathlib, sys\nprint('ran', sys.argv[1])\n"
+            "pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'], 'out.txt').write_text(sys.argv[1])\n"
+        )
+        found = list(submit_and_kill(server, alice, code, "http"))
         jobs = {job["id"]: job for _, job in found}
         assert len(jobs) == len(found) > 2
         assert {status for status, _ in found} == {200, 201}
@@ -117,5 +123,31 @@ def test_submit_to_a_cluster_that_is_killed_at_each_step(namespace: str, cluster
         for step, key in enumerate(jobs, 1):
             assert server.wait(key, token=alice)["state"] == "succeeded"
             assert server.call("GET", f"/api/v1/jobs/{key}/logs", token=alice).text == f"ran {step}\n"
+
+        # another server, which has never seen them, knows them from the store after the cluster has deleted them
+        kubectl("delete", "jobs", "-n", namespace, *handles)
+        tokens = str(home / "state/manim-renderer/serve-tokens")
+        with serving(tmp_path / "other", RENDERER_SERVE_TOKENS=tokens, **settings) as other:
+            (first, *_, last) = jobs
+            assert other.call("GET", f"/api/v1/jobs/{first}", token=bob).status_code == 404
+            assert other.call("GET", f"/api/v1/jobs/{first}", token=alice).json()["state"] == "succeeded"
+            assert other.call("GET", f"/api/v1/jobs/{first}/logs", token=alice).text == "ran 1\n"
+            made = other.call("GET", f"/api/v1/jobs/{first}/outputs", token=alice).json()["outputs"]
+            assert other.call("GET", made[0]["url"], token=alice).text == "1"
+            listed = other.call("GET", "/api/v1/jobs?limit=500", token=alice).json()["jobs"]
+            assert {job["id"]: job["state"] for job in listed} == dict.fromkeys(jobs, "succeeded")
+            assert other.call("GET", "/api/v1/jobs", token=bob).json()["jobs"] == []
+            again = other.submit(code, token=alice, key="step-1", arguments=["1"])
+            assert (again.status_code, again.json()["id"]) == (200, first), again.text
+
+            # a record that was not signed by a server is none
+            archive = Storage(f"{s3}/served")
+            (path,) = [path for path in archive.list() if path.endswith(f"/{last}")]
+            mine = archive.get_bytes(path, most=2**20)
+            archive.put_bytes(f"{bob.split('_')[1]}/{last}", mine)
+            assert other.call("GET", f"/api/v1/jobs/{last}", token=bob).status_code == 404
+            assert other.call("DELETE", f"/api/v1/jobs/{first}", token=alice).status_code == 204
+            for either in (other, server):  # which may still show what it has just read
+                until(lambda one=either: one.call("GET", f"/api/v1/jobs/{first}", token=alice).status_code == 404)  # type: ignore[misc]
     finally:
         server.end(kill=True)

@@ -71,6 +71,20 @@ class JobRecord:
         ended = Condition(holds=True, reason=REMOVED, message="", changed=None)
         return replace(job, conditions={"Failed": ended}) if (job.store or job.shelf) and job.uid else None
 
+    def export(self) -> JsonObject | None:
+        """Return the record for another machine, without what only pods need: variables may be secrets."""
+        try:
+            content: JsonObject = json.loads(read_state(self.path))
+        except (OSError, ValueError):
+            return None
+        return {**content, "spec": {**content["spec"], "template": {"spec": {"containers": [{}]}}}}
+
+    def restore(self, content: JsonObject) -> Job | None:
+        """Keep what another machine has exported, and return the Job as one that has ended. Raises OSError."""
+        make_private_folder(self.path.parent)
+        write_state(self.path, json.dumps(content).encode())
+        return self.read()
+
     def write_names(self, units: Sequence[str]) -> None:
         """Keep the names of the units, of a Job that has too many for its annotation. Remove what is a month old."""
         with suppress(OSError):
