@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backends import JobState, JobStatus, LogLine
 from backends.errors import RendererError, SpecError, TransientError
-from renderer.serve import problems, records, schemas
+from renderer.serve import problems, records, schemas, tokens
 from renderer.serve.callers import Caller
 from renderer.serve.documents import job_document, outputs_document, summary_document
 from renderer.serve.events import Followers, is_ended
@@ -39,6 +40,7 @@ THREADS = 16  # that one backend may keep waiting, so that the others are still 
 THREAD_TIMEOUT_S = 10.0  # how long a request waits for one of them
 LIST_TIMEOUT_S = 10.0  # how long a list of the jobs of several backends waits for all of them
 LOG_BYTES = 2**16
+RIGHT_S = 1.0  # so long a client that follows a job gets events after its token was revoked
 _REQUEST = "request"
 
 
@@ -483,6 +485,7 @@ _EVENT = {
 )
 async def get_events(
     parts: Shared,
+    who: Who,
     entry: Found,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=100)] = None,
 ) -> Response:
@@ -492,7 +495,12 @@ async def get_events(
     await parts.status(entry)
 
     async def events() -> AsyncIterator[ServerSentEvent]:
+        checked = time.monotonic()
         async for event in parts.followers.follow(entry, last_event_id):
+            if time.monotonic() - checked > RIGHT_S:
+                if who.token and tokens.find_by_id(who.token.id) is None:
+                    return  # the client asks again, and learns why
+                checked = time.monotonic()
             yield ServerSentEvent(event.to_json(), event=event.name, id=event.id or None, sep="\n")
 
     return EventSourceResponse(events())

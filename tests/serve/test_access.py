@@ -53,7 +53,14 @@ def test_jobs_belong_to_their_token_and_revoking_ends_it(closed: Server) -> None
     kept = "".join(path.read_text() for path in (closed.home / "state/manim-renderer/serve-tokens").iterdir())
     assert alice.split("_", 2)[2] not in kept
     assert alice not in kept
+    running = closed.submit(
+        "import time\nwhile True:\n    print('on', flush=True)\n    time.sleep(0.2)", token=alice
+    ).json()
+    events = closed.events(running["id"], token=alice)
+    assert next(name for name, _, _ in events if name == "log")
     assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 0
+    assert "end" not in [name for name, _, _ in events]  # the server ends what is followed, and not the job
+    assert renderer("delete", running["handle"], cwd=closed.home, env=closed.env).returncode == 0
     assert closed.call("GET", "/api/v1/jobs", token=alice).status_code == 401
     assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 3
 
