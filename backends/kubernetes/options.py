@@ -85,7 +85,12 @@ class KubernetesOptions(BaseModel):
     ephemeral_storage: Size = _option(
         10240, "scratch disk of each unit: 512Mi, 20Gi", "--ephemeral-storage", value="SIZE"
     )
-    shm: Size = _option(1024, "size of /dev/shm; it counts towards --memory: 512Mi, 2Gi", "--shm", value="SIZE")
+    shm: Size | None = _option(
+        None,
+        "size of /dev/shm; it counts towards --memory: 512Mi, 2Gi; default: a quarter of --memory, at most 1Gi",
+        "--shm",
+        value="SIZE",
+    )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = _option(
         None, "when nodes pull the image; default: Kubernetes decides by the image's tag", "--image-pull-policy"
     )

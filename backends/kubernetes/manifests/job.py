@@ -88,7 +88,7 @@ def build_request(spec: JobSpec, options: KubernetesOptions, patch: Mapping[str,
         **pod_template.build_container(spec, options, request, store, per_pod),
     }
     inputs = build_inputs(spec, name, values)
-    values |= pod_template.build_volumes(name, options, store, cache, maps=len(inputs))
+    values |= pod_template.build_volumes(name, spec, options, store, cache, maps=len(inputs))
     packages = None if _names_containers(patch) else build_packages_parts(spec, options, store, values)
     before = [pod_template.build_store_container(spec, options, store, values, cache, packages)] if store else []
     before += [packages.container] if packages else []
@@ -147,7 +147,7 @@ def _validate(spec: JobSpec, options: KubernetesOptions) -> None:
         )
     check_size(spec)
     memory = spec.resources.memory_mib or pod_template.DEFAULT_MEMORY_MIB
-    if options.shm >= memory:
+    if options.shm and options.shm >= memory:
         raise SpecError(
             f"--shm ({options.shm} MiB) must be smaller than --memory ({memory} MiB), which includes it",
             hint="raise --memory, or lower --shm",

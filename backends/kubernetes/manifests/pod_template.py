@@ -18,6 +18,7 @@ from backends.worker_protocol import PACKAGES
 
 DEFAULT_CPU = 2.0
 DEFAULT_MEMORY_MIB = 4096
+MAX_DEFAULT_SHM_MIB = 1024
 STORE_SETTINGS = ("AWS_", "GOOGLE_", "RENDERER_LOG")  # variables of --env that the store's container gets, too
 GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
@@ -151,13 +152,20 @@ def _escape(value: str) -> str:
 
 
 def build_volumes(
-    name: str, options: KubernetesOptions, store: StoreFolder | None, cache: CacheParts | None = None, *, maps: int = 1
+    name: str,
+    spec: JobSpec,
+    options: KubernetesOptions,
+    store: StoreFolder | None,
+    cache: CacheParts | None = None,
+    *,
+    maps: int = 1,
 ) -> dict[str, object]:
     """Return the volumes, and the render's mounts: inputs, scratch folders, Secrets, but nothing of the store.
 
     ``maps`` is the number of ConfigMaps with inputs.
     """
     scratch = f"{options.ephemeral_storage}Mi"
+    shm = options.shm or min(MAX_DEFAULT_SHM_MIB, (spec.resources.memory_mib or DEFAULT_MEMORY_MIB) // 4)
     mounts: list[dict[str, object]] = [
         {"name": "inputs", "mountPath": str(names.INPUTS), "readOnly": True},
         {"name": "work", "mountPath": str(names.WORK)},
@@ -169,7 +177,7 @@ def build_volumes(
         {"name": "inputs", "projected": {"sources": sources}},
         {"name": "work", "emptyDir": {"sizeLimit": scratch}},
         {"name": "tmp", "emptyDir": {"sizeLimit": scratch}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{options.shm}Mi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm}Mi"}},
     ]
     for number, (secret, folder) in enumerate(options.secret_files.items()):
         mounts.append({"name": f"secret-{number}", "mountPath": folder, "readOnly": True})

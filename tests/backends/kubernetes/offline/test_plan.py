@@ -42,7 +42,7 @@ def job(**more: Any) -> JobSpec:
 
 CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
-    "no-gpu": ({"resources": Resources(gpu="none")}, {}),
+    "no-gpu": ({"resources": Resources(gpu="none", memory_mib=1024)}, {}),
     "fallbacks": ({"resources": Resources(gpu="L4,T4", cpu=4, memory_mib=8192)}, {"runtime_class": "nvidia"}),
     "two-gpus": ({"resources": Resources(gpu="A10G:2")}, {"runtime_class": "none"}),
     "mig-slice": ({"resources": Resources(gpu="mig-1g.10gb")}, {}),
@@ -146,7 +146,7 @@ def test_the_same_request_is_the_same_job_and_another_is_not() -> None:
         ({"store": "ftp://somewhere"}, {}, "'ftp://somewhere'"),
         ({"store": "pvc://claim/../other"}, {}, "pvc://claim/../other"),
         ({"foreground": False}, {}, "needs a store that keeps its outputs"),
-        ({"resources": Resources(memory_mib=512)}, {}, "--shm"),
+        ({"resources": Resources(memory_mib=512)}, {"shm": 512}, "--shm"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_sent(
