@@ -268,6 +268,10 @@ class Service:
             failed, names = self._find_failed(entry)
             old = self.records.path(entry.record.id) / "project"
             wanted = requests.select(request, failed, names)
+            if run.get("inputs") is None:  # what is kept of the new job is what it runs
+                run |= {"scenes": list(wanted.scenes), "all": wanted.every}
+            else:
+                run["inputs"] = [run["inputs"][unit] for unit in failed]
             self._check_count(caller)
             self.records.copy_project(entry.record.id, folder)
             new = replace(
