@@ -101,6 +101,31 @@ def test_plays_that_begin_and_end_alike_are_found_out(renders: Renders) -> None:
     assert again == last > changed_first > first == 0
 
 
+def test_chunks_of_several_renders_are_not_mixed(tmp_path: Path) -> None:
+    def render(name: str, *changes: str) -> list[list[Any]]:
+        renders = Renders(tmp_path / name)
+        renders.cache = tmp_path / "cache"
+        for change in changes:
+            renders.add("Long", change=change, preset="fast")
+        return [frames(found) for found in renders.run()]
+
+    def read_predictions() -> dict[Path, bytes]:
+        files = (path for path in (tmp_path / "cache").glob("*/*") if path.is_file())
+        return {path: path.read_bytes() for path in files if path.stat().st_size <= PREDICTION_BYTES}
+
+    (without,) = render("first", "")
+    before = read_predictions()
+    (changed,) = render("second", "yes")
+    after = read_predictions()
+    other = [path for path in before if before[path] != after[path]]
+    assert len(other) > 1
+    for path in other:
+        for kept, content in after.items():
+            kept.write_bytes(before[kept] if kept == path else content)
+        assert render(path.name, "") == [without]
+    assert without != changed
+
+
 def test_a_play_is_left_out_where_all_that_its_frames_depend_on_is_known() -> None:
     command = [sys.executable, "-W", "ignore", str(PROGRAMS / "digest_plays.py")]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from renderer.engine.cache.frame_digest import FrameDigester
 from renderer.engine.cache.interface import Cache
 from renderer.engine.manim_types import Mobject, Renderer, Scene
 
-_STORED = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40})(?: ([0-9a-f]{40}) ([0-9a-f]{40}))?")
+_STORED = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40})(?: ([0-9a-f]{40})(?: ([0-9a-f]{40}))?)?")
 
 
 class _SteppingRenderer(Renderer, Protocol):
@@ -24,10 +24,10 @@ class _SteppingRenderer(Renderer, Protocol):
 
 @dataclass(frozen=True)
 class PlayDigests:
-    """Digests of a play of which frames can be left out, as it began and as it ended."""
+    """Digests of a play of which frames can be left out, as it began and, with its last chunk, as it ended."""
 
     begun: str
-    ended: str
+    ended: str = ""
 
 
 class CacheEntry:
@@ -98,7 +98,7 @@ class CacheEntry:
         if not found:
             return False
         self._predicted = StoredKey(self._key.group, found[1].decode(), found[2].decode())
-        self.play = PlayDigests(found[3].decode(), found[4].decode()) if found[3] else None
+        self.play = PlayDigests(found[3].decode(), (found[4] or b"").decode()) if found[3] else None
         return self._cache.restore(self._predicted, self._target)
 
     @property
@@ -115,7 +115,8 @@ class CacheEntry:
         """Let the next render predict this key."""
         if self._prediction:
             with suppress(OSError):  # then the next render does not predict it
-                play = f" {self.play.begun} {self.play.ended}" if self.play else ""
-                self._note.write_text(f"{self._key.first_frame} {self._key.all_frames}{play}", "ascii")
+                digests = (self.play.begun, self.play.ended) if self.play else ()
+                parts = (self._key.first_frame, self._key.all_frames, *digests)
+                self._note.write_text(" ".join(filter(None, parts)), "ascii")
                 self._cache.keep(self._prediction, self._note)
                 self._note.unlink()

@@ -82,11 +82,11 @@ class ChunkRenderer(ForkedDelegate):
                 self._entry.add_static_image(self._drawn_play.static_digest)
 
     def needs_frame(self) -> bool:
-        """Return True. Before the first frame of a play that is one chunk, take the digest of its beginning."""
+        """Return True. Before the first frame of a play, take the digest of its beginning."""
         play = self._drawn_play
         if play.can_leap is None:
             play.can_leap = False
-            if self._entry and self._chunk.final and not self._chunk.first and self._chunk.last >= LEAP_FRAMES:
+            if self._entry and not self._chunk.first and play.chunks[-1].last >= LEAP_FRAMES:
                 play.begun = digest_begun_play(self._scene)
         return True
 
@@ -157,8 +157,9 @@ class ChunkRenderer(ForkedDelegate):
 
     def _finish(self) -> None:
         state = digest_state(self._scene)
-        if self._entry and self._chunk.final and self._drawn_play.begun:
-            self._entry.play = PlayDigests(self._drawn_play.begun, digest_ended_play(self._scene))
+        if self._entry and (begun := self._drawn_play.begun):
+            ended = digest_ended_play(self._scene) if self._chunk.final else ""
+            self._entry.play = PlayDigests(begun, ended)
         if self._answer:
             os.write(self._pipe, self._answer)
         elif self.draws:

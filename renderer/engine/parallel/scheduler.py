@@ -176,13 +176,14 @@ class Scheduler:
         """Return whether all but the last frame of the play can be left out: they are those in the cache.
 
         The play has begun, and no frame was stepped to. If the play is not in the cache, take the digest that decides
-        that in the next render; the renderer of a play's only chunk does that itself.
+        that in the next render; the renderer of a play's first chunk does that itself.
         """
         known = self._predicted[-1].play if self._predicted else None
         is_new = self._options.cache and isinstance(play, ChunkedPlay) and len(play.chunks) > 1 and not self._predicted
         if known or is_new:
             play.begun = digest_begun_play(self._scene)
-        can_leap = known is not None and known.begun == play.begun
+        # each chunk has its own note: those of several renders may be mixed
+        can_leap = all(entry.play and entry.play.begun == play.begun for entry in self._predicted) if known else False
         if known and not can_leap and self._has_static:
             self._add_static_image()
         return can_leap

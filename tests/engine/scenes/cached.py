@@ -76,6 +76,14 @@ class Returning(Scene):
             self.play(Indicate(between), FadeOut(Dot(DOWN)), run_time=1.5)
 
 
+class Long(Scene):
+    """A play of several chunks, which begins and ends in the same way after the change."""
+
+    def construct(self):
+        turn = squish_rate_func(there_and_back, 0.1, 0.8 if CHANGE else 0.9)
+        self.play(Rotate(Square(), 1, rate_func=turn), run_time=4)
+
+
 class Styles(Scene):
     """Only what the frames show changes: no point and no time does."""
 
