@@ -46,7 +46,6 @@ def main() -> None:
                     if line:
                         order = json.loads(line)
                         folder = Path(order["log"]).with_name(MOBJECTS)
-                        folder.mkdir()
                         running = _start(order, folder)
             if running:
                 process, status = os.waitpid(running, os.WNOHANG)
@@ -74,7 +73,9 @@ def _start(order: dict[str, Any], folder: Path) -> int:
     parent = os.getpid()
     process = os.fork()
     if not process:
-        kept_mobjects.share_with(folder)
+        with suppress(OSError):  # the command has removed it: another order follows
+            folder.mkdir()
+            kept_mobjects.share_with(folder)
         _become_worker(parent, order["arguments"], Path(order["log"]))
     return process
 

@@ -44,14 +44,15 @@ def share_with(folder: Path) -> None:
 def write_new() -> None:
     """Write what this process has kept, for ``add_from``, if there is a folder for it."""
     if _folder and _new:
-        (_folder / str(os.getpid())).write_bytes(marshal.dumps(_new))
+        with suppress(OSError):
+            (_folder / str(os.getpid())).write_bytes(marshal.dumps(_new))
         _new.clear()
 
 
 def add_from(folder: Path) -> None:
-    """Add what processes have written that have ended."""
-    for file in folder.iterdir():
-        with suppress(EOFError, TypeError, ValueError):  # written in part, by a process that was killed
+    """Add what processes have written that have ended. The folder may be removed meanwhile."""
+    for file in folder.glob("*"):
+        with suppress(EOFError, OSError, TypeError, ValueError):  # written in part, by a process that was killed
             _add(marshal.loads(file.read_bytes()))  # noqa: S302  # by the user's own scenes
 
 
