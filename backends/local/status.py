@@ -48,6 +48,16 @@ def read_summary(folder: JobFolder, handle: JobHandle, record: Record) -> JobSta
     return _build_status(folder, handle, record, ended, units)
 
 
+def has_ended(folder: JobFolder) -> bool:
+    """Return whether the job has ended, or is no longer there; its units are not read."""
+    try:
+        if folder.read_end() is None and folder.is_supervised():  # most often
+            return False
+        return _read_end(folder, folder.read_record()) is not None
+    except (OSError, ValueError):
+        return True
+
+
 def _read_end(folder: JobFolder, record: Record) -> Ended | None:
     ended = folder.read_end()
     if ended is None and not folder.is_supervised():

@@ -23,12 +23,12 @@ from backends.cache.launch import serve_command
 from backends.chunk_store.shards import label_line, select_result
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
-from backends.errors import InputError, JobNotFoundError, OutputError
+from backends.errors import OutputError
 from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
-from backends.local.status import read_logs, read_status, read_summary
+from backends.local.status import has_ended, read_logs, read_status, read_summary
 from backends.local.turns import Ticket, draw_ticket, wait_first
 from backends.local.webhooks import Deliveries
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
@@ -171,13 +171,13 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """Read the units' logs; with ``follow`` until the job has ended."""
         folder = self.jobs.find(handle)
         record = folder.read_record()
-        lines = read_logs(folder, len(record.units), follow=follow, is_running=lambda: not self._is_terminal(handle))
+        lines = read_logs(folder, len(record.units), follow=follow, is_running=lambda: not has_ended(folder))
         return map(label_line, lines) if record.shards else lines
 
     def cancel(self, handle: JobHandle) -> None:
         """Ask the supervisor to end the worker, and wait until the job has ended."""
         folder = self.jobs.find(handle)
-        if not self._is_terminal(handle):
+        if not has_ended(folder):
             self._cancel(folder)
 
     def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
@@ -233,12 +233,6 @@ class SupervisedBackend(Backend[WorkerRequest]):
         deadline = time.monotonic() + CANCEL_TIMEOUT_S
         while folder.is_supervised() and time.monotonic() < deadline:
             time.sleep(POLL_INTERVAL_S)
-
-    def _is_terminal(self, handle: JobHandle) -> bool:
-        try:
-            return self.status(handle).state.terminal
-        except (JobNotFoundError, InputError):
-            return True
 
 
 def _write_inputs(folder: JobFolder, spec: JobSpec, environment: Mapping[str, str]) -> None:
