@@ -206,7 +206,7 @@ def compare_svg_files() -> None:
             VMobject.set_default()
         file.write_text(PICTURE.replace('width="4"', 'width="5"'))
         assert describe(makers[1]()) == make_as_manim(makers[1])
-    compare_outlines()
+        compare_outlines()
 
 
 def compare_outlines() -> None:
