@@ -12,7 +12,7 @@ import requests
 from support.commands import renderer
 from support.http_server import Server, serving
 from support.processes import until
-from support.rigs.kubernetes import create_secret, get, kubectl
+from support.rigs.kubernetes import get, kubectl, make_bucket_settings
 
 from backends.kubernetes.names import inputs_name
 from backends.local.job_store import INCOMPLETE_S
@@ -86,18 +86,7 @@ def test_submit_to_this_machine_that_is_killed_at_each_step(tmp_path: Path) -> N
 
 
 def test_submit_to_a_cluster_that_is_killed_at_each_step(namespace: str, cluster: str, s3: str, tmp_path: Path) -> None:
-    create_secret(namespace, "s3-keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
-    settings = {
-        "RENDERER_BACKEND": "k8s",
-        "RENDERER_K8S_NAMESPACE": namespace,
-        "RENDERER_IMAGE": cluster,
-        "RENDERER_STORE": s3,
-        "RENDERER_K8S_STORE_SECRET": "s3-keys",
-        "RENDERER_GPU": "none",
-        "RENDERER_CPU": "0.1",
-        "RENDERER_MEMORY": "2Gi",
-        "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
-    }
+    settings = make_bucket_settings(namespace, cluster, s3)
     home = tmp_path / "home"
     home.mkdir()
     server = Server(home, PYTHONPATH=str(KILL_AT), KILL_AT=str(tmp_path / "armed"), **settings)

@@ -22,7 +22,7 @@ from standardwebhooks import Webhook
 from support.commands import environment, output, renderer
 from support.http_server import Server, serving
 from support.processes import until
-from support.rigs.kubernetes import create_secret, get, kubectl
+from support.rigs.kubernetes import get, kubectl, make_bucket_settings
 
 from backends.errors import SpecError
 from backends.webhooks.sending import (
@@ -131,18 +131,10 @@ def test_messages_are_signed_tried_again_and_outlive_the_server(tmp_path: Path, 
 def test_another_replica_sends_the_messages_of_one_that_is_gone(
     namespace: str, cluster: str, s3: str, tmp_path: Path, receiver: Receiver
 ) -> None:
-    create_secret(namespace, "s3-keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
     settings = {
+        **make_bucket_settings(namespace, cluster, s3),
         "RENDERER_SERVE_WEBHOOK_NETWORKS": LOOPBACK,
-        "RENDERER_BACKEND": "k8s",
-        "RENDERER_K8S_NAMESPACE": namespace,
-        "RENDERER_IMAGE": cluster,
-        "RENDERER_STORE": s3,
-        "RENDERER_K8S_STORE_SECRET": "s3-keys",
-        "RENDERER_GPU": "none",
         "RENDERER_CPU": "0.2",
-        "RENDERER_MEMORY": "2Gi",
-        "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
     }
     with serving(tmp_path / "first", **settings) as first:
         token = make_token(first, "--name", "alice", "--webhook", receiver.url)

@@ -159,6 +159,22 @@ def create_secret(namespace: str, name: str, **values: str) -> None:
     kubectl("apply", "-f", "-", content=json.dumps(body))
 
 
+def make_bucket_settings(namespace: str, image: str, store: str) -> dict[str, str]:
+    """Create the Secret of a bucket; return variables for small jobs of a server that has it."""
+    create_secret(namespace, "s3-keys", **{key: value for key, value in os.environ.items() if key.startswith("AWS_")})
+    return {
+        "RENDERER_BACKEND": "k8s",
+        "RENDERER_K8S_NAMESPACE": namespace,
+        "RENDERER_IMAGE": image,
+        "RENDERER_STORE": store,
+        "RENDERER_K8S_STORE_SECRET": "s3-keys",
+        "RENDERER_GPU": "none",
+        "RENDERER_CPU": "0.1",
+        "RENDERER_MEMORY": "2Gi",
+        "RENDERER_K8S_EPHEMERAL_STORAGE": "1Gi",
+    }
+
+
 def create_claim(namespace: str, folder: Path) -> str:
     """Create a PVC on a folder of this machine, and return its name. Its volume is NAMESPACE-NAME."""
     name = f"claim-{folder.name}".replace("_", "-")
