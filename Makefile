@@ -27,7 +27,7 @@ lint: setup  ## As check, without the tests
 test: lint  ## Run every check: lint, then all tests on a Kubernetes cluster of their own; about half an hour
 	@scripts/setup-image
 	@scripts/setup-clients
-	$(WITH_CLUSTER) $(PYTEST) -n 2
+	$(WITH_CLUSTER) $(PYTEST) -n 3
 
 test-unit: setup  ## Run the tests that need no service and render little
 	$(PYTEST) -q -m "$(OTHER_SERVICES) and not slow" tests/unit tests/docs tests/doctor tests/backends
