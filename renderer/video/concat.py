@@ -1,4 +1,4 @@
-"""Joins the encoded chunks of one play into the file that Manim would have written, without encoding again."""
+"""Joins encoded chunks into plays, and plays into films: the files that Manim would have written, not encoded again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
 
 from renderer.video.encoder_spec import VideoEncoderSpec
+
+_MICROSECONDS = 1_000_000
+_DECODE_NOTHING = [{"skip_frame": "all"}]
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,19 @@ def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
     """Yield each packet, and the number of frames in the clips before its clip."""
     first = 0
     for clip in clips:
-        with av.open(clip.path) as source:
+        with _open(clip.path, as_the_one_before=first > 0) as source:
             for packet in source.demux(video=0):
                 if packet.dts is not None:
                     yield packet, first
         first += clip.frames
+
+
+def _open(path: Path, *, as_the_one_before: bool) -> Any:
+    """Open a file without decoding its first frame, which takes longer than all else here, except for the first file.
+
+    What only the frame tells is taken from the first file, such as how many frames its decoding is behind.
+    """
+    return av.open(path, stream_options=_DECODE_NOTHING if as_the_one_before else [])
 
 
 def _set_times(packet: Any, frame_rate: Fraction, first: int) -> None:
@@ -62,3 +74,29 @@ def _set_times(packet: Any, frame_rate: Fraction, first: int) -> None:
     packet.dts = first + round(packet.dts * frames)
     packet.duration = round(packet.duration * frames)
     packet.time_base = 1 / frame_rate
+
+
+def join_plays(plays: Iterable[Path], target: Path, comment: str) -> None:
+    """Copy the packets of video files of equal encoding, in order, into one file at ``target``.
+
+    The file is the one that FFmpeg's concat demuxer gives, which Manim uses: each video begins where the durations in
+    the headers of those before it end, and H.264 has its parameters in the stream.
+    """
+    with av.open(target, mode="w") as output:
+        output.metadata["comment"] = comment
+        stream, first = None, 0
+        for path in plays:
+            with _open(path, as_the_one_before=stream is not None) as source:
+                video, new = source.streams.video[0], None
+                if stream is None:
+                    stream = new = output.add_stream_from_template(video)
+                name = "h264_mp4toannexb" if video.codec_context.name == "h264" else "null"
+                changed = BitStreamFilterContext(name, video, new)
+                offset = round(first / (video.time_base * _MICROSECONDS))
+                for read in source.demux(video):
+                    for packet in changed.filter(read) if read.dts is not None else ():
+                        packet.pts += offset
+                        packet.dts = None  # those of two files may overlap: the container counts them again
+                        packet.stream = stream
+                        output.mux(packet)
+                first += source.duration

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from manim import __version__
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 from manim.utils.iterables import list_update
@@ -28,7 +29,7 @@ from renderer.engine.guards.pixel_access import (
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.manim_types import Mobject, Scene
 from renderer.mirrors import mirrors
-from renderer.video.concat import Clip, join_clips
+from renderer.video.concat import Clip, join_clips, join_plays
 from renderer.video.frame import Pixels
 
 _CAMERA_FUNCTIONS = ModuleFunctions("manim.camera.camera", "manim.camera.moving_camera", "manim.camera.three_d_camera")
@@ -250,6 +251,16 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
         for segment, clips in self.delegate.finish().items():
             self._write_segment(Path(segment), clips)
         super().finish()
+
+    def combine_files(
+        self, input_files: list[str], output_file: Path, create_gif: bool = False, includes_sound: bool = False
+    ) -> None:
+        """Join video files, without decoding the first frame of each as Manim does."""
+        if create_gif or output_file.suffix == ".webm":  # Manim encodes the one, and sets the pixel format of the other
+            super().combine_files(input_files, output_file, create_gif, includes_sound)
+        else:
+            output_file.parent.mkdir(parents=True, exist_ok=True)
+            join_plays(map(Path, input_files), output_file, f"Rendered with Manim Community v{__version__}")
 
     def _write_segment(self, segment: Path, clips: tuple[Clip, ...]) -> None:
         if len(clips) == 1:
