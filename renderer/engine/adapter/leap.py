@@ -168,7 +168,7 @@ def _stands_still(mobject: Mobject) -> bool:
     own, kind = vars(mobject), type(mobject)
     if own.get("updaters") or own.get("background_image") is not None:
         return False
-    return not own.keys() & _find_methods(kind) and _is_plain(kind)
+    return own.keys().isdisjoint(_find_methods(kind)) and _is_plain(kind)
 
 
 @cache

@@ -28,6 +28,7 @@ _MAX_DEPTH = 4  # how deeply nested containers are read
 _LARGE = 64  # items; from so many on, a container is read at once where that is possible
 _VERY_LARGE = 4096  # items; from so many on, what was read is remembered
 _MOST_REMEMBERED = 8
+_MARSHAL_VERSION = 2  # the last that writes no references, which depend on reference counts
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, NoneType})
 _LEFT_OUT = {"original_id"}  # an address in memory: differs between processes
 _LEFT_OUT |= {"submobjects", "updaters", "mobjects", "moving_mobjects", "static_mobjects"}  # hold no plain values
@@ -93,11 +94,13 @@ def _describe_class(kind: type) -> bytes:
 
 
 def _describe_values(values: Mapping[str, object]) -> bytes:
-    return b";".join(
-        key.encode("utf-8", "surrogatepass") + b"=" + described
-        for key, value in values.items()
-        if key not in _LEFT_OUT and (described := describe_value(value)) is not None
-    )
+    parts: list[object] = []
+    for key, value in values.items():
+        if type(value) in _IMMUTABLE and key not in _LEFT_OUT:
+            parts += (key, value)
+        elif key not in _LEFT_OUT and (described := describe_value(value)) is not None:
+            parts += (key, (described,))
+    return marshal.dumps(parts, _MARSHAL_VERSION)
 
 
 def describe_value(value: object, depth: int = _MAX_DEPTH) -> bytes | None:
@@ -130,8 +133,7 @@ def _describe_plain(value: Container) -> bytes | None:
     if (known := _remembered.get(id(value))) and known.is_unchanged(value):
         return known.digest
     try:
-        # version 2 writes no references, which depend on reference counts
-        content = marshal.dumps(value, 2)  # type: ignore[arg-type]  # what cannot be written raises ValueError
+        content = marshal.dumps(value, _MARSHAL_VERSION)  # type: ignore[arg-type]  # what cannot be written raises ValueError
     except ValueError:
         return None
     if len(value) < _VERY_LARGE:
