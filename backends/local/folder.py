@@ -12,6 +12,7 @@ ID/attempt            the number of the current attempt
 ID/earlier            how many earlier jobs are left, while the job waits for its turn
 ID/cancel             exists once somebody has cancelled the job
 ID/state.json         how the job ended; written last
+ID/link               the path of a short link to work/scratch, removed when the job has ended
 ID/worker.log         what the worker printed
 ID/supervisor.log     what the supervisor itself printed
 ID/spool/             entries of the shared cache that are being read or written, removed when the job has ended
@@ -76,6 +77,7 @@ class JobFolder:
     attempt = _Child("attempt")
     earlier = _Child("earlier")
     cancel = _Child("cancel")
+    link = _Child("link")
     worker_log = _Child("worker.log")
     supervisor_log = _Child("supervisor.log")
     results = _Child("results")
@@ -171,14 +173,23 @@ class JobFolder:
 
     def write_end(self, ended: Ended) -> None:
         """Remove what only a running job needs, then write state.json. From then on, the job has ended."""
+        self._remove_link()
         with suppress(OSError):
             remove_tree(self.scratch)
             remove_tree(self.spool)
         with suppress(OSError):
             remove_tree(self.units / SHARDS)
-        for used in (self.bundle, self.worker, self.environment):
+        for used in (self.link, self.bundle, self.worker, self.environment):
             used.unlink(missing_ok=True)
         write_json(self.path / "state.json", ended.to_json())
+
+    def _remove_link(self) -> None:
+        """Remove the short link to ``scratch`` with its folder, if a killed supervisor has left it."""
+        with suppress(OSError, ValueError):
+            link = Path(os.fsdecode(self._read(self.link.name)))
+            if link.readlink() == self.scratch:
+                link.unlink()
+                link.parent.rmdir()
 
     def ended_within(self, time_span: timedelta) -> bool:
         """Return whether state.json was written within the last ``time_span``, without reading it."""

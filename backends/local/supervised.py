@@ -185,9 +185,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         folder = self.jobs.find(handle)
         counter = OutputCounter(self.limits, into)
         copied = []
-        for unit, (source, result) in _list_results(folder).items():
-            if units is not None and unit not in units:
-                continue
+        for unit, (source, result) in _list_results(folder, units).items():
             for output in result.outputs:
                 counter.add(output.size)
                 _copy_output(folder, source, output, into / str(unit))
@@ -205,6 +203,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def delete(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
         folder = self.jobs.find_any(handle)
+        has_ended(folder)  # cleans up after a supervisor that was killed
         if folder.is_supervised():
             self._cancel(folder)
         self.jobs.delete(folder)
@@ -289,10 +288,11 @@ def _absolute_python_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
 
 
-def _list_results(folder: JobFolder) -> Mapping[int, tuple[int, UnitResult]]:
-    """Return for each unit that has ended the folder of its outputs, and its result."""
+def _list_results(folder: JobFolder, units: Collection[int] | None) -> Mapping[int, tuple[int, UnitResult]]:
+    """Return for each of the units, by default all, that has ended the folder of its outputs, and its result."""
     record = folder.read_record()
-    read = ((unit, folder.read_result(unit, name)) for unit, name in enumerate(record.units))
+    wanted = range(len(record.units)) if units is None or record.shards else sorted(units)
+    read = ((unit, folder.read_result(unit, record.units[unit])) for unit in wanted)
     found = {unit: (unit, result) for unit, result in read if result}
     if not record.shards:
         return found

@@ -37,7 +37,7 @@ from backends.processes import (
     signal_name,
 )
 from backends.untrusted.trees import remove_tree
-from backends.worker_protocol import RETRIED, WORKER, UnitResult, directive, worker_command
+from backends.worker_protocol import RETRIED, WORKER, directive, worker_command
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
@@ -94,6 +94,7 @@ class Supervisor:
         self.record = folder.read_record()
         self.launcher = folder.read_launcher()
         self.worker: subprocess.Popen[bytes] | None = None
+        self.exit_codes: dict[int, int] = {}  # of the units that have ended
         self.failed: dict[int, int] = {}  # the exit codes of units that failed for good
 
     @contextmanager
@@ -131,14 +132,11 @@ class Supervisor:
 
     def _remaining_units(self) -> list[int]:
         """Return the units to run again: those without a result, and those whose failure may be temporary."""
-        results = self._read_results()
-        return [unit for unit, result in enumerate(results) if result is None or result.exit_code in RETRIED]
+        codes = map(self.exit_codes.get, range(len(self.record.units)))
+        return [unit for unit, code in enumerate(codes) if code is None or code in RETRIED]
 
     def _has_too_many_failures(self) -> bool:
         return self.record.max_failed is not None and len(self.failed) > self.record.max_failed
-
-    def _read_results(self) -> list[UnitResult | None]:
-        return [self.folder.read_result(unit, name) for unit, name in enumerate(self.record.units)]
 
     def _run_worker(self, units: list[int], *, retried: Collection[int]) -> Problem | None:
         """Run the worker for these units. Return why it failed; None if it succeeded.
@@ -146,10 +144,11 @@ class Supervisor:
         Units that end with an exit code of ``retried`` have another attempt.
         """
         for unit in units:
+            self.exit_codes.pop(unit, None)
             self.folder.forget_unit(unit)
         remove_tree(self.folder.scratch)
         self.folder.scratch.mkdir()
-        with _short_name(self.folder.scratch) as scratch:
+        with _short_name(self.folder) as scratch:
             environment = {**os.environ, "TMPDIR": str(scratch)}
             environment |= json.loads(self.folder.environment.read_bytes())
             if self.launcher.cache:
@@ -169,7 +168,9 @@ class Supervisor:
                 preexec_fn=lambda: die_with_parent(supervisor, signal.SIGTERM),  # noqa: PLW1509  # there is one thread
             )
             _log.debug("started worker %d for units %s", self.worker.pid, units)
-            process = WorkerProcess(self.folder, self.record, self.worker, failed=self.failed, retried=retried)
+            process = WorkerProcess(
+                self.folder, self.record, self.worker, exit_codes=self.exit_codes, failed=self.failed, retried=retried
+            )
             if not process.wait():
                 if process.problem is None:
                     raise Stopped
@@ -202,13 +203,15 @@ class Supervisor:
 
     def _describe_end(self, attempts: int, problem: Problem | None) -> Ended:
         """Return how the job ended. It succeeded if all units and the worker of the last attempt did."""
-        results = self._read_results()
-        if failed := next((result for result in results if result and result.exit_code), None):
+        has_all = len(self.exit_codes) == len(self.record.units)
+        first = min((unit for unit, code in self.exit_codes.items() if code), default=None)
+        failed = None if first is None else self.folder.read_result(first, self.record.units[first])
+        if failed:
             unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
             unit_problem = replace(unit_problem, hint=None)  # the job's words are no advice of ours
-            if None not in results or problem is None:  # a problem that kept units from running is more important
+            if has_all or problem is None:  # a problem that kept units from running is more important
                 problem = unit_problem
-        elif problem is None and None in results:
+        elif problem is None and not has_all:
             problem = Problem(message="the worker ended before it had run all units", exit_code=ExitCode.INTERNAL)
         state = JobState.FAILED if problem else JobState.SUCCEEDED
         return Ended(state=state, finished=now(), attempts=attempts, problem=problem)
@@ -244,17 +247,18 @@ def _explain_container(code: int, printed: list[str]) -> Problem | None:
 
 
 @contextmanager
-def _short_name(folder: Path) -> Iterator[Path]:
-    """Yield a short path (a link) to the folder, because a socket's path has at most 107 bytes.
+def _short_name(folder: JobFolder) -> Iterator[Path]:
+    """Yield a short path (a link) to the folder ``scratch``, because a socket's path has at most 107 bytes.
 
     If the link cannot be made, yield the folder itself.
     """
     with ExitStack() as stack:
         try:
             link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="r-"))) / "t"
-            link.symlink_to(folder)
+            folder.link.write_bytes(os.fsencode(link))  # whoever finds that this process was killed removes it
+            link.symlink_to(folder.scratch)
         except OSError:
-            link = folder
+            link = folder.scratch
         yield link
 
 

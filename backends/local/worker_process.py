@@ -39,8 +39,8 @@ _log = logging.getLogger("backends.local.supervisor")
 class WorkerProcess:
     """Follows a worker until it has ended. ``problem`` is set for one that has to be ended.
 
-    ``failed`` are the exit codes of units that failed for good, by index; this adds more. A unit with an exit code of
-    ``retried`` has another attempt.
+    ``exit_codes`` are those of the units that have ended, by index, and ``failed`` those of units that failed for good;
+    this adds more. A unit with an exit code of ``retried`` has another attempt.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class WorkerProcess:
         record: Record,
         worker: subprocess.Popen[bytes],
         *,
+        exit_codes: dict[int, int] | None = None,
         failed: dict[int, int] | None = None,
         retried: Collection[int] = (),
     ) -> None:
@@ -56,6 +57,7 @@ class WorkerProcess:
         self.problem: Problem | None = None
         self._folder, self._record = folder, record
         self._streams = [stream for stream in (worker.stdout, worker.stderr) if stream]
+        self._exit_codes = {} if exit_codes is None else exit_codes
         self._failed = {} if failed is None else failed
         self._retried = retried
         self._running: dict[int, float] = {}  # units, with the time by which they must have ended
@@ -129,10 +131,14 @@ class WorkerProcess:
             result = parse_result(content or b"", unit=name, limits=RESULT_LIMITS)
         except ResultError as error:
             result = damaged_result(name, error)
-        self._folder.write_result(unit, result)
+        self._write_result(unit, result)
         if result.exit_code and result.exit_code not in self._retried:
             self._failed[unit] = result.exit_code
         _log.debug("unit %d ended with exit code %d", unit, result.exit_code)
+
+    def _write_result(self, unit: int, result: UnitResult) -> None:
+        self._folder.write_result(unit, result)
+        self._exit_codes[unit] = result.exit_code
 
     def _limit_failures(self) -> None:
         """Set ``problem`` if more units have failed than the job allows."""
@@ -164,7 +170,7 @@ class WorkerProcess:
                 hint="raise --timeout, or look in the log for where it hangs",
                 exit_code=ExitCode.TIMEOUT,
             )
-            self._folder.write_result(unit, UnitResult(unit=name, exit_code=ExitCode.TIMEOUT, error=problem))
+            self._write_result(unit, UnitResult(unit=name, exit_code=ExitCode.TIMEOUT, error=problem))
             self.problem = problem
         if not self._running and now - self._heard > IDLE_TIMEOUT_S:
             message = f"the worker did not start a unit within {IDLE_TIMEOUT_S:.0f} s"

@@ -200,8 +200,11 @@ def test_a_job_whose_processes_are_gone_has_failed(
     handle = detached(run, "waits.py", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     processes = [worker(home, handle), *worker(home, handle).children(recursive=True)]
+    link = Path((folder(home, handle) / "link").read_text())
+    assert link.samefile(folder(home, handle) / "work" / "scratch")
     accident(home, handle)
     until(lambda: state(run, handle) == "failed")
+    assert not link.parent.exists()
     status = output(run("status", handle, "--json"))
     assert (status["reason"], status["exit_code"]) == (reason, ExitCode.LOST)
     until(lambda: not any(alive(process.pid) for process in processes))
