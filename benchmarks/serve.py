@@ -1,7 +1,8 @@
 """Measures `renderer serve`: many clients that follow many jobs, and how much longer a submit takes than by command.
 
 ``.venv/bin/python benchmarks/serve.py --clients 200 --jobs 50 --seconds 60`` prints: events that were lost, the 95th
-percentile of a status request while all clients follow, the memory before and after, and medians of submits.
+percentile of a status request while all clients follow, the memory before, in the middle and at the end, and medians of
+submits.
 """
 
 from __future__ import annotations
@@ -91,15 +92,22 @@ async def follow(url: str, pid: int, clients: int, jobs: int, seconds: float) ->
     asking = threading.Thread(target=ask)
     asking.start()
     used = sum(process.cpu_times()[:2])
+    middle = asyncio.create_task(read_memory(process, seconds / 2))
     counts = await asyncio.gather(*(count_lines(url, made[number % jobs]) for number in range(clients)))
     used = sum(process.cpu_times()[:2]) - used
     stop.set()
     asking.join()
     lost = clients * lines - sum(counts)
-    after = process.memory_info().rss
+    memory = [f"{rss / 2**20:.0f} MiB" for rss in (before, await middle, process.memory_info().rss)]
     print(f"{clients} clients followed {jobs} jobs: {lost} of {clients * lines} lines lost")
     print(f"status request: 95th percentile {statistics.quantiles(times, n=20)[-1] * 1000:.0f} ms of {len(times)}")
-    print(f"server: {used:.0f} s of CPU time, memory {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after")
+    print(f"server: {used:.0f} s of CPU time, memory {memory[0]} before, {memory[1]} in the middle, {memory[2]} after")
+
+
+async def read_memory(process: psutil.Process, seconds: float) -> int:
+    """Return how many bytes the process has after so many seconds: what grows until then are buffers that fill."""
+    await asyncio.sleep(seconds)
+    return int(process.memory_info().rss)
 
 
 async def count_lines(url: str, key: str) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from fastapi import Path as PathParameter
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
@@ -32,7 +32,7 @@ from renderer.serve.guard import allow_body
 from renderer.serve.metrics.counting import Metrics
 from renderer.serve.outputs import OTHER, TYPES, OutputStore
 from renderer.serve.problems import TYPE, RefusedError, explain
-from renderer.serve.service import LATEST, Entry, Service, place_of
+from renderer.serve.service import LATEST, Entry, Service, name_of, place_of
 from renderer.serve.uploads import Upload, read_form
 from renderer.serve.webhooks.delivering import Webhooks
 
@@ -328,11 +328,14 @@ async def list_jobs(  # each is a parameter of the address
 ) -> schemas.JobPage:
     """List the caller's jobs, newest first, in parts."""
     before = None if cursor is None else _read_cursor(cursor)
+    known = parts.service.policy.backends
+    if backend and backend not in known:
+        raise SpecError(f"this server has no backend {backend!r}", hint=f"backends are {', '.join(known)}")
 
     def is_wanted(entry: Entry, status: JobStatus) -> bool:
         return (
             (not state or status.state in state)
-            and (name is None or name.lower() in status.name)
+            and (name is None or name.lower() in name_of(entry, status))
             and (before is None or place_of(entry, status) < before)
         )
 
@@ -340,7 +343,7 @@ async def list_jobs(  # each is a parameter of the address
         found = itertools.islice(parts.service.list(who, backend, is_wanted), limit + 1)
         return [summary_document(entry, status) for entry, status in found]
 
-    names = [backend] if backend else parts.service.policy.backends
+    names = [backend] if backend else known
     if len(names) == 1:
         lists, notes = [await parts.call_listing(names[0], work)], list[str]()
     else:
@@ -394,11 +397,10 @@ async def retry_job(
     parts: Shared,
     who: Who,
     entry: Found,
-    body: schemas.Retry | None = None,
+    body: Annotated[schemas.Retry, Body(default_factory=schemas.Retry)],
 ) -> schemas.Job:
     """Run the units that failed or were cancelled again, as a new job with the same files."""
-    settings = body.settings if body else {}
-    new = await parts.call(entry.backend, parts.service.retry, who, entry, settings)
+    new = await parts.call(entry.backend, parts.service.retry, who, entry, body.settings)
     return parts.describe(new, await parts.status(new))
 
 
@@ -459,7 +461,7 @@ class _LogResponse(StreamingResponse):
 
 
 _EVENT = {
-    "type": "object",
+    "type": ["object", "string"],  # each of the events, or all of them for a client that reads the answer as one text
     "required": ["event", "data"],
     "properties": {
         "event": {"type": "string", "enum": ["job", "units", "log", "gap", "reset", "end"]},
@@ -512,6 +514,18 @@ async def list_outputs(parts: Shared, entry: Found) -> schemas.Outputs:
     return outputs_document(entry, await parts.call(entry.backend, parts.outputs.find, entry))
 
 
+_FILE_HEADERS = {
+    "Range": "only these bytes, such as bytes=0-99",
+    "If-None-Match": "the ETag of the file that the client has",
+    "If-Range": "the ETag of the file of which the client has a part",
+}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    """Return the description of a header that FileResponse reads."""
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
 _FILE: dict[str, Any] = {
     "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted({OTHER, *TYPES.values()})}
 }
@@ -526,6 +540,7 @@ _FILE: dict[str, Any] = {
         206: {"description": "The ranges that were asked for.", **_FILE},
         304: {"description": "The client has the file already."},
     },
+    openapi_extra={"parameters": [_header(name, text) for name, text in _FILE_HEADERS.items()]},
     response_class=FileResponse,
     tags=["outputs"],
 )

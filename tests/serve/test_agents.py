@@ -148,18 +148,25 @@ def test_wrong_arguments_are_refused_in_words(tmp_path: Path, argument: str, sen
     assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
 
 
-def test_ctrl_c_ends_it_while_it_waits_for_the_agent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_gone", [False, True], ids=["Ctrl-C", "gone"])
+def test_ends_while_it_waits_for_the_agent(tmp_path: Path, is_gone: bool) -> None:
     facts = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     command: list[str | Path] = [BIN / "renderer", "mcp"]
     pipe, env = subprocess.PIPE, environment(tmp_path)
-    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, stdin=pipe, stdout=pipe) as server:
+    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as server:
         assert server.stdin
         assert server.stdout
+        assert server.stderr
         server.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": facts}) + "\n")
         server.stdin.flush()
         assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "renderer"
-        server.send_signal(signal.SIGINT)
-        assert server.wait(600) == 130
+        if is_gone:  # before the answer to this
+            server.stdout.close()
+            server.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"}) + "\n")
+            server.stdin.close()
+        else:
+            server.send_signal(signal.SIGINT)
+        assert (server.wait(600), server.stderr.read()) == (0 if is_gone else 130, "")
 
 
 async def with_client(connect: Callable[[], Any], use: Callable[[Client], Awaitable[T]]) -> T:

@@ -32,7 +32,7 @@ def test_server_does_what_its_description_says(server: Server, tmp_path: Path) -
 PROGRAM = """
 import io, sys, time
 from made import Client
-from made.api.jobs import delete_job, get_job, get_logs, list_jobs, submit, submit_upload
+from made.api.jobs import delete_job, get_events, get_job, list_jobs, retry_job, submit, submit_upload
 from made.api.outputs import get_output, list_outputs
 from made.api.server import get_rights
 from made.models import Job, JobState, ProblemDocument, Run, Submission, SubmissionSettings, SubmitUploadBody
@@ -49,7 +49,12 @@ assert job.state is JobState.SUCCEEDED, job
 (output,) = list_outputs.sync(job.id, client=client).outputs
 assert (output.path, output.size) == ("made.txt", 4)
 assert get_output.sync(job.id, output.path, client=client).payload.read() == b"text"
+assert get_output.sync(job.id, output.path, client=client, range_="bytes=1-2").payload.read() == b"ex"
+assert "event: end" in get_events.sync(job.id, client=client)
+assert retry_job.sync(job.id, client=client).detail.startswith("nothing of this job failed")
 assert [item.id for item in list_jobs.sync(client=client, limit=1).jobs] == [job.id]
+assert [len(list_jobs.sync(client=client, name=name).jobs) for name in ("job", job.id[:10])] == [1, 0]
+assert list_jobs.sync(client=client, backend="cloud").detail == "this server has no backend 'cloud'"
 
 body = SubmitUploadBody(
     request=Run(file="job.py"),

@@ -59,4 +59,7 @@ def command(
     os.chdir(root)
     for number in (signal.SIGINT, signal.SIGTERM):  # the thread that reads stdin cannot be interrupted
         signal.signal(number, lambda _number, _frame: os._exit(ExitCode.INTERRUPTED))
-    agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
+    try:
+        agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
+    except* BrokenPipeError:  # the agent's program has gone before an answer; its jobs go on
+        pass
