@@ -13,21 +13,24 @@ could write the handle, finds that job again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from backends import JobHandle
-from backends.errors import OutputError, SpecError
-from backends.models import NAME_MAX
+from backends.errors import OutputError, RendererError, SpecError
+from backends.models import NAME_MAX, Garbage
+from backends.storage import Storage, remove_old
 from backends.untrusted.file_lock import try_lock
 from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.trees import remove_tree
@@ -37,6 +40,7 @@ MARK = 10  # characters of the id in the job's name
 _ID = re.compile(r"[0-9a-f]{24}")
 _NEW = ".new-"
 _MAX_BYTES = 2**27
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +214,24 @@ def short_name(text: str) -> str:
 def now() -> str:
     """Return the time in UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def open_archive(store: str | None) -> Storage | None:
+    """Return the folder of a bucket with the records of all replicas, see replicas; None for another store."""
+    return Storage(f"{store}/served", attempts=2) if store and not store.startswith("pvc://") else None
+
+
+def collect_garbage(store: str | None, *, older_than: timedelta, dry_run: bool) -> Iterator[Garbage]:
+    """Remove old records from the bucket of a server, and yield them."""
+    try:
+        archive = open_archive(store)
+        old = remove_old(archive, older_than.total_seconds(), dry_run=dry_run) if archive else []
+    except RendererError as error:  # what else is old is removed all the same
+        _log.warning("cannot remove old records from %s: %s", store, error)
+        return
+    for file in old:
+        age = timedelta(seconds=time.time() - file.modified)
+        yield Garbage(path=f"{store}/served/{file.path}", size=file.size, age=age, removed=not dry_run)
 
 
 def find_submitted(record: Record, list_jobs: Callable[[str], Iterator[Any]]) -> JobHandle | None:

@@ -28,11 +28,10 @@ import anyio.to_thread
 from backends import Backend, JobHandle, JobState, JobStatus
 from backends.errors import OutputError, RendererError, SpecError
 from backends.kubernetes.names import ANNOTATION_WEBHOOK, LABELS_SERVE
-from backends.storage import Storage
 from renderer import api, config
 from renderer.config import Config
 from renderer.serve import tokens
-from renderer.serve.records import MARK, Record, is_id
+from renderer.serve.records import MARK, Record, is_id, open_archive
 
 if TYPE_CHECKING:
     from backends.kubernetes.backend import KubernetesBackend
@@ -162,8 +161,7 @@ class JobArchive:
     """
 
     def __init__(self, uri: str | None) -> None:
-        has_bucket = uri and not uri.startswith("pvc://")
-        self._storage = Storage(f"{uri}/served", attempts=2) if has_bucket else None
+        self._storage = open_archive(uri)
 
     def put(self, record: Record) -> None:
         """Store the record of a job that was submitted. If that is impossible, other replicas lose it at its time."""

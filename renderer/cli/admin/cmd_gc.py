@@ -18,6 +18,7 @@ from backends.untrusted import show_line
 from renderer import api, config, voice_store
 from renderer.cli.options import Json
 from renderer.cli.output import print_json
+from renderer.serve import records
 
 DAY = timedelta(days=1)
 
@@ -49,7 +50,8 @@ def command(
 ) -> None:
     """Remove outputs and inputs that nothing has used for a long time, or old entries of a shared cache.
 
-    Running jobs keep theirs. --backend local also removes voices of projects without new jobs.
+    Running jobs keep theirs. --backend local also removes voices of projects without new jobs, and --backend k8s
+    records of jobs of `renderer serve` in the store of your settings.
     """
     found = list(_collect(backend, cache, cache_size, days * DAY, dry_run=dry_run))
     removed = [item for item in found if item.removed]
@@ -77,6 +79,8 @@ def _collect(
         raise SpecError("`renderer gc` needs either --backend or --cache", hint="`renderer gc --help` shows both")
     settings = config.load({"backend": backend}).settings
     found = api.open_backend(backend, settings).collect_garbage(older_than=older_than, dry_run=dry_run)
-    if backend != "local":
-        return found
-    return itertools.chain(found, voice_store.collect_garbage(older_than=older_than, dry_run=dry_run))
+    if backend == "local":
+        return itertools.chain(found, voice_store.collect_garbage(older_than=older_than, dry_run=dry_run))
+    if backend == "k8s":
+        return itertools.chain(found, records.collect_garbage(settings.store, older_than=older_than, dry_run=dry_run))
+    return found
