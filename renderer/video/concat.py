@@ -12,9 +12,9 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from renderer.video.encoder_spec import VideoEncoderSpec
+from renderer.video.opening import open_undecoded
 
 _MICROSECONDS = 1_000_000
-_DECODE_NOTHING = [{"skip_frame": "all"}]
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,8 @@ def _read_packets(clips: Iterable[Clip]) -> Iterator[tuple[Any, int]]:
 
 
 def _open(path: Path, *, as_the_one_before: bool) -> Any:
-    """Open a file without decoding its first frame, which takes longer than all else here, except for the first file.
-
-    What only the frame tells is taken from the first file, such as how many frames its decoding is behind.
-    """
-    return av.open(path, stream_options=_DECODE_NOTHING if as_the_one_before else [])
+    """Open a file. What only a frame tells is taken from the first file, such as how far its decoding is behind."""
+    return open_undecoded(path) if as_the_one_before else av.open(path)
 
 
 def _set_times(packet: Any, frame_rate: Fraction, first: int) -> None:

@@ -41,7 +41,7 @@ from made.types import File
 client = Client(base_url=sys.argv[1])
 assert "timeout" in [setting.name for setting in get_rights.sync(client=client).settings]
 
-job = submit.sync(client=client, body=Submission(file="job.py", code="open('made.txt', 'w').write('text')"))
+job = submit.sync(client=client, body=Submission(file="generated.py", code="open('made.txt', 'w').write('text')"))
 while job.state in {JobState.PENDING, JobState.RUNNING}:
     time.sleep(0.2)
     job = get_job.sync(job.id, client=client)
@@ -53,7 +53,7 @@ assert get_output.sync(job.id, output.path, client=client, range_="bytes=1-2").p
 assert "event: end" in get_events.sync(job.id, client=client)
 assert retry_job.sync(job.id, client=client).detail.startswith("nothing of this job failed")
 assert [item.id for item in list_jobs.sync(client=client, limit=1).jobs] == [job.id]
-assert [len(list_jobs.sync(client=client, name=name).jobs) for name in ("job", job.id[:10])] == [1, 0]
+assert [len(list_jobs.sync(client=client, name=name).jobs) for name in ("generated", job.id[:10])] == [1, 0]
 assert list_jobs.sync(client=client, backend="cloud").detail == "this server has no backend 'cloud'"
 
 body = SubmitUploadBody(

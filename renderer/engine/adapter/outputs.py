@@ -45,12 +45,12 @@ def measure_film(frames: int) -> dict[str, float]:
 
 def _count_video_frames(path: Path) -> int:
     try:
-        import av
+        from renderer.video.opening import open_undecoded
     except ModuleNotFoundError:  # Manim 0.18 needs the ffmpeg programs instead
         command = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets"]
         code, output = run_program([*command, "-select_streams", "v", "-of", "csv=p=0", str(path)])
         return int(output.split(",")[0]) if code == 0 else 0
-    with av.open(str(path), stream_options=[{"skip_frame": "all"}]) as container:  # decode nothing
+    with open_undecoded(path) as container:
         stream = container.streams.video[0]
         return stream.frames or sum(bool(packet.size) for packet in container.demux(stream))
 
