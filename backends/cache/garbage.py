@@ -46,9 +46,10 @@ def collect_garbage(uri: str, *, older_than: timedelta, max_bytes: int, dry_run:
     if not dry_run:
         storage.remove([file.path for file in old])
     for file in old:
-        yield _describe(uri, file, now, removed=not dry_run)
+        yield describe_file(uri, file, now, removed=not dry_run)
 
 
-def _describe(uri: str, file: StoredFile, now: float, *, removed: bool) -> Garbage:
+def describe_file(uri: str, file: StoredFile, now: float, *, removed: bool) -> Garbage:
+    """Return what is said of a file in the folder ``uri``; ``now`` is a time of time.time()."""
     age = timedelta(seconds=max(0.0, now - file.modified))
     return Garbage(path=f"{uri}/{file.path}", size=file.size, age=age, removed=removed)

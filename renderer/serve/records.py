@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import JobHandle
+from backends.cache.garbage import describe_file
 from backends.errors import OutputError, RendererError, SpecError
 from backends.models import NAME_MAX, Garbage
 from backends.storage import Storage, remove_old
@@ -230,8 +231,7 @@ def collect_garbage(store: str | None, *, older_than: timedelta, dry_run: bool) 
         _log.warning("cannot remove old records from %s: %s", store, error)
         return
     for file in old:
-        age = timedelta(seconds=time.time() - file.modified)
-        yield Garbage(path=f"{store}/served/{file.path}", size=file.size, age=age, removed=not dry_run)
+        yield describe_file(f"{store}/served", file, time.time(), removed=not dry_run)
 
 
 def find_submitted(record: Record, list_jobs: Callable[[str], Iterator[Any]]) -> JobHandle | None:

@@ -96,9 +96,11 @@ def _describe_class(kind: type) -> bytes:
 def _describe_values(values: Mapping[str, object]) -> bytes:
     parts: list[object] = []
     for key, value in values.items():
-        if type(value) in _IMMUTABLE and key not in _LEFT_OUT:
+        if key in _LEFT_OUT:
+            continue
+        if type(value) in _IMMUTABLE:
             parts += (key, value)
-        elif key not in _LEFT_OUT and (described := describe_value(value)) is not None:
+        elif (described := describe_value(value)) is not None:
             parts += (key, (described,))
     return marshal.dumps(parts, _MARSHAL_VERSION)
 
