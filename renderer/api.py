@@ -301,7 +301,9 @@ def plan_retry(job: Job, flags: Mapping[str, object], *, source: str, foreground
             hint=f"run `renderer retry` where it was submitted, or {what}",
         )
     if not status.state.terminal:
-        raise SpecError(f"{job.handle} has not ended", hint=f"renderer wait {job.handle}, or renderer cancel")
+        raise SpecError(
+            f"{job.handle} has not ended", hint=f"renderer wait {job.handle}, or renderer cancel {job.handle}"
+        )
     failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]
     if not failed:
         raise SpecError(f"nothing of {job.handle} failed, so there is nothing to run again")

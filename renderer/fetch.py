@@ -184,7 +184,7 @@ def _verify_all(
             result = read_result(folder, unit)
             found += [
                 Download(source=source, unit=unit, index=index, name=output.path, sha256=output.sha256, path=path)
-                for output, path in _verify(folder, result, counter)
+                for output, path in _verify(folder, result, counter, status.handle)
             ]
             results |= {index: result} if result else {}
         except ResultError as error:
@@ -203,12 +203,15 @@ def read_result(folder: Path, unit: str) -> UnitResult | None:
         raise ResultError(str(error), hint=error.hint) from error
 
 
-def _verify(folder: Path, result: UnitResult | None, counter: OutputCounter) -> Iterator[tuple[Output, Path]]:
+def _verify(
+    folder: Path, result: UnitResult | None, counter: OutputCounter, handle: JobHandle
+) -> Iterator[tuple[Output, Path]]:
     """Yield every output that result.json lists, and its path. Raises ResultError for a missing or damaged file."""
     for output in result.outputs if result else ():
         counter.add(output.size)
         if not _is_whole(folder / FILES, output):
-            raise ResultError(f"{output.path} was damaged during the download", hint="run `renderer fetch` again")
+            hint = f"download it again: renderer fetch {handle}"
+            raise ResultError(f"{output.path} was damaged during the download", hint=hint)
         _log.debug("%s is verified: %d bytes, sha256 %s", output.path, output.size, output.sha256)
         yield output, folder / FILES / output.path
 

@@ -11,6 +11,7 @@ from backends.exit_codes import ExitCode
 from backends.models import JobState, LogLine, UnitStatus
 from backends.worker_protocol import UnitResult
 
+_STOPPED = frozenset({None, ExitCode.LOST, ExitCode.CANCELLED})  # of a shard that ended with the others
 _FRAMES = re.compile(r"(\d{1,9}) frames")
 
 
@@ -18,7 +19,7 @@ def join_statuses(shards: Sequence[UnitStatus]) -> UnitStatus:
     """Return the status of the scene: failed if a shard failed, and its progress is that of all shards together."""
     failed = [shard for shard in shards if shard.state is JobState.FAILED]
     if failed:  # what a shard reports says more than that others ended with it
-        return min(failed, key=lambda shard: (shard.exit_code in {None, ExitCode.LOST}, not shard.problem))
+        return min(failed, key=lambda shard: (shard.exit_code in _STOPPED, not shard.problem))
     states = [shard.state for shard in shards]
     base = replace(shards[0], attempt=max(shard.attempt for shard in shards))
     for state in (JobState.CANCELLED, JobState.RUNNING, JobState.PENDING, JobState.SUCCEEDED):

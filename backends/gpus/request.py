@@ -1,9 +1,9 @@
 """The grammar of ``--gpu``, the same for all backends.
 
 ``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4:2`` the first that is free, in this order; ``H100!`` an H100
-that Modal must not replace with an H200; ``1`` one of any type; ``mig-1g.10gb`` a MIG slice; ``none`` no GPU. Upper
-and lower case are the same, and so are a blank and a dash. ``NVIDIA-…`` is a value of the node label
-nvidia.com/gpu.product, also if the table does not have it.
+that Modal must not replace with an H200; ``1`` one of any type, but ``5090`` an RTX-5090;
+``mig-1g.10gb`` a MIG slice; ``none`` no GPU. Upper and lower case are the same, and so are a blank and a dash.
+``NVIDIA-…`` is a value of the node label nvidia.com/gpu.product, also if the table does not have it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ MAX_COUNT = 16  # the most GPUs that a machine of any cloud has
 MODAL_ANY = "A10G"  # for a count without a type, which Modal does not offer
 # A value of the label nvidia.com/gpu.product, as GPU feature discovery writes it: with dashes for blanks
 _LABEL = re.compile(r"(NVIDIA|Tesla|Quadro|GeForce)-[A-Za-z0-9][-A-Za-z0-9_.]{0,50}[A-Za-z0-9]")
+_CARD = re.compile(r"[1-9][0-9]{2,3}")  # may be the number of a card
 _SHORT = re.compile(r"^(NVIDIA-)?(TESLA-|GEFORCE-)?")  # what people leave out of a name
 NVENC_CODECS: Mapping[str, str] = {"nvenc": "h264", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 
@@ -133,7 +134,7 @@ def _modal_name(choice: GpuChoice) -> str:
 
 def parse_gpu(text: str) -> GpuRequest:
     """Parse the value of ``--gpu``. Raises SpecError; for an unknown GPU, its hint names the most similar one."""
-    words = [word.strip() for word in text.split(",")]
+    words = [_find_card(word.strip()) for word in text.split(",")]
     if words == ["none"]:
         return GpuRequest()
     if len(words) == 1 and words[0].isdecimal():
@@ -181,13 +182,19 @@ def _parse_word(word: str, text: str) -> GpuChoice:
     return replace(choice, count=_parse_count(count, text) if colon else 1)
 
 
+def _find_card(word: str) -> str:
+    """Return the name of the card if the word is its number, such as RTX-5090 for 5090; otherwise the word."""
+    name = f"RTX-{word}"
+    return name if word.isdecimal() and name in GPUS else word
+
+
 def _parse_count(digits: str, text: str) -> int:
     if re.fullmatch(r"[1-9][0-9]?", digits) and int(digits) <= MAX_COUNT:
         return int(digits)
-    raise SpecError(
-        f"{digits!r} in the GPU request {text!r} is not a count from 1 to {MAX_COUNT}",
-        hint="for no GPU write none; for two of a type A10G:2",
-    )
+    hint = "for no GPU write none; for two of a type A10G:2"
+    if _CARD.fullmatch(digits):
+        hint = f"`renderer gpus` lists names; other cards have that of a label, as in NVIDIA-GeForce-GTX-{digits}"
+    raise SpecError(f"{digits!r} in the GPU request {text!r} is not a count from 1 to {MAX_COUNT}", hint=hint)
 
 
 def _parse_mig(name: str) -> GpuChoice:

@@ -70,12 +70,16 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """The content of state.json: how the job ended. ``problem`` is set for a job that failed."""
+    """The content of state.json: how the job ended. ``problem`` is set for a job that failed.
+
+    ``over_limit`` says that it was ended because more units had failed than the job allows.
+    """
 
     state: JobState
     finished: str
     attempts: int = 1
     problem: Problem | None = None
+    over_limit: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON document. The fields of the problem are on the same level as the others."""
@@ -86,12 +90,13 @@ class Ended:
             "exit_code": self.problem.exit_code if self.problem else None,
             "reason": self.problem.message if self.problem else None,
             "hint": self.problem.hint if self.problem else None,
+            "over_limit": self.over_limit,
         }
 
     @classmethod
     def from_json(cls, data: bytes) -> Ended:
         """Return what the document says."""
-        match {"hint": None, **_load(data)}:  # jobs of earlier versions do not have it
+        match {"hint": None, "over_limit": False, **_load(data)}:  # jobs of earlier versions do not have these two
             case {
                 "state": str(state),
                 "finished": str(finished),
@@ -99,11 +104,14 @@ class Ended:
                 "exit_code": (int() | None) as code,
                 "reason": (str() | None) as reason,
                 "hint": (str() | None) as hint,
+                "over_limit": bool(over_limit),
             } if JobState(state).terminal and (code is None or (code and code in set(ExitCode))):
                 _check_time(finished)
                 _check_texts(reason or "", hint or "")
                 problem = Problem(message=reason, hint=hint, exit_code=code) if reason else None
-                return cls(state=JobState(state), finished=finished, attempts=attempts, problem=problem)
+                return cls(
+                    state=JobState(state), finished=finished, attempts=attempts, problem=problem, over_limit=over_limit
+                )
         raise ValueError("state.json has another form")
 
 

@@ -45,7 +45,7 @@ class JobStore:
         try:
             folder.read_record()
         except ValueError as error:
-            raise damaged(folder) from error
+            raise damaged(folder, handle) from error
         return folder
 
     def find_any(self, handle: JobHandle) -> JobFolder:
@@ -103,9 +103,9 @@ def not_found(handle: JobHandle) -> JobNotFoundError:
     return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
 
 
-def damaged(folder: JobFolder) -> InputError:
+def damaged(folder: JobFolder, handle: JobHandle) -> InputError:
     """Return the error for a job whose folder holds something else than this program has written."""
-    return InputError(f"the job's folder {folder.path} is damaged", hint=f"`renderer delete {folder.id}` removes it")
+    return InputError(f"the job's folder {folder.path} is damaged", hint=f"`renderer delete {handle}` removes it")
 
 
 def _is_incomplete(path: Path) -> bool:

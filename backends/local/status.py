@@ -163,8 +163,10 @@ def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) ->
 def _unit_without_result(name: str, ended: Ended, *, begun: bool) -> UnitStatus:
     """Return the state of a unit that did not finish, or never started, because the job ended before."""
     problem = ended.problem
-    if problem and not begun:
-        problem = replace(problem, message=f"it did not run: {problem.message}")
+    if problem and (ended.over_limit or not begun):
+        how = "it was stopped" if begun else "it did not run"
+        code = ExitCode.CANCELLED if ended.over_limit else problem.exit_code  # not that of the units that failed
+        problem = replace(problem, message=f"{how}: {problem.message}", exit_code=code)
     state = JobState.CANCELLED if ended.state is JobState.CANCELLED else JobState.FAILED
     return UnitStatus(name=name, state=state, problem=problem)
 

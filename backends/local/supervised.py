@@ -137,7 +137,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         try:
             status = read_status(folder, handle)
         except ValueError as error:
-            raise damaged(folder) from error
+            raise damaged(folder, handle) from error
         return self._add_webhook(folder, status)
 
     def _add_webhook(self, folder: JobFolder, status: JobStatus) -> JobStatus:
@@ -160,7 +160,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 except FileNotFoundError as error:
                     raise not_found(handle) from error
                 except ValueError as error:
-                    raise damaged(folder) from error
+                    raise damaged(folder, handle) from error
                 yield self._add_webhook(folder, status)
                 left = math.inf if until is None else max(0.0, until - time.monotonic())
                 supervisor.wait(min(pause + self.poll_s_per_unit * len(status.units), left))

@@ -214,7 +214,8 @@ class Supervisor:
         elif problem is None and not has_all:
             problem = Problem(message="the worker ended before it had run all units", exit_code=ExitCode.INTERNAL)
         state = JobState.FAILED if problem else JobState.SUCCEEDED
-        return Ended(state=state, finished=now(), attempts=attempts, problem=problem)
+        over_limit = self._has_too_many_failures()
+        return Ended(state=state, finished=now(), attempts=attempts, problem=problem, over_limit=over_limit)
 
     def _explain_exit(self, code: int, lines: list[str]) -> Problem | None:
         """Return why the worker ended with this exit code, after it had printed these lines; None for success."""

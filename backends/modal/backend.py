@@ -116,7 +116,7 @@ class ModalBackend(Backend[ModalRequest]):
                 if record.shards:
                     shards.end_calls(self.session, record)
                 return
-        raise TransientError(f"Modal has not ended {handle} yet", hint="look again with `renderer status`")
+        raise TransientError(f"Modal has not ended {handle} yet", hint=f"look again with `renderer status {handle}`")
 
     def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
         """Download the units' folders from the volume."""

@@ -82,5 +82,7 @@ def test_too_many_failures_end_a_map(rig: Rig, project: Path, tmp_path: Path) ->
     assert {result.state for result in results} == {JobState.FAILED}
     ran = [result for result in results if result.message == f"{result.index} ended with exit code 1"]
     assert 2 <= len(ran) < len(results)
-    assert any("--max-failed" in str(result.message) for result in results)
+    stopped = [row for row in read_rows(tmp_path / "renders") if "--max-failed" in str(row["message"])]
+    assert stopped
+    assert {row["exit_code"] for row in stopped} == {ExitCode.CANCELLED}
     mapped.job.delete()

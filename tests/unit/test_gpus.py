@@ -55,6 +55,8 @@ def test_every_gpu_of_the_table_can_be_asked_for(name: str) -> None:
         ("RTX 6000 Ada", "NVIDIA-RTX-6000-Ada-Generation"),
         ("GeForce RTX 2080 Ti", "NVIDIA-GeForce-RTX-2080-Ti"),
         ("rtx_5090", "NVIDIA-GeForce-RTX-5090"),
+        ("5090", "NVIDIA-GeForce-RTX-5090"),
+        ("3090:2, 4090", "NVIDIA-GeForce-RTX-4090"),
         ("Quadro RTX 8000", "Quadro-RTX-8000"),
     ],
 )
@@ -112,6 +114,7 @@ def test_label_values_keep_the_order_and_include_time_sliced_nodes() -> None:
         ("A10G:", "'' in the GPU request", "A10G:2"),
         ("T4:17", "not a count from 1 to 16", "none"),
         ("0", "not a count", "none"),
+        ("1080", "not a count", "NVIDIA-GeForce-GTX-1080"),
         ("99999999999999999999", "not a count", "none"),
         ("T4,t4", "names a GPU twice", "once"),
         ("1,T4", "cannot be one fallback", "L4,T4"),

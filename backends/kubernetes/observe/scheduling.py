@@ -162,7 +162,7 @@ def _explain_missing(reason: str, wanted: Wanted, nodes: tuple[GpuNode, ...]) ->
     kind = (wanted.resource or "").removeprefix("nvidia.com/")
     what = what or ("GPU" if kind == "gpu" else kind)
     return Problem(
-        message=f"no node has a {what}: {reason}",
+        message=f"the nodes have no {what}: {reason}",
         hint="choose with --gpu one that the nodes have; nodes need NVIDIA's device plugin to offer theirs",
     )
 
@@ -188,7 +188,7 @@ def _explain_unseen(reason: str, wanted: Wanted) -> Problem:
             hint="add a toleration for the taint in the --patch file; otherwise the job starts when a GPU is free",
         )
     if wanted.products and "affinity/selector" in reason and "Insufficient nvidia" not in reason:
-        return Problem(message=f"no node has a {wanted}: {reason}", hint="choose another GPU with --gpu")
+        return Problem(message=f"the nodes have no {wanted}: {reason}", hint="choose another GPU with --gpu")
     return apply_first(_OTHERS, reason)
 
 

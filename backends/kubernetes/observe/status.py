@@ -158,6 +158,7 @@ def _build_status(
     if state is JobState.PENDING and counts and counts.ended:
         state = JobState.RUNNING
     problem = _EXPLAIN[state](job, units, waits)
+    holds = state is JobState.FAILED and not job.ended
     return JobStatus(
         handle=handle,
         name=job.title,
@@ -168,6 +169,9 @@ def _build_status(
         finished=job.end.changed if job.end else None,
         summary=counts,
         labels=job.marks,
+        notes=(f"its pods keep their GPUs until its deadline: `renderer cancel {handle}` ends it now",)
+        if holds
+        else (),
     )
 
 
@@ -209,7 +213,7 @@ def _explain_failure(job: Job, units: tuple[UnitStatus, ...], waits: _Waits) -> 
     if not failed:
         return _explain_wait(job, units, waits)
     if not job.shards and (most := job.max_failed) is not None:
-        message = f"{len(failed)} of {len(units)} failed, and --max-failed allows {most}"
+        message = f"{len(job.failed_pods)} of {len(units)} failed, and --max-failed allows {most}"
         codes = [units[index].exit_code for index in sorted(job.failed_pods) if index < len(units)]
         return Problem(message=message, exit_code=next(iter(codes), None))
     return _explain_first(failed[0], len(failed), len(units))

@@ -119,8 +119,8 @@ def _build_cut_off(unit: UnitView) -> UnitStatus:
         message = f"it had not ended within the job's deadline of {seconds} s"
         problem = Problem(message=message, exit_code=ExitCode.TIMEOUT)
     elif (most := unit.job.max_failed) is not None:
-        message = f"it had not ended when more than {most} others had failed (--max-failed)"
-        problem = Problem(message=message, exit_code=ExitCode.LOST)
+        message = f"it was stopped, or did not run: more others failed than the {most} that --max-failed allows"
+        problem = Problem(message=message, exit_code=ExitCode.CANCELLED)
     return _build(unit, JobState.FAILED, problem)
 
 

@@ -49,6 +49,7 @@ def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: R
     assert "registry.renderer.test/not-there:1" in str(status.reason)
     assert "not found" in str(status.reason)
     assert "--image" in str(status.hint)
+    assert f"renderer cancel {job.handle}" in status.notes[0]
     uid = get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"]
     again = run("print(1)", image="registry.renderer.test/not-there:1")  # it may be there now, and is pulled anew
     assert again.handle == job.handle
@@ -76,7 +77,7 @@ def test_an_image_that_a_registry_has_for_other_processors_alone_is_told(run: Ru
 
 def test_a_gpu_that_no_node_has_is_told_with_what_the_nodes_have_until_the_deadline(run: Run, namespace: str) -> None:
     job = run("print(1)", gpu="H100", **{"k8s.deadline": "10m"})
-    until(lambda: "no node has a H100: " in str(job.status().reason))
+    until(lambda: "the nodes have no H100: " in str(job.status().reason))
     assert "Tesla-T4" in str(job.status().reason)
     shorter = '{"spec": {"activeDeadlineSeconds": 6}}'
     kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", shorter)
