@@ -28,6 +28,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from backends.processes import LARGE_PAGES
+
 HERE = Path(__file__).resolve().parent
 SCENES = HERE / "scenes" / "reference.py"
 REFERENCE = ["Formulas", "Geometry", "Surface3D", "SixtyPlays"]
@@ -79,7 +81,8 @@ def make_command(way: str, scene: str, quality: str, folder: Path) -> list[str]:
 
 
 def engine_command(scenes: str, quality: str, preset: str, folder: Path) -> list[str]:
-    program = [sys.executable, "-W", "ignore", str(HERE / "render.py")]
+    variables = [f"{name}={value}" for name, value in LARGE_PAGES.items()]
+    program = ["env", *variables, sys.executable, "-W", "ignore", str(HERE / "render.py")]
     return [*program, str(SCENES), scenes, quality, preset, str(folder)]
 
 

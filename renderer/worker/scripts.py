@@ -11,6 +11,7 @@ from contextlib import suppress
 from backends.errors import OutputError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
+from backends.processes import LARGE_PAGES
 from backends.untrusted import open_beneath
 from backends.worker_protocol import LOG, OUTPUT_DIR
 from renderer.system.limits import count_usable_cores
@@ -30,7 +31,8 @@ class ScriptRunner(Runner):
 
     def __init__(self, job: UnpackedJob) -> None:
         super().__init__(job)
-        self.environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
+        own = {(key, value) for key, value in os.environ.items() if key in OWN_VARIABLES} | LARGE_PAGES.items()
+        self.environment = dict(os.environ.items() - own)
         self.side_by_side = count_usable_cores() if job.inputs else 1
 
     def start(self, unit: int, output: int) -> int:

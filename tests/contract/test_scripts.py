@@ -31,6 +31,7 @@ def test_a_script_runs_in_its_folder_and_what_it_leaves_there_comes_back(
         project,
         "import os, sys, pathlib, sibling\n"
         "assert __name__ == '__main__'\n"
+        "assert not {'GLIBC_TUNABLES', 'PYTHONHASHSEED'} & set(os.environ)\n"  # those of the worker
         "pathlib.Path('sub').mkdir()\n"
         "words = [pathlib.Path('data é.txt').read_text('utf-8'), sibling.WORD, *sys.argv[1:], os.environ['GREETING']]\n"
         "pathlib.Path('sub/words ü.txt').write_text('|'.join(words), 'utf-8')\n"

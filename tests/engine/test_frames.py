@@ -55,18 +55,21 @@ def test_scenes_that_a_scene_renders_itself(tmp_path: Path) -> None:
     assert modes == ["parallel", "serial"]
 
 
-def test_short_plays_share_a_process(tmp_path: Path) -> None:
+def test_plays_share_a_process(tmp_path: Path) -> None:
     file = SCENES / "grouped.py"
     names = [name for name in scene_names(file) if not name.startswith(("Breaks", "Leaves"))]
     want = render_with_manim(tmp_path / "plain", file, names)
     orders = [order_render(tmp_path, file, name, log="debug") for name in scene_names(file)]
-    *rendered, breaks, leaves = render_with_engine(tmp_path, file, orders)
+    busy = order_render(tmp_path, file, names[0], log="debug", slots=1, preset="fast", folder=f"{tmp_path}/busy")
+    *rendered, breaks, leaves, in_one = render_with_engine(tmp_path, file, [*orders, busy])
     for name, found in zip(names, rendered, strict=True):
         assert found.report["mode"] == "parallel", (name, found.report)
         assert found.frames == want[name].frames, name
         check_files(name, found, want[name], decoded=True)
     joined = dict(zip(names, (found.log.count("goes on with play") for found in rendered), strict=True))
-    assert joined["ManyShortPlays"] > 5  # of 18
+    assert joined["ManyShortPlays"] > 5  # of 20
+    check_files(names[0], in_one, want[names[0]], decoded=False)
+    assert "goes on with play 10\n" in in_one.log  # the long one
     assert joined["WritesBetween"] == 0
     lines = (tmp_path / "project" / "between.txt").read_text().split()
     assert lines == (tmp_path / "plain" / "project" / "between.txt").read_text().split()

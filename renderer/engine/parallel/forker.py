@@ -12,7 +12,7 @@ from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer, StaticImageRenderer
 from renderer.engine.parallel.forked_delegate import forward_logs
-from renderer.engine.parallel.group import Group, is_short, wait_to_go_on
+from renderer.engine.parallel.group import Group, may_begin, wait_to_go_on
 from renderer.engine.parallel.monitor import Monitor
 from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, SingleEncoderPlay
@@ -37,7 +37,7 @@ class Forker:
         """Let the chunk renderer of the play before draw this one, too; return False if it does not."""
         if not self._group:
             return False
-        if not (self._group.has_room(play) and self._options.process.may_be_copied()):
+        if not (self._group.has_room(play, self._has_free_slot) and self._options.process.may_be_copied()):
             self.close_group()
             return False
         chunk = play.chunks[0]
@@ -46,6 +46,9 @@ class Forker:
         self._monitor.add_following(self._group.pid, play, chunk)
         self._group.go_on(chunk)
         return True
+
+    def _has_free_slot(self) -> bool:
+        return self._options.slots.count_free(self._options.limit) > 0
 
     def end_play(self) -> None:
         """Note that the stepping process has ended a play, whose chunk renderer may go on with the next one."""
@@ -64,7 +67,7 @@ class Forker:
             single = play
             self._monitor.wait_until(lambda: chunk.index < single.chunks_encoded + single.buffers.count)
         slot = self._monitor.wait_for_slot(self._options.slots, self._options.limit)
-        answers = self._options.process.create_pipe() if self._options.group_plays and is_short(play) else None
+        answers = self._options.process.create_pipe() if self._options.group_plays and may_begin(play) else None
         try:
             pipe, pid = self._fork(
                 play, chunk, f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of"
@@ -153,7 +156,7 @@ class Forker:
     def _draw_next_play(self, pipe: int, answers: int, prediction: StoredKey | None) -> tuple[str, bool]:
         """Become the chunk renderer of the play that begins now."""
         play = self._planner.plan_play(identify_play(self._scene), predicts=False)
-        assert isinstance(play, ChunkedPlay)  # noqa: S101  # a short play
+        assert isinstance(play, ChunkedPlay)  # noqa: S101  # only such a play joins a group
         play.chunks[0].prediction = prediction
         self._become_chunk_renderer(play, play.chunks[0], pipe, answers)
         return play.identity.name, False

@@ -1,4 +1,8 @@
-"""Short plays, one after the other, that one chunk renderer draws: a fork for each would cost more than its frames.
+"""Plays, one after the other, that one chunk renderer draws.
+
+A new process needs a tenth of a second until its memory is its own: that of the scene, which it shares with its parent
+at first, and that of the encoder. For very short plays, this is more than their frames cost. Other plays are drawn in
+one process while all slots are taken, so that a process of their own would have to wait anyway.
 
 The stepping process decides at the start of each play whether the chunk renderer of the play before goes on with it,
 and tells that process, which waits for the answer at the end of each play. Each play keeps a file of its own, so the
@@ -10,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -17,17 +22,18 @@ from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.parallel.play import Chunk, ChunkedPlay, Play
 
-MAX_PLAY_FRAMES = 20  # of a play in a group: for more frames, a fork does not matter
-MAX_FRAMES = 60  # of a group: other processes should have work, too
-MAX_CODE_CPU_S = 0.015  # of the code between two plays, which both processes run: about what a fork costs
+MAX_SHORT_FRAMES = 20  # of a play that is worth no process of its own
+MAX_FRAMES = 60  # of a group while slots are free: other processes should have work, too
+MAX_FRAMES_BUSY = 90  # of a group while there are none: at the end of a scene, others may have to wait for it
+MAX_CODE_CPU_S = 0.03  # of the code between two plays, which both processes run: less than a new process costs
 MAX_CODE_S = 0.5  # the same on the clock: a busy machine may interrupt it, but it should not wait for something
 
 _ANSWER_BYTES = 256  # of each message, so that one that waits behind another is read alone
 
 
-def is_short(play: Play) -> bool:
-    """Return whether one process may draw the play together with the plays before and after it."""
-    return isinstance(play, ChunkedPlay) and len(play.chunks) == 1 and play.chunks[0].last <= MAX_PLAY_FRAMES
+def may_begin(play: Play) -> bool:
+    """Return whether one process may draw the play together with the plays after it."""
+    return isinstance(play, ChunkedPlay) and len(play.chunks) == 1
 
 
 class Group:
@@ -43,16 +49,20 @@ class Group:
         """Start to measure the code between two plays."""
         self._ended_at = self._measure()
 
-    def has_room(self, play: Play) -> bool:
-        """Return whether the chunk renderer can go on with the play, which begins now.
+    def has_room(self, play: Play, has_free_slot: Callable[[], bool]) -> bool:
+        """Return whether the chunk renderer should go on with the play, which begins now.
 
         It cannot if the code before the play wrote a file or started a process: the chunk renderer would do it again.
         """
-        if self._ended_at is None or not isinstance(play, ChunkedPlay) or not is_short(play):
+        if self._ended_at is None or not isinstance(play, ChunkedPlay) or len(play.chunks) > 1:
             return False
         wall, cpu, effects = (now - then for now, then in zip(self._measure(), self._ended_at, strict=True))
-        is_quick = cpu < MAX_CODE_CPU_S and wall < MAX_CODE_S and not effects
-        return is_quick and self._frames + play.chunks[0].last <= MAX_FRAMES
+        if cpu > MAX_CODE_CPU_S or wall > MAX_CODE_S or effects:
+            return False
+        own, together = play.chunks[0].last, self._frames + play.chunks[0].last
+        if own <= MAX_SHORT_FRAMES and together <= MAX_FRAMES:
+            return True
+        return together <= MAX_FRAMES_BUSY and not has_free_slot()
 
     def go_on(self, chunk: Chunk) -> None:
         """Let the chunk renderer go on with the chunk, a whole play, whose predicted key is known here."""

@@ -20,7 +20,7 @@ class ManyShortPlays(Scene):
                 self.wait(0.2)
             if index == 7:
                 square.clear_updaters()
-                self.play(FadeIn(Circle()), run_time=2.5)  # too long for a group
+                self.play(FadeIn(Circle()), run_time=2.5)  # too long for a group while slots are free
         self.play(Transform(square, Circle()), run_time=0.5)
         self.wait(0.4, frozen_frame=True)
 
