@@ -129,7 +129,8 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> 
         job = asyncio.run(with_client(lambda: over_http(server, alice), work))
 
         async def look(client: Client) -> None:
-            assert "there is no job" in text(await call(client, "status", job=job))
+            answer = text(await call(client, "status", job=job))
+            assert ("there is no job" in answer, "hint: name a job" in answer, "/api/" in answer) == (True, True, False)
 
         asyncio.run(with_client(lambda: over_http(server, bob), look))
 

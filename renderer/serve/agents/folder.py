@@ -131,7 +131,7 @@ class FolderJobs:
         handle = JobHandle.parse(key)
         root = output_folder.find_root(str(handle))
         if root is None or not root.resolve().is_relative_to(self.root):
-            raise JobNotFoundError(f"no job of this folder is {show_line(key)}", hint="take the job of an answer")
+            raise JobNotFoundError(f"no job of this folder is {show_line(key)}")
         settings = config.load({}).settings
         return FolderJob(api.open_job(handle, settings), settings.output, self.root)
 

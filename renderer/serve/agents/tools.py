@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from backends import JobState, JobStatus, LogLine
-from backends.errors import RendererError, SpecError, TransientError
+from backends.errors import JobNotFoundError, RendererError, SpecError, TransientError
 from backends.untrusted import show_line
 from renderer import scenes as scene_files
 from renderer.api import PlannedJob
@@ -33,6 +33,7 @@ from renderer.serve.problems import explain
 from renderer.serve.schemas import Run
 
 USUAL_WAIT_S = 50.0  # many clients give up after a minute
+JOB_HINT = "name a job of an answer of render or preview"
 LEAST_POLL_S = 0.2
 MAX_LOG_LINES = 400
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -102,6 +103,8 @@ def _answering(
     async def answer(tools: Tools, /, *arguments: P.args, **options: P.kwargs) -> CallToolResult:
         try:
             return await method(tools, *arguments, **options)
+        except JobNotFoundError as error:  # whose hint names a command or an address, and not a tool
+            return describe_error(JobNotFoundError(str(error), hint=JOB_HINT))
         except RendererError as error:
             return describe_error(error)
 
