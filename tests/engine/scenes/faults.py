@@ -77,6 +77,7 @@ class KilledLater(Scene):
         self.add(noting := Noting(fill_opacity=1))
         self.play(Create(Circle()), run_time=1.2)
         self.remove(noting)
+        Path("between").touch()  # so that the second play has a process of its own
         first = children(maker) - others
         self.add(Later(fill_opacity=1))
         self.play(Create(Circle()), run_time=1.2)
