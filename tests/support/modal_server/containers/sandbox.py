@@ -40,6 +40,7 @@ async def start(state: State, task: Task) -> asyncio.subprocess.Process:
     """Start the container."""
     root = task.folder / "root"
     root.mkdir(parents=True)
+    (task.folder / "tmp").mkdir()
     _place_sources(state, task)
     arguments = task.folder / "arguments.pb"
     arguments.write_bytes(_arguments(state, task).SerializeToString())
@@ -118,6 +119,7 @@ def _environment(state: State, task: Task, arguments: Path) -> dict[str, str]:
         "MODAL_HEARTBEAT_INTERVAL": "15",
         "MODAL_DISABLE_API_PROXY": "1",
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(task.folder / "tmp"),  # goes with the container, also if it is killed
         "PYTHONPATH": str(task.folder / "root"),
     }
 
