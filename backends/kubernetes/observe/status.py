@@ -158,7 +158,7 @@ def _build_status(
     if state is JobState.PENDING and counts and counts.ended:
         state = JobState.RUNNING
     problem = _EXPLAIN[state](job, units, waits)
-    holds = state is JobState.FAILED and not job.ended
+    stays = f"its Job stays, with what its pods ask for, until its deadline: `renderer cancel {handle}` ends it now"
     return JobStatus(
         handle=handle,
         name=job.title,
@@ -169,9 +169,7 @@ def _build_status(
         finished=job.end.changed if job.end else None,
         summary=counts,
         labels=job.marks,
-        notes=(f"its pods keep their GPUs until its deadline: `renderer cancel {handle}` ends it now",)
-        if holds
-        else (),
+        notes=(stays,) if state is JobState.FAILED and not job.ended else (),
     )
 
 

@@ -6,9 +6,10 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from support.commands import BIN, environment
 from support.processes import until
@@ -25,15 +26,6 @@ def running(*words: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.
         process = subprocess.Popen([BIN / "renderer", *words], env=env, cwd=cwd, stdout=out, stderr=out)
         yield process
         process.wait(25)  # less than the read timeout
-
-
-def interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGINT, and again if the process goes on: Python misses one that arrives as a system call begins."""
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(12)
-            return
 
 
 def said(folder: Path) -> str:
@@ -75,7 +67,9 @@ def test_ctrl_c_ends_a_command_whose_api_server_says_nothing(
         env = {**user, "KUBECONFIG": str(config), "RENDERER_BACKEND": "k8s"}
         with running(*verb, env=env, cwd=project) as process:
             connection, _ = server.accept()
-            interrupt(process)
+            connection.recv(1)
+            until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
+            process.send_signal(signal.SIGINT)  # Python would miss it in the moment before the process sleeps
         connection.close()
     assert process.returncode == 130
     assert [line for line in said(project).splitlines() if not line.endswith(" of ./")] == []
