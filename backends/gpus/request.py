@@ -1,9 +1,9 @@
 """The grammar of ``--gpu``, the same for all backends.
 
 ``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4:2`` the first that is free, in this order; ``H100!`` an H100
-that Modal must not replace with an H200; ``1`` one of any type, but ``5090`` an RTX-5090;
-``mig-1g.10gb`` a MIG slice; ``none`` no GPU. Upper and lower case are the same, and so are a blank and a dash.
-``NVIDIA-…`` is a value of the node label nvidia.com/gpu.product, also if the table does not have it.
+that Modal must not replace with an H200; ``1`` one of any type, but ``5090`` an RTX-5090; ``mig-1g.10gb`` a MIG slice;
+``none`` no GPU. Upper and lower case are the same, and so are a blank and a dash. ``NVIDIA-…`` is a value of the node
+label nvidia.com/gpu.product, also if the table does not have it.
 """
 
 from __future__ import annotations
@@ -134,13 +134,13 @@ def _modal_name(choice: GpuChoice) -> str:
 
 def parse_gpu(text: str) -> GpuRequest:
     """Parse the value of ``--gpu``. Raises SpecError; for an unknown GPU, its hint names the most similar one."""
-    words = [_find_card(word.strip()) for word in text.split(",")]
+    words = [word.strip() for word in text.split(",")]
     if words == ["none"]:
         return GpuRequest()
-    if len(words) == 1 and words[0].isdecimal():
+    if len(words) == 1 and _is_count(words[0]):
         return GpuRequest(choices=(GpuChoice(count=_parse_count(words[0], text)),))
     for word in words:
-        if word.isdecimal() or word == "none":
+        if _is_count(word) or word == "none":
             raise SpecError(f"{word!r} cannot be one fallback of {text!r}", hint="list types, as in L4,T4")
     choices = tuple(_parse_word(word, text) for word in words)
     if len(set(choices)) < len(choices):
@@ -182,10 +182,9 @@ def _parse_word(word: str, text: str) -> GpuChoice:
     return replace(choice, count=_parse_count(count, text) if colon else 1)
 
 
-def _find_card(word: str) -> str:
-    """Return the name of the card if the word is its number, such as RTX-5090 for 5090; otherwise the word."""
-    name = f"RTX-{word}"
-    return name if word.isdecimal() and name in GPUS else word
+def _is_count(word: str) -> bool:
+    """Return whether the word is a count, and not the number of a card, such as 5090."""
+    return word.isdecimal() and f"RTX-{word}" not in GPUS
 
 
 def _parse_count(digits: str, text: str) -> int:

@@ -12,7 +12,7 @@ from renderer.engine.guards.pixel_access import release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.chunk_renderer import BeginPlay, ChunkRenderer, StaticImageRenderer
 from renderer.engine.parallel.forked_delegate import forward_logs
-from renderer.engine.parallel.group import Group, may_begin, wait_to_go_on
+from renderer.engine.parallel.group import Group, is_undivided, wait_to_go_on
 from renderer.engine.parallel.monitor import Monitor
 from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import CacheAnswer, Chunk, ChunkedPlay, Play, SingleEncoderPlay
@@ -67,7 +67,7 @@ class Forker:
             single = play
             self._monitor.wait_until(lambda: chunk.index < single.chunks_encoded + single.buffers.count)
         slot = self._monitor.wait_for_slot(self._options.slots, self._options.limit)
-        answers = self._options.process.create_pipe() if self._options.group_plays and may_begin(play) else None
+        answers = self._options.process.create_pipe() if self._options.group_plays and is_undivided(play) else None
         try:
             pipe, pid = self._fork(
                 play, chunk, f"renders chunk {chunk.index} (frames {chunk.first} to {chunk.last}) of"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TypeGuard
 
 from renderer.engine.cache.chunk_key import StoredKey
 from renderer.engine.guards.side_effects import SideEffectGuard
@@ -31,8 +32,8 @@ MAX_CODE_S = 0.5  # the same on the clock: a busy machine may interrupt it, but 
 _ANSWER_BYTES = 256  # of each message, so that one that waits behind another is read alone
 
 
-def may_begin(play: Play) -> bool:
-    """Return whether one process may draw the play together with the plays after it."""
+def is_undivided(play: Play) -> TypeGuard[ChunkedPlay]:
+    """Return whether one process may draw the play together with the plays before and after it."""
     return isinstance(play, ChunkedPlay) and len(play.chunks) == 1
 
 
@@ -54,7 +55,7 @@ class Group:
 
         It cannot if the code before the play wrote a file or started a process: the chunk renderer would do it again.
         """
-        if self._ended_at is None or not isinstance(play, ChunkedPlay) or len(play.chunks) > 1:
+        if self._ended_at is None or not is_undivided(play):
             return False
         wall, cpu, effects = (now - then for now, then in zip(self._measure(), self._ended_at, strict=True))
         if cpu > MAX_CODE_CPU_S or wall > MAX_CODE_S or effects:
