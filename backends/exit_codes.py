@@ -29,11 +29,11 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.OK: "done",
-    ExitCode.INTERNAL: "a defect in renderer itself; run again with --debug and report it",
+    ExitCode.INTERNAL: "a defect in renderer itself; please report it",
     ExitCode.USAGE: "the command, the configuration or the input is wrong; nothing was sent",
     ExitCode.NOT_FOUND: "the backend has no job with that handle",
     ExitCode.BACKEND: "the backend refused, or is not set up",
-    ExitCode.TRANSIENT: "the backend did not answer, or `wait --timeout` has passed; try again",
+    ExitCode.TRANSIENT: "the backend did not answer, or the job did not end, in time; try again",
     ExitCode.OUTPUT: "outputs could not be written, stored or verified",
     ExitCode.USER_CODE: "the scene or script raised an error or exited with one",
     ExitCode.ENCODER: "the video encoder failed, or the one asked for is not there",

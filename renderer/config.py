@@ -121,6 +121,11 @@ def name_setting(key: str, origin: str) -> str:
     return name if origin == ARGUMENT else key
 
 
+def name_flags() -> Mapping[str, str]:
+    """Return the key of the setting of each flag."""
+    return {name_setting(key, FLAG): key for key in _keys()}
+
+
 def _check_known(key: str, origin: str) -> None:
     keys = _keys()
     if key not in keys:

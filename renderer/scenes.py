@@ -148,7 +148,7 @@ def _suggest(name: str, names: list[str]) -> str:
         return f"did you mean {' or '.join(near)}?"
     if not names:
         return "it has none; a script's arguments go after --"
-    more = f" and {len(names) - MAX_NAMED} more: renderer scenes shows them" if len(names) > MAX_NAMED else ""
+    more = f" and {len(names) - MAX_NAMED} more: `renderer scenes` shows them" if len(names) > MAX_NAMED else ""
     return f"its scenes are {', '.join(names[:MAX_NAMED])}{more}"
 
 

@@ -267,7 +267,7 @@ def _file_in(root: Path, path: Path) -> PurePosixPath:
 def _ask_before_submit(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: Settings) -> Answer:
     """Ask the file for its scenes if its code runs on this machine anyway. Raises NotAskedError if it does not."""
     if settings.backend != "local":
-        remedy = f"renderer scenes {path} runs it here and lists them"
+        remedy = f"`renderer scenes {path}` runs it here and lists them"
         raise NotAskedError(f"its code runs on the backend {settings.backend}", remedy)
     return _ask(path, root, packing, settings)
 

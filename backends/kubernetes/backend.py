@@ -312,7 +312,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         """Read the Job. Raises JobNotFoundError, also for a Job that renderer did not create."""
         api, namespace, name = self._locate(handle)
         missing = JobNotFoundError(
-            f"there is no renderer job {handle}", hint="`renderer list --backend k8s` shows the jobs"
+            f"there is no renderer job {handle}", hint="`renderer list --backend k8s` shows yours"
         )
         try:
             job = parse_job(api.get(jobs_path(namespace, name)))

@@ -100,7 +100,7 @@ class JobStore:
 
 def not_found(handle: JobHandle) -> JobNotFoundError:
     """Return the error for a handle that names no job here."""
-    return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows the jobs")
+    return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows yours")
 
 
 def damaged(folder: JobFolder, handle: JobHandle) -> InputError:

@@ -31,7 +31,7 @@ from renderer.serve.events import Followers, is_ended
 from renderer.serve.guard import allow_body
 from renderer.serve.metrics.counting import Metrics
 from renderer.serve.outputs import OTHER, TYPES, OutputStore
-from renderer.serve.problems import TYPE, RefusedError, explain
+from renderer.serve.problems import TYPE, RefusedError, explain, reword
 from renderer.serve.service import LATEST, Entry, Service, name_of, place_of
 from renderer.serve.uploads import Upload, read_form
 from renderer.serve.webhooks.delivering import Webhooks
@@ -92,7 +92,7 @@ class Parts:
             try:
                 found: list[Any] = await self.call_listing(name, function)
             except RendererError as error:
-                return f"the jobs at {name} are missing here: {error}"
+                return f"the jobs at {name} are missing here: {reword(str(error))}"
             return found
 
         late = set(self._late.values())

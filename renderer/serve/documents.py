@@ -8,6 +8,7 @@ from urllib.parse import quote
 from backends import JobState, JobStatus, UnitStatus
 from renderer.serve import schemas
 from renderer.serve.outputs import OutputTable
+from renderer.serve.problems import hint_of, message_of, reword
 from renderer.serve.service import Entry, name_of
 
 
@@ -15,9 +16,9 @@ def job_document(entry: Entry, status: JobStatus, webhook: schemas.WebhookState 
     """Return a job with its units."""
     return schemas.Job(
         **_common_facts(entry, status),
-        reason=status.reason,
-        hint=status.hint,
-        notes=list(status.notes),
+        reason=message_of(status),
+        hint=hint_of(status),
+        notes=[reword(note) for note in status.notes],
         units=[unit_document(unit) for unit in status.units],
         webhook=webhook,
     )
@@ -43,8 +44,8 @@ def unit_document(unit: UnitStatus) -> schemas.Unit:
         name=unit.name,
         state=unit.state,
         progress=unit.progress,
-        message=unit.message,
-        hint=unit.hint,
+        message=message_of(unit),
+        hint=hint_of(unit),
         from_job=unit.from_job,
         details=unit.details,
         exit_code=unit.exit_code,

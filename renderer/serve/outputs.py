@@ -20,6 +20,7 @@ from backends.worker_protocol import UnitResult
 from renderer import fetch
 from renderer.bundle.ignore import OWN_IGNORE_FILE
 from renderer.previews.previewing import TIMELINE
+from renderer.serve.problems import reword
 from renderer.serve.schemas import PlayTimes, UnitTimes
 from renderer.serve.service import Entry, Service
 from renderer.telemetry import tracing
@@ -125,7 +126,7 @@ class OutputStore:
             except OutputError as error:
                 if not error.written:
                     raise
-                note = str(error)
+                note = reword(str(error))
             new.mkdir(exist_ok=True)
             files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
             kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]

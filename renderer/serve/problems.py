@@ -1,7 +1,13 @@
-"""Turns errors into answers as RFC 9457 describes them, with the sentence and the hint of the command line."""
+"""Turns errors into answers as RFC 9457 describes them, with the sentence and the hint of the command line.
+
+Callers of the API and of agents' tools may not have the command line: a flag becomes the name of its setting, as a
+request has it, and a command what it does with a job. One that sets something up is for who runs the server.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,8 +18,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from backends import JobStatus, UnitStatus
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import MEANINGS, ExitCode
+from renderer import config
 
 TYPE = "application/problem+json"
 _STATUS: Mapping[ExitCode, int] = {
@@ -24,6 +32,28 @@ _STATUS: Mapping[ExitCode, int] = {
     ExitCode.TRANSIENT: 503,
     ExitCode.OUTPUT: 507,
 }
+ACTS: Mapping[str, str] = {
+    "submit": "a new job",
+    "map": "a new job with inputs",
+    "preview": "a preview",
+    "list": "the list of jobs",
+    "status": "its state",
+    "logs": "its log",
+    "wait": "waiting for its end",
+    "fetch": "downloading its outputs",
+    "retry": "a retry",
+    "cancel": "cancelling it",
+    "delete": "deleting it",
+}
+SETUP = ("config", "doctor", "gc", "gpus", "image", "manifest", "mcp", "scenes", "serve", "setup", "watch")
+_FIELDS = {"--all": "all", "--kind": "kind", "--max-failed": "max_failed", "--name": "name"}  # of a request
+_COMMANDS = "|".join([*ACTS, *SETUP])
+_WORDS = re.compile(
+    rf"`renderer (?P<quoted>{_COMMANDS})\b(?P<options>[^`]*)`"
+    rf"|\brenderer (?P<bare>{_COMMANDS})\b(?P<words>(?: [^\s,;()]+)*)"
+    r"|(?P<left_out>, or leave --detach out| with --root| \(--root[^)]*\)|; --root [^;]*)"
+    r"|(?<![^\s(])(?P<flag>--[a-z-]+[a-z])"
+)
 
 
 class RefusedError(SpecError):
@@ -37,7 +67,7 @@ class RefusedError(SpecError):
 def describe(error: RendererError) -> dict[str, Any]:
     """Return an error as a problem document."""
     status = error.status if isinstance(error, RefusedError) else _STATUS.get(error.exit_code, 500)
-    return _document(status, str(error), hint=error.hint, exit_code=error.exit_code)
+    return _document(status, reword(str(error)), hint=error.hint and reword(error.hint), exit_code=error.exit_code)
 
 
 def install(app: FastAPI) -> None:
@@ -65,7 +95,7 @@ def _answer(request: Request, document: Mapping[str, Any], headers: Mapping[str,
 def _document(
     status: int, detail: str, *, hint: str | None = None, exit_code: ExitCode | None = None
 ) -> dict[str, Any]:
-    title = MEANINGS[exit_code] if exit_code else HTTPStatus(status).phrase
+    title = reword(MEANINGS[exit_code]) if exit_code else HTTPStatus(status).phrase
     kind = f"urn:renderer:exit-code:{int(exit_code)}" if exit_code else "about:blank"
     code = None if exit_code is None else int(exit_code)
     detail, hint = _clean(detail), hint and _clean(hint)
@@ -116,3 +146,39 @@ async def _on_defect(request: Request, _: Exception) -> Response:
     """Return the answer for a defect, which uvicorn logs."""
     hint = "the server's log has the traceback; please report it"
     return _answer(request, _document(500, "the server has a defect", hint=hint, exit_code=ExitCode.INTERNAL))
+
+
+def reword(text: str) -> str:
+    """Return a message or hint of ours without the commands and flags that the caller does not have."""
+    whole = _WORDS.fullmatch(text)
+    changed = _WORDS.sub(_replace, text)
+    return f"see {changed}" if whole and (whole["quoted"] or whole["bare"]) in ACTS else changed
+
+
+def message_of(item: JobStatus | UnitStatus) -> str | None:
+    """Return why a job or a unit failed or waits. What the job itself wrote stays as it is."""
+    text = item.reason if isinstance(item, JobStatus) else item.message
+    is_ours = item.problem is not None and not item.problem.from_job
+    return reword(text) if text and is_ours else text
+
+
+def hint_of(item: JobStatus | UnitStatus) -> str | None:
+    """Return what to do about it."""
+    return item.hint and reword(item.hint)
+
+
+def _replace(found: re.Match[str]) -> str:
+    if found["left_out"]:
+        return ""
+    if flag := found["flag"]:
+        name = _names().get(flag)
+        return f"`{name}`" if name else flag
+    name = found["quoted"] or found["bare"]
+    rest = found["options"] if found["quoted"] else found["words"]
+    return ACTS.get(name) or f"`renderer {name}{rest}` on the server"
+
+
+@functools.cache
+def _names() -> Mapping[str, str]:
+    """Return the name in a request by the flag."""
+    return {**config.name_flags(), **_FIELDS}

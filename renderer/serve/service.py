@@ -291,7 +291,7 @@ class Service:
         record = entry.record
         if record is None:
             raise RefusedError(
-                409, "this job came from the command line", hint="`renderer preview FILE` shows its scenes"
+                409, "this job came from the command line", hint="send its files for a preview of their own"
             )
         if not self.records.has_files(entry.id):
             raise _missing_files()

@@ -16,6 +16,10 @@ import pytest
 from support.commands import output, renderer
 from support.http_server import Server, serving
 
+from backends import JobHandle, JobState, JobStatus, UnitStatus
+from backends.problem import Problem
+from renderer.cli import COMMANDS
+from renderer.serve import problems
 from renderer.serve.api import THREADS
 from renderer.serve.service import MANY
 
@@ -79,7 +83,7 @@ def test_scene_is_submitted_followed_and_downloaded_in_ranges(server: Server) ->
 
 def test_error_has_the_users_lines_and_a_retry_runs_the_same_files(server: Server) -> None:
     job = server.wait(server.submit(FAILS).json()["id"])
-    assert (job["state"], job["exit_code"]) == ("failed", 10)
+    assert (job["state"], job["exit_code"], job["hint"]) == ("failed", 10, "see its log")
     assert "division by zero" in job["units"][0]["message"]
     assert "value = 1 / 0" in job["units"][0]["details"]
     again = server.call("POST", f"/api/v1/jobs/{job['id']}/retry", json={"settings": {"timeout": "5m"}})
@@ -335,3 +339,36 @@ def test_list_of_a_token_with_many_jobs_is_whole_after_a_restart(tmp_path: Path)
         found = server.call("GET", "/api/v1/jobs?state=succeeded&limit=500", token=token).json()["jobs"]
         assert len(found) == 2 * MANY - 1
         assert server.submit("pass", token=token).status_code == 201  # the limit counts none that has ended
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("renderer logs local://scene-1f3a", "see its log"),
+        ("it failed; `renderer logs` shows why", "it failed; its log shows why"),
+        ("renderer wait k8s://a/b/c, or renderer cancel k8s://a/b/c", "waiting for its end, or cancelling it"),
+        ("`renderer doctor --store s3://b` checks", "`renderer doctor --store s3://b` on the server checks"),
+        ("ask for one: renderer serve token create", "ask for one: `renderer serve token create` on the server"),
+        ("raise --memory, or lower --shm", "raise `memory`, or lower `k8s.shm`"),
+        ("for a plain script use --kind script", "for a plain script use `kind` script"),
+        ("add --store pvc://CLAIM, or leave --detach out", "add `store` pvc://CLAIM"),
+        ("choose a higher folder (--root), or exclude it", "choose a higher folder, or exclude it"),
+        ("the renderer crashed: `docker run --gpus all`", "the renderer crashed: `docker run --gpus all`"),
+    ],
+)
+def test_commands_become_acts_and_flags_become_settings(said: str, shown: str) -> None:
+    assert problems.reword(said) == shown
+
+
+def test_each_command_has_words() -> None:
+    assert {*problems.ACTS, *problems.SETUP} == {name for group in COMMANDS.values() for name in group}
+
+
+def test_the_words_of_a_job_stay() -> None:
+    words, failed = "use --memory of `renderer logs`", JobState.FAILED
+    ours, own = Problem(message=words), Problem(message=words, from_job=True)
+    shown = [problems.message_of(UnitStatus(name="a", state=failed, problem=problem)) for problem in (ours, own)]
+    assert shown == ["use `memory` of its log", words]
+    assert problems.message_of(UnitStatus(name="a", state=JobState.RUNNING, activity=words)) == words
+    job = JobStatus(handle=JobHandle.parse("local://a-1f"), name="a", state=failed, units=(), problem=own)
+    assert (problems.message_of(job), problems.hint_of(job)) == (words, "see its log")

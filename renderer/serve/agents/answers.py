@@ -17,6 +17,7 @@ from backends.errors import OutputError, RendererError
 from backends.untrusted import open_beneath, read_bounded, show_line, show_text
 from renderer.previews import previewing
 from renderer.serve.documents import progress_of
+from renderer.serve.problems import hint_of, message_of, reword
 
 MAX_TEXT = 8000  # characters of an answer
 MAX_LINE = 400  # characters of a line that a job printed
@@ -58,8 +59,9 @@ def make_answer(
 
 def describe_error(error: RendererError) -> CallToolResult:
     """Return the answer for a request that is refused or failed."""
-    hint = [f"hint: {show_text(error.hint)}"] if error.hint else []
-    return make_answer([f"error (exit code {int(error.exit_code)}): {show_text(str(error))}", *hint], is_error=True)
+    hint = [f"hint: {show_text(reword(error.hint))}"] if error.hint else []
+    text = show_text(reword(str(error)))
+    return make_answer([f"error (exit code {int(error.exit_code)}): {text}", *hint], is_error=True)
 
 
 def describe_status(key: str | None, name: str, status: JobStatus) -> list[str]:
@@ -71,8 +73,8 @@ def describe_status(key: str | None, name: str, status: JobStatus) -> list[str]:
     lines = [f"{show_line(name)} {status.state}{facts}"] + ([f"job: {key}"] if key else [])
     failed = [unit for unit in status.units if unit.state is JobState.FAILED]
     waiting = [unit for unit in status.units if not unit.state.terminal and unit.problem]
-    if status.reason and not failed:  # else a unit says it better
-        lines += [show_line(status.reason), *_describe_hint(status.hint, from_job=False)]
+    if (reason := message_of(status)) and not failed:  # else a unit says it better
+        lines += [show_line(reason), *_describe_hint(hint_of(status), from_job=False)]
     for unit in (failed or waiting)[:MAX_UNITS]:
         lines += _describe_unit(unit, is_only=len(status.units) == 1)
     if len(failed) > MAX_UNITS:
@@ -82,10 +84,10 @@ def describe_status(key: str | None, name: str, status: JobStatus) -> list[str]:
 
 def _describe_unit(unit: UnitStatus, *, is_only: bool) -> list[str]:
     prefix = "" if is_only else f"{show_line(unit.name)}: "
-    lines = [f"{prefix}{show_line(unit.message or str(unit.state))}"]
+    lines = [f"{prefix}{show_line(message_of(unit) or str(unit.state))}"]
     if unit.details:
         lines.append(show_text(unit.details))
-    return lines + _describe_hint(unit.hint, from_job=unit.from_job)
+    return lines + _describe_hint(hint_of(unit), from_job=unit.from_job)
 
 
 def _describe_hint(hint: str | None, *, from_job: bool) -> list[str]:

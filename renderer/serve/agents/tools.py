@@ -29,7 +29,7 @@ from renderer.serve.agents.answers import (
 )
 from renderer.serve.callers import Policy
 from renderer.serve.documents import progress_of
-from renderer.serve.problems import explain
+from renderer.serve.problems import explain, reword
 from renderer.serve.schemas import Run
 
 USUAL_WAIT_S = 50.0  # many clients give up after a minute
@@ -217,8 +217,8 @@ class Tools:
             files: AgentFiles = await self._call(job.backend, job.files)
             more, pictures = await self._call(job.backend, describe_files, files)
         except RendererError as error:
-            hint = [f"hint: {show_line(error.hint)}"] if error.hint else []
-            lines += [f"its files could not be downloaded: {show_line(str(error))}", *hint]
+            hint = [f"hint: {show_line(reword(error.hint))}"] if error.hint else []
+            lines += [f"its files could not be downloaded: {show_line(reword(str(error)))}", *hint]
             return make_answer(lines, is_error=True)
         return make_answer([*lines, *more], pictures, is_error=is_error)
 
@@ -252,7 +252,7 @@ def describe_plan(run: Run, planned: PlannedJob) -> list[str]:
         lines.append("it is a script, and not a file of scenes: render runs it")
     packed = planned.prepared.packed
     lines.append(f"included are {len(packed.files)} files of the project, {packed.size} bytes")
-    return [*lines, *(f"note: {show_line(note)}" for note in planned.prepared.notes)]
+    return [*lines, *(f"note: {show_line(reword(note))}" for note in planned.prepared.notes)]
 
 
 def means_all_scenes(run: Run, root: Path) -> bool:
