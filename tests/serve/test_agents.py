@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+import requests
 from mcp import StdioServerParameters
 from mcp.client.client import Client
 from mcp.client.stdio import stdio_client
@@ -23,6 +24,7 @@ from mcp_types import CallToolResult
 from PIL import Image
 from support.commands import BIN, environment, renderer
 from support.http_server import Server, serving
+from support.processes import until
 from support.video import frames
 
 T = TypeVar("T")
@@ -100,7 +102,7 @@ def test_agent_goes_from_a_wrong_scene_to_the_film(tmp_path: Path) -> None:
     asyncio.run(with_client(lambda: stdio_client(parameters), both))
 
 
-def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> None:
+def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(tmp_path / "home", RENDERER_SERVE_BACKENDS="local,docker") as server:
         alice, bob = server.token("--name", "alice", "--trusted"), server.token("--name", "bob", "--trusted")
         assert server.call("POST", "/mcp", json={}).status_code == 401
@@ -133,6 +135,17 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path) -> 
             assert ("there is no job" in answer, "hint: name a job" in answer, "/api/" in answer) == (True, True, False)
 
         asyncio.run(with_client(lambda: over_http(server, bob), look))
+
+        # an agent that goes while it waits keeps no call, which would hold up the end of the server
+        wanted = {"name": "render", "arguments": {"code": "import time\ntime.sleep(600)", "wait_s": 600}}
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": wanted}
+        headers = {"Authorization": f"Bearer {bob}", "Accept": "application/json, text/event-stream"}
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(f"{server.url}/mcp", json=body, headers=headers, timeout=1)
+        until(lambda: bool(server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]))
+        (left,) = server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]
+    assert "graceful shutdown exceeded" not in capfd.readouterr().err
+    assert renderer("cancel", left["handle"], cwd=server.home, env=server.env).returncode == 0
 
 
 def test_a_server_beside_another_version_of_mcp_has_no_tools(tmp_path: Path) -> None:

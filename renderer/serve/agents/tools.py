@@ -13,6 +13,7 @@ import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, ValidationError
+from starlette.requests import Request
 
 from backends import JobState, JobStatus, LogLine
 from backends.errors import JobNotFoundError, RendererError, SpecError, TransientError
@@ -186,10 +187,10 @@ class Tools:
         return job
 
     async def _wait(self, context: Context[Any, Any], job: AgentJob, wait_s: float) -> JobStatus:
-        """Return the status of a job at its end, or after so many seconds."""
+        """Return the status of a job at its end, or after so many seconds; at once if nobody gets the answer."""
         end, reported = time.monotonic() + wait_s, -1.0
         while True:
-            is_late = time.monotonic() >= end
+            is_late = time.monotonic() >= end or await _is_gone(context)
             try:
                 status: JobStatus = await self._call(job.backend, job.status)
             except TransientError:
@@ -221,6 +222,12 @@ class Tools:
             lines += [f"its files could not be downloaded: {show_line(reword(str(error)))}", *hint]
             return make_answer(lines, is_error=True)
         return make_answer([*lines, *more], pictures, is_error=is_error)
+
+
+async def _is_gone(context: Context[Any, Any]) -> bool:
+    """Return whether the client of a request over HTTP has closed its connection."""
+    request = context.request_context.request
+    return isinstance(request, Request) and await request.is_disconnected()
 
 
 def make_empty_server(instructions: str) -> MCPServer[Any]:
