@@ -140,7 +140,14 @@ WAITING: Mapping[str, tuple[Rule, ...]] = {
 WAITING_ALIASES = {"ImagePullBackOff": "ErrImagePull", "RegistryUnavailable": "ErrImagePull"}
 # Warning events about a pod that has a node and does not start.
 EVENTS: Mapping[str, tuple[Rule, ...]] = {
-    "FailedMount": (Rule(r"", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),),
+    "FailedMount": (
+        Rule(  # a client that is killed has left a Job alone, whose UID its inputs name: no order of the two is safe
+            r'volume "inputs" ?: configmap "[^"]+" not found',
+            "its inputs are missing: the command that submitted it was ended before it had sent them",
+            "submit it again in the same way, which sends them; or delete it",
+        ),
+        Rule(r"", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),
+    ),
     "FailedAttachVolume": (
         Rule(
             r"", "a volume cannot be attached: {0}", "check whether another node uses the PVC: `kubectl describe pvc`"

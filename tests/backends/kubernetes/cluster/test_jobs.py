@@ -75,11 +75,16 @@ def test_logs_in_a_claim_outlive_the_pods(run: Run, namespace: str, claim: tuple
 def test_a_suspended_job_is_told_to_wait_in_its_queue_and_goes_on(run: Run, namespace: str, tmp_path: Path) -> None:
     """Kueue is not installed here: the patch suspends the Job, as Kueue does."""
     (tmp_path / "suspend.yaml").write_text("spec: {suspend: true}")
-    job = run(WRITES + "# queued", **{"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"})
+    settings = {"k8s.queue": "renders", "k8s.patch": tmp_path / "suspend.yaml"}
+    job = run(WRITES + "# queued", **settings)
     status = job.status()
     assert (status.state, status.reason) == (JobState.PENDING, "the job waits in the queue 'renders'")
     assert status.hint
-    kubectl("patch", "job", job.handle.parts[2], "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    name = job.handle.parts[2]
+    kubectl("delete", "configmap", f"{name}-inputs", "-n", namespace)  # as if submit had been killed before it made it
+    kubectl("patch", "job", name, "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    until(lambda: "its inputs are missing" in str(job.status().reason), describe=lambda: str(job.status()))
+    assert run(WRITES + "# queued", **settings).handle == job.handle
     assert job.wait(600).state is JobState.SUCCEEDED
     job.delete()
 
