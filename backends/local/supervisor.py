@@ -70,6 +70,11 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.end_worker()
         ended = _describe_stop(folder)
+    except OSError as error:
+        supervisor.end_worker()
+        what = f"the files of the job cannot be written: {error.strerror}"
+        problem = Problem(message=what, hint="free disk space, and submit it again", exit_code=ExitCode.OUTPUT)
+        ended = Ended(state=JobState.FAILED, finished=now(), problem=problem)
     _log.debug("the job has ended: %s", ended)
     folder.write_end(ended)
     if (folder.path.parent / WEBHOOKS).exists():

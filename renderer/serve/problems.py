@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from backends import JobStatus, UnitStatus
 from backends.errors import RendererError, SpecError
 from backends.exit_codes import MEANINGS, ExitCode
+from backends.files import state_folder
 from renderer import config
 
 TYPE = "application/problem+json"
@@ -149,7 +150,8 @@ async def _on_defect(request: Request, _: Exception) -> Response:
 
 
 def reword(text: str) -> str:
-    """Return a message or hint of ours without the commands and flags that the caller does not have."""
+    """Return a message or hint of ours without commands and flags, and without the paths of the server's own files."""
+    text = re.sub(rf"{re.escape(str(state_folder('')))}[^\s:,]*", "the server's disk", text)
     whole = _WORDS.fullmatch(text)
     changed = _WORDS.sub(_replace, text)
     return f"see {changed}" if whole and (whole["quoted"] or whole["bare"]) in ACTS else changed

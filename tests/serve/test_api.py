@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import output, renderer
+from support.disks import mount_small_disk
 from support.http_server import Server, serving
 
 from backends import JobHandle, JobState, JobStatus, UnitStatus
@@ -244,6 +245,30 @@ def test_second_server_is_refused(server: Server) -> None:
     done = renderer("serve", "--port", "0", cwd=server.home, env=server.env)
     assert done.returncode == 2
     assert "another `renderer serve` uses" in done.stderr
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "home", "8m") as disk, serving(disk) as server:
+        job = server.wait(server.submit("print('before')").json()["id"])
+        before = sorted((disk / "state/manim-renderer/serve").rglob("*"))
+        with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while ballast.write(bytes(512)):
+                pass
+        upload = {"request": (None, '{"file": "a.py"}'), "files": ("a.py", b"#" * 2**21)}
+        for answer in (
+            server.submit("print('full')"),
+            server.call("POST", "/api/v1/jobs/upload", files=upload),
+            server.call("GET", f"/api/v1/jobs/{job['id']}/outputs"),
+        ):
+            assert (answer.status_code, answer.json()["hint"]) == (507, "free disk space"), answer.text
+            assert "No space left on device" in answer.json()["detail"]
+            assert str(disk) not in answer.text
+        assert server.call("GET", f"/api/v1/jobs/{job['id']}/logs").text == "before\n"
+        assert [item["id"] for item in server.call("GET", "/api/v1/jobs").json()["jobs"]] == [job["id"]]
+        assert sorted((disk / "state/manim-renderer/serve").rglob("*")) == before
+        assert server.call("DELETE", f"/api/v1/jobs/{job['id']}").status_code == 204  # which makes room
+        (disk / "ballast").unlink()
+        assert server.wait(server.submit("print('after')").json()["id"])["state"] == "succeeded"
 
 
 def trickle(server: Server, head: str) -> bytes:
