@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,6 +57,12 @@ def has_ended(folder: JobFolder) -> bool:
         return _read_end(folder, folder.read_record()) is not None
     except (OSError, ValueError):
         return True
+
+
+def end_if_lost(folder: JobFolder) -> None:
+    """Write how a job ended whose supervisor was killed, and end what it left running. Other jobs stay as they are."""
+    with suppress(OSError, ValueError):
+        _read_end(folder, folder.read_record())
 
 
 def _read_end(folder: JobFolder, record: Record) -> Ended | None:

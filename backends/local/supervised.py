@@ -28,7 +28,7 @@ from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import JobStore, damaged, not_found
-from backends.local.status import has_ended, read_logs, read_status, read_summary
+from backends.local.status import end_if_lost, has_ended, read_logs, read_status, read_summary
 from backends.local.turns import Ticket, draw_ticket, wait_first
 from backends.local.webhooks import Deliveries
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
@@ -203,7 +203,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def delete(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
         folder = self.jobs.find_any(handle)
-        has_ended(folder)  # cleans up after a supervisor that was killed
+        end_if_lost(folder)
         if folder.is_supervised():
             self._cancel(folder)
         self.jobs.delete(folder)
