@@ -203,4 +203,4 @@ def _foreign() -> OutputError:
 
 
 def _damage(name: str) -> OutputError:
-    return OutputError(f"{show_line(name)} was damaged during the download", hint="run `renderer fetch` again")
+    return OutputError(f"{show_line(name)} was damaged during the download", hint="run `renderer fetch HANDLE` again")

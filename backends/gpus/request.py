@@ -2,7 +2,7 @@
 
 ``A10G`` is one GPU of that type; ``A10G:2`` two; ``L4,T4:2`` the first that is free, in this order; ``H100!`` an H100
 that Modal must not replace with an H200; ``1`` one of any type, but ``5090`` an RTX-5090; ``mig-1g.10gb`` a MIG slice;
-``none`` no GPU. Upper and lower case are the same, and so are a blank and a dash. ``NVIDIA-…`` is a value of the node
+``none`` no GPU. Upper and lower case are the same; blanks and dashes do not count. ``NVIDIA-…`` is a value of the node
 label nvidia.com/gpu.product, also if the table does not have it.
 """
 
@@ -21,7 +21,7 @@ MODAL_ANY = "A10G"  # for a count without a type, which Modal does not offer
 # A value of the label nvidia.com/gpu.product, as GPU feature discovery writes it: with dashes for blanks
 _LABEL = re.compile(r"(NVIDIA|Tesla|Quadro|GeForce)-[A-Za-z0-9][-A-Za-z0-9_.]{0,50}[A-Za-z0-9]")
 _CARD = re.compile(r"[1-9][0-9]{2,3}")  # may be the number of a card
-_SHORT = re.compile(r"^(NVIDIA-)?(TESLA-|GEFORCE-)?")  # what people leave out of a name
+_SHORT = re.compile(r"^(NVIDIA)?(TESLA|GEFORCE)?")  # what people leave out of a name
 NVENC_CODECS: Mapping[str, str] = {"nvenc": "h264", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 
 
@@ -190,9 +190,10 @@ def _is_count(word: str) -> bool:
 def _parse_count(digits: str, text: str) -> int:
     if re.fullmatch(r"[1-9][0-9]?", digits) and int(digits) <= MAX_COUNT:
         return int(digits)
-    hint = "for no GPU write none; for two of a type A10G:2"
-    if _CARD.fullmatch(digits):
+    if _CARD.fullmatch(digits) and digits == text:
         hint = f"`renderer gpus` lists names; other cards have that of a label, as in NVIDIA-GeForce-GTX-{digits}"
+        raise SpecError(f"there is no GPU {digits!r} in the table, and a count is from 1 to {MAX_COUNT}", hint=hint)
+    hint = "for no GPU write none; for two of a type A10G:2"
     raise SpecError(f"{digits!r} in the GPU request {text!r} is not a count from 1 to {MAX_COUNT}", hint=hint)
 
 
@@ -217,12 +218,13 @@ def _parse_type(name: str, text: str) -> GpuChoice:
     if key not in GPUS and _LABEL.fullmatch(name):
         known = sorted((gpu for gpu in GPUS.values() if name in gpu.products), key=lambda gpu: len(gpu.products))
         return GpuChoice(gpu=known[0] if known else None, product=name)
-    short = re.sub("^RTX(?=[0-9A])", "RTX-", _SHORT.sub("", key))
-    key = next((known for known in (key, short, f"RTX-{short}") if known in GPUS), short)
+    joined, by_joined = key.replace("-", ""), {known.replace("-", ""): known for known in GPUS}
+    short = _SHORT.sub("", joined)
+    key = next((by_joined[known] for known in (joined, short, f"RTX{short}") if known in by_joined), key)
     if key not in GPUS:
-        near = difflib.get_close_matches(key, GPUS, 1, 0.5)
+        near = difflib.get_close_matches(short, by_joined, 1, 0.5)
         said = f"{name!r} of {text!r}" if name != text else repr(name)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"did you mean {by_joined[near[0]]!r}? " if near else ""
         raise SpecError(f"there is no GPU {said}", hint=f"{hint}`renderer gpus` lists them; 1 takes any, none no GPU")
     if exact and key != "H100":
         raise SpecError(f"{name!r}: only H100! can be pinned", hint=f"write {key}: it is never replaced by another GPU")

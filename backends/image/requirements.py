@@ -50,8 +50,10 @@ def read_requirements(packages: Sequence[str], file: Path | None) -> tuple[str, 
                     hint="name the packages that the job needs",
                 )
             lines = content.decode().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read the requirements {str(file)!r}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise SpecError(f"cannot read the requirements {str(file)!r}: they are not UTF-8") from error
+        except OSError as error:
+            raise SpecError(f"cannot read the requirements {str(file)!r}: {error.strerror}") from error
         except OutputError as error:
             raise SpecError(f"cannot read the requirements: {error}", hint=error.hint) from error
     return tuple(line for line in map(str.strip, [*lines, *packages]) if line and not line.startswith("#"))

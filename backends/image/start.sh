@@ -12,8 +12,8 @@ for python in python python3 /opt/conda/bin/python /opt/venv/bin/python /venv/bi
   esac
 done
 if [ "$older" ]; then
-  echo "openjd_fail: this image's Python is $older, and 3.8 or newer is needed"
+  echo "openjd_fail: this image's Python is $older, and 3.8 or newer is needed: use another image"
 else
-  echo "openjd_fail: this image has no Python that can run here: python and python3 are not on its PATH ($PATH)"
+  echo "openjd_fail: this image has no Python that can run here: python and python3 are not on its PATH ($PATH); use another image"
 fi
-exit 2
+exit 4

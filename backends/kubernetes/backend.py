@@ -47,6 +47,7 @@ _log = logging.getLogger(__name__)
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 DELETION_TIMEOUT_S = 120.0  # how long pods may take to end
+RELEASE_TIMEOUT_S = 10.0  # the same for pods whose outputs were downloaded
 FIRST_POLL_S, MAX_POLL_S = 0.1, 1.0  # between looks whether pods have ended: a job may have thousands
 # How long `wait` watches at most before it reads the status again. Of a running job, that is for its progress.
 MAX_WATCH_S = {JobState.PENDING: 16.0, JobState.RUNNING: 4.0}
@@ -181,6 +182,28 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         return map(label_line, lines) if snapshot.job.shards else lines
 
     def cancel(self, handle: JobHandle) -> None:
+        """Download what waits in pods, on the machine that submitted the job, and end the Job's other pods."""
+        with translating_errors(f"cancel the job {handle}"):
+            job = self._find_job(handle)
+            if not (job.ended or job.store):
+                self._collect_finished(handle, job)
+            self._end(handle)
+
+    def _collect_finished(self, handle: JobHandle, job: Job) -> None:
+        """Download what waits in pods, and wait until these have ended: Kubernetes then counts them as completed."""
+        api, namespace, name = self._locate(handle)
+        collector = open_collector(api, handle, job, self.limits)
+        if not collector.spool.exists:
+            return
+        try:
+            running = PodReflector(api, namespace, name, fields=RUNNING)
+            waiting = {pod.name: pod for pod in running.list_pods() if pod.holds_outputs}
+            collector.collect_together(waiting.values())
+            _wait_until(lambda: waiting.keys().isdisjoint(pod.name for pod in running.list_pods()), RELEASE_TIMEOUT_S)
+        except (RendererError, ApiError, OSError) as error:  # the job is cancelled all the same
+            _log.warning("some finished outputs of %s were not downloaded: %s", handle, error)
+
+    def _end(self, handle: JobHandle) -> None:
         """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""
         api, namespace, name = self._locate(handle)
         with translating_errors(f"cancel the job {handle}"):
@@ -237,7 +260,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         with translating_errors(f"delete the job {handle}"):
             job = self._find_job(handle)
             if store := find_store_folder(job):  # the Job comes last: if the store fails, it still names the store
-                self.cancel(handle)
+                self._end(handle)
                 _wait_until(lambda: all(pod.ended for pod in self._list_pods(handle)))
                 delete_stored_files(api, handle, job, store)
             selector = names.transfer_pod_selector(name)
@@ -388,13 +411,13 @@ class KubernetesBackend(Backend[KubernetesRequest]):
                         yield from (LogLine(unit, text) for text in stored.read_lines(unit))
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + DELETION_TIMEOUT_S
+def _wait_until(condition: Callable[[], bool], timeout_s: float = DELETION_TIMEOUT_S) -> None:
+    until = time.monotonic() + timeout_s
     pause = FIRST_POLL_S
     while not condition():
         if time.monotonic() > until:
             raise TransientError(
-                f"the job's pods still exist after {DELETION_TIMEOUT_S:.0f} s",
+                f"the job's pods still exist after {timeout_s:.0f} s",
                 hint="try again; `kubectl get nodes` shows whether their node still works",
             )
         time.sleep(pause)

@@ -95,6 +95,7 @@ def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[
     cancelled, or has lost its outputs.
     """
     path = jobs_path(namespace, manifest["metadata"]["name"])
+    handle = JobHandle(names.BACKEND, (api.context.name, namespace, manifest["metadata"]["name"]))
     until = time.monotonic() + DELETION_TIMEOUT_S
     while time.monotonic() < until:
         with suppress(AlreadyExistsError):
@@ -102,23 +103,23 @@ def _create_or_reuse_job(api: Api, namespace: str, manifest: Manifest) -> tuple[
         with suppress(NotFoundError, ConflictError):  # another client may do the same at this moment
             existing = parse_job(api.get(path))
             if not existing.deleted:
-                if _is_reusable(api, namespace, existing):
+                if _is_reusable(api, handle, existing):
                     return existing, False
                 api.delete(path, propagationPolicy="Foreground", preconditions={"uid": existing.uid})
         time.sleep(POLL_INTERVAL_S)
     raise BackendError(
         f"the earlier job of the same name still exists after {DELETION_TIMEOUT_S:.0f} s",
-        hint="delete it with `renderer delete`, or choose another --name",
+        hint=f"`renderer delete {handle}` deletes it; or choose another --name",
     )
 
 
-def _is_reusable(api: Api, namespace: str, job: Job) -> bool:
+def _is_reusable(api: Api, handle: JobHandle, job: Job) -> bool:
     """Return whether the Job may still succeed, or has succeeded and has its outputs in a store."""
     if job.cancelled:
         return False
     if job.succeeded:
         return (job.store or job.shelf) is not None
-    handle = JobHandle(names.BACKEND, (api.context.name, namespace, job.name))
+    namespace = handle.parts[1]
     snapshot = JobSnapshot(job, select_latest(PodReflector(api, namespace, job.name).list_pods()))
     return read_status(api, namespace, handle, snapshot).state is not JobState.FAILED
 

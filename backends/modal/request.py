@@ -180,7 +180,7 @@ def _call_options(spec: JobSpec, options: ModalOptions, names: tuple[str, ...]) 
     timeout = math.ceil(spec.timeout.total_seconds())
     if timeout > MAX_TIMEOUT_S:
         raise SpecError(
-            f"Modal ends an attempt after 24 h, and --timeout is {spec.timeout}",
+            f"Modal ends an attempt after 24 h, and --timeout is {timeout / 3600:g} h",
             hint="--timeout 24h is the most; split the work into scenes",
         )
     timeout = min(timeout + EXTRA_TIMEOUT_S, MAX_TIMEOUT_S)

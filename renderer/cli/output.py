@@ -80,10 +80,11 @@ def status_json(status: JobStatus, *, summary: bool = False) -> dict[str, object
 def status_lines(status: JobStatus) -> list[str]:
     """Return a status as lines of text: the job, why it waits or failed, and each unit."""
     lines = [f"{_MARKS[status.state]} {status.handle}  {status.state}"]
-    if status.reason and not any(status.reason in (unit.message or "") for unit in status.units):
+    shown = list(_choose_units(status))
+    if status.reason and not any(status.reason in (unit.message or "") for unit in shown):
         lines.append(f"  {show_job_text(status.reason)}")
     lines += [f"  {show_job_text(note)}" for note in status.notes]
-    for unit in _choose_units(status):
+    for unit in shown:
         lines += [f"  {line}" for line in unit_lines(unit)]
     if len(status.units) > MOST_UNITS:
         lines.append(f"  {count_line(status)}")

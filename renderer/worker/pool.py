@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 
-from backends.errors import InputError
+from backends.errors import BackendError
 from backends.exit_codes import ExitCode
 from backends.problem import Problem
 from backends.processes import MEMORY_EVENTS, adopt_orphans, end_children, end_trees, oom_kills, signal_name, watch_end
@@ -225,27 +225,27 @@ class Pool:
             return report
         if exit_code == -signal.SIGKILL and oom_kills() > item.oom_kills:
             message = f"{name} ran out of memory: the kernel ended it"
-            return _failed(ExitCode.OUT_OF_MEMORY, message, _advise_on_memory())
+            return _failed(ExitCode.OUT_OF_MEMORY, message, self._advise_on_memory())
         if exit_code >= 0:
             return _failed(ExitCode.USER_CODE, f"{name} ended its own process, with exit code {exit_code}", None)
-        killed = f"SIGKILL usually means that memory ran out: {_advise_on_memory()}"
+        killed = f"SIGKILL usually means that memory ran out: {self._advise_on_memory()}"
         hint = killed if exit_code == -signal.SIGKILL else None
         return _failed(ExitCode.LOST, f"{name} was ended by {signal_name(-exit_code)}", hint)
 
-
-def _advise_on_memory() -> str:
-    """Return what to do when memory has run out. Without a limit, the job had all memory of the machine."""
-    is_limited = Path(MEMORY_EVENTS).exists() or has_memory_limit()
-    return f"{'raise --memory' if is_limited else 'close other programs'}, or lower the resolution"
+    def _advise_on_memory(self) -> str:
+        """Return what to do when memory has run out. A container may have a limit that cannot be seen in it."""
+        is_limited = Path(MEMORY_EVENTS).exists() or has_memory_limit()
+        more = "raise --memory" if is_limited else "raise --memory if the job has such a limit, or close other programs"
+        return more if self.job.payload.kind == "script" else f"{more}, or lower the resolution"
 
 
 def _check_manim() -> None:
-    """Raise InputError where this Python cannot render scenes."""
+    """Raise BackendError where this Python cannot render scenes."""
     if sys.version_info < NEEDED_FOR_SCENES:
         message = f"this Python is {sys.version_info[0]}.{sys.version_info[1]}, and scenes need 3.11 or newer"
-        raise InputError(message, hint="leave --image out, or choose an image with a newer Python")
+        raise BackendError(message, hint="leave --image out, or choose an image with a newer Python")
     if not importlib.util.find_spec("manim"):
-        raise InputError("Manim is not installed here", hint="leave --image out, or choose an image that has Manim")
+        raise BackendError("Manim is not installed here", hint="leave --image out, or choose an image that has Manim")
 
 
 def _read_exit_code(status: int) -> int:

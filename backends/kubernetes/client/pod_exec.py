@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -23,6 +24,7 @@ STDIN, STDOUT, STDERR, ERROR = range(4)  # the channels of the protocol
 CHUNK = 2**16
 SILENCE_TIMEOUT_S = 60.0  # a connection that is silent for so long is broken
 STDERR_LIMIT = 2000
+KILLED = {str(128 + number) for number in (signal.SIGKILL, signal.SIGTERM)}  # exit codes in a pod that is being ended
 
 
 class CommandError(BackendError):
@@ -63,8 +65,8 @@ def run_command(
     """Run a command in the pod, and wait for its end.
 
     ``output`` is called with each piece of its stdout. The content of the file ``source`` is its stdin. Raises ApiError
-    if the container does not exist (any more), TransientError if the connection breaks, NotReadyError if the command
-    was called too early, CommandError if it fails.
+    if the container does not exist (any more), TransientError if the connection breaks or the command is killed,
+    NotReadyError if the command was called too early, CommandError if it fails.
     """
     query = [("command", word) for word in command] + [("stdout", "1"), ("stderr", "1")]
     query += [("stdin", "1")] if source else []
@@ -116,8 +118,10 @@ def _check_status(status: _Status, stderr: bytes) -> None:
         return
     if status.get("reason") != "NonZeroExitCode":
         raise make_error(int(status.get("code") or 500), str(status.get("reason")), str(status.get("message")))
-    not_ready: _Cause = {"reason": "ExitCode", "message": str(names.NOT_READY_EXIT_CODE)}
-    if not_ready in status.get("details", {}).get("causes", []):
+    codes = {cause["message"] for cause in status.get("details", {}).get("causes", []) if cause["reason"] == "ExitCode"}
+    if str(names.NOT_READY_EXIT_CODE) in codes:
         raise NotReadyError("the pod's outputs are not ready")
+    if codes & KILLED:
+        raise TransientError("the pod was ended during a command in it")
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     raise CommandError(f"a command in the pod failed: {lines[-1] if lines else status.get('message', 'unknown error')}")

@@ -87,7 +87,7 @@ def _explain_termination(ended: Termination, memory_limit: str | None) -> Proble
 def _explain_out_of_memory(memory_limit: str | None) -> Problem:
     limit = f" of {memory_limit}" if memory_limit else ""
     return Problem(
-        message=f"the render needed more memory than its limit{limit}",
+        message=f"it needed more memory than its limit{limit}",
         hint="raise it with --memory, or lower the resolution",
         exit_code=ExitCode.OUT_OF_MEMORY,
     )

@@ -139,13 +139,16 @@ WAITING: Mapping[str, tuple[Rule, ...]] = {
 }
 WAITING_ALIASES = {"ImagePullBackOff": "ErrImagePull", "RegistryUnavailable": "ErrImagePull"}
 # Warning events about a pod that has a node and does not start.
+NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105 - the reason of an event
 EVENTS: Mapping[str, tuple[Rule, ...]] = {
+    NO_PULL_SECRET: (Rule(r"", "a Secret for the registry does not exist: {0}", f"create it: {_LOGIN}"),),
     "FailedMount": (
         Rule(  # a client that is killed has left a Job alone, whose UID its inputs name: no order of the two is safe
             r'volume "inputs" ?: configmap "[^"]+" not found',
             "its inputs are missing: the command that submitted it was ended before it had sent them",
             "submit it again in the same way, which sends them; or delete it",
         ),
+        Rule(r"failed to sync (configmap|secret) cache", "its node reads the job's inputs, and tries again"),
         Rule(r"", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),
     ),
     "FailedAttachVolume": (

@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from backends.kubernetes.client.client import Api, JsonObject
 from backends.kubernetes.client.errors import ApiError
@@ -14,6 +15,7 @@ from backends.kubernetes.objects.job import Job
 from backends.kubernetes.objects.pod import Pod
 from backends.kubernetes.objects.snapshot import JobSnapshot
 from backends.kubernetes.observe import diagnosis, scheduling
+from backends.kubernetes.observe.diagnosis_rules import NO_PULL_SECRET
 from backends.problem import Problem
 
 NODES_INTERVAL_S = 300  # how often the nodes are read: a large cluster has thousands of them
@@ -37,7 +39,28 @@ def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Map
         index, pod = next(iter(waiting.items()))
         if problem := _explain_events(api, namespace, pod):
             found[index] = problem
+    if snapshot.job.pod_spec.get("imagePullSecrets"):
+        found = _add_missing_secret(api, namespace, waiting, found)
     return found
+
+
+def _add_missing_secret(
+    api: Api, namespace: str, waiting: Mapping[int, Pod], found: dict[int, Problem]
+) -> dict[int, Problem]:
+    """Add to problems of images that cannot be pulled that a Secret is missing, if the first pod's events say so."""
+    failed = [index for index, problem in found.items() if problem.exit_code is not None]
+    events = _list_warnings(api, namespace, f"name={waiting[failed[0]].name}") if failed else []
+    missing = next((event["message"] for event in events if event["reason"] == NO_PULL_SECRET), None)
+    problem = diagnosis.explain_warning(NO_PULL_SECRET, missing) if missing else None
+    if problem is None:
+        return found
+    message = problem.message
+    return {
+        index: replace(each, message=f"{each.message}; {message}", hint=f"{problem.hint}; {each.hint}")
+        if index in failed
+        else each
+        for index, each in found.items()
+    }
 
 
 def explain_idle_pod(api: Api, namespace: str, pod: Pod) -> Problem | None:

@@ -54,6 +54,8 @@ class UnitView:
     def failed(self) -> bool:
         """Whether it has failed for good. Only valid after ``succeeded``."""
         pod_failed = self.job.ended and self.pod is not None and self.pod.phase == "Failed"
+        if self.pod and self.pod.deleted and self.job.cancelled:
+            pod_failed = False  # the cancellation ended it
         if self.job.pod_of(self.index) in self.job.failed_pods or pod_failed:
             return True
         return bool(self.reported_code) and self.reported_code not in RETRIED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from backends import JobState
+from backends import JobState, JobStatus
 from backends.exit_codes import ExitCode
 from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
@@ -142,12 +142,23 @@ def _print_plan(planned: api.PlannedJob, loaded: config.Config, *, json: bool) -
     return ExitCode.OK
 
 
+def _cancel_hopeless(job: api.Job, status: JobStatus) -> JobStatus:
+    """Cancel a job that can never start, and that the backend keeps: nobody waits for it any more.
+
+    Return its status with that as the only note.
+    """
+    if status.state is not JobState.FAILED or status.finished:
+        return status
+    job.cancel()
+    return replace(status, notes=("the job is cancelled, so that it takes nothing from the cluster",))
+
+
 def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
     """Wait until the job has ended, download its outputs, and print where they are; return the job's exit code."""
     print_message(f"submitted {job.handle}")
     try:
         with StatusDisplay(quiet=json) as display:
-            status = job.wait(on_status=display.show)
+            status = _cancel_hopeless(job, job.wait(on_status=display.show))
         files = job.fetch(settings.output, overwrite=settings.overwrite)
     except KeyboardInterrupt:
         print_message(f"\nstopped waiting; the job keeps running\n  → wait again: renderer wait {job.handle}")
@@ -166,7 +177,9 @@ def wait_and_fetch(job: api.Job, settings: Settings, *, json: bool) -> int:
         if len(status.units) > MOST_UNITS and status.state is JobState.SUCCEEDED:
             print_message(count_line(status))
         if not files and status.state is JobState.SUCCEEDED:
-            print_message("the job made no files")
+            print_message(f"the job made no files; `renderer logs {job.handle}` shows what it printed")
         if status.state is not JobState.SUCCEEDED:
             print_message("\n".join(status_lines(status)))
+            if len(status.units) > 1:
+                print_message(f"  → renderer retry {job.handle} runs those again that did not succeed")
     return status.exit_code or ExitCode.OK

@@ -99,6 +99,16 @@ def test_a_suspended_job_can_be_cancelled_and_deleted(run: Run, namespace: str, 
     assert list_objects(namespace) == before
 
 
+def test_cancel_keeps_what_is_finished_and_waits_to_be_downloaded(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("import sys, time\nopen('out.txt', 'w').close()\ntime.sleep(int(sys.argv[1]))\n")
+    job = rig.open(str(rig.map(tmp_path / "job.py", [0, 600]).handle))
+    until(lambda: "wait to be downloaded" in str(job.status().units[0].message))
+    job.cancel()
+    assert [unit.state for unit in job.status().units] == [JobState.SUCCEEDED, JobState.CANCELLED]
+    assert "0/out.txt" in [str(path.relative_to(tmp_path / "out")) for path in job.fetch(tmp_path / "out")]
+    job.delete()
+
+
 def test_the_same_job_submitted_twice_is_one(run: Run) -> None:
     text = "import time\ntime.sleep(600)  # the same\n"
     first, second = run(text), run(text)

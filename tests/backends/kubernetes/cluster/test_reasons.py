@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.processes import until
@@ -18,6 +19,8 @@ from support.rigs.kubernetes_jobs import (
 from backends import JobState
 from backends.errors import BackendError, SpecError
 from backends.exit_codes import ExitCode
+from renderer.cli.render.cmd_submit import wait_and_fetch
+from renderer.settings import Settings
 
 
 def test_out_of_memory_tells_the_limit(run: Run) -> None:
@@ -42,8 +45,11 @@ def test_memory_that_stays_full_is_told_too(run: Run) -> None:
     assert "limit of 512Mi" in str(status.reason)
 
 
-def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: Run, namespace: str) -> None:
-    job = run("print(1)", image="registry.renderer.test/not-there:1")
+def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(
+    run: Run, namespace: str, tmp_path: Path
+) -> None:
+    wanted: dict[str, Any] = {"image": "registry.renderer.test/not-there:1", "k8s.image_pull_secrets": ("no-secret",)}
+    job = run("print(1)", **wanted)
     status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.BACKEND)
     assert "registry.renderer.test/not-there:1" in str(status.reason)
@@ -51,9 +57,12 @@ def test_a_missing_image_is_told_with_the_registrys_words_and_tried_again(run: R
     assert "--image" in str(status.hint)
     assert f"renderer cancel {job.handle}" in status.notes[0]
     uid = get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"]
-    again = run("print(1)", image="registry.renderer.test/not-there:1")  # it may be there now, and is pulled anew
+    until(lambda: "Secret for the registry does not exist" in str(job.status().reason))
+    again = run("print(1)", **wanted)  # it may be there now, and is pulled anew
     assert again.handle == job.handle
     assert get("job", job.handle.parts[2], "-n", namespace)["metadata"]["uid"] != uid
+    assert wait_and_fetch(again, Settings(output=tmp_path / "out"), json=False) == ExitCode.BACKEND
+    assert again.status().state is JobState.CANCELLED
     job.delete()
 
 

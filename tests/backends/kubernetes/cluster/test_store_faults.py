@@ -171,10 +171,12 @@ def test_outputs_that_nobody_collects_do_not_hold_the_gpu(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     job = run(SLOW + "# nobody\n", **{"k8s.collect_timeout": "1s"})
+    without_files = run("print(1)\n", **{"k8s.collect_timeout": "1s"})
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     status = job.wait(600)
     assert (status.state, status.exit_code) == (JobState.FAILED, ExitCode.OUTPUT)
     assert "no client downloaded the outputs" in str(status.reason)
+    assert without_files.wait(600).state is JobState.SUCCEEDED
 
 
 def test_a_full_disk_here_is_told_and_the_outputs_wait(

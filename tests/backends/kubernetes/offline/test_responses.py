@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 from support.rigs.api_server import CUT, JOB, POD, dump, serve
 
 from backends import JobState
-from backends.errors import OutputError
+from backends.errors import OutputError, TransientError
+from backends.kubernetes.client import pod_exec
 from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.observe.logs import read_log
 from backends.kubernetes.transfer.download import download_stream
@@ -34,6 +36,13 @@ def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: py
     with serve(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
         download_stream(api, "n", "p", tmp_path / "stream", Limits())
     assert asked == ["exec", "p", "exec", "p"]
+
+
+def test_a_command_that_ends_with_its_pod_is_no_failure_of_the_command() -> None:
+    causes = [{"reason": "ExitCode", "message": "137"}]
+    status: Any = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}}
+    with pytest.raises(TransientError):
+        pod_exec._check_status(status, b"")
 
 
 def test_a_log_goes_on_where_it_stopped_whatever_zone_the_node_is_in(
