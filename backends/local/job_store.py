@@ -100,7 +100,8 @@ class JobStore:
 
 def not_found(handle: JobHandle) -> JobNotFoundError:
     """Return the error for a handle that names no job here."""
-    return JobNotFoundError(f"there is no job {handle} on this machine", hint="`renderer list` shows yours")
+    hint = f"`renderer list --backend {handle.backend}` shows yours"
+    return JobNotFoundError(f"there is no job {handle} on this machine", hint=hint)
 
 
 def damaged(folder: JobFolder, handle: JobHandle) -> InputError:

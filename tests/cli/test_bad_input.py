@@ -97,6 +97,7 @@ def test_an_unknown_job_is_reported(verb: str, project: Path, run: Run) -> None:
     assert not list(project.iterdir())
     assert done.returncode == ExitCode.NOT_FOUND
     assert "there is no job local://nope-123456 on this machine" in done.stderr
+    assert "renderer list --backend local" in done.stderr
 
 
 @pytest.mark.parametrize("handle", ["local://", "local://a/b", "local://..", "://x"])
