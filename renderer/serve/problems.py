@@ -149,6 +149,7 @@ async def _on_defect(request: Request, _: Exception) -> Response:
     return _answer(request, _document(500, "the server has a defect", hint=hint, exit_code=ExitCode.INTERNAL))
 
 
+@functools.lru_cache(maxsize=10_000)  # the units of a large map say the same again and again
 def reword(text: str) -> str:
     """Return a message or hint of ours without commands and flags, and without the paths of the server's own files."""
     text = re.sub(rf"{re.escape(str(state_folder('')))}[^\s:,]*", "the server's disk", text)
