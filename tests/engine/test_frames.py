@@ -61,7 +61,9 @@ def test_plays_share_a_process(tmp_path: Path) -> None:
     want = render_with_manim(tmp_path / "plain", file, names)
     orders = [order_render(tmp_path, file, name, log="debug") for name in scene_names(file)]
     busy = order_render(tmp_path, file, names[0], log="debug", slots=1, preset="fast", folder=f"{tmp_path}/busy")
-    *rendered, breaks, leaves, in_one = render_with_engine(tmp_path, file, [*orders, busy])
+    later = order_render(tmp_path, file, "GoesOnWithMoreSlots", log="debug", slots=4, chunk_frames=20)
+    later["folder"] = f"{tmp_path}/later"
+    *rendered, breaks, leaves, in_one, more = render_with_engine(tmp_path, file, [*orders, busy, later])
     for name, found in zip(names, rendered, strict=True):
         assert found.report["mode"] == "parallel", (name, found.report)
         assert found.frames == want[name].frames, name
@@ -70,6 +72,8 @@ def test_plays_share_a_process(tmp_path: Path) -> None:
     assert joined["ManyShortPlays"] > 5  # of 20
     check_files(names[0], in_one, want[names[0]], decoded=False)
     assert "goes on with play 10\n" in in_one.log  # the long one
+    assert "goes on with play 2\n" in more.log
+    assert "rendering again" not in more.log
     assert joined["WritesBetween"] == 0
     lines = (tmp_path / "project" / "between.txt").read_text().split()
     assert lines == (tmp_path / "plain" / "project" / "between.txt").read_text().split()

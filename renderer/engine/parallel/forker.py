@@ -155,8 +155,7 @@ class Forker:
 
     def _draw_next_play(self, pipe: int, answers: int, prediction: StoredKey | None) -> tuple[str, bool]:
         """Become the chunk renderer of the play that begins now."""
-        play = self._planner.plan_play(identify_play(self._scene), predicts=False)
-        assert isinstance(play, ChunkedPlay)  # noqa: S101  # only such a play joins a group
+        play = self._planner.plan_undivided(identify_play(self._scene))
         play.chunks[0].prediction = prediction
         self._become_chunk_renderer(play, play.chunks[0], pipe, answers)
         return play.identity.name, False

@@ -85,10 +85,10 @@ class PlayPlanner:
             versions = describe_versions(with_ffmpeg=options.open_encoder is FfmpegEncoder)
             self._cache_settings = repr((versions, scene.session_spec.video_encoder))
 
-    def plan_play(self, identity: PlayIdentity, *, predicts: bool = True) -> Play:
+    def plan_play(self, identity: PlayIdentity) -> Play:
         """Return the scene's next play, divided into chunks; a play that an earlier attempt rendered is reused.
 
-        Unless ``predicts`` is false, the keys that its chunks probably have in the chunk cache are predicted.
+        The keys that its chunks probably have in the chunk cache are predicted.
         """
         frames, start = count_frames(self._scene), self._scene.renderer.time
         rendered = self._options.rendered.get(identity.number)
@@ -105,9 +105,16 @@ class PlayPlanner:
         )
         if buffers:
             return SingleEncoderPlay(identity=identity, start=start, chunks=chunks, static_image=image, buffers=buffers)
-        if predicts:
-            self._predict(chunks)
+        self._predict(chunks)
         return ChunkedPlay(identity=identity, start=start, chunks=chunks, static_image=image)
+
+    def plan_undivided(self, identity: PlayIdentity) -> ChunkedPlay:
+        """Return the scene's next play as one chunk, which the stepping process has decided.
+
+        To decide it again would depend on the slots that are free by now.
+        """
+        chunks = self._make_chunks(identity, [(0, count_frames(self._scene))], one_file=False)
+        return ChunkedPlay(identity=identity, start=self._scene.renderer.time, chunks=chunks)
 
     def make_cache_entry(self, target: Path, prediction: StoredKey | None = None) -> CacheEntry | None:
         """Return the entry of the chunk cache for a file; None without a cache."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from manim import DOWN, LEFT, RIGHT, UP, Circle, Dot, FadeIn, Scene, Square, Transform, Wait, Write, Text
@@ -57,6 +60,45 @@ class RepeatsShortPlays(Scene):
             if index == 3:
                 self.play(Write(Text("short")), run_time=0.3)
         self.play(Wait(0.3))
+
+
+class GoesOnWithMoreSlots(Scene):
+    """The process of the second play begins the third when that of the first, which was alive before, has ended."""
+
+    def construct(self) -> None:
+        process, dot = os.getpid(), Dot()
+        third = Path(f"third-{process}")
+
+        def hold(_: Dot) -> None:
+            if os.getpid() != process:
+                wait_until(third.exists)
+
+        dot.add_updater(hold)
+        self.play(dot.animate.shift(UP), run_time=0.2)
+        dot.clear_updaters()
+        Path(f"first-{process}").touch()  # another process draws the next play
+        self.play(dot.animate.shift(DOWN), run_time=0.4)
+        if os.getpid() != process:
+            wait_until(lambda: not has_siblings(process))
+        self.play(dot.animate.shift(RIGHT), run_time=1.8)
+        if os.getpid() == process:
+            third.touch()
+
+
+def has_siblings(parent: int) -> bool:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, state, ancestor = stat.read_text().split()[:4]
+            if int(ancestor) == parent and int(pid) != os.getpid() and state != "Z":
+                return True
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
 
 
 class BreaksInGroup(Scene):
