@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -41,6 +42,7 @@ from backends.worker_protocol import RETRIED, WORKER, directive, worker_command
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CONTAINER_NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
 _log = logging.getLogger("backends.local.supervisor")  # as a program its __name__ is "__main__"
 
@@ -72,9 +74,7 @@ def main() -> None:
         ended = _describe_stop(folder)
     except OSError as error:
         supervisor.end_worker()
-        what = f"the files of the job cannot be written: {error.strerror}"
-        problem = Problem(message=what, hint="free disk space, and submit it again", exit_code=ExitCode.OUTPUT)
-        ended = Ended(state=JobState.FAILED, finished=now(), problem=problem)
+        ended = Ended(state=JobState.FAILED, finished=now(), problem=_explain(error))
     _log.debug("the job has ended: %s", ended)
     folder.write_end(ended)
     if (folder.path.parent / WEBHOOKS).exists():
@@ -89,6 +89,14 @@ def _describe_stop(folder: JobFolder) -> Ended:
     message = "the job was told to stop by SIGTERM, as when this machine shuts down"
     problem = Problem(message=message, exit_code=ExitCode.LOST)
     return Ended(state=JobState.FAILED, finished=now(), problem=problem)
+
+
+def _explain(error: OSError) -> Problem:
+    if error.errno in DISK_IS_FULL:
+        what = f"the files of the job cannot be written: {error.strerror}"
+        return Problem(message=what, hint="free disk space, and submit it again", exit_code=ExitCode.OUTPUT)
+    where = f"{error.filename}: " if error.filename else ""
+    return Problem(message=f"the job's supervisor failed: {where}{error.strerror}", exit_code=ExitCode.LOST)
 
 
 class Supervisor:

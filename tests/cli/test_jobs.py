@@ -211,15 +211,15 @@ def test_a_job_whose_processes_are_gone_has_failed(
     assert run("wait", handle).returncode == ExitCode.LOST
 
 
-def test_a_job_whose_folder_cannot_be_written_says_so(waits: Path, run: Run, home: Path) -> None:
+def test_a_job_whose_supervisor_fails_says_why(waits: Path, run: Run, home: Path) -> None:
     handle = detached(run, "waits.py", "--retries", "1", "--", str(waits))
     until(lambda: "started" in run("logs", handle).stdout)
     attempt = folder(home, handle) / "attempt"
     attempt.unlink()
     attempt.mkdir()  # as root, a test cannot take the right to write away
     end_worker(home, handle)
-    assert run("wait", handle).returncode == ExitCode.OUTPUT
-    assert output(run("status", handle, "--json"))["reason"] == "the files of the job cannot be written: Is a directory"
+    assert run("wait", handle).returncode == ExitCode.LOST
+    assert output(run("status", handle, "--json"))["reason"].endswith("/attempt: Is a directory")
 
 
 def test_each_unit_has_its_own_reason_when_the_worker_is_lost(project: Path, run: Run, home: Path) -> None:
