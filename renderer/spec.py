@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -306,9 +305,15 @@ def _check_text(spec: RenderSpec, settings: Settings) -> None:
 
 
 def job_name(text: str) -> str:
-    """Return a name for the job, made from any text: a DNS label (a-z, 0-9, -) of at most NAME_MAX characters."""
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:NAME_MAX].rstrip("-") or "job"
+    """Return a name for the job, made from any text: a DNS label (a-z, 0-9, -) of at most NAME_MAX characters.
+
+    Letters of other scripts are transliterated.
+    """
+    if not text.isascii():
+        from anyascii import anyascii  # most names do not need it
+
+        text = anyascii(text)
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:NAME_MAX].rstrip("-") or "job"
 
 
 def _check_gpu_and_encoder(settings: Settings, render: RenderSettings | None) -> None:

@@ -38,6 +38,11 @@ def test_a_failure_is_reported(variables: dict[str, str], lines: list[str], proj
             assert line in shown.stdout
 
 
+def test_a_name_in_another_script_is_transliterated_for_the_handle(project: Path, run: Run) -> None:
+    (project / "電影.py").write_text("print('round')")
+    assert output(run("submit", "電影.py", "--json"))["handle"].startswith("local://dianying-")
+
+
 def test_help_is_shown(run: Run) -> None:
     for arguments in (["--help"], ["submit", "--help"], ["gpus"], ["config"], ["nonsense"]):
         done = run(*arguments, PYTHONIOENCODING="ascii")
