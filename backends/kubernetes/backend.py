@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +48,8 @@ _log = logging.getLogger(__name__)
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 DELETION_TIMEOUT_S = 120.0  # how long pods may take to end
-RELEASE_TIMEOUT_S = 10.0  # the same for pods whose outputs were downloaded
+COLLECT_TIMEOUT_S = 60.0  # how long a cancellation waits for downloads from pods that may not be reachable
+RELEASE_TIMEOUT_S = 10.0  # how long pods may take to end whose outputs were downloaded
 FIRST_POLL_S, MAX_POLL_S = 0.1, 1.0  # between looks whether pods have ended: a job may have thousands
 # How long `wait` watches at most before it reads the status again. Of a running job, that is for its progress.
 MAX_WATCH_S = {JobState.PENDING: 16.0, JobState.RUNNING: 4.0}
@@ -198,10 +200,14 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         try:
             running = PodReflector(api, namespace, name, fields=RUNNING)
             waiting = {pod.name: pod for pod in running.list_pods() if pod.holds_outputs}
-            collector.collect_together(waiting.values())
-            _wait_until(lambda: waiting.keys().isdisjoint(pod.name for pod in running.list_pods()), RELEASE_TIMEOUT_S)
+            threads.start_thread(lambda: collector.collect_together(waiting.values())).result(COLLECT_TIMEOUT_S)
+            with suppress(TransientError):  # a slow cluster may count some as cancelled, whose outputs are here
+                _wait_until(
+                    lambda: waiting.keys().isdisjoint(pod.name for pod in running.list_pods()), RELEASE_TIMEOUT_S
+                )
         except (RendererError, ApiError, OSError) as error:  # the job is cancelled all the same
-            _log.warning("some finished outputs of %s were not downloaded: %s", handle, error)
+            why = f"it took more than {COLLECT_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else error
+            _log.warning("some finished outputs of %s were not downloaded: %s", handle, why)
 
     def _end(self, handle: JobHandle) -> None:
         """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -24,7 +23,7 @@ STDIN, STDOUT, STDERR, ERROR = range(4)  # the channels of the protocol
 CHUNK = 2**16
 SILENCE_TIMEOUT_S = 60.0  # a connection that is silent for so long is broken
 STDERR_LIMIT = 2000
-KILLED = {str(128 + number) for number in (signal.SIGKILL, signal.SIGTERM)}  # exit codes in a pod that is being ended
+KILLED = {"137", "143"}  # exit codes in a pod that is being ended: SIGKILL and SIGTERM
 
 
 class CommandError(BackendError):
