@@ -42,8 +42,8 @@ from backends.worker_protocol import RETRIED, WORKER, directive, worker_command
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
-DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CONTAINER_NOT_STARTED = frozenset({125, 126, 127})  # exit codes of `docker run` itself
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log = logging.getLogger("backends.local.supervisor")  # as a program its __name__ is "__main__"
 
 

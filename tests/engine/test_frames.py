@@ -61,8 +61,9 @@ def test_plays_share_a_process(tmp_path: Path) -> None:
     want = render_with_manim(tmp_path / "plain", file, names)
     orders = [order_render(tmp_path, file, name, log="debug") for name in scene_names(file)]
     busy = order_render(tmp_path, file, names[0], log="debug", slots=1, preset="fast", folder=f"{tmp_path}/busy")
-    later = order_render(tmp_path, file, "GoesOnWithMoreSlots", log="debug", slots=4, chunk_frames=20)
-    later["folder"] = f"{tmp_path}/later"
+    later = order_render(
+        tmp_path, file, "GoesOnWithMoreSlots", log="debug", slots=4, chunk_frames=20, folder=f"{tmp_path}/later"
+    )
     *rendered, breaks, leaves, in_one, more = render_with_engine(tmp_path, file, [*orders, busy, later])
     for name, found in zip(names, rendered, strict=True):
         assert found.report["mode"] == "parallel", (name, found.report)

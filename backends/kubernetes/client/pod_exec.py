@@ -23,7 +23,7 @@ STDIN, STDOUT, STDERR, ERROR = range(4)  # the channels of the protocol
 CHUNK = 2**16
 SILENCE_TIMEOUT_S = 60.0  # a connection that is silent for so long is broken
 STDERR_LIMIT = 2000
-KILLED = {"137", "143"}  # exit codes in a pod that is being ended: SIGKILL and SIGTERM
+KILLED = frozenset({"137", "143"})  # exit codes in a pod that is being ended: SIGKILL and SIGTERM
 
 
 class CommandError(BackendError):

@@ -40,27 +40,22 @@ def explain_waiting_pods(api: Api, namespace: str, snapshot: JobSnapshot) -> Map
         if problem := _explain_events(api, namespace, pod):
             found[index] = problem
     if snapshot.job.pod_spec.get("imagePullSecrets"):
-        found = _add_missing_secret(api, namespace, waiting, found)
+        _add_missing_secret(api, namespace, waiting, found)
     return found
 
 
-def _add_missing_secret(
-    api: Api, namespace: str, waiting: Mapping[int, Pod], found: dict[int, Problem]
-) -> dict[int, Problem]:
+def _add_missing_secret(api: Api, namespace: str, waiting: Mapping[int, Pod], found: dict[int, Problem]) -> None:
     """Add to problems of images that cannot be pulled that a Secret is missing, if the first pod's events say so."""
     failed = [index for index, problem in found.items() if problem.exit_code is not None]
     events = _list_warnings(api, namespace, f"name={waiting[failed[0]].name}") if failed else []
     missing = next((event["message"] for event in events if event["reason"] == NO_PULL_SECRET), None)
     problem = diagnosis.explain_warning(NO_PULL_SECRET, missing) if missing else None
-    if problem is None:
-        return found
-    message = problem.message
-    return {
-        index: replace(each, message=f"{each.message}; {message}", hint=f"{problem.hint}; {each.hint}")
-        if index in failed
-        else each
-        for index, each in found.items()
-    }
+    if problem:
+        for index in failed:
+            each = found[index]
+            found[index] = replace(
+                each, message=f"{each.message}; {problem.message}", hint=f"{problem.hint}; {each.hint}"
+            )
 
 
 def explain_idle_pod(api: Api, namespace: str, pod: Pod) -> Problem | None:

@@ -53,9 +53,8 @@ class UnitView:
     @property
     def failed(self) -> bool:
         """Whether it has failed for good. Only valid after ``succeeded``."""
-        pod_failed = self.job.ended and self.pod is not None and self.pod.phase == "Failed"
-        if self.pod and self.pod.deleted and self.job.cancelled:
-            pod_failed = False  # the cancellation ended it
+        cancelled = self.job.cancelled and self.pod is not None and self.pod.deleted  # what ended the pod
+        pod_failed = self.job.ended and self.pod is not None and self.pod.phase == "Failed" and not cancelled
         if self.job.pod_of(self.index) in self.job.failed_pods or pod_failed:
             return True
         return bool(self.reported_code) and self.reported_code not in RETRIED
