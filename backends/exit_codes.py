@@ -45,3 +45,4 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.INTERRUPTED: "Ctrl-C, SIGTERM or SIGHUP: the command stopped watching; a submitted job goes on",
     ExitCode.TERMINATED: "the worker was told to stop: cancelled, evicted or preempted",
 }
+MORE_MEMORY = "raise --memory; a scene needs less at a lower resolution, too"  # for OUT_OF_MEMORY

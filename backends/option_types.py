@@ -97,6 +97,17 @@ def longest(days: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_least(size: str) -> AfterValidator:
+    """Return a validator that refuses less than this ``size``, such as 32Mi."""
+
+    def check(mib: int) -> int:
+        if mib < parse_size(size):
+            raise ValueError(f"the smallest size is {size}")
+        return mib
+
+    return AfterValidator(check)
+
+
 Duration = Annotated[float, _text(parse_duration), Field(gt=0)]  # in seconds
 WholeDuration = Annotated[int, _text(lambda text: math.ceil(parse_duration(text))), Field(gt=0)]  # in seconds
 Size = Annotated[int, _text(parse_size), Field(gt=0)]  # in MiB

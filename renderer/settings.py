@@ -16,7 +16,7 @@ from backends.image.requirements import Packages
 from backends.kubernetes.options import KubernetesOptions
 from backends.local.options import LocalOptions
 from backends.modal.options import ModalOptions
-from backends.option_types import CommaWords, Duration, KeyValues, ShellWords, Size, longest, option
+from backends.option_types import CommaWords, Duration, KeyValues, ShellWords, Size, at_least, longest, option
 from renderer.model import EncoderPreset, FileFormat, Quality, RendererName, RenderSettings
 from renderer.video import catalog
 
@@ -61,6 +61,7 @@ Pixels = Annotated[int, Field(ge=16, le=16384)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(_resolution)]
 Shards = Annotated[Annotated[int, Field(ge=1, le=1000)] | Literal["auto"], BeforeValidator(_shards)]
 AttemptDuration = Annotated[Duration, longest(days=7)]
+Memory = Annotated[Size, at_least("32Mi")]  # with less, a container does not start, or the kernel ends the worker
 
 # what a caller of `renderer serve` may change, unless serve.allow says otherwise
 SERVE_ALLOW = (
@@ -152,7 +153,7 @@ class Settings(BaseModel):
         None, "GPU: A10G, L4:2 (two), L4,T4 (the first that is free), 1 (any) or none", value="GPU"
     )
     cpu: Annotated[float, Field(gt=0)] | None = _resource(None, "CPU cores of each unit: 4, 0.5", value="N")
-    memory: Size | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
+    memory: Memory | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
     image: Annotated[str, AfterValidator(_image)] | None = _resource(
         None, "container image: any that has Python, for scripts", value="NAME"
     )

@@ -191,7 +191,8 @@ def _parse_count(digits: str, text: str) -> int:
     if re.fullmatch(r"[1-9][0-9]?", digits) and int(digits) <= MAX_COUNT:
         return int(digits)
     if _CARD.fullmatch(digits) and digits == text:
-        hint = f"`renderer gpus` lists names; other cards have that of a label, as in NVIDIA-GeForce-GTX-{digits}"
+        label = f"on Kubernetes, another card has that of its nodes' label: NVIDIA-GeForce-GTX-{digits}, for example"
+        hint = f"`renderer gpus` lists names; {label}"
         raise SpecError(f"there is no GPU {digits!r} in the table, and a count is from 1 to {MAX_COUNT}", hint=hint)
     hint = "for no GPU write none; for two of a type A10G:2"
     raise SpecError(f"{digits!r} in the GPU request {text!r} is not a count from 1 to {MAX_COUNT}", hint=hint)

@@ -47,12 +47,6 @@ _ENGINE = (
 _ELSEWHERE = {"backends/__init__.py", "renderer/__init__.py", "renderer/worker/standby.py"}  # the last for watch alone
 _BACKENDS = "import renderer_modules\n"
 _RENDERER = f"{_BACKENDS}from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
-_MAIN = """\
-import runpy
-import sys
-
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
 
 
 def is_own_image(image: str) -> bool:
@@ -90,7 +84,6 @@ def _build(sources: Mapping[str, str]) -> bytes:
     """Return the file's content from the modules by their names; that without a name is the loader of the others."""
     loader, *modules = map(_strip, sources.values())
     files = {
-        "__main__.py": _MAIN,
         "renderer_modules.py": loader,
         "backends/__init__.py": _BACKENDS,
         "renderer/__init__.py": _RENDERER,

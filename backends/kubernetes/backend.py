@@ -189,7 +189,8 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             job = self._find_job(handle)
             if not (job.ended or job.store):
                 self._collect_finished(handle, job)
-            self._end(handle)
+                job = self._find_job(handle)  # it may have ended by that
+            self._end(handle, job)
 
     def _collect_finished(self, handle: JobHandle, job: Job) -> None:
         """Download what waits in pods, and wait until these have ended: Kubernetes then counts them as completed."""
@@ -209,16 +210,15 @@ class KubernetesBackend(Backend[KubernetesRequest]):
             why = f"it took more than {COLLECT_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else error
             _log.warning("some finished outputs of %s were not downloaded: %s", handle, why)
 
-    def _end(self, handle: JobHandle) -> None:
+    def _end(self, handle: JobHandle, job: Job) -> None:
         """Set the Job's deadline to a time that has passed: Kubernetes then ends its pods and keeps completed units."""
+        if job.ended:
+            return
         api, namespace, name = self._locate(handle)
-        with translating_errors(f"cancel the job {handle}"):
-            if self._find_job(handle).ended:
-                return
-            mark = {names.ANNOTATION_CANCELLED: datetime.now(UTC).isoformat(timespec="seconds")}
-            patch = {"metadata": {"annotations": mark}, "spec": {"activeDeadlineSeconds": 1}}
-            api.patch(jobs_path(namespace, name), patch)
-            _wait_until(lambda: self._read_job(handle).ended)
+        mark = {names.ANNOTATION_CANCELLED: datetime.now(UTC).isoformat(timespec="seconds")}
+        patch = {"metadata": {"annotations": mark}, "spec": {"activeDeadlineSeconds": 1}}
+        api.patch(jobs_path(namespace, name), patch)
+        _wait_until(lambda: self._read_job(handle).ended)
 
     def fetch(self, handle: JobHandle, into: Path, units: Collection[int] | None = None) -> list[Path]:
         """Copy the outputs from the store, from this machine's spool, or from the pods that hold them."""
@@ -266,7 +266,7 @@ class KubernetesBackend(Backend[KubernetesRequest]):
         with translating_errors(f"delete the job {handle}"):
             job = self._find_job(handle)
             if store := find_store_folder(job):  # the Job comes last: if the store fails, it still names the store
-                self._end(handle)
+                self._end(handle, job)
                 _wait_until(lambda: all(pod.ended for pod in self._list_pods(handle)))
                 delete_stored_files(api, handle, job, store)
             selector = names.transfer_pod_selector(name)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.exit_codes import ExitCode
 from backends.image import worker_archive
 from backends.image.archive_modules import MODULES
 from backends.image.worker_archive import build_worker_archive
@@ -145,3 +146,11 @@ def test_it_takes_the_first_python_that_is_new_enough(archive: Path, tmp_path: P
     done = start(archive, tmp_path, "python:echo 2.7", f'python3:exec "{sys.executable}" "$@"')
     assert done.stdout.startswith("usage: "), done
     assert not done.stderr
+
+
+def test_its_end_is_heard_while_it_starts(archive: Path, tmp_path: Path) -> None:
+    """With a code of its own: the first process of a container does not end by a signal that it does not handle."""
+    assert start(archive, tmp_path, "python:kill -TERM $PPID; echo 3.11").returncode == ExitCode.TERMINATED
+    ends = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    command = ["sh", str(archive), "code", "-q"]
+    assert subprocess.run(command, input=ends, text=True, check=False).returncode == ExitCode.TERMINATED

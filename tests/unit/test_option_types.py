@@ -47,7 +47,7 @@ def test_every_time_is_written_alike(key: str, text: Any, seconds: float, tmp_pa
     ("text", "mib"),
     [
         *[("512Mi", 512), ("512MiB", 512), ("4Gi", 4096), ("1.5Gi", 1536), ("1.5 GiB", 1536), ("1Ti", 1 << 20)],
-        *[("10G", 9537), ("10GB", 9537), ("2048Ki", 2), ("1000k", 1), ("300", 300), (300, 300)],
+        *[("10G", 9537), ("10GB", 9537), ("65536Ki", 64), ("40000k", 39), ("300", 300), (300, 300)],
     ],
 )
 def test_every_size_is_written_alike(key: str, text: Any, mib: int, tmp_path: Path) -> None:
@@ -84,6 +84,7 @@ def test_every_list_is_written_alike(key: str, value: Any, tmp_path: Path) -> No
         *[(key, "novalue", "write it as KEY=VALUE") for key in PAIRS],
         *[(key, "0", "it must be more than 0") for key in (*DURATIONS, *SIZES)],
         ("timeout", "8d", "the longest time is 7d"),
+        ("memory", "1Mi", "the smallest size is 32Mi"),
         ("k8s.deadline", "31d", "the longest time is 30d"),
         ("k8s.secret_env", "Not_A_Name", "'Not_A_Name' is not a Kubernetes name: use lower-case letters"),
         ("retries", "x", "write a whole number"),

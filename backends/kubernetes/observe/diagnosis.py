@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from backends.exit_codes import MEANINGS, ExitCode
+from backends.exit_codes import MEANINGS, MORE_MEMORY, ExitCode
 from backends.image.start_failures import explain_only_line, explain_start_failure
 from backends.kubernetes.objects.pod import Pod, Termination, Waiting
 from backends.kubernetes.objects.termination import parse_report
@@ -88,7 +88,7 @@ def _explain_out_of_memory(memory_limit: str | None) -> Problem:
     limit = f" of {memory_limit}" if memory_limit else ""
     return Problem(
         message=f"it needed more memory than its limit{limit}",
-        hint="raise it with --memory, or lower the resolution",
+        hint=MORE_MEMORY,
         exit_code=ExitCode.OUT_OF_MEMORY,
     )
 

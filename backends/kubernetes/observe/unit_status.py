@@ -106,7 +106,7 @@ def _explain_failure(unit: UnitView) -> Problem:
     if unit.pod:
         return diagnosis.explain_failure(unit.pod, unit.job.memory_limit)
     if unit.job.is_large:
-        return Problem(message="it failed; `renderer logs` shows why")
+        return Problem(message="it failed; its log shows why")
     return Problem(message="its pod was deleted", exit_code=ExitCode.LOST)
 
 

@@ -36,9 +36,9 @@ class Collector:
     job has a ``shelf``, what is downloaded goes on to that, and the spool is empty again.
     """
 
-    def __init__(self, api: Api, namespace: str, spool: Spool, limits: Limits, shelf: Shelf | None = None) -> None:
+    def __init__(self, api: Api, spool: Spool, limits: Limits, shelf: Shelf | None = None) -> None:
         self.shelf = shelf
-        self._api, self._namespace, self.spool, self._limits = api, namespace, spool, limits
+        self._api, self.spool, self._limits = api, spool, limits
         self._pool = ThreadPool(MAX_DOWNLOADS)
 
     def collect_all(self, pods: Iterable[Pod]) -> None:
@@ -126,7 +126,7 @@ class Collector:
     def _release(self, pod: Pod, *refusal: str) -> None:
         """Let the pod end."""
         with suppress(ApiError, RendererError):  # the pod may end before the command; otherwise it is called again
-            run_command(self._api, self._namespace, pod.name, [*names.POD_COMMAND, "release", *refusal])
+            run_command(self._api, self.spool.handle.parts[1], pod.name, [*names.POD_COMMAND, "release", *refusal])
             _log.debug("released pod %s", pod.name)
 
     def _download(self, pod: Pod) -> None:
@@ -135,7 +135,7 @@ class Collector:
         limits = self._limits if self.shelf else self.spool.remaining(self._limits)
         for is_last_attempt in (False, True):
             try:
-                download_stream(self._api, self._namespace, pod.name, partial, limits)
+                download_stream(self._api, self.spool.handle, pod.name, partial, limits)
                 stream.make_empty(folder)
                 with partial.open("rb") as file:
                     stream.unpack(file, folder, limits)

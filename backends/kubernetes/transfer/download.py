@@ -16,6 +16,7 @@ from backends.kubernetes.client.errors import ApiError, ForbiddenError, NotFound
 from backends.kubernetes.client.paths import core_path
 from backends.kubernetes.client.pod_exec import run_command
 from backends.kubernetes.objects.pod import parse_pod
+from backends.models import JobHandle
 from backends.output_stream import read_length
 from backends.untrusted import Limits
 
@@ -29,15 +30,15 @@ class PodGoneError(OutputError):
 
 
 def download_stream(
-    api: Api, namespace: str, pod: str, target: Path, limits: Limits, folder: str | None = None
+    api: Api, handle: JobHandle, pod: str, target: Path, limits: Limits, folder: str | None = None
 ) -> None:
-    """Download a pod's stream into ``target``, and continue at its end when the connection breaks.
+    """Download the stream of a job's pod into ``target``, and continue at its end when the connection breaks.
 
     The stream holds the unit's outputs, or the ``folder`` of the store that the pod has mounted. Raises TransientError,
     ApiError, PodGoneError, OutputError for a stream that is damaged or that exceeds the limits, BackendError when this
     machine's disk is full.
     """
-    began = time.monotonic()
+    namespace, began = handle.parts[1], time.monotonic()
     try:
         with target.open("ab+") as file:
             until = began + OUTAGE_TIMEOUT_S
@@ -60,7 +61,7 @@ def download_stream(
     except OSError as error:
         raise BackendError(
             f"cannot store the outputs in {target.parent}: {error.strerror}",
-            hint="free space there, then `renderer fetch`; the outputs wait in the pod for --collect-timeout",
+            hint=f"free space there, then `renderer fetch {handle}`; the outputs wait in the pod for --collect-timeout",
         ) from error
 
 

@@ -44,7 +44,7 @@ def find_store_folder(job: Job) -> StoreFolder | None:
 def open_collector(api: Api, handle: JobHandle, job: Job, limits: Limits) -> Collector:
     """Return what downloads the outputs that wait in pods of a job, if its spool exists on this machine."""
     shelf = Shelf(job.shelf, job) if job.shelf else None
-    return Collector(api, handle.parts[1], Spool(handle, job), limits, shelf)
+    return Collector(api, Spool(handle, job), limits, shelf)
 
 
 def fetch_outputs(
@@ -145,7 +145,7 @@ def _fetch_from_spool(spool: Spool, job: Job, into: Path, units: Iterable[int]) 
         raise OutputError(
             f"another machine has downloaded the outputs of {len(missing)} of {job.count} units, "
             "or they are gone with their pods",
-            hint="run `renderer fetch` where the job was submitted, or submit again; "
+            hint=f"run `renderer fetch {spool.handle}` where the job was submitted, or submit again; "
             "with --store every machine can fetch them",
         )
 
@@ -154,14 +154,13 @@ def _fetch_from_claim(
     api: Api, handle: JobHandle, job: Job, store: StoreFolder, folders: Mapping[Path, str], limits: Limits
 ) -> None:
     """Copy folders of the store, the values, to folders here, the keys."""
-    namespace = handle.parts[1]
     with (
         tempfile.TemporaryDirectory(dir=_existing(folders)) as scratch,
-        run_transfer_pod(api, namespace, job, store.claim or "") as pod,
+        run_transfer_pod(api, handle.parts[1], job, store.claim or "") as pod,
     ):
         for number, (into, outputs) in enumerate(folders.items()):
             partial = Path(scratch) / f"stream-{number}"
-            download_stream(api, namespace, pod, partial, limits, f"{store.path}/{outputs}")
+            download_stream(api, handle, pod, partial, limits, f"{store.path}/{outputs}")
             into.mkdir(exist_ok=True)
             with partial.open("rb") as file:
                 stream.unpack(file, into, limits)

@@ -28,7 +28,7 @@ class Spool:
 
     def __init__(self, handle: JobHandle, job: Job) -> None:
         parts = (*handle.parts, job.uid)  # a Job that replaces another one of the same name has different outputs
-        self._job = job
+        self.handle, self._job = handle, job
         self.path = state_folder(names.BACKEND) / ",".join(quote(part, safe="") for part in parts)
 
     @property

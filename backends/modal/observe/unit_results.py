@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backends.errors import ResultError
-from backends.exit_codes import ExitCode
+from backends.exit_codes import MORE_MEMORY, ExitCode
 from backends.modal import calls
 from backends.modal.call_store import CallRecord, UnitOutcome
 from backends.modal.calls import Answer
@@ -19,7 +19,6 @@ from backends.problem import Problem
 from backends.untrusted import show_line
 
 EXPIRED = "Modal keeps results for 7 days, and this one has expired"
-MORE_MEMORY = "raise --memory, or lower the resolution"
 MAX_TEXT = 2000  # characters of an error that are shown
 _MEMORY = re.compile(r"\boom\b|oom.?kill|memory|exit code:? (137|-9)\b", re.IGNORECASE)
 _CLIENT_PACKAGES = ("aiohttp", "grpclib", "modal")  # their errors are failures of the connection
@@ -64,7 +63,7 @@ def _find_outcome(session: Session, record: CallRecord, answer: Answer) -> UnitO
 def _read_failure(session: Session, record: CallRecord, answer: Answer) -> UnitOutcome:
     text = show_line(answer.text.strip()[:MAX_TEXT])
     if answer.raised:
-        hint = "does the image contain the worker? `renderer logs` shows more"
+        hint = "does the image contain the worker? The log shows more"
         return _failed(ExitCode.INTERNAL, f"the function at Modal failed: {text}", hint)
     return _read_container_error(session, record, text)
 

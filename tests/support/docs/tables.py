@@ -51,7 +51,7 @@ TO_DO: Mapping[ExitCode, str] = {
     ExitCode.OUTPUT: "Free disk space or choose another `--output`, then `renderer fetch` again.",
     ExitCode.USER_CODE: "Fix your code: `renderer status` shows the line, `renderer logs` the rest.",
     ExitCode.ENCODER: "`renderer doctor` shows which encoders work; `--encoder auto` always finds one.",
-    ExitCode.OUT_OF_MEMORY: "Give the job more `--memory`, or lower the resolution.",
+    ExitCode.OUT_OF_MEMORY: "Give the job more `--memory`; a scene needs less at a lower resolution, too.",
     ExitCode.INPUT: "Submit again, with the same version of renderer on both sides.",
     ExitCode.LOST: "Submit again; `--retries 2` does so by itself.",
     ExitCode.CANCELLED: "Submit again if you want it after all.",

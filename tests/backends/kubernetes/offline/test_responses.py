@@ -15,6 +15,7 @@ from backends.kubernetes.client import pod_exec
 from backends.kubernetes.objects.pod import parse_pod
 from backends.kubernetes.observe.logs import read_log
 from backends.kubernetes.transfer.download import download_stream
+from backends.models import JobHandle
 from backends.untrusted import Limits
 from renderer.api import open_job
 
@@ -34,7 +35,7 @@ def test_outputs_are_gone_only_when_their_pod_is(tmp_path: Path, monkeypatch: py
         return (200, dump(POD)) if len(asked) < 4 else (404, b'{"reason": "NotFound"}')
 
     with serve(answers, tmp_path, monkeypatch) as api, pytest.raises(OutputError, match="gone with their pod p"):
-        download_stream(api, "n", "p", tmp_path / "stream", Limits())
+        download_stream(api, JobHandle.parse("k8s://c/n/j"), "p", tmp_path / "stream", Limits())
     assert asked == ["exec", "p", "exec", "p"]
 
 
