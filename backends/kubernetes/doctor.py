@@ -103,7 +103,7 @@ def _check_namespace(api: Api, namespace: str) -> Check:
 
 def _check_gpus(api: Api) -> Check:
     try:
-        found = scheduling.describe_gpus(scheduling.parse_gpu_nodes(api.list_items(NODES)))
+        found = scheduling.describe_gpus(scheduling.parse_nodes(api.list_items(NODES)))
     except ApiError:
         todo = "let an administrator run `renderer setup k8s --cluster --apply`: it grants that"
         return Check("GPUs", "warning", "you may not list the nodes", todo)
@@ -205,7 +205,7 @@ def _check_nodes(api: Api, namespace: str, image: str) -> Iterator[Check]:
         nodes = list(api.list_items(NODES))
     except ApiError:
         return
-    nodes = [node for node in nodes if scheduling.parse_gpu_nodes([node])] or nodes
+    nodes = [node for node in nodes if scheduling.parse_nodes([node])[0].counts] or nodes
     there = sum(_has_image(node, image) for node in nodes)
     if there == len(nodes):
         yield Check("preload", "ok", f"the image is on {there} of {len(nodes)} nodes")

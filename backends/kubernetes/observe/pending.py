@@ -71,7 +71,7 @@ def explain_idle_pod(api: Api, namespace: str, pod: Pod) -> Problem | None:
 def _explain_pod(api: Api, job: Job, pod: Pod) -> Problem | None:
     scheduled = pod.conditions.get("PodScheduled")
     if scheduled and scheduled.holds is False and scheduled.reason == "Unschedulable":
-        nodes = _read_gpu_nodes(api, int(time.monotonic() // NODES_INTERVAL_S))
+        nodes = _read_nodes(api, int(time.monotonic() // NODES_INTERVAL_S))
         return scheduling.explain_unschedulable(scheduled.message, scheduling.parse_wanted(job.pod_spec), nodes)
     return diagnosis.explain_waiting(pod.waiting)
 
@@ -96,8 +96,8 @@ def _list_warnings(api: Api, namespace: str, selector: str) -> list[JsonObject]:
 
 
 @functools.lru_cache(maxsize=1)
-def _read_gpu_nodes(api: Api, period: int) -> tuple[scheduling.GpuNode, ...] | None:  # noqa: ARG001 - cached for one period
-    """Return the nodes with GPUs; None if the user may not read nodes."""
+def _read_nodes(api: Api, period: int) -> tuple[scheduling.Node, ...] | None:  # noqa: ARG001 - cached for one period
+    """Return the nodes; None if the user may not read them."""
     with suppress(ApiError):
-        return scheduling.parse_gpu_nodes(api.list_items(NODES))
+        return scheduling.parse_nodes(api.list_items(NODES))
     return None

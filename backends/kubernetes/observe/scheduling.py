@@ -7,8 +7,8 @@ that is in use becomes free, but a taint, a cordoned node or a GPU that no node 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from backends.gpus.catalog import GPUS
 from backends.kubernetes import names
@@ -61,11 +61,15 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """The GPUs that a pod requests: the resource with its count, and the products that will do (none: any)."""
+    """The GPUs that a pod requests: the resource with its count, and the products that will do (none: any).
+
+    ``sizes`` are its other requests: CPU in cores, memory and disk in bytes.
+    """
 
     resource: str | None = None
     count: int = 0
     products: frozenset[str] = frozenset()
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the names of the GPUs as --gpu has them."""
@@ -77,21 +81,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class GpuNode:
-    """A node with GPUs: its product, how many of a resource it has, and the taints that may keep a pod off it."""
+class Node:
+    """A node: the product of its GPUs, how many it has, the taints that may keep a pod off it, and its ``sizes``."""
 
     product: str
     counts: tuple[tuple[str, int], ...]
     taints: frozenset[str]
+    sizes: Mapping[str, float]
 
     def has(self, wanted: Wanted) -> bool:
-        """Return whether it has the GPUs, in use or not."""
+        """Return whether it has the GPUs, in use or not; it has those of a pod that requests none."""
         fits = not wanted.products or self.product in wanted.products
         return fits and dict(self.counts).get(wanted.resource or "", 0) >= wanted.count
 
 
 def parse_wanted(pod_spec: JsonObject) -> Wanted:
-    """Return which GPUs a pod asks for."""
+    """Return what a pod asks for."""
     limits = pod_spec["containers"][0].get("resources", {}).get("limits", {})
     resource = next((key for key in limits if key.startswith("nvidia.com/")), None)
     required = (pod_spec.get("affinity") or {}).get("nodeAffinity", {}).get(_REQUIRED, {})
@@ -102,29 +107,46 @@ def parse_wanted(pod_spec: JsonObject) -> Wanted:
         if expression.get("key") == names.GPU_PRODUCT and expression.get("operator") == "In"
         for value in expression.get("values", [])
     ]
-    return Wanted(resource, int(limits[resource]) if resource else 0, frozenset(products))
+    sidecars = [each for each in pod_spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    requests = [
+        _parse_sizes(each.get("resources", {}).get("requests")) for each in (*pod_spec["containers"], *sidecars)
+    ]
+    sizes = {name: sum(each.get(name, 0) for each in requests) for name in _SIZES if name in requests[0]}
+    return Wanted(resource, int(limits[resource]) if resource else 0, frozenset(products), sizes)
 
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def parse_gpu_nodes(nodes: Iterable[JsonObject]) -> tuple[GpuNode, ...]:
-    """Return the nodes that have GPUs."""
-    return tuple(node for item in nodes if (node := _parse_node(item)).counts)
+def parse_nodes(nodes: Iterable[JsonObject]) -> tuple[Node, ...]:
+    """Return the nodes that the API server sent."""
+    return tuple(map(_parse_node, nodes))
 
 
-def _parse_node(item: JsonObject) -> GpuNode:
+def _parse_node(item: JsonObject) -> Node:
     allocatable = item.get("status", {}).get("allocatable") or {}
     counts = [(key, int(count)) for key, count in allocatable.items() if key.startswith("nvidia.com/") and int(count)]
     taints = [taint["key"] for taint in item.get("spec", {}).get("taints") or [] if taint["effect"] != _SOFT]
     product = (item["metadata"].get("labels") or {}).get(names.GPU_PRODUCT, "GPU of unknown product")
-    return GpuNode(product, tuple(counts), frozenset(taints))
+    return Node(product, tuple(counts), frozenset(taints), _parse_sizes(allocatable))
 
 
 _SOFT = "PreferNoSchedule"
 
 
-def describe_gpus(nodes: Iterable[GpuNode]) -> str:
+def _parse_sizes(resources: JsonObject | None) -> dict[str, float]:
+    """Return the quantities of CPU, memory and disk; one that cannot be read counts for nothing."""
+    found = {name: _QUANTITY.fullmatch(str(text)) for name, text in (resources or {}).items() if name in _SIZES}
+    return {name: float(match[1]) * _FACTORS[match[2]] for name, match in found.items() if match}
+
+
+_SIZES = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "disk"}
+_FACTORS = {"": 1.0, "m": 1e-3, **{letter: 1e3**power for power, letter in enumerate("kMGT", 1)}}
+_FACTORS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", 1)}
+_QUANTITY = re.compile(rf"(\d+(?:\.\d+)?(?:e\d+)?)({'|'.join(_FACTORS)})")
+
+
+def describe_gpus(nodes: Iterable[Node]) -> str:
     """Return which GPUs the nodes have, such as "2 of Tesla-T4, 8 of NVIDIA-L4"."""
     sums: dict[str, int] = {}
     for node in nodes:
@@ -135,13 +157,14 @@ def describe_gpus(nodes: Iterable[GpuNode]) -> str:
     return ", ".join(f"{count} of {title}" for title, count in sorted(sums.items())) or NO_GPUS
 
 
-def explain_unschedulable(text: str, wanted: Wanted | None = None, nodes: tuple[GpuNode, ...] | None = None) -> Problem:
+def explain_unschedulable(text: str, wanted: Wanted | None = None, nodes: tuple[Node, ...] | None = None) -> Problem:
     """Return why no node accepts a pod; ``nodes`` is None if they are not known."""
     reason = re.split(" (?:no new claims to deallocate, )?preemption:", text, maxsplit=1)[0].strip()
     if any(re.search(rule.pattern, reason) for rule in _VOLUMES):
         return apply_first(_VOLUMES, reason)
-    if wanted is None or not wanted.resource:
-        return apply_first(_OTHERS, reason)
+    too_large = _explain_too_large(reason, wanted, nodes or ()) if wanted else None
+    if too_large or wanted is None or not wanted.resource:
+        return too_large or apply_first(_OTHERS, reason)
     if nodes is None:
         return _explain_unseen(reason, wanted)
     reason = f"{reason} The nodes have {describe_gpus(nodes)}."
@@ -154,7 +177,19 @@ def explain_unschedulable(text: str, wanted: Wanted | None = None, nodes: tuple[
     return apply_first(_OTHERS, reason)
 
 
-def _explain_missing(reason: str, wanted: Wanted, nodes: tuple[GpuNode, ...]) -> Problem:
+def _explain_too_large(reason: str, wanted: Wanted, nodes: Iterable[Node]) -> Problem | None:
+    """Return that no node, of those that have the GPUs, has as much of something as the pod asks for."""
+    fitting = [node for node in nodes if node.has(wanted)]
+    for name, asked in wanted.sizes.items():
+        most = max((node.sizes.get(name, 0.0) for node in fitting), default=asked)
+        if asked > most and f"Insufficient {name}" in reason:
+            shown = [f"{each:g}" if name == "cpu" else f"{each / 2**30:.1f}Gi" for each in (asked, most)]
+            message = f"no node has so much {_SIZES[name]}: the pod asks for {shown[0]}, the largest has {shown[1]}"
+            return Problem(message=f"{message}: {reason}", hint=f"ask for less: --{name}")
+    return None
+
+
+def _explain_missing(reason: str, wanted: Wanted, nodes: tuple[Node, ...]) -> Problem:
     what = str(wanted)
     if wanted.count > 1 and any(node.has(Wanted(wanted.resource, 1, wanted.products)) for node in nodes):
         what = f"{wanted.count} {what}".strip() + ("" if what else " GPUs")

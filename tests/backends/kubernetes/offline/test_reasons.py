@@ -9,7 +9,7 @@ import pytest
 from backends.image.start_failures import explain_only_line
 from backends.kubernetes.objects.pod import Waiting
 from backends.kubernetes.observe import diagnosis
-from backends.kubernetes.observe.scheduling import Wanted, explain_unschedulable, parse_gpu_nodes, parse_wanted
+from backends.kubernetes.observe.scheduling import Wanted, explain_unschedulable, parse_nodes, parse_wanted
 
 GPU = "nvidia.com/gpu"
 ANY, T4 = Wanted(GPU, 1), Wanted(GPU, 1, frozenset({"Tesla-T4", "Tesla-T4-SHARED"}))
@@ -20,7 +20,7 @@ def node(product: str = "", count: int = 0, taint: str = "", effect: str = "NoSc
     return {
         "metadata": {"labels": {"nvidia.com/gpu.product": product} if product else {}},
         "spec": {"taints": [{"key": taint, "effect": effect}] if taint else []},
-        "status": {"allocatable": {"cpu": "8", **({GPU: str(count)} if product else {})}},
+        "status": {"allocatable": {"cpu": "8", "memory": "4194304Ki", **({GPU: str(count)} if product else {})}},
     }
 
 
@@ -60,6 +60,16 @@ CPU, FREE = node(), node("Tesla-T4", 2)
         (ANY, None, [INSUFFICIENT, TAINT], "or its taint keeps the pod off", "--patch"),
         (ANY, None, [INSUFFICIENT, CONTROL], "all GPUs are in use", "is free"),
         (Wanted(), [FREE], ["1 Insufficient memory"], "no node has enough free resources", "--memory"),
+        (Wanted(sizes={"cpu": 8}), [CPU], ["1 Insufficient cpu"], "no node has enough free resources", "--cpu"),
+        (Wanted(sizes={"cpu": 8.5}), [CPU], ["1 Insufficient cpu"], "asks for 8.5, the largest has 8: ", "less: --cpu"),
+        (
+            Wanted(GPU, 1, T4.products, {"memory": 5e9}),
+            [FREE, node("NVIDIA-L4", 1)],
+            ["1 Insufficient memory", AFFINITY],
+            "so much memory: the pod asks for 4.7Gi, the largest has 4.0Gi: ",
+            "--memory",
+        ),
+        (Wanted(sizes={"cpu": 9}), None, ["1 Insufficient cpu"], "no node has enough free resources", "--cpu"),
         (Wanted(), [FREE], [TAINT], "a taint that the pod does not tolerate", "--patch"),
     ],
 )
@@ -67,7 +77,7 @@ def test_the_group_of_nodes_decides_that_the_user_can_mend(
     wanted: Wanted, nodes: list[dict[str, Any]] | None, groups: list[str], message: str, hint: str
 ) -> None:
     text = f"0/2 nodes are available: {', '.join(groups)}. no new claims to deallocate, preemption: 0/2 nodes."
-    found = explain_unschedulable(text, wanted, None if nodes is None else parse_gpu_nodes(nodes))
+    found = explain_unschedulable(text, wanted, None if nodes is None else parse_nodes(nodes))
     assert message in found.message
     assert hint in str(found.hint)
     assert f"{', '.join(groups)}." in found.message  # the scheduler's own words
@@ -79,9 +89,13 @@ def test_what_a_pod_asks_for_is_read_from_its_specification() -> None:
     products = ["Tesla-T4", "Odd", "Odd-SHARED"]
     term = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": products}]}
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
-    container = {"resources": {"limits": {"cpu": "1", GPU: 2}}}
-    found = parse_wanted({"containers": [container], "affinity": {"nodeAffinity": required}})
+    requests = {"cpu": "500m", "memory": "1.5Gi", "ephemeral-storage": "1e9"}
+    container = {"resources": {"limits": {"cpu": "1", GPU: 2}, "requests": requests}}
+    sidecar = {"restartPolicy": "Always", "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}}}
+    pod = {"containers": [container], "initContainers": [{}, sidecar], "affinity": {"nodeAffinity": required}}
+    found = parse_wanted(pod)
     assert (found.resource, found.count, str(found)) == (GPU, 2, "T4 or Odd")
+    assert found.sizes == {"cpu": 0.55, "memory": 2.0**31, "ephemeral-storage": 1e9}
     assert parse_wanted({"containers": [{}]}) == Wanted()
 
 
