@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,21 +17,31 @@ from backends.errors import InputError, JobNotFoundError
 from backends.local import status
 from backends.local.documents import Record
 from backends.local.folder import JobFolder
-from backends.models import JobHandle
+from backends.models import JobHandle, JobStatus
 from backends.untrusted.trees import remove_tree
 
 INCOMPLETE_S = 3600.0  # a folder that is older and still incomplete never becomes a job
+MOST_UNITS = 20  # of a job whose end is remembered
 DELETED = ".deleted-"
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*")  # as ``create`` makes them
 _CREATED = re.compile(rf"({re.escape(DELETED)})?[a-z0-9][a-z0-9-]*-[0-9a-f]{{6}}")
 
 
+@dataclass(slots=True)
+class _Known:
+    """What never changes of a job: when it was created and, if it has ended, its state."""
+
+    created: str
+    ended: JobStatus | None = None
+
+
 class JobStore:
-    """The jobs of one backend, each in a folder below ``path``."""
+    """The jobs of one backend, each in a folder below ``path``. ``open_store`` returns it."""
 
     def __init__(self, backend: str, path: Path) -> None:
         self.backend = backend
         self.path = path
+        self._known: dict[tuple[str, int], _Known] = {}  # by names and inodes: a name may come again
 
     def create(self, name: str) -> JobFolder:
         """Return the new, empty folder of a job. Raises OSError."""
@@ -61,11 +74,43 @@ class JobStore:
         """Return the handle of the job in the folder."""
         return JobHandle(self.backend, (folder.id,))
 
-    def read_all(self) -> Iterator[tuple[Record, JobFolder]]:
-        """Yield all jobs, in any order. Damaged folders are left out."""
-        for folder in self._folders():
-            with suppress(OSError, ValueError):
-                yield folder.read_record(), folder
+    def count(self) -> int:
+        """Return how many jobs there are. Damaged folders are left out."""
+        return len(self._read_all())
+
+    def statuses(self) -> Iterator[JobStatus]:
+        """Yield the state of every job, newest first. Damaged folders are left out.
+
+        Only what is used is read, and of each job that has ended only once in a process.
+        """
+        for name, known, record in sorted(self._read_all(), key=lambda job: job[1].created, reverse=True):
+            if not (found := known.ended):
+                folder = JobFolder(self.path / name)
+                try:
+                    found = status.read_summary(folder, self.handle(folder), record or folder.read_record())
+                except (OSError, ValueError):  # deleted in the meantime
+                    continue
+                if found.state.terminal and len(found.units) <= MOST_UNITS:
+                    known.ended = found
+            yield found
+
+    def _read_all(self) -> list[tuple[str, _Known, Record | None]]:
+        """Return all jobs, in any order: the folder's name, and the record of a job that was not known."""
+        jobs, known = [], {}
+        for entry in os.scandir(self.path) if self.path.is_dir() else ():
+            key, record = (entry.name, entry.inode()), None
+            if not (job := self._known.get(key)):
+                if not _ID.fullmatch(entry.name):
+                    continue
+                try:
+                    record = JobFolder(self.path / entry.name).read_record()
+                except (OSError, ValueError):
+                    continue
+                job = _Known(record.created)
+            known[key] = job
+            jobs.append((entry.name, job, record))
+        self._known = known
+        return jobs
 
     def delete(self, folder: JobFolder) -> None:
         """Remove a job. Raises JobNotFoundError if somebody else has just removed it."""
@@ -96,6 +141,12 @@ class JobStore:
 
     def _entries(self) -> list[Path]:
         return list(self.path.iterdir()) if self.path.is_dir() else []
+
+
+@functools.cache
+def open_store(backend: str, path: Path) -> JobStore:
+    """Return the jobs in a folder: the same object for all that this process does with them, because it remembers."""
+    return JobStore(backend, path)
 
 
 def not_found(handle: JobHandle) -> JobNotFoundError:

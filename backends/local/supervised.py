@@ -27,8 +27,8 @@ from backends.errors import OutputError
 from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.folder import JobFolder, boot_id, write_json
-from backends.local.job_store import JobStore, damaged, not_found
-from backends.local.status import end_if_lost, has_ended, read_logs, read_status, read_summary
+from backends.local.job_store import damaged, not_found, open_store
+from backends.local.status import end_if_lost, has_ended, read_logs, read_status
 from backends.local.turns import Ticket, draw_ticket, wait_first
 from backends.local.webhooks import Deliveries
 from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
@@ -70,7 +70,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
 
     def __init__(self, state_dir: Path | None, keep_days: float) -> None:
         """Keep the jobs in ``state_dir``. All backends that have none of their own share the turns."""
-        self.jobs = JobStore(self.name, (state_dir or state_folder(self.folder)).absolute())
+        self.jobs = open_store(self.name, (state_dir or state_folder(self.folder)).absolute())
         self.webhooks = Deliveries(self.jobs.path)
         self.turns = (state_dir / ".turns" if state_dir else state_folder("turns")).absolute()
         self.keep = timedelta(days=keep_days)
@@ -196,9 +196,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the status of every job, newest first."""
-        for record, folder in sorted(self.jobs.read_all(), key=lambda item: item[0].created, reverse=True):
-            with suppress(OSError, ValueError):  # deleted in the meantime
-                yield read_summary(folder, self.jobs.handle(folder), record)
+        return self.jobs.statuses()
 
     def delete(self, handle: JobHandle) -> None:
         """Remove the job's folder."""
@@ -213,7 +211,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """Check the folder of the jobs."""
         existing = next(path for path in (self.jobs.path, *self.jobs.path.parents) if path.exists())
         if existing.is_dir() and os.access(existing, os.W_OK):
-            yield Check("jobs", "ok", f"{sum(1 for _ in self.jobs.read_all())} in {self.jobs.path}")
+            yield Check("jobs", "ok", f"{self.jobs.count()} in {self.jobs.path}")
         else:
             yield Check("jobs", "warning", f"cannot write to {self.jobs.path}", "set RENDERER_LOCAL_STATE_DIR")
 

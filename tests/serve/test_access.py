@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -200,6 +202,21 @@ def test_many_clients_see_every_line(server: Server) -> None:
     for _ in range(2):  # while it runs, and after its end
         with ThreadPoolExecutor(20) as pool:
             assert all(lines == [str(number) for number in range(500)] for lines in pool.map(read, range(20)))
+
+
+def test_a_client_that_reads_nothing_learns_how_many_lines_it_missed(server: Server) -> None:
+    code = "for number in range(20_000):\n    print(number, 'x' * 1000)"  # more than all buffers hold
+    job = server.submit(code).json()["id"]
+    url = f"/api/v1/jobs/{job}"
+    with server.call("GET", f"{url}/events", stream=True) as late:
+        until(lambda: server.call("GET", url).json()["finished"] is not None)
+        names = [line for line in late.text.splitlines() if line.startswith(("event:", "data:"))]
+    found = Counter[str]()
+    for name, data in zip(names[::2], names[1::2], strict=True):
+        content = json.loads(data.removeprefix("data: "))
+        found[name] += content["lines"] if name == "event: gap" else len(content)
+    assert found["event: gap"] > 0
+    assert found["event: log"] + found["event: gap"] == 20_000
 
 
 def test_clients_that_are_gone_keep_nothing(server: Server) -> None:
