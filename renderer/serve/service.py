@@ -337,7 +337,7 @@ class Service:
                 handle = JobHandle.parse(urlsafe_b64decode(key.removeprefix(_COMMAND_LINE) + "==").decode())
                 if handle.backend in self.policy.backends:
                     return Entry(key, handle)
-        raise JobNotFoundError(f"there is no job {key[:64]}", hint="GET /api/v1/jobs lists your jobs")
+        raise JobNotFoundError(f"there is no job {key[:64]}", hint="the list of jobs has yours")
 
     def _own(self, caller: Caller) -> Iterator[Entry]:
         owner = caller.owner if caller.token else None
@@ -479,7 +479,7 @@ class Service:
     def _read_status(self, entry: Entry) -> JobStatus:
         status = self.open(entry).status()
         if entry.record and replicas.is_removed(status) and not self._archive.has(entry.record):
-            raise JobNotFoundError("the job was deleted", hint="GET /api/v1/jobs lists your jobs")
+            raise JobNotFoundError("the job was deleted", hint="the list of jobs has yours")
         return status
 
     def known_states(self, *, with_webhook: bool = False) -> Iterator[tuple[Entry, JobState | None]]:
