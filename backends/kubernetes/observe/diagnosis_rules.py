@@ -146,7 +146,7 @@ EVENTS: Mapping[str, tuple[Rule, ...]] = {
         Rule(  # a client that is killed has left a Job alone, whose UID its inputs name: no order of the two is safe
             r'volume "inputs" ?: configmap "[^"]+" not found',
             "its inputs are missing: the command that submitted it was ended before it had sent them",
-            "submit it again in the same way, which sends them; or delete it",
+            "run the same command again, which sends them; or delete it",
         ),
         Rule(r"failed to sync (configmap|secret) cache", "its node reads the job's inputs, and tries again"),
         Rule(r"", "a volume cannot be mounted: {0}", "`kubectl describe pod` shows the whole message"),

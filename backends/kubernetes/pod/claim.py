@@ -27,6 +27,18 @@ class ClaimFolder:
             shutil.copyfile(source, partial)
             partial.replace(target)
 
+    def create(self, path: str, source: Path) -> bool:
+        """Store a small file unless there is one of this name; return whether this call stored it."""
+        target = self.folder / path
+        with self._translating_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with target.open("xb") as file:
+                    file.write(source.read_bytes())
+            except FileExistsError:
+                return False
+        return True
+
     def get(self, path: str, target: Path) -> None:
         """Copy a file from the PVC."""
         with self._translating_errors():

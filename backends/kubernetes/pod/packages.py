@@ -6,6 +6,9 @@ environment is filled by nothing but packages that each job which uses it has as
 
 In the store, KEY/SHA256.tar.gz is an environment, and KEY/entry.json, which is written last, says which one is valid,
 with a message authentication code (MAC): who can write to the store, but does not have its secret, cannot forge it.
+
+Of pods that start together, one installs: it creates KEY/installing, and the others wait for what it stores. It changes
+that file all the time, so that nobody waits for a pod that has died.
 """
 
 from __future__ import annotations
@@ -19,7 +22,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import distributions
 from io import BufferedReader
 from pathlib import Path
@@ -52,6 +59,10 @@ _log = logging.getLogger(__name__)
 KEPT_S = 30 * 86400.0  # how long the store keeps an environment
 DISK_SHARE = 1 / 3  # of the pod's disk: the packages' downloads, the environment and its archive are there together
 ENTRY = "entry.json"
+MARK = "installing"
+MARK_INTERVAL_S = 4.0  # how often that file changes, and is looked at
+MARK_LOOKS = 8  # a pod that has not changed it meanwhile has died
+MAX_WAIT_S = 900.0  # for other pods altogether: who can write to the store could hold up all others
 ENTRY_BYTES = 1000
 COPY_BYTES = 2**20
 STORED, MISSING, TAKEN = "stored", "missing", "taken"  # what ANSWER says
@@ -78,6 +89,50 @@ class PackageStore:
         self._key = _compute_key(wanted)
         self._secret = _find_secret(store.uri)
         self._known: _Entry | None = None
+
+    def wait(self, target: Path, interval_s: float = MARK_INTERVAL_S) -> bool:
+        """Download as ``get`` does, and as long as another pod installs what is not there yet, wait for that.
+
+        After False the caller installs, within ``keep_mark``. If another pod ends and has stored nothing, all that have
+        waited for it install: what has failed there would otherwise fail one after the other.
+        Raises RendererError, OSError.
+        """
+        mark, looks, end = "", 0, time.monotonic() + MAX_WAIT_S
+        while self._secret and not self.get(target) and time.monotonic() < end:
+            found = self._read_mark()
+            if not found and mark:
+                return self.get(target)
+            if not found and self._store.create(self._mark, self._write_mark()):
+                break
+            looks = looks + 1 if found == mark else 0
+            mark = found
+            if looks > MARK_LOOKS:
+                self._store.remove([self._mark])
+                mark = ""
+            else:
+                time.sleep(interval_s)
+        return target.exists()
+
+    @contextmanager
+    def keep_mark(self) -> Iterator[None]:
+        """Let other pods know, as long as the block runs, that this one installs what they may wait for."""
+        if not self._secret:
+            yield
+            return
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(MARK_INTERVAL_S):
+                _trying(lambda: self._store.put(self._mark, self._write_mark()))
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            _trying(lambda: self._store.remove([self._mark]))
 
     def get(self, target: Path) -> bool:
         """Download the archive; return False, and leave no file, if there is none that is signed and not damaged.
@@ -129,6 +184,25 @@ class PackageStore:
             return None
         return entry if is_signed and self._secret else None
 
+    @property
+    def _mark(self) -> str:
+        return f"{self._key}/{MARK}"
+
+    def _write_mark(self) -> Path:
+        written = self._scratch / MARK
+        written.write_text(uuid.uuid4().hex, "ascii")
+        return written
+
+    def _read_mark(self) -> str:
+        """Return what the file of the pod that installs holds; an empty text if no pod does."""
+        copy = self._scratch / f"{MARK}.copy"
+        size = self._store.size(self._mark)
+        with suppress(RendererError):  # it is removed at this moment
+            if size and size < ENTRY_BYTES:
+                self._store.get(self._mark, copy)
+                return copy.read_text("ascii", "replace")
+        return ""
+
     def _sign(self, sha256: str, size: int) -> str:
         return hmac.new(self._secret, json.dumps([self._key, sha256, size]).encode(), "sha256").hexdigest()
 
@@ -143,14 +217,15 @@ def share_packages(packages: PackageStore) -> None:
     """
     if _read_answer() == TAKEN:  # this container has been restarted
         return
-    is_stored = bool(_trying(lambda: packages.get(STORED_PACKAGES)))
-    write_whole(ANSWER, STORED if is_stored else MISSING)
-    while not os.path.lexists(PACKED):
-        time.sleep(POLL_INTERVAL_S)
-    if is_stored:
-        STORED_PACKAGES.unlink()
-    else:
-        _trying(lambda: _keep(packages))
+    is_stored = bool(_trying(lambda: packages.wait(STORED_PACKAGES)))
+    with nullcontext() if is_stored else packages.keep_mark():
+        write_whole(ANSWER, STORED if is_stored else MISSING)
+        while not os.path.lexists(PACKED):
+            time.sleep(POLL_INTERVAL_S)
+        if is_stored:
+            STORED_PACKAGES.unlink()
+        else:
+            _trying(lambda: _keep(packages))
     write_whole(ANSWER, TAKEN)
 
 

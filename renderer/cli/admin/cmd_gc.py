@@ -26,7 +26,11 @@ DAY = timedelta(days=1)
 def command(
     backend: Annotated[
         Literal["local", "docker", "k8s", "modal"] | None,
-        typer.Option("--backend", "-b", help="Backend to clean up; k8s: stores of deleted jobs, and kept packages."),
+        typer.Option(
+            "--backend",
+            "-b",
+            help="Backend to clean up; k8s: stores of deleted jobs, and kept packages, in all namespaces.",
+        ),
     ] = None,
     cache: Annotated[
         str | None, typer.Option("--cache", metavar="URI", help="Shared cache to clean up, instead of a backend.")

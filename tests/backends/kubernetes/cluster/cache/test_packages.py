@@ -7,6 +7,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.processes import until
 from support.rigs.kubernetes import Run, kubectl
 
 from backends import JobState
@@ -95,6 +97,33 @@ def test_only_what_was_signed_for_the_same_job_comes_back_undamaged(
         put()
         monkeypatch.undo()
         assert not get()
+
+
+def test_of_pods_that_start_together_one_installs_and_none_waits_for_a_dead_one(
+    store: Storage | ClaimFolder, tmp_path: Path
+) -> None:
+    def open_store(name: str) -> PackageStore:
+        (tmp_path / name).mkdir()
+        return PackageStore(store, "one", 100, tmp_path / name)
+
+    first, second, third, fourth, fifth = map(open_store, ("first", "second", "third", "fourth", "fifth"))
+    (tmp_path / "archive").write_bytes(b"an environment")
+    assert not first.wait(tmp_path / "first" / "target")  # which dies now
+    assert not second.wait(tmp_path / "second" / "target", interval_s=0)
+    with ThreadPoolExecutor() as threads:
+        with second.keep_mark():
+            waiting = threads.submit(third.wait, tmp_path / "third" / "target", interval_s=1)
+            until((tmp_path / "third" / "installing.copy").exists)
+        assert not waiting.result()  # the second one has failed
+        assert not fourth.wait(tmp_path / "fourth" / "target")
+        with fourth.keep_mark():
+            waiting = threads.submit(fifth.wait, tmp_path / "fifth" / "target", interval_s=1)
+            until((tmp_path / "fifth" / "installing.copy").exists)
+            with (tmp_path / "archive").open("rb") as file:
+                fourth.put(file)
+        assert waiting.result()
+    assert (tmp_path / "fifth" / "target").read_bytes() == b"an environment"
+    assert max(file.path.rpartition("/")[2] for file in store.list_files()) == "entry.json"  # no mark is left
 
 
 @contextmanager
