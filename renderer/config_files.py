@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -90,6 +91,14 @@ def find_project_file(folder: Path) -> ConfigFile | None:
                 _log.debug("read the configuration file %s", path)
                 return ConfigFile(path, table, is_trusted)
     return None
+
+
+def may_set(key: bytes, folder: Path) -> bool:
+    """Return whether a file that is used in the folder may have the key, without a word about files that are not."""
+    with suppress(RuntimeError, OSError):  # there is no home
+        files = [config_folder() / OWN_FILE, *(parent / name for parent in _search(folder) for name in PROJECT_FILES)]
+        return any(key in file.read_bytes() for file in files if file.is_file())
+    return True
 
 
 def trust(folder: Path) -> Path:

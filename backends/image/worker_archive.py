@@ -44,7 +44,6 @@ _ENGINE = (
     *("renderer/engine/**/*.py", "renderer/system/*.py", "renderer/video/*.py"),
     *("backends/files.py", "backends/cache/key_file.py", "renderer/mirrors.py", "renderer/voices.py"),
 )
-_ELSEWHERE = {"backends/__init__.py", "renderer/__init__.py", "renderer/worker/standby.py"}  # the last for watch alone
 _BACKENDS = "import renderer_modules\n"
 _RENDERER = f"{_BACKENDS}from renderer.maps.inputs import inputs as inputs\n"  # scenes of a map call renderer.inputs()
 
@@ -99,7 +98,6 @@ def _build(sources: Mapping[str, str]) -> bytes:
 def _read_modules(parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield name and source of each module that is taken as it is. Most packages export nothing here."""
     names = {path.relative_to(_ROOT).as_posix() for part in parts for path in _ROOT.glob(part)}
-    names -= _ELSEWHERE
     folders = {folder.as_posix() for name in names for folder in Path(name).parents} - {".", "backends", "renderer"}
     for name in sorted({f"{folder}/__init__.py" for folder in folders} - names):
         yield name, ""

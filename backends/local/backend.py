@@ -7,6 +7,7 @@ from typing import ClassVar
 from backends.base import Plan
 from backends.files import cache_folder, state_folder
 from backends.local.documents import PYTHON_WORKER, Launcher
+from backends.local.early.command import take
 from backends.local.folder import JobFolder
 from backends.local.isolation import sandbox
 from backends.local.options import LocalOptions
@@ -60,7 +61,8 @@ class LocalBackend(SupervisedBackend):
     def submit(self, plan: Plan[WorkerRequest]) -> JobHandle:
         """Write the job's folder and start its supervisor; an untrusted job gets a sandbox and no chunk cache."""
         if not plan.spec.untrusted:
-            return self.start(plan.spec, _make_launcher, self.worker_environment())
+            early = take() if _can_start_early(plan.spec) else None
+            return self.start(plan.spec, _make_launcher, self.worker_environment(), early)
         sandbox.require_sandbox()
         limits = sandbox.choose_limits(plan.spec.resources.memory_mib, self.limits)
         return self.start(plan.spec, lambda folder: sandbox.make_launcher(folder, limits), {})
@@ -76,6 +78,11 @@ class LocalBackend(SupervisedBackend):
             "RENDERER_SEGMENT_CACHE_MIB": str(self.options.cache_mib),
             "RENDERER_SEGMENT_CACHE_KEY": str(state_folder("chunk-cache.key").absolute()),
         }
+
+
+def _can_start_early(spec: JobSpec) -> bool:
+    """Return whether the job's worker may import Manim before it knows the job."""
+    return spec.engine and not (spec.packages or spec.shards or spec.env)
 
 
 def _make_launcher(folder: JobFolder) -> Launcher:

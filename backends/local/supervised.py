@@ -26,6 +26,7 @@ from backends.diagnostics import Check
 from backends.errors import OutputError
 from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
+from backends.local.early.command import EarlySupervisor
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import damaged, not_found, open_store
 from backends.local.status import end_if_lost, has_ended, read_logs, read_status
@@ -75,11 +76,18 @@ class SupervisedBackend(Backend[WorkerRequest]):
         self.turns = (state_dir / ".turns" if state_dir else state_folder("turns")).absolute()
         self.keep = timedelta(days=keep_days)
 
-    def start(self, spec: JobSpec, make_launcher: MakeLauncher, environment: Mapping[str, str]) -> JobHandle:
+    def start(
+        self,
+        spec: JobSpec,
+        make_launcher: MakeLauncher,
+        environment: Mapping[str, str],
+        early: EarlySupervisor | None = None,
+    ) -> JobHandle:
         """Write the job's folder and start its supervisor, which goes on when this process ends.
 
-        ``environment`` has variables for the worker; the job's own variables override them. Raises OutputError if the
-        folder cannot be written.
+        ``environment`` has variables for the worker; the job's own variables override them. ``early`` is used instead
+        of another supervisor unless the job has to wait for its turn. Raises OutputError if the folder cannot be
+        written.
         """
         for _ in self.collect_garbage(older_than=self.keep):
             pass
@@ -98,7 +106,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 folder.write_launcher(replace(make_launcher(folder), ticket=path, cache=serve_command(spec)))
                 if spec.webhook:
                     self.webhooks.create(folder.id, str(self.jobs.handle(folder)), spec.webhook)
-                with _start_supervisor(folder, lock.fileno(), ticket) as waiting:
+                with _start_supervisor(folder, lock.fileno(), ticket, early) as waiting:
                     folder.write_record(_make_record(spec))
                     with suppress(BrokenPipeError):
                         waiting.write(b"\n")
@@ -252,32 +260,42 @@ def _make_record(spec: JobSpec) -> Record:
     )
 
 
-def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None) -> IO[bytes]:
+def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None, early: EarlySupervisor | None) -> IO[bytes]:
     """Start the supervisor, or what becomes it when the job's turn has come. It inherits the locks.
 
-    It waits for a byte in the pipe that is returned. So there is no job without a supervisor, also if this process is
+    It waits for a byte in the stream that is returned. So there is no job without a supervisor, also if this process is
     killed before the job's record is written, or just after.
     """
     command: Sequence[str] = [sys.executable, "-I", "-m", "backends.local.supervisor", str(folder.path)]
-    if ticket:
-        command = wait_first(ticket.path, folder.earlier, folder.cancel, command)
+    first = wait_first(ticket.path, folder.earlier, folder.cancel, command) if ticket else command
+    locks = [lock, *([ticket.descriptor] if ticket else [])]
     with folder.supervisor_log.open("wb") as log:
+        if early and first is command:
+            with suppress(OSError):
+                return _note_start(folder, early.process, early.hand_over(folder.path, [log.fileno(), *locks]))
+        if early:
+            early.end()
         supervisor = subprocess.Popen(
-            command,
+            first,
             stdin=subprocess.PIPE,
             bufsize=0,
             stdout=log,
             stderr=log,
             cwd=folder.path,
             env={**os.environ, **_absolute_python_path(), **({VARIABLE: level} if (level := active_level()) else {})},
-            pass_fds=[lock, *([ticket.descriptor] if ticket else [])],
+            pass_fds=locks,
             start_new_session=True,
         )
-        folder.pid.write_text(str(supervisor.pid))
-    _log.debug("started supervisor %d of %s", supervisor.pid, folder.path)
     assert supervisor.stdin  # noqa: S101  # it is a pipe
-    threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it, should it end before this process
-    return supervisor.stdin
+    return _note_start(folder, supervisor, supervisor.stdin)
+
+
+def _note_start(folder: JobFolder, supervisor: subprocess.Popen[bytes], stream: IO[bytes]) -> IO[bytes]:
+    """Write down which process the supervisor is, and reap it, should it end before this one; return the stream."""
+    folder.pid.write_text(str(supervisor.pid))
+    _log.debug("started supervisor %d of %s", supervisor.pid, folder.path)
+    threading.Thread(target=supervisor.wait, daemon=True).start()
+    return stream
 
 
 def _absolute_python_path() -> dict[str, str]:

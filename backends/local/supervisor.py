@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from backends import debug_log
 from backends.errors import SpecError
@@ -27,11 +28,11 @@ from backends.local.documents import PYTHON_WORKER, Ended, now
 from backends.local.folder import WEBHOOKS, JobFolder
 from backends.local.turns import keep_turn
 from backends.local.worker_process import WorkerProcess
+from backends.local.worker_start import start_worker
 from backends.models import JobState
 from backends.problem import Problem
 from backends.processes import (
     adopt_orphans,
-    die_with_parent,
     end_children,
     reproducible_start,
     set_dumpable,
@@ -39,6 +40,9 @@ from backends.processes import (
 )
 from backends.untrusted.trees import remove_tree
 from backends.worker_protocol import RETRIED, WORKER, directive, worker_command
+
+if TYPE_CHECKING:
+    from backends.local.early.supervisor import EarlyWorker
 
 WORKER_END_TIMEOUT_S = 0.9  # the worker ends its own children within it; then everything is killed
 CONTAINER_SIGNAL_BASE = 128  # a container's exit code above it means that a signal ended it
@@ -51,20 +55,20 @@ class Stopped(BaseException):
     """The job must end, because SIGTERM has arrived or somebody has cancelled it."""
 
 
-def main() -> None:
-    """Run the job in the folder that the first argument names until it has ended."""
+def supervise(path: Path, early: EarlyWorker | None = None) -> None:
+    """Run the job in the folder until it has ended; with the worker that was started early, if there is one."""
     with suppress(SpecError):  # a wrong RENDERER_LOG must not end the job
         debug_log.configure(debug_log.level_from_environment())
     signal.signal(signal.SIGTERM, _stop)
     adopt_orphans()
     set_dumpable(False)
-    folder = JobFolder(Path(sys.argv[1]))
+    folder = JobFolder(path)
     os.read(sys.stdin.fileno(), 1)  # until the submit has written the whole job, or was killed
     if not folder.is_complete:
         with suppress(OSError):
             remove_tree(folder.path)
         return
-    supervisor = Supervisor(folder)
+    supervisor = Supervisor(folder, early)
     try:
         with supervisor.keep_turn():
             ended = supervisor.run()
@@ -102,8 +106,9 @@ def _explain(error: OSError) -> Problem:
 class Supervisor:
     """Starts the worker, restarts it after infrastructure failures, and finds out how the job ended."""
 
-    def __init__(self, folder: JobFolder) -> None:
+    def __init__(self, folder: JobFolder, early: EarlyWorker | None = None) -> None:
         self.folder = folder
+        self.early = early
         self.record = folder.read_record()
         self.launcher = folder.read_launcher()
         self.worker: subprocess.Popen[bytes] | None = None
@@ -168,19 +173,7 @@ class Supervisor:
                 from backends.cache.launch import start_cache_server  # few jobs have a shared cache
 
                 environment |= start_cache_server(self.launcher.cache, scratch, self.folder.spool, environment)
-            command, environment = self._worker_command(units, environment)
-            supervisor = os.getpid()
-            self.worker = subprocess.Popen(
-                [*self.launcher.prefix, *command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                # SIGTERM, at which the worker ends its units, and `docker run` passes it on to the container
-                preexec_fn=lambda: die_with_parent(supervisor, signal.SIGTERM),  # noqa: PLW1509  # there is one thread
-            )
-            _log.debug("started worker %d for units %s", self.worker.pid, units)
+            self.worker = self._start_worker(units, environment)
             process = WorkerProcess(
                 self.folder, self.record, self.worker, exit_codes=self.exit_codes, failed=self.failed, retried=retried
             )
@@ -194,8 +187,8 @@ class Supervisor:
             self._clean_up()
         return self._explain_exit(code, process.read_tail())
 
-    def _worker_command(self, units: list[int], environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-        """Return the command that runs the worker, and its variables."""
+    def _start_worker(self, units: list[int], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start the worker for the units with these variables, or use the one that was started early."""
         root, path = self.launcher.root, self.folder.path
         task, bundle, output = (
             f"{root}/{file.relative_to(path)}" for file in (self.folder.task, self.folder.bundle, self.folder.units)
@@ -205,8 +198,16 @@ class Supervisor:
         command = worker_command(
             () if starts_python else start, task=task, bundle=bundle, output=output, units=units, report=True
         )
-        # the worker would otherwise start itself again
-        return reproducible_start(WORKER, command, environment) if starts_python else (command, environment)
+        early, self.early = self.early, None
+        if starts_python:  # the worker would otherwise start itself again
+            arguments = command
+            command, environment = reproducible_start(WORKER, arguments, environment)
+            if early and (worker := early.begin(arguments, environment)):
+                _log.debug("use worker %d, which was started early, for units %s", worker.pid, units)
+                return worker
+        worker = start_worker([*self.launcher.prefix, *command], environment)
+        _log.debug("started worker %d for units %s", worker.pid, units)
+        return worker
 
     def _clean_up(self) -> None:
         """End processes that the worker left behind. It does that itself, unless it is killed."""
@@ -281,4 +282,4 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    supervise(Path(sys.argv[1]))

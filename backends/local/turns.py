@@ -24,6 +24,14 @@ def count_turns() -> int:
     return max(2, (os.cpu_count() or 1) // 4)
 
 
+def are_taken(folder: Path) -> bool:
+    """Return whether a job that is submitted now would probably have to wait."""
+    try:
+        return len(waiting.list_tickets(str(folder))) >= count_turns()
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True)
 class Ticket:
     """The place of a job in the queue: a file, and the descriptor that holds its lock."""

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "mcp": "Offer an agent tools to check, preview and render scenes",
     },
 }
+RENDERING = frozenset({"submit", "map", "preview"})  # commands whose jobs may render scenes on this machine
 
 
 def main() -> NoReturn:
@@ -88,6 +89,15 @@ def run(arguments: list[str]) -> int:
 
         print(importlib.metadata.version("manim-renderer"))
         return 0
+    if arguments[0] not in RENDERING:
+        return _run_command(arguments)
+    from renderer.cli.render.early_start import started_early
+
+    with started_early(arguments[1:]):
+        return _run_command(arguments)
+
+
+def _run_command(arguments: list[str]) -> int:
     from renderer.cli import boundary
 
     return boundary.run(arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 from backends.errors import BackendError
 from backends.processes import end_trees, reproducible_start
 
-MODULE = "renderer.worker.standby"
+MODULE = "renderer.worker.warm.standby"
 END_TIMEOUT_S = 10.0
 LAST_LINES = 5
 

@@ -14,10 +14,7 @@ if __name__ == "__main__":
         command, environment = reproducible_start(WORKER, sys.argv[1:], os.environ)
         os.execve(command[0], command, environment)  # noqa: S606  # no shell is wanted
     gc.disable()  # importing makes many objects and frees few
-    from renderer.worker.main import main
+    from renderer.worker.main import run
 
     gc.enable()
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # a normal exit needs a tenth of a second to destroy Manim's objects
+    run(sys.argv[1:])

@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from backends import debug_log
 from backends.errors import InputError, RendererError
@@ -47,6 +49,14 @@ class Arguments:
     label: bool
     side_by_side: int | None
     states: str
+
+
+def run(words: list[str]) -> NoReturn:
+    """Run the worker's command line and end this process."""
+    code = main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a normal exit needs a tenth of a second to destroy Manim's objects
 
 
 def main(words: list[str] | None = None) -> ExitCode:

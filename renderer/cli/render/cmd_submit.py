@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backends import JobState, JobStatus
 from backends.exit_codes import ExitCode
+from backends.local.early import command as early
 from backends.untrusted import show_line, show_text
 from renderer import api, config, fetch
 from renderer.bundle.pack import Packed
@@ -65,6 +66,7 @@ def run_planned(planned: api.PlannedJob, *, detach: bool, dry_run: bool, json: b
     if not detach:
         fetch.check_writable(settings.output)
     job = planned.submit()
+    early.discard()
     for note in () if json else job.backend.notes:
         print_message(f"note: {show_line(note)}")
     if detach:

@@ -21,7 +21,7 @@ from renderer.engine.process.scene_process import SceneProcess
 from renderer.video.frame import Pixels
 from renderer.video.pyav_encoder import OpenEncoder, VideoWriter
 
-REPORT_FRAMES = 8  # frames between two reports of progress
+REPORT_FRAMES = 8  # frames between two reports of progress; the first frame is reported at once
 LEAP_FRAMES = 12  # of a play; for shorter ones, the digests cost as much as they save
 
 BeginPlay = Callable[[], tuple[str, bool]]  # begins a play, and returns what ``begin_play`` of a delegate does
@@ -59,7 +59,7 @@ class ChunkRenderer(ForkedDelegate):
         self._answer = b""  # what the process found that looked the chunk up, if this process goes on all the same
         self._encoder: VideoWriter | None = None
         self._hashes: list[str] = []
-        self._unreported = 0  # frames
+        self._unreported, self._until_report = 0, 1  # frames
         self._started, self._encode_s = time.perf_counter(), 0.0
 
     def begin_play(self) -> tuple[str, bool]:
@@ -147,9 +147,9 @@ class ChunkRenderer(ForkedDelegate):
     def _count(self, frames: int) -> None:
         self._drawn_play.frame += frames
         self._unreported += frames
-        if self.draws and self._unreported >= REPORT_FRAMES:
+        if self.draws and self._unreported >= self._until_report:
             self._send(FramesDrawn(self._unreported))
-            self._unreported = 0
+            self._unreported, self._until_report = 0, REPORT_FRAMES
 
     def end_play(self) -> None:
         """Complete the chunk; end the process, or prepare for the next play."""

@@ -1,0 +1,1 @@
+"""Workers that import Manim first, and then wait for jobs."""
