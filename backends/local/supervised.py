@@ -26,7 +26,7 @@ from backends.diagnostics import Check
 from backends.errors import OutputError
 from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
-from backends.local.early.command import EarlySupervisor
+from backends.local.early.command import EarlySupervisor, supervisor_environment
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import damaged, not_found, open_store
 from backends.local.status import end_if_lost, has_ended, read_logs, read_status
@@ -282,7 +282,7 @@ def _start_supervisor(folder: JobFolder, lock: int, ticket: Ticket | None, early
             stdout=log,
             stderr=log,
             cwd=folder.path,
-            env={**os.environ, **_absolute_python_path(), **({VARIABLE: level} if (level := active_level()) else {})},
+            env={**supervisor_environment(), **({VARIABLE: level} if (level := active_level()) else {})},
             pass_fds=locks,
             start_new_session=True,
         )
@@ -296,12 +296,6 @@ def _note_start(folder: JobFolder, supervisor: subprocess.Popen[bytes], stream: 
     _log.debug("started supervisor %d of %s", supervisor.pid, folder.path)
     threading.Thread(target=supervisor.wait, daemon=True).start()
     return stream
-
-
-def _absolute_python_path() -> dict[str, str]:
-    """Return PYTHONPATH for a process with another current folder."""
-    path = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
 
 
 def _list_results(folder: JobFolder, units: Collection[int] | None) -> Mapping[int, tuple[int, UnitResult]]:

@@ -15,6 +15,7 @@ from support.processes import alive, until
 from backends.local.early.supervisor import EarlyWorker
 
 SCENE = """import os
+import helper
 from manim import Scene, Dot
 class Still(Scene):
     def construct(self):
@@ -71,8 +72,12 @@ def read(home: Path, job: str, name: str) -> str:
 
 def test_a_worker_is_started_early_unless_the_job_has_variables_of_its_own(run: Run, project: Path, home: Path) -> None:
     (project / "a still.py").write_text(SCENE)
+    (project.parent / "library").mkdir()
+    (project.parent / "library" / "helper.py").touch()
     for option, is_early, greeting in (("--poster", HAS_CORES, "None"), ("--env=GREETING=hello", False, "hello")):
-        done = run("submit", "a still.py", "-q", "l", option, "--overwrite", RENDERER_LOG="debug")
+        done = run(
+            "submit", "a still.py", "-q", "l", option, "--overwrite", RENDERER_LOG="debug", PYTHONPATH="../library"
+        )
         assert done.returncode == 0, done.stderr
         job = done.stderr.partition("submitted local://")[2].split()[0]
         assert ("was started early" in read(home, job, "supervisor.log")) == is_early

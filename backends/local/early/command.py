@@ -29,6 +29,7 @@ class EarlySupervisor:
                 stdin=inherited.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env=supervisor_environment(),
                 start_new_session=True,
             )
 
@@ -65,3 +66,10 @@ def discard() -> None:
     """End the supervisor that has been started, if no job has taken it."""
     if early := take():
         early.end()
+
+
+def supervisor_environment() -> dict[str, str]:
+    """Return the variables for a process with another current folder: PYTHONPATH with absolute paths."""
+    path = os.environ.get("PYTHONPATH")
+    absolute = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
+    return {**os.environ, **absolute}
