@@ -62,6 +62,7 @@ def _clean(text: str) -> str:
 
 def _parse_log(text: str) -> Problem | None:
     lines = [line for line in text.splitlines() if line.strip()]
-    failures = [found[1] for line in lines if (found := directive(line)) and found[0] == "fail"]
-    message = (failures or lines or [""])[-1]
-    return Problem(message=message[:MESSAGE_LIMIT], details="\n".join(lines), from_job=True) if message else None
+    failures = {line: found[1] for line in lines if (found := directive(line)) and found[0] == "fail"}
+    message = [*lines, *failures.values()][-1] if lines else ""
+    details = "\n".join(line for line in lines if line not in failures) or None
+    return Problem(message=message[:MESSAGE_LIMIT], details=details, from_job=True) if message else None
