@@ -35,3 +35,14 @@ def test_a_loop_that_is_left_leaves_the_job_and_the_rest_of_its_results(tmp_path
     steps = (tmp_path / "steps").read_text().splitlines()
     assert steps == [f"{step} {number}" for number in range(3) for step in ("begins", "ends")]
     assert len((into / "results.jsonl").read_text().splitlines()) == 3
+
+
+def test_results_come_as_inputs_finish(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    script = tmp_path / "project" / "steps.py"
+    script.write_text(STEPS)
+    with RIGS["local"](tmp_path) as rig:
+        mapped = rig.map(script, [1, 0], arguments=(str(tmp_path),), parallelism=2, output=tmp_path, ordered=False)
+        assert next(mapped).index == 1
+        (tmp_path / "left").touch()
+        assert [result.index for result in mapped] == [0]

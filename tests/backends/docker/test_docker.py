@@ -91,6 +91,7 @@ def run(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[
     ("options", "engine", "code", "message"),
     [
         ([], "podman", 4, "podman has no image docker.io/manimcommunity/manim:v"),
+        ([], "podman", 4, "in Manim's own image, docker.io/manimcommunity/manim:v"),
         (["--image", "localhost/none:1"], "podman", 4, "podman has no image localhost/none:1"),
         (["--image", "x", "--store", "s3://b"], "podman", 2, "the docker backend does not use --store"),
         (["--image", "x"], "lxc", 2, "docker"),

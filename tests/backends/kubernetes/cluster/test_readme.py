@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.commands import BIN, environment
 from support.processes import until
-from support.rigs.kubernetes import get, kubectl
+from support.rigs.kubernetes import get, kubectl, push_foreign_image
 
 README = Path(__file__).parents[4] / "k8s" / "README.md"
 SCENE = """\
@@ -76,6 +76,21 @@ def test_a_scene_is_rendered_with_kubectl_alone(cluster: str, tmp_path: Path) ->
     until(lambda: get("job", name, "-n", "renderer")["status"].get("succeeded") == 1)
     shell(commands("Taking it away"), tmp_path, **{"MYSCENE-1A2B3C": name})
     assert get("job,configmap", "-n", "renderer", "-l", f"app.kubernetes.io/instance={name}")["items"] == []
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_script_runs_in_an_image_of_others_with_kubectl_alone(tmp_path: Path) -> None:
+    image = push_foreign_image("debian")  # with a stand-in for torch
+    shell(commands("Once: the namespace"), tmp_path)
+    until(lambda: get("serviceaccount", "default", "-n", "renderer")["kind"] == "ServiceAccount")
+    (tmp_path / "my videos" / "gpu_info.py").write_text("import torch\nprint(torch.__version__)\n")
+    submit, logs = commands("A script in any image")
+    (name,) = re.findall(
+        r"job.batch/(gpu-info-\S+) created",
+        shell([submit], tmp_path, **{"pytorch/pytorch:latest": f"{image} --collect-timeout 2s"}),
+    )
+    assert "2.9-of-the-image\n" in shell([logs], tmp_path, **{"GPU-INFO-1A2B3C": name})
+    shell(commands("Taking it away"), tmp_path, **{"MYSCENE-1A2B3C": name})
 
 
 @pytest.mark.usefixtures("cluster")
