@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,12 @@ def test_tables_texts_ranges_and_patterns() -> None:
         ("1-b", "data/b.png"),
         ("2-c", "data/sub/c.png"),
     ]
+
+
+@pytest.mark.parametrize(("text", "values"), [('{"x": 1}\n2\n', [{"x": 1}, 2]), ("one\n\ntwo\n", ["one", "two"])])
+def test_standard_input(text: str, values: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert [item.value for item in read_inputs("-")] == values
 
 
 @pytest.mark.parametrize(
