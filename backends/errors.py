@@ -62,5 +62,13 @@ class OutputError(RendererError):
         self.written = written
 
 
+class DiskError(OutputError):
+    """Something could not be written to a folder of this machine. ``brief`` is the message without the folder."""
+
+    def __init__(self, what: str, folder: Path, error: OSError, *, hint: str | None = None) -> None:
+        super().__init__(f"cannot write {what} to {folder}: {error.strerror}", hint=hint)
+        self.brief = f"cannot write {what}: {error.strerror}"
+
+
 class ResultError(OutputError):
     """The result.json of a unit is not one that the worker writes. It concerns that unit alone."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import Backend, JobHandle, JobStatus
-from backends.errors import OutputError, ResultError
+from backends.errors import DiskError, OutputError, ResultError
 from backends.untrusted import Limits, OutputCounter, open_beneath, parse_result, read_bounded
 from backends.worker_protocol import FILES, RESULT, Output, UnitResult
 from renderer import output_folder, voice_store
@@ -38,9 +38,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=_existing_parent(folder)):
             pass
     except OSError as error:
-        raise OutputError(
-            f"cannot write to the output folder {folder}: {error.strerror}", hint="choose another with --output"
-        ) from error
+        raise DiskError("the outputs", folder, error, hint="choose another --output") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +144,7 @@ def staging(into: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=STAGING, dir=_existing_parent(into)) as folder:
             yield Path(folder)
     except OSError as error:
-        raise OutputError(
-            f"cannot write the outputs to {into}: {error.strerror}", hint="choose another --output"
-        ) from error
+        raise DiskError("the outputs", into, error, hint="choose another --output") from error
 
 
 def _describe_kept(kept: list[Kept], handle: JobHandle, into: Path, written: list[Path]) -> OutputError:

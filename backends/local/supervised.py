@@ -23,7 +23,7 @@ from backends.cache.launch import serve_command
 from backends.chunk_store.shards import label_line, select_result
 from backends.debug_log import VARIABLE, active_level
 from backends.diagnostics import Check
-from backends.errors import OutputError
+from backends.errors import DiskError
 from backends.files import state_folder
 from backends.local.documents import Launcher, Record, now
 from backends.local.early.command import EarlySupervisor, supervisor_environment
@@ -86,7 +86,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         """Write the job's folder and start its supervisor, which goes on when this process ends.
 
         ``environment`` has variables for the worker; the job's own variables override them. ``early`` is used instead
-        of another supervisor unless the job has to wait for its turn. Raises OutputError if the folder cannot be
+        of another supervisor unless the job has to wait for its turn. Raises DiskError if the folder cannot be
         written.
         """
         for _ in self.collect_garbage(older_than=self.keep):
@@ -95,8 +95,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
         try:
             folder = self.jobs.create(spec.name)
         except OSError as error:
-            hint = "set RENDERER_LOCAL_STATE_DIR"
-            raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}", hint=hint) from error
+            raise DiskError("the job", self.jobs.path, error, hint="set RENDERER_LOCAL_STATE_DIR") from error
         try:
             # the lock first: a job without one looks like one whose supervisor is dead
             with folder.lock.open("wb") as lock, self._draw_ticket(spec) as ticket:
@@ -115,7 +114,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 remove_tree(folder.path)
                 self.webhooks.remove(folder.id)
             if isinstance(error, OSError):
-                raise OutputError(f"cannot write the job to {self.jobs.path}: {error.strerror}") from error
+                raise DiskError("the job", self.jobs.path, error) from error
             raise
         return self.jobs.handle(folder)
 

@@ -49,6 +49,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.is_ending: Callable[[], bool] = lambda: False  # whether the server was told to stop
         self.metrics, self.webhooks = Metrics(), Webhooks(service)
         service.on_status = self.metrics.observe
         self.outputs = OutputStore(service, self.metrics.add_frames)

@@ -194,4 +194,6 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
         )
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
-        uvicorn.Server(settings).run(sockets=[listener])
+        server = uvicorn.Server(settings)
+        app.state.parts.is_ending = lambda: server.should_exit
+        server.run(sockets=[listener])

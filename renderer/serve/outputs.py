@@ -124,8 +124,6 @@ class OutputStore:
                     name_job(job.handle)
                     fetch.download(job.backend, job.handle, new, on_results=read_results)
             except OutputError as error:
-                if str(new) in str(error):  # it cannot be written, and a caller cannot choose another folder
-                    raise OutputError(str(error), hint="free disk space") from error
                 if not error.written:
                     raise
                 note = reword(str(error))

@@ -1,7 +1,8 @@
 """Turns errors into answers as RFC 9457 describes them, with the sentence and the hint of the command line.
 
 Callers of the API and of agents' tools may not have the command line: a flag becomes the name of its setting, as a
-request has it, and a command what it does with a job. One that sets something up is for who runs the server.
+request has it, and a command what it does with a job. One that sets something up is for who runs the server, as are
+variables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from backends import JobStatus, UnitStatus
-from backends.errors import RendererError, SpecError
+from backends.errors import DiskError, RendererError, SpecError
 from backends.exit_codes import MEANINGS, ExitCode
 from backends.files import state_folder
 from renderer import config
@@ -54,6 +55,7 @@ _WORDS = re.compile(
     rf"|\brenderer (?P<bare>{_COMMANDS})\b(?P<words>(?: [^\s,;()]+)*)"
     r"|(?P<left_out>, or leave --detach out| with --root| \(--root[^)]*\)|; --root [^;]*)"
     r"|(?<![^\s(])(?P<flag>--[a-z-]+[a-z])"
+    r"|\b(?P<variable>RENDERER_[A-Z_]+)(?P<value>=[^\s,;()]*)?"
 )
 
 
@@ -68,7 +70,15 @@ class RefusedError(SpecError):
 def describe(error: RendererError) -> dict[str, Any]:
     """Return an error as a problem document."""
     status = error.status if isinstance(error, RefusedError) else _STATUS.get(error.exit_code, 500)
-    return _document(status, reword(str(error)), hint=error.hint and reword(error.hint), exit_code=error.exit_code)
+    message, hint = word_error(error)
+    return _document(status, message, hint=hint, exit_code=error.exit_code)
+
+
+def word_error(error: RendererError) -> tuple[str, str | None]:
+    """Return the message and the hint of an error for a caller, who cannot choose another folder of the server."""
+    if isinstance(error, DiskError):
+        return error.brief, "free disk space"
+    return reword(str(error)), error.hint and reword(error.hint)
 
 
 def install(app: FastAPI) -> None:
@@ -176,6 +186,8 @@ def _replace(found: re.Match[str]) -> str:
     if flag := found["flag"]:
         name = _names().get(flag)
         return f"`{name}`" if name else flag
+    if variable := found["variable"]:
+        return found[0] if variable in config.NOT_SETTINGS else f"{found[0]} on the server"
     name = found["quoted"] or found["bare"]
     rest = found["options"] if found["quoted"] else found["words"]
     return ACTS.get(name) or f"`renderer {name}{rest}` on the server"

@@ -128,7 +128,7 @@ def test_an_output_folder_is_checked_before_the_job_starts(project: Path, home: 
     (project / "out").write_text("a file, not a folder")
     done = run("submit", "script.py", "--output", "out/inner")
     assert done.returncode == ExitCode.OUTPUT
-    assert "cannot write to the output folder out/inner: Not a directory" in done.stderr
+    assert "cannot write the outputs to out/inner: Not a directory" in done.stderr
     assert not list(home.rglob("jobs/*"))
 
 

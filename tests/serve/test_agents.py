@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,9 +144,18 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, cap
         with pytest.raises(requests.ReadTimeout):
             requests.post(f"{server.url}/mcp", json=body, headers=headers, timeout=1)
         until(lambda: bool(server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]))
-        (left,) = server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]
-    assert "graceful shutdown exceeded" not in capfd.readouterr().err
-    assert renderer("cancel", left["handle"], cwd=server.home, env=server.env).returncode == 0
+
+        with ThreadPoolExecutor(1) as pool:  # one that waits at the end of the server gets an answer
+            body["params"]["arguments"]["code"] += "  # again"
+            waits = pool.submit(requests.post, f"{server.url}/mcp", json=body, headers=headers)
+            until(lambda: len(server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]) > 1)
+            left = server.call("GET", "/api/v1/jobs", token=bob).json()["jobs"]
+            server.end()
+        said = waits.result().json()["result"]["content"][0]["text"]
+    assert "job: " in said
+    printed = capfd.readouterr().err
+    assert ("graceful shutdown exceeded" in printed, "Traceback" in printed) == (False, False), printed
+    assert renderer("cancel", *(job["handle"] for job in left), cwd=server.home, env=server.env).returncode == 0
 
 
 def test_a_server_beside_another_version_of_mcp_has_no_tools(tmp_path: Path) -> None:

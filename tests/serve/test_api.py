@@ -378,6 +378,8 @@ def test_list_of_a_token_with_many_jobs_is_whole_after_a_restart(tmp_path: Path)
         ("for a plain script use --kind script", "for a plain script use `kind` script"),
         ("add --store pvc://CLAIM, or leave --detach out", "add `store` pvc://CLAIM"),
         ("choose a higher folder (--root), or exclude it", "choose a higher folder, or exclude it"),
+        ("start it (RENDERER_DOCKER_ENGINE=podman)", "start it (RENDERER_DOCKER_ENGINE=podman on the server)"),
+        ("it wrote nothing to RENDERER_OUTPUT_DIR", "it wrote nothing to RENDERER_OUTPUT_DIR"),
         ("the renderer crashed: `docker run --gpus all`", "the renderer crashed: `docker run --gpus all`"),
     ],
 )

@@ -17,7 +17,7 @@ from backends.errors import OutputError, RendererError
 from backends.untrusted import open_beneath, read_bounded, show_line, show_text
 from renderer.previews import previewing
 from renderer.serve.documents import progress_of
-from renderer.serve.problems import hint_of, message_of, reword
+from renderer.serve.problems import hint_of, message_of, word_error
 
 MAX_TEXT = 8000  # characters of an answer
 MAX_LINE = 400  # characters of a line that a job printed
@@ -59,9 +59,9 @@ def make_answer(
 
 def describe_error(error: RendererError) -> CallToolResult:
     """Return the answer for a request that is refused or failed."""
-    hint = [f"hint: {show_text(reword(error.hint))}"] if error.hint else []
-    text = show_text(reword(str(error)))
-    return make_answer([f"error (exit code {int(error.exit_code)}): {text}", *hint], is_error=True)
+    message, advice = word_error(error)
+    hint = [f"hint: {show_text(advice)}"] if advice else []
+    return make_answer([f"error (exit code {int(error.exit_code)}): {show_text(message)}", *hint], is_error=True)
 
 
 def describe_status(key: str | None, name: str, status: JobStatus) -> list[str]:

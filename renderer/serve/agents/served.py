@@ -134,7 +134,7 @@ def make_server(parts: api.Parts) -> MCPServer[Any]:
         assert isinstance(request, Request)  # noqa: S101  # this transport has one
         return ServedJobs(parts, api.caller_of(request), str(request.base_url))
 
-    tools = Tools(find_jobs, parts.call)
+    tools = Tools(find_jobs, parts.call, lambda: parts.is_ending())  # noqa: PLW0108  # it is set later
 
     @server.tool(annotations=READS, structured_output=False)
     async def check(

@@ -30,7 +30,7 @@ from renderer.serve.agents.answers import (
 )
 from renderer.serve.callers import Policy
 from renderer.serve.documents import progress_of
-from renderer.serve.problems import explain, reword
+from renderer.serve.problems import explain, reword, word_error
 from renderer.serve.schemas import Run
 
 USUAL_WAIT_S = 50.0  # many clients give up after a minute
@@ -113,13 +113,21 @@ def _answering(
 
 
 class Tools:
-    """The tools. ``find_jobs`` returns the jobs of who asks; ``call`` runs what may block in a thread."""
+    """The tools.
+
+    ``find_jobs`` returns the jobs of who asks; ``call`` runs what may block in a thread. Nobody waits for a job any
+    longer once ``is_ending`` returns true.
+    """
 
     def __init__(
-        self, find_jobs: Callable[[Context[Any, Any]], AgentJobs], call: Callable[..., Awaitable[Any]]
+        self,
+        find_jobs: Callable[[Context[Any, Any]], AgentJobs],
+        call: Callable[..., Awaitable[Any]],
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._find_jobs = find_jobs
         self._call = call
+        self._is_ending = is_ending
 
     @_answering
     async def check(self, context: Context[Any, Any], fields: Mapping[str, Any], files: Mapping[str, str]) -> Any:
@@ -190,7 +198,7 @@ class Tools:
         """Return the status of a job at its end, or after so many seconds; at once if nobody gets the answer."""
         end, reported = time.monotonic() + wait_s, -1.0
         while True:
-            is_late = time.monotonic() >= end or await _is_gone(context)
+            is_late = time.monotonic() >= end or self._is_ending() or await _is_gone(context)
             try:
                 status: JobStatus = await self._call(job.backend, job.status)
             except TransientError:
@@ -218,8 +226,9 @@ class Tools:
             files: AgentFiles = await self._call(job.backend, job.files)
             more, pictures = await self._call(job.backend, describe_files, files)
         except RendererError as error:
-            hint = [f"hint: {show_line(reword(error.hint))}"] if error.hint else []
-            lines += [f"its files could not be downloaded: {show_line(reword(str(error)))}", *hint]
+            message, advice = word_error(error)
+            hint = [f"hint: {show_line(advice)}"] if advice else []
+            lines += [f"its files could not be downloaded: {show_line(message)}", *hint]
             return make_answer(lines, is_error=True)
         return make_answer([*lines, *more], pictures, is_error=is_error)
 

@@ -25,7 +25,7 @@ from renderer.serve.callers import Caller, identify
 from renderer.serve.documents import job_document, outputs_document, progress_of
 from renderer.serve.guard import COOKIE, allow_body
 from renderer.serve.outputs import OutputTable
-from renderer.serve.problems import describe, explain
+from renderer.serve.problems import describe, explain, word_error
 from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload, read_form
 
@@ -179,7 +179,7 @@ def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
                 previews.append((caption, previewing.describe_warnings(item)))
                 captions |= {path.relative_to(table.folder).as_posix(): caption for path in item.images}
     except RendererError as error:
-        outputs = schemas.Outputs(outputs=[], note=f"{error}")
+        outputs = schemas.Outputs(outputs=[], note=word_error(error)[0])
     has_preview = parts.service.has_preview(entry)
     return {"outputs": outputs, "previews": previews, "captions": captions, "has_preview": has_preview}
 
