@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from backends import JobState, JobStatus, UnitStatus
+from backends import JobStatus, UnitStatus
 from renderer.serve import schemas
 from renderer.serve.outputs import OutputTable
 from renderer.serve.problems import hint_of, message_of, reword
@@ -65,8 +65,8 @@ def summary_document(entry: Entry, status: JobStatus) -> schemas.JobSummary:
 
 
 def progress_of(status: JobStatus) -> float | None:
-    """Return the progress of all units together, in percent; None before the first has begun."""
-    if not status.units or all(unit.state is JobState.PENDING for unit in status.units):
+    """Return the progress of all units together, in percent; None before the first has reported any, or has ended."""
+    if all(unit.progress is None and not unit.state.terminal for unit in status.units):
         return None
     done = sum(100.0 if unit.state.terminal else unit.progress or 0.0 for unit in status.units)
     return round(done / len(status.units), 1)

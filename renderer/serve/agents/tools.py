@@ -267,7 +267,7 @@ def describe_plan(run: Run, planned: PlannedJob) -> list[str]:
     if planned.prepared.kind == "script":
         lines.append("it is a script, and not a file of scenes: render runs it")
     packed = planned.prepared.packed
-    lines.append(f"included are {len(packed.files)} files of the project, {packed.size} bytes")
+    lines.append(f"files that go with it: {len(packed.files)}, {packed.size} bytes")
     return [*lines, *(f"note: {show_line(reword(note))}" for note in planned.prepared.notes)]
 
 
