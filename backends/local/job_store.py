@@ -81,34 +81,37 @@ class JobStore:
     def statuses(self) -> Iterator[JobStatus]:
         """Yield the state of every job, newest first. Damaged folders are left out.
 
-        Only what is used is read, and of each job that has ended only once in a process.
+        Only what is used is read; and from the second time on, of each job that has ended only once.
         """
-        for name, known, record in sorted(self._read_all(), key=lambda job: job[1].created, reverse=True):
+        remembers = bool(self._known)  # most commands list once
+        for name, known, read in sorted(self._read_all(), key=lambda job: job[1].created, reverse=True):
             if not (found := known.ended):
-                folder = JobFolder(self.path / name)
+                folder = read[0] if read else JobFolder(self.path / name)
                 try:
-                    found = status.read_summary(folder, self.handle(folder), record or folder.read_record())
+                    record = read[1] if read else folder.read_record()
+                    found = status.read_summary(folder, self.handle(folder), record)
                 except (OSError, ValueError):  # deleted in the meantime
                     continue
-                if found.state.terminal and len(found.units) <= MOST_UNITS:
+                if remembers and found.state.terminal and len(found.units) <= MOST_UNITS:
                     known.ended = found
             yield found
 
-    def _read_all(self) -> list[tuple[str, _Known, Record | None]]:
-        """Return all jobs, in any order: the folder's name, and the record of a job that was not known."""
+    def _read_all(self) -> list[tuple[str, _Known, tuple[JobFolder, Record] | None]]:
+        """Return all jobs, in any order: the folder's name, and the folder and record of a job that was not known."""
         jobs, known = [], {}
         for entry in os.scandir(self.path) if self.path.is_dir() else ():
-            key, record = (entry.name, entry.inode()), None
+            key, read = (entry.name, entry.inode()), None
             if not (job := self._known.get(key)):
                 if not _ID.fullmatch(entry.name):
                     continue
+                folder = JobFolder(self.path / entry.name)
                 try:
-                    record = JobFolder(self.path / entry.name).read_record()
+                    read = folder, folder.read_record()
                 except (OSError, ValueError):
                     continue
-                job = _Known(record.created)
+                job = _Known(read[1].created)
             known[key] = job
-            jobs.append((entry.name, job, record))
+            jobs.append((entry.name, job, read))
         self._known = known
         return jobs
 
