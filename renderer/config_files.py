@@ -93,11 +93,14 @@ def find_project_file(folder: Path) -> ConfigFile | None:
     return None
 
 
-def may_set(key: bytes, folder: Path) -> bool:
-    """Return whether a file that is used in the folder may have the key, without a word about files that are not."""
-    with suppress(RuntimeError, OSError):  # there is no home
+def may_set(key: str, folder: Path) -> bool:
+    """Return whether a file that is used in the folder may have the setting, without a word about files that are not.
+
+    It is true, too, if a file cannot be read.
+    """
+    with suppress(RuntimeError, OSError, SpecError):  # there is no home, or the file is not valid
         files = [config_folder() / OWN_FILE, *(parent / name for parent in _search(folder) for name in PROJECT_FILES)]
-        return any(key in file.read_bytes() for file in files if file.is_file())
+        return any(key in (_parse(file, file.read_bytes()) or {}) for file in files if file.is_file())
     return True
 
 

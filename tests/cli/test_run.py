@@ -72,6 +72,7 @@ def read(home: Path, job: str, name: str) -> str:
 
 def test_a_worker_is_started_early_unless_the_job_has_variables_of_its_own(run: Run, project: Path, home: Path) -> None:
     (project / "a still.py").write_text(SCENE)
+    (project / "pyproject.toml").write_text('[build-system]\nbuild-backend = "hatchling.build"\n')
     (project.parent / "library").mkdir()
     (project.parent / "library" / "helper.py").touch()
     for option, is_early, greeting in (("--poster", HAS_CORES, "None"), ("--env=GREETING=hello", False, "hello")):

@@ -39,7 +39,7 @@ def started_early(words: Sequence[str]) -> Iterator[None]:
         from backends.local.turns import are_taken
         from renderer.config_files import may_set
 
-        if are_taken(state_folder("turns")) or may_set(b"backend", Path.cwd()):
+        if are_taken(state_folder("turns")) or may_set("backend", Path.cwd()):
             early.discard()
         yield
     finally:
