@@ -1,4 +1,4 @@
-"""Measures what a preview costs: CPU seconds of `renderer preview` against those of `renderer submit` without a cache.
+"""Measures what a preview costs: CPU seconds against those of `manim render` and of `renderer submit`, without a cache.
 
     .venv/bin/python benchmarks/preview.py [--quality h] [--scenes Formulas,Geometry]
 
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cpu_time import read_cpu, wait_for_orphans
@@ -20,7 +21,8 @@ from backends.processes import adopt_orphans
 
 SCENES = Path(__file__).resolve().parent / "scenes" / "reference.py"
 REFERENCE = "Formulas,Geometry,Surface3D,SixtyPlays"
-RENDERER = Path(sys.executable).parent / "renderer"
+BIN = Path(sys.executable).parent
+MANIM = [BIN / "manim", "render", "--progress_bar", "none"]
 
 
 def main() -> None:
@@ -29,18 +31,24 @@ def main() -> None:
     parser.add_argument("--scenes", default=REFERENCE)
     arguments = parser.parse_args()
     adopt_orphans()  # the job's supervisor counts as a child, too
-    print(f"{'scene':<14}{'submit':>10}{'preview':>10}{'share':>9}")
+    print("| scene | `manim render` | `renderer submit` | `renderer preview` | of `manim render` | of `submit` |")
+    print("|---" * 6 + "|")
     for scene in arguments.scenes.split(","):
-        render, preview = (measure(command, scene, arguments.quality) for command in ("submit", "preview"))
-        print(f"{scene:<14}{render:>8.1f} s{preview:>8.1f} s{100 * preview / render:>7.1f} %", flush=True)
+        words = [SCENES, scene, "--quality", arguments.quality]
+        manim = measure([*MANIM, *words])
+        submit, preview = (measure([BIN / "renderer", command, *words]) for command in ("submit", "preview"))
+        print(
+            f"| {scene} | {manim:.1f} s | {submit:.1f} s | {preview:.1f} s "
+            f"| {100 * preview / manim:.1f} % | {100 * preview / submit:.1f} % |",
+            flush=True,
+        )
 
 
-def measure(command: str, scene: str, quality: str) -> float:
-    """Return the CPU seconds of a command and of all processes of its job."""
+def measure(words: Sequence[str | Path]) -> float:
+    """Return the CPU seconds of a command and of all processes that it leaves behind."""
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state"}
         before = read_cpu()
-        words = [RENDERER, command, SCENES, scene, "--quality", quality, "--output", f"{folder}/out"]
         subprocess.run(words, env=env, cwd=folder, check=True, capture_output=True)
         wait_for_orphans()
         return read_cpu() - before

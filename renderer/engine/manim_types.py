@@ -42,6 +42,9 @@ class Camera(Protocol):
     def get_mobjects_to_display(self, mobjects: Iterable[Mobject]) -> list[Mobject]:
         """Return the mobjects that are drawn, in order."""
 
+    def get_image(self, pixel_array: Pixels) -> Any:
+        """Return the PIL image of some pixels."""
+
     def type_or_raise(self, mobject: Mobject) -> type:
         """Return the class by which the camera chooses how to draw the mobject."""
 

@@ -18,6 +18,24 @@ from support.commands import SMALL, environment, output, renderer
 
 SCENES = Path(__file__).parent / "scenes"
 FRAMES = SCENES / "frames.py"
+MOVES = """
+from manim import *
+
+
+class Moves(Scene):
+    def construct(self):
+        steps = []
+        dot = Dot().add_updater(lambda d, dt: steps.append(d.shift(RIGHT * dt)))
+        self.add(dot)
+        self.wait(1)
+        self.tell(dot, steps)
+        self.wait(1, stop_condition=lambda: len(steps) > 4)
+        self.tell(dot, steps)
+
+    def tell(self, dot, steps):
+        self.add_subcaption(f"{len(steps)} times, {dot.get_x():.3f}")
+        steps.clear()
+"""
 
 
 @pytest.fixture
@@ -131,6 +149,16 @@ def test_timeline_and_warnings(project: Path) -> None:
         "Tidy.preview.json",
         "Tidy.preview.png",
     ]
+
+
+def test_a_sheet_steps_plays_with_updaters_as_often_as_the_lowest_quality(project: Path) -> None:
+    (project / "moves.py").write_text(MOVES)
+    (sheet,) = preview(project, "moves.py", *SMALL, "--fps", "60").values()
+    (film,) = preview(project, "moves.py", *SMALL, "--fps", "60", "--play", "0").values()
+    assert [item["text"] for item in sheet["subcaptions"]] == ["18 times, 0.983", "6 times, 1.033"]
+    assert [item["text"] for item in film["subcaptions"]] == ["62 times, 0.983", "6 times, 1.033"]
+    assert sheet["plays"] == film["plays"]
+    assert ("-ql" in str(sheet["notes"]), "-ql" in str(film["notes"])) == (True, False)
 
 
 def test_what_has_no_preview_is_refused(project: Path) -> None:

@@ -40,6 +40,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (Camera, "transform_points_pre_display", camera_patches.transform_points_pre_display),
     (Camera, "set_cairo_context_path", camera_patches.set_cairo_context_path),
     (Camera, "set_cairo_context_color", camera_patches.set_cairo_context_color),
+    (Camera, "overlay_PIL_image", camera_patches.overlay_image),
     (ThreeDCamera, "get_mobjects_to_display", camera_patches.get_mobjects_to_display),
     (ThreeDCamera, "display_multiple_non_background_colored_vmobjects", camera_patches.display_vmobjects),
     (ThreeDCamera, "display_vectorized", camera_patches.display_vectorized),

@@ -20,9 +20,10 @@ class _Scene(Protocol):
 
 @mirrors("manim.scene.scene:Scene.update_to_time", sha256="d291edf5cfadab91")
 def update_to_time(self: _Scene, t: float) -> None:
-    """Do what Manim does, unless the renderer does not need the scene as it is at this time of the play."""
+    """Do what Manim does, unless the renderer does not need the scene as it is at this time of the play.
+
+    The next time that is needed takes the time since the last one that was.
+    """
     needs_frame = getattr(self.renderer, "needs_frame", None)
     if needs_frame is None or needs_frame():
         _MANIM_UPDATE_TO_TIME(self, t)
-    else:
-        self.last_t = t

@@ -1,4 +1,8 @@
-"""Steps a scene for a preview, and draws only the frames that are shown."""
+"""Steps a scene for a preview, and draws only the frames that are shown.
+
+For a contact sheet, plays with updaters go on 15 times a second, as with Manim's ``-ql``: most of a preview's time is
+that of updaters. Single frames are those of the film, so that for them every frame of such a play is stepped to.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
 from renderer.engine.abort import KeysNeeded, StopRecord
-from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames
+from renderer.engine.adapter.leap import can_leap
+from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames, iterate_family
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards, release_pixels
 from renderer.engine.manim_types import Scene
@@ -21,6 +26,12 @@ from renderer.engine.request import Progress
 from renderer.mirrors import mirrors
 from renderer.video.concat import Clip
 from renderer.video.frame import Pixels
+
+SHEET_FPS = 15
+COARSE_NOTE = (
+    f"where mobjects have updaters, the scene went on {SHEET_FPS} times a second, as with -ql: what adds up small "
+    "steps may be elsewhere in the film; --play and --at show the film's frames"
+)
 
 
 class PreviewDelegate:
@@ -36,6 +47,7 @@ class PreviewDelegate:
         self._wanted = recorder.wanted_frames()
         self._known: dict[object, int] = {}
         self._length = 0  # the most frames that the play can have
+        self._step: int | None = None  # how many frames the scene goes on at once; None until the play has begun
         self._wants_last = self._stands_still = False
 
     def begin_play(self) -> tuple[str, bool]:
@@ -48,7 +60,7 @@ class PreviewDelegate:
         if repeats is not None:
             self._recorder.check_play()
             return f"{repeats:05}", True
-        first, self._length = self._recorder.position, count_frames(self._scene)
+        first, self._length, self._step = self._recorder.position, count_frames(self._scene), None
         self._wants_last = self._recorder.wants_last_frame(number)
         self._stands_still = self._scene.is_current_animation_frozen_frame()
         ends = first + (round(self._scene.duration * self._recorder.fps) if self._stands_still else self._length)
@@ -101,14 +113,37 @@ class PreviewDelegate:
         return None if drawn is None else drawn.copy()
 
     def needs_frame(self) -> bool:
-        """Return True: all frames are looked at."""
-        return True
+        """Return whether the scene must be as it is at the next frame, to be drawn or for what comes after it."""
+        if self._step is None:
+            self._step = self._choose_step()
+        return self._done % self._step == 0 or self._done + 1 >= self._length or self._is_shown()
+
+    def _choose_step(self) -> int:
+        """Return how many frames the scene goes on at once; the play has begun."""
+        scene: Any = self._scene
+        if can_leap(scene):
+            return self._length
+        if scene.stop_condition or not self._recorder.shows_sheet:
+            return 1
+        step = max(1, int(self._recorder.fps / SHEET_FPS))
+        if step > 1 and (
+            scene.updaters or any(member.updaters for root in scene.mobjects for member in iterate_family(root))
+        ):
+            self._recorder.findings.note(COARSE_NOTE)
+        return step
+
+    @property
+    def _done(self) -> int:
+        """How many frames of the play there are so far."""
+        return self._recorder.position - self._recorder.plays[-1].first_frame
+
+    def _is_shown(self) -> bool:
+        is_last = self._done == self._length - 1
+        return self._recorder.position in self._wanted or (self._wants_last and is_last)
 
     def before_frame(self) -> None:
         """Decide whether the next frame is drawn."""
-        frame = self._recorder.position
-        done = frame - self._recorder.plays[-1].first_frame
-        self._set_drawing(on=frame in self._wanted or (self._wants_last and done == self._length - 1))
+        self._set_drawing(on=self._is_shown())
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
         """Count the frame; keep it if it was drawn."""

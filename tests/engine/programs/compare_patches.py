@@ -18,6 +18,7 @@ from manim import (
     BLACK,
     RED,
     Axes,
+    Camera,
     Circle,
     ManimColor,
     Mobject,
@@ -33,11 +34,14 @@ from manim import (
 )
 from manim.mobject.graphing.scale import LinearBase, LogBase
 from manim.mobject.svg.svg_mobject import VMobjectFromSVGPath
+from PIL import Image
 from svgelements import svgelements
 
 from renderer.engine.adapter.play_key import compute_fingerprint
 from renderer.engine.patches import axes, deepcopy, hashing, installer, kept_mobjects, mobject, svg_files, svg_paths
+from renderer.engine.patches import camera as camera_patches
 
+MANIM_OVERLAY = Camera.overlay_PIL_image
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
     "M5.35-2.34C5.46-2.34 5.62-2.3 5.62-2.5H.746V3 4q1 1 2 2t1 1a1 2 0 0 1 3 3zm1 1l2 2S3 3 4 4",
@@ -157,6 +161,22 @@ def compare_sources() -> None:
             exec(compile(text, str(file), "exec"), names)  # noqa: S102
             assert hashing._get_source(names["twice"]) == hashing._get_source(names["twice"])
             assert hashing._get_source(names["twice"]) == inspect.getsource(names["twice"])
+
+
+def compare_overlays() -> None:
+    """Compare images over pixels: transparent at the edges, everywhere and nowhere."""
+    generator = np.random.default_rng(3)
+    camera = Camera(pixel_width=60, pixel_height=40)
+    for left, top, right, bottom in ((0, 0, 60, 40), (7, 5, 31, 40), (0, 0, 0, 0), (59, 39, 60, 40)):
+        image = generator.integers(0, 256, (40, 60, 4), np.uint8)
+        is_inside = np.zeros((40, 60), bool)
+        is_inside[top:bottom, left:right] = True
+        image[~is_inside, 3] = 0
+        pixels = generator.integers(0, 256, (40, 60, 4), np.uint8)
+        expected = pixels.copy()
+        MANIM_OVERLAY(camera, expected, Image.fromarray(image))
+        camera_patches.overlay_image(camera, pixels, Image.fromarray(image))
+        assert np.array_equal(pixels, expected)
 
 
 def compare_copies() -> None:
@@ -282,6 +302,7 @@ if __name__ == "__main__":
         compare_splits,
         compare_coordinates,
         compare_sources,
+        compare_overlays,
         compare_copies,
         compare_svg_files,
         compare_handed_on,

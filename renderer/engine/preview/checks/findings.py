@@ -46,13 +46,13 @@ class Findings:
         elif len(self._known) < MOST_FINDINGS:
             self._known[key] = Finding(kind, message, line, [play])
         else:
-            self._note(f"only the first {MOST_FINDINGS} warnings are listed")
+            self.note(f"only the first {MOST_FINDINGS} warnings are listed")
 
     def check(self, play: PlayEntry, pixels: Pixels | None) -> None:
         """Check what the scene shows at the end of a play; ``pixels`` is the last frame, if it was drawn."""
         shown = list_shown(self._scene)
         if shown.left_out:
-            self._note(f"only the first {MOST_SHAPES} shapes of play {play.number} were checked")
+            self.note(f"only the first {MOST_SHAPES} shapes of play {play.number} were checked")
         for kind, message, mobject in self._find(shown, pixels):
             self.add(kind, message, self._find_line(mobject) or play.source, play.number)
 
@@ -70,6 +70,7 @@ class Findings:
             (line for part in mobject.submobjects[:3] if (line := self._origins.find(part))), None
         )
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Add a sentence about the preview, once."""
         if text not in self.notes:
             self.notes.append(text)
