@@ -20,9 +20,8 @@ from manim.mobject.three_d.three_d_utils import (
 )
 from manim.utils.space_ops import normalize
 from numpy.typing import NDArray
-from PIL import Image
 
-from renderer.engine.manim_types import Camera, Mobject, Points, ThreeDCamera, VMobject
+from renderer.engine.manim_types import Mobject, Points, ThreeDCamera, VMobject
 from renderer.engine.patches.drawing_cache import DrawingCache, Lights
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels
@@ -120,15 +119,6 @@ def _find_gradient(camera: ThreeDCamera, vmobject: VMobject) -> list[float]:
 
 def _project_ends(camera: ThreeDCamera, vmobject: VMobject, ends: Points) -> list[float]:
     return [value for point in camera.transform_points_pre_display(vmobject, ends) for value in point[:2]]
-
-
-@mirrors("manim.camera.camera:Camera.overlay_PIL_image", sha256="705e8062706240e9")
-def overlay_image(self: Camera, pixel_array: Pixels, image: Image.Image) -> None:
-    """Draw an image over the pixels. Where it is transparent, they are not read or written: they stay the same."""
-    if box := image.getbbox():
-        left, top, right, bottom = box
-        part = pixel_array[top:bottom, left:right]
-        part[:] = np.asarray(Image.alpha_composite(self.get_image(part), image.crop(box)), dtype="uint8")
 
 
 @mirrors("manim.camera.three_d_camera:ThreeDCamera.get_mobjects_to_display", sha256="4e5fefb7db4316b3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from manim import Axes, Camera, Mobject, NumberLine, Scene, SVGMobject, ThreeDCamera, VMobject
+from manim import Axes, Camera, ImageMobject, Mobject, NumberLine, Scene, SVGMobject, ThreeDCamera, VMobject
 from manim.mobject import mobject
 from manim.mobject.svg.svg_mobject import VMobjectFromSVGPath
 from manim.mobject.three_d import three_d_utils
@@ -16,8 +16,8 @@ from renderer.engine.patches import axes as axes_patches
 from renderer.engine.patches import camera as camera_patches
 from renderer.engine.patches import deepcopy as deepcopy_patches
 from renderer.engine.patches import hashing as hashing_patches
+from renderer.engine.patches import images, outlines, svg_files, svg_paths
 from renderer.engine.patches import mobject as mobject_patches
-from renderer.engine.patches import outlines, svg_files, svg_paths
 from renderer.engine.patches import scene as scene_patches
 
 # (class or module of Manim, name in it, replacement)
@@ -40,7 +40,8 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (Camera, "transform_points_pre_display", camera_patches.transform_points_pre_display),
     (Camera, "set_cairo_context_path", camera_patches.set_cairo_context_path),
     (Camera, "set_cairo_context_color", camera_patches.set_cairo_context_color),
-    (Camera, "overlay_PIL_image", camera_patches.overlay_image),
+    (Camera, "overlay_PIL_image", images.overlay_image),
+    (ImageMobject, "interpolate_color", images.interpolate_color),
     (ThreeDCamera, "get_mobjects_to_display", camera_patches.get_mobjects_to_display),
     (ThreeDCamera, "display_multiple_non_background_colored_vmobjects", camera_patches.display_vmobjects),
     (ThreeDCamera, "display_vectorized", camera_patches.display_vectorized),

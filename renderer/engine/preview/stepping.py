@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from manim.renderer.cairo_renderer import CairoRenderer
@@ -126,9 +127,8 @@ class PreviewDelegate:
         if scene.stop_condition or not self._recorder.shows_sheet:
             return 1
         step = max(1, int(self._recorder.fps / SHEET_FPS))
-        if step > 1 and (
-            scene.updaters or any(member.updaters for root in scene.mobjects for member in iterate_family(root))
-        ):
+        members: Any = (member for root in scene.mobjects for member in iterate_family(root))
+        if step > 1 and (scene.updaters or any(map(attrgetter("updaters"), members))):
             self._recorder.findings.note(COARSE_NOTE)
         return step
 

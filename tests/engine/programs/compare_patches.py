@@ -20,6 +20,7 @@ from manim import (
     Axes,
     Camera,
     Circle,
+    ImageMobject,
     ManimColor,
     Mobject,
     NumberPlane,
@@ -38,10 +39,19 @@ from PIL import Image
 from svgelements import svgelements
 
 from renderer.engine.adapter.play_key import compute_fingerprint
-from renderer.engine.patches import axes, deepcopy, hashing, installer, kept_mobjects, mobject, svg_files, svg_paths
-from renderer.engine.patches import camera as camera_patches
+from renderer.engine.patches import (
+    axes,
+    deepcopy,
+    hashing,
+    images,
+    installer,
+    kept_mobjects,
+    mobject,
+    svg_files,
+    svg_paths,
+)
 
-MANIM_OVERLAY = Camera.overlay_PIL_image
+MANIM_OVERLAY, MANIM_MIX = Camera.overlay_PIL_image, ImageMobject.interpolate_color
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
     "M5.35-2.34C5.46-2.34 5.62-2.3 5.62-2.5H.746V3 4q1 1 2 2t1 1a1 2 0 0 1 3 3zm1 1l2 2S3 3 4 4",
@@ -175,8 +185,25 @@ def compare_overlays() -> None:
         pixels = generator.integers(0, 256, (40, 60, 4), np.uint8)
         expected = pixels.copy()
         MANIM_OVERLAY(camera, expected, Image.fromarray(image))
-        camera_patches.overlay_image(camera, pixels, Image.fromarray(image))
+        images.overlay_image(camera, pixels, Image.fromarray(image))
         assert np.array_equal(pixels, expected)
+
+
+def compare_mixed_images() -> None:
+    """Compare images that are mixed: with rows to spare, of 8 and 16 bits, and after the scene gave one floats."""
+    generator = np.random.default_rng(4)
+    for height, kind in ((40, "uint8"), (7, "uint8"), (19, "uint16")):
+        start, end = (
+            ImageMobject(generator.integers(0, 256, (height, 9, 4), np.uint8), pixel_array_dtype=kind) for _ in range(2)
+        )
+        end.set_opacity(0.3)
+        for alpha in (0, 0.37, np.float64(0.8), 1):
+            expected, mixed = start.copy(), start.copy()
+            MANIM_MIX(expected, start, end, alpha)
+            images.interpolate_color(mixed, start, end, alpha)
+            assert describe(mixed) == describe(expected)
+            assert mixed.pixel_array.dtype == expected.pixel_array.dtype
+        start.pixel_array = start.pixel_array / 3
 
 
 def compare_copies() -> None:
@@ -303,6 +330,7 @@ if __name__ == "__main__":
         compare_coordinates,
         compare_sources,
         compare_overlays,
+        compare_mixed_images,
         compare_copies,
         compare_svg_files,
         compare_handed_on,
