@@ -107,10 +107,15 @@ def download_units(
     units: Collection[int] | None = None,
 ) -> Fetched:
     """Download the outputs of some units, by default of all, and verify them. Raises OutputError as ``download``."""
+    wanted = range(len(status.units)) if units is None else units
+    empty = backend.read_empty(status.handle, wanted)
     with staging(into) as folder:
-        folders = backend.fetch(status.handle, folder, units)
+        folders = backend.fetch(
+            status.handle, folder, [unit for unit in wanted if unit not in empty] if empty else units
+        )
         source = output_folder.find_source(str(status.handle))
         found, results, damaged = _verify_all(folders, status, OutputCounter(backend.limits), source)
+        results |= empty
         voice_store.keep_voices(str(status.handle), found)
         items = find_inputs(inputs, status, results)
         found = [replace(item, own_folder=items[item.index].label if items else None) for item in found]

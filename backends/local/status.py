@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from backends.chunk_store.shard_results import explain_whole
@@ -19,23 +19,29 @@ from backends.local.turns import count_turns
 from backends.models import JobHandle, JobState, JobStatus, LogLine, UnitStatus
 from backends.problem import Problem
 from backends.untrusted import Limits, LineCutter
-from backends.worker_protocol import last_progress, last_status
+from backends.worker_protocol import UnitResult, last_progress, last_status
 
 POLL_INTERVAL_S = 0.1
 READ_BYTES = 65536
 MAX_LOG_BYTES = Limits().log + 2**20  # the worker's limit, and room for what it adds
 
 
-def read_status(folder: JobFolder, handle: JobHandle, known: dict[int, UnitStatus] | None = None) -> JobStatus:
+@dataclass
+class KnownUnits:
+    """What was read of a job's units so far: how some ended, and where in the file of results their number goes on."""
+
+    ended: dict[int, UnitStatus] = field(default_factory=dict)
+    position: int = 0
+
+
+def read_status(folder: JobFolder, handle: JobHandle, known: KnownUnits | None = None) -> JobStatus:
     """Return the state of the job and of its units. Raises OSError or ValueError for a damaged folder.
 
-    ``known`` are units that had ended with success when they were last read; this adds more of them.
+    ``known`` is what was read before: of the units, only results that are new are read, and this adds them.
     """
     record = folder.read_record()
-    known = {} if known is None else known
     ended = _read_end(folder, record)
-    units = _read_units(folder, record.units, ended, known)
-    known |= {index: unit for index, unit in enumerate(units) if unit.state is JobState.SUCCEEDED}
+    units = _read_units(folder, record.units, ended, known or KnownUnits())
     return _build_status(folder, handle, record, ended, units)
 
 
@@ -45,7 +51,7 @@ def read_summary(folder: JobFolder, handle: JobHandle, record: Record) -> JobSta
     if ended and ended.state is JobState.SUCCEEDED:
         units = tuple(UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0) for name in record.units)
     else:
-        units = _read_units(folder, record.units, ended, {})
+        units = _read_units(folder, record.units, ended, KnownUnits())
     return _build_status(folder, handle, record, ended, units)
 
 
@@ -129,14 +135,20 @@ def _end_lost_job(folder: JobFolder, record: Record) -> Ended:
 
 
 def _read_units(
-    folder: JobFolder, names: Sequence[str], ended: Ended | None, known: Mapping[int, UnitStatus]
+    folder: JobFolder, names: Sequence[str], ended: Ended | None, known: KnownUnits
 ) -> tuple[UnitStatus, ...]:
     """Return the status of each unit; of those that have neither a result nor a folder, without looking for files."""
-    with_files = folder.list_begun() | folder.list_ended()
+    begun = folder.list_begun()  # before the results: of a unit that ends now, both are seen
+    for index, result, position in folder.follow_results(names, known.position):
+        known.position = position
+        if result:
+            known.ended[index] = _describe_result(names[index], result)
+        else:
+            known.ended.pop(index, None)
     units = []
     for index, name in enumerate(names):
-        unit = known.get(index)
-        if unit is None and index in with_files:
+        unit = known.ended.get(index)
+        if unit is None and index in begun:
             unit = _read_unit(folder, index, name, ended)
         elif unit is None:
             waits = UnitStatus(name=name, state=JobState.PENDING)
@@ -145,13 +157,14 @@ def _read_units(
     return tuple(units)
 
 
-def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
-    result = folder.read_result(index, name)
-    if result and result.exit_code:
+def _describe_result(name: str, result: UnitResult) -> UnitStatus:
+    if result.exit_code:
         problem = result.error or Problem(message=f"{name} failed", exit_code=result.exit_code)
         return UnitStatus(name=name, state=JobState.FAILED, problem=problem)
-    if result:
-        return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0, activity=explain_whole(result))
+    return UnitStatus(name=name, state=JobState.SUCCEEDED, progress=100.0, activity=explain_whole(result))
+
+
+def _read_unit(folder: JobFolder, index: int, name: str, ended: Ended | None) -> UnitStatus:
     log = folder.open_log(index)
     lines = read_tail(log) if log else []
     if ended:

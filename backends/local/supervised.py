@@ -29,10 +29,10 @@ from backends.local.documents import Launcher, Record, now
 from backends.local.early.command import EarlySupervisor, supervisor_environment
 from backends.local.folder import JobFolder, boot_id, write_json
 from backends.local.job_store import damaged, not_found, open_store
-from backends.local.status import end_if_lost, has_ended, read_logs, read_status
+from backends.local.status import KnownUnits, end_if_lost, has_ended, read_logs, read_status
 from backends.local.turns import Ticket, draw_ticket, wait_first
 from backends.local.webhooks import Deliveries
-from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine, UnitStatus
+from backends.models import Garbage, JobHandle, JobSpec, JobStatus, LogLine
 from backends.untrusted import OutputCounter, create_beneath
 from backends.untrusted.trees import remove_tree, tree_size
 from backends.worker_protocol import FILES, OUTPUT_DIR, RESULT, Output, UnitResult
@@ -158,7 +158,7 @@ class SupervisedBackend(Backend[WorkerRequest]):
     def statuses(self, handle: JobHandle, *, until: float | None = None) -> Iterator[JobStatus]:
         """Yield the status again and again. Units that have ended are not read again."""
         folder = self.jobs.find(handle)
-        known: dict[int, UnitStatus] = {}
+        known = KnownUnits()
         with closing(folder.watch_supervisor()) as supervisor:
             pause = self.poll_s
             while True:
@@ -200,6 +200,11 @@ class SupervisedBackend(Backend[WorkerRequest]):
                 file.write(result.to_line())
             copied.append(into / str(unit))
         return copied
+
+    def read_empty(self, handle: JobHandle, units: Collection[int]) -> Mapping[int, UnitResult]:
+        """Return the results without outputs; ``fetch`` would make a folder and a file for each."""
+        found = _list_results(self.jobs.find(handle), units)
+        return {unit: result for unit, (_, result) in found.items() if not result.outputs}
 
     def list(self) -> Iterator[JobStatus]:
         """Yield the status of every job, newest first."""
@@ -300,13 +305,12 @@ def _note_start(folder: JobFolder, supervisor: subprocess.Popen[bytes], stream: 
 def _list_results(folder: JobFolder, units: Collection[int] | None) -> Mapping[int, tuple[int, UnitResult]]:
     """Return for each of the units, by default all, that has ended the folder of its outputs, and its result."""
     record = folder.read_record()
-    wanted = range(len(record.units)) if units is None or record.shards else sorted(units)
-    read = ((unit, folder.read_result(unit, record.units[unit])) for unit in wanted)
-    found = {unit: (unit, result) for unit, result in read if result}
+    wanted = range(len(record.units)) if units is None or record.shards else frozenset(units)
+    found = folder.read_results(record.units, wanted)
     if not record.shards:
-        return found
-    shard = select_result((unit, result) for unit, result in found.values())
-    return {} if shard is None else {0: found[shard]}
+        return {unit: (unit, result) for unit, result in found.items()}
+    shard = select_result(found.items())
+    return {} if shard is None else {0: (shard, found[shard])}
 
 
 def _copy_output(folder: JobFolder, unit: int, output: Output, into: Path) -> None:

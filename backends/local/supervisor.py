@@ -163,7 +163,8 @@ class Supervisor:
         """
         for unit in units:
             self.exit_codes.pop(unit, None)
-            self.folder.forget_unit(unit)
+            if self.worker:  # of an earlier attempt
+                self.folder.forget_unit(unit)
         remove_tree(self.folder.scratch)
         self.folder.scratch.mkdir()
         with _short_name(self.folder) as scratch:
@@ -219,7 +220,7 @@ class Supervisor:
         """Return how the job ended. It succeeded if all units and the worker of the last attempt did."""
         has_all = len(self.exit_codes) == len(self.record.units)
         first = min((unit for unit, code in self.exit_codes.items() if code), default=None)
-        failed = None if first is None else self.folder.read_result(first, self.record.units[first])
+        failed = None if first is None else self.folder.read_results(self.record.units, {first}).get(first)
         if failed:
             unit_problem = failed.error or Problem(message=f"{failed.unit} failed", exit_code=failed.exit_code)
             unit_problem = replace(unit_problem, hint=None)  # the job's words are no advice of ours

@@ -146,7 +146,7 @@ class WorkerProcess:
         if most is not None and len(self._failed) > most:
             unit, code = next(iter(self._failed.items()))
             if self._record.shards:
-                result = self._folder.read_result(unit, self._record.units[unit])
+                result = self._folder.read_results(self._record.units, {unit}).get(unit)
                 self.problem = (result and result.error) or Problem(message="a shard failed", exit_code=code)
                 return
             message = f"{len(self._failed)} of {len(self._record.units)} failed, and --max-failed allows {most}"

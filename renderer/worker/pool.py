@@ -111,7 +111,7 @@ class Pool:
     def _start(self, runner: Runner, unit: int) -> None:
         folder = self.job.folder(unit)
         shutil.rmtree(folder / FILES, ignore_errors=True)  # of an earlier attempt that failed
-        (folder / FILES).mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # without FILES: most units of a large map have no outputs
         working = WorkingFolder(self.job, unit)
         working.fill()
         read, write = os.pipe()
@@ -204,6 +204,7 @@ class Pool:
         report = self._find_report(runner, item, exit_code)
         result = write_result(self.job, item.unit, report, item.working, started=item.started, deadline=item.deadline)
         item.working.remove()
+        self.job.leave_input(item.unit)
         error = result.error
         _log.debug("unit %d ended with exit code %d: %s", item.unit, exit_code, error or "succeeded")
         line = f"openjd_fail: {error.message}\n".encode("utf-8", "replace") if error else b""

@@ -57,7 +57,6 @@ def write_result(
     left = None if job.payload.preview else working  # a preview is the same whatever else the scene writes
     if is_share := bool(job.payload.shards and not report.error and not _has_joined(report)):
         shutil.rmtree(job.folder(unit) / FILES, ignore_errors=True)  # the shard that joins the clips has the outputs
-        (job.folder(unit) / FILES).mkdir()
     until = max(deadline, time.monotonic() + HASH_TIMEOUT_S)
     outputs, problem = ((), None) if is_share else _find_outputs(job, unit, until, left)
     report = replace(report, error=report.error or problem)
@@ -93,7 +92,7 @@ def _find_outputs(
     folder = job.folder(unit) / FILES
     try:
         fault = working.move_outputs(folder, deadline) if working else None
-        files = list_files(folder, job.limits)
+        files = list_files(folder, job.limits) if os.path.lexists(folder) else []
         bad = {name: error for name, _ in files if (error := find_name_fault(name))}
         outputs = tuple(
             Output(path=name, size=size, sha256=_hash(folder, name, size, deadline))

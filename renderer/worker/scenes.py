@@ -76,7 +76,8 @@ class SceneRunner(Runner):
             return Decision(), error
 
     def start(self, unit: int, output: int) -> int:
-        """Fork the scene's process."""
+        """Fork the scene's process, which writes to the folder of its outputs."""
+        (self.job.folder(unit) / FILES).mkdir()
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()

@@ -7,6 +7,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class UnpackedJob:
     """What the worker runs. ``scratch`` is removed with the worker.
 
     ``environment`` is the folder with the job's own packages, if it has any (see renderer.worker.packages). ``inputs``
-    are the lines with the inputs of a map. ``untouched`` are working folders of units that ended and changed nothing.
+    are the lines with the inputs of a map. ``untouched`` are working folders of units that ended and changed nothing,
+    and ``untouched_inputs`` files of such inputs: to name one again is quicker than to create another.
     """
 
     payload: WorkerPayload
@@ -48,6 +50,8 @@ class UnpackedJob:
     environment: Path | None = None
     inputs: Sequence[bytes] = ()
     untouched: list[Path] = field(default_factory=list)
+    untouched_inputs: list[Path] = field(default_factory=list)
+    _written_inputs: dict[int, os.stat_result] = field(default_factory=dict)
 
     def source(self, unit: int) -> Path:
         """Return the folder of the unit's copy of the project, its working folder."""
@@ -108,13 +112,34 @@ class UnpackedJob:
         """Write the value of a unit's input to a file, and return the variable that names it; nothing without a map."""
         if not self.inputs:
             return {}
-        path = self.scratch / f"input-{unit}.json"
-        path.write_text(json.dumps(self.read_input(unit).value, ensure_ascii=False), "utf-8")
+        path = self._input_file(unit)
+        if self.untouched_inputs:
+            self.untouched_inputs.pop().rename(path)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "wb") as file:
+            file.write(json.dumps(self.read_input(unit).value, ensure_ascii=False).encode())
+            file.truncate()  # at last: some disks write a file at once that was empty and is closed
+            self._written_inputs[unit] = os.fstat(file.fileno())
         return {VARIABLE: str(path)}
+
+    def leave_input(self, unit: int) -> None:
+        """Leave the file of a unit's input to the next unit, if nothing in it has changed."""
+        path = self._input_file(unit)
+        if before := self._written_inputs.pop(unit, None):
+            with suppress(OSError):
+                if identify(path.lstat()) == identify(before):
+                    self.untouched_inputs.append(path)
+
+    def _input_file(self, unit: int) -> Path:
+        return self.scratch / f"input-{unit}.json"
 
     def folder(self, unit: int) -> Path:
         """Return the folder for the unit's log, result and files."""
         return self.output / str(unit)
+
+
+def identify(info: os.stat_result) -> tuple[int, ...]:
+    """Return what is another after each change of a file's content, mode or name, and of a folder's."""
+    return info.st_mode, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 _parse_input = functools.lru_cache(maxsize=64)(MapInput.from_line)  # each is needed several times

@@ -20,7 +20,7 @@ from backends.errors import OutputError
 from backends.output_stream import walk
 from backends.untrusted import OutputCounter, check_relative_name, create_beneath, link_between, open_beneath
 from backends.untrusted.trees import remove_tree
-from renderer.worker.unpacked_job import UnpackedJob
+from renderer.worker.unpacked_job import UnpackedJob, identify
 
 BESIDE = "working-folder"  # below it is a file that has the name of a film
 CHUNK = 2**20
@@ -82,13 +82,15 @@ class WorkingFolder:
         with suppress(OSError):
             for name, info in _scan(self.path):  # ends at the first difference
                 before = left.pop(name, None)
-                if before is None or _identify(before) != _identify(info):
+                if before is None or identify(before) != identify(info):
                     return False
             return not left
         return False
 
     def move_outputs(self, target: Path, deadline: float) -> OutputError | None:
         """Move what is new or changed to the folder ``target``. Return what is wrong with a name that is left out.
+
+        The folder is made for the first file.
 
         A link to a file in the folder becomes a copy of that. Other links, pipes, sockets, devices and the caches of
         programs are left out. Raises OutputError for more than the job's limits, OSError for what cannot be read, and
@@ -100,6 +102,8 @@ class WorkingFolder:
                 file = self._find_file(name, info)
                 counter.add(file.size if file else 0)
                 found.append((name, file))
+        if found:
+            target.mkdir(exist_ok=True)
         for name, file in sorted(found, key=lambda item: item[0]):
             if error := find_name_fault(name):
                 fault = fault or error
@@ -174,11 +178,6 @@ def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
-
-
-def _identify(info: os.stat_result) -> tuple[int, ...]:
-    """Return what is another after each change of a file's content, mode or name, and of a folder's."""
-    return info.st_mode, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def find_name_fault(name: str) -> OutputError | None:

@@ -145,7 +145,7 @@ def supervise_messages(data: bytes) -> None:
         assert len(status.units) == 2
         assert all(0 <= (unit.progress or 0) <= 100 for unit in status.units)
         list(read_logs(folder, 2, follow=False, is_running=lambda: False))
-        _check_tree(folder.path, {"results", "inputs", "work", "work/scratch", "work/units"})
+        _check_tree(folder.path, {"inputs", "work", "work/scratch", "work/units"})
 
 
 def read_pod_report(data: bytes) -> None:
