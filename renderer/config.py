@@ -113,12 +113,12 @@ def _keys() -> dict[str, tuple[type[BaseModel], str]]:
 
 
 def name_setting(key: str, origin: str) -> str:
-    """Return what the user wrote for a setting: its flag, the name of an argument, or its key in a file."""
+    """Return what the user wrote for a setting: its flag, or its key in a file, a request or a call."""
     model, name = _keys()[key]
     info = option_info(model.model_fields[name])
     if origin == FLAG and info:
         return info.flags_of(name)[0]
-    return name if origin == ARGUMENT else key
+    return key
 
 
 def name_flags() -> Mapping[str, str]:
@@ -131,7 +131,7 @@ def _check_known(key: str, origin: str) -> None:
     if key not in keys:
         near = difflib.get_close_matches(key, keys, 1, 0.5)
         hint = f"did you mean {near[0]!r}?" if near else "`renderer config` lists them all"
-        raise SpecError(f"there is no setting {key!r} ({origin})", hint=hint)
+        raise SpecError(f"there is no setting {key!r}{_show_source(origin)}", hint=hint)
 
 
 def _from_files(folder: Path) -> dict[str, _Given]:
@@ -215,8 +215,13 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
     item = given[key]
     # the values of environment variables may be secrets: only their names are shown
     value = _names(item.value) if key == "env" else item.value
-    source = "" if item.origin == FLAG else f" ({item.origin})"
-    return SpecError(f"{name_setting(key, item.origin)} cannot be {value!r}{source}: {message}")
+    named = f"{name_setting(key, item.origin)} cannot be {value!r}{_show_source(item.origin)}"
+    return SpecError(f"{named}: {message}")
+
+
+def _show_source(origin: str) -> str:
+    """Return where a setting is from, for the end of a message; nothing for what was given for this job."""
+    return "" if origin in GIVEN else f" ({origin})"
 
 
 def _names(pairs: object) -> list[str]:

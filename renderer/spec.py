@@ -294,10 +294,12 @@ def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Setti
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:
-    """Raise SpecError for arguments and variables that are not UTF-8: JSON cannot hold them."""
+    """Raise SpecError for arguments and variables that no process can have, and those that are not UTF-8."""
     texts = {f"the argument {text!a}": text for text in spec.arguments}
     texts |= {f"the variable {key!a}": key + value for key, value in settings.env.items()}
     for what, text in texts.items():
+        if "\0" in text:
+            raise SpecError(f"{what} holds a zero character", hint="write it in a file that is uploaded")
         try:
             text.encode()
         except UnicodeEncodeError as error:

@@ -185,7 +185,7 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 router = APIRouter(prefix="/api/v1")
 _JOB = _problems(404, 409)
-_SUBMIT = _problems(400, 408, 413, 429, 507)
+_SUBMIT = _problems(400, 408, 413, 415, 429, 507)
 
 
 @router.get("/settings", responses=_problems(), tags=["server"])
@@ -198,6 +198,7 @@ async def get_rights(parts: Shared, who: Who) -> schemas.Rights:
         gpus=list(token.gpus) if token else None,
         jobs=token.jobs if token else None,
         seconds=token.seconds if token else None,
+        shards=token.shards if token else None,
         bundle_mib=parts.service.bundle_limit(who),
         untrusted=token.untrusted if token else False,
         settings=[
@@ -225,7 +226,7 @@ async def submit(
 @router.post(
     "/jobs/upload",
     status_code=201,
-    responses={**_SUBMIT, **_problems(415), 200: {"model": schemas.Job}},
+    responses={**_SUBMIT, 200: {"model": schemas.Job}},
     tags=["jobs"],
     openapi_extra={
         "requestBody": {
@@ -532,6 +533,7 @@ _FILE: dict[str, Any] = {
 }
 
 
+@router.head("/jobs/{id}/outputs/{path:path}", response_class=FileResponse, include_in_schema=False)
 @router.get(
     "/jobs/{id}/outputs/{path:path}",
     responses={

@@ -105,7 +105,16 @@ class Policy:
                 raise RefusedError(
                     403, f"this token's jobs may run for {token.seconds:g} s", hint="ask for a shorter timeout"
                 )
-            loaded = config.load({**flags, "timeout": token.seconds}, source="argument")
+            flags["timeout"] = token.seconds
+            loaded = config.load(flags, source="argument")
+        shards = loaded.settings.shards
+        if token.shards is not None and isinstance(shards, int) and shards > token.shards:
+            if "shards" in given:
+                raise RefusedError(
+                    403, f"a scene of this token's jobs may have {token.shards} shards", hint="ask for fewer shards"
+                )
+            flags["shards"] = token.shards
+            loaded = config.load(flags, source="argument")
         _check_gpu(token, loaded.settings.gpu)
         return self._check_backend(caller, loaded)
 

@@ -3,19 +3,22 @@
 - Who asks: a token, or this machine's user. Nothing but the login page, its files and the API's description is public.
 - Without tokens, the Host must be this machine: another site could make its own name lead here (DNS rebinding).
 - A request that changes something must come from this server's own pages, or from a program: a browser says so in
-  Origin and Sec-Fetch-Site, which other sites cannot change. Programs that send a token in a header are not asked.
+  Origin and Sec-Fetch-Site, which other sites cannot change. Programs that send a token in a header are not asked:
+  no site can make a browser send one, unlike the name and password of an address.
 - A body has a limit, which is counted while it arrives. Neither it nor the headers may take too long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import anyio
+import h11
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -97,7 +100,7 @@ def _check_site(headers: Headers, method: str, *, is_open: bool) -> None:
             f"this server answers to localhost, not to {host[:100]!r}",
             hint="open it by its address, or use tokens",
         )
-    if "authorization" in headers:  # no browser adds it by itself
+    if headers.get("authorization", "").lower().startswith("bearer "):  # no browser adds it by itself
         return
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if method in _SAFE:
@@ -171,6 +174,14 @@ class Protocol(H11Protocol):
         """Take a part of a request."""
         super().data_received(data)
         self._limit_head()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are no sentence of ours
+        """Answer to what cannot be read as a request, in the form of all errors."""
+        answer = problems.describe_unreadable(sys.exception())
+        start = h11.Response(status_code=answer.status_code, headers=[*answer.raw_headers, (b"connection", b"close")])
+        for event in (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""

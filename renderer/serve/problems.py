@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import h11
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -49,6 +50,18 @@ ACTS: Mapping[str, str] = {
 }
 SETUP = ("config", "doctor", "gc", "gpus", "image", "manifest", "mcp", "scenes", "serve", "setup", "watch")
 _FIELDS = {"--all": "all", "--kind": "kind", "--max-failed": "max_failed", "--name": "name"}  # of a request
+_SEE_API = "the API is described at /api/v1/openapi.json"
+_SENTENCES: Mapping[int | str, str] = {
+    404: "there is nothing at this address",
+    405: "this address does not take this method",
+    "There was an error parsing the body": "the body is not JSON in UTF-8, or is nested too deeply",  # of FastAPI
+}
+_HINTS = {408: "send it again, over a quicker connection", 413: "upload a large project: POST /api/v1/jobs/upload"}
+_MESSAGES = {  # for errors of pydantic
+    "extra_forbidden": "there is no such field",
+    "model_attributes_type": "a JSON object is needed",
+    "string_pattern_mismatch": "it has characters that it cannot have, or none",
+}
 _COMMANDS = "|".join([*ACTS, *SETUP])
 _WORDS = re.compile(
     rf"`renderer (?P<quoted>{_COMMANDS})\b(?P<options>[^`]*)`"
@@ -129,22 +142,41 @@ async def _on_own(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # see above
-    sentences = {404: "there is nothing at this address", 405: "this address does not take this method"}
-    hint = {404: "the API is described at /api/v1/openapi.json"}.get(error.status_code)
-    document = _document(error.status_code, sentences.get(error.status_code, error.detail), hint=hint)
+    detail = _SENTENCES.get(error.status_code, _SENTENCES.get(error.detail, error.detail))
+    hint = _HINTS.get(error.status_code, _SEE_API)
+    document = _document(error.status_code, detail, hint=hint, exit_code=ExitCode.USAGE)
     return _answer(request, document, error.headers)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # see above
-    return _answer(request, _document(422, explain(error.errors()), exit_code=ExitCode.USAGE))
+    found, kind = error.errors(), request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found[0]["loc"][:1] == ("body",) and kind != "application/json":
+        hint = "send it with Content-Type: application/json"
+        return _answer(request, _document(415, "the body is not sent as JSON", hint=hint, exit_code=ExitCode.USAGE))
+    return _answer(request, _document(422, explain(found), hint=_SEE_API, exit_code=ExitCode.USAGE))
+
+
+def describe_unreadable(error: BaseException | None) -> Response:
+    """Return the answer to what is no request of HTTP, or has too long a head."""
+    if (
+        isinstance(error, h11.RemoteProtocolError)
+        and error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    ):
+        document = _document(431, "the headers are too long", hint="send shorter ones", exit_code=ExitCode.USAGE)
+    else:
+        document = _document(400, "this is not a request of HTTP/1.1", hint=_SEE_API, exit_code=ExitCode.USAGE)
+    return respond(document)
 
 
 def explain(errors: Sequence[Any]) -> str:
     """Return the first of pydantic's errors in one sentence."""
     first = errors[0]
     place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"})
-    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        where = f" (character {place})" if place else ""
+        return f"the request is not JSON: {first['ctx']['error']}{where}"
+    message = _MESSAGES.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
     return f"{place}: {message}" if place else f"the request cannot be read: {message}"
 
 

@@ -204,6 +204,7 @@ class Rights(BaseModel):
     gpus: list[str] | None
     jobs: int | None
     seconds: float | None
+    shards: int | None
     bundle_mib: int
     untrusted: bool
     settings: list[Setting]

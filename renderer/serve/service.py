@@ -322,7 +322,9 @@ class Service:
             raise RefusedError(409, "the job has not ended", hint="wait for its end, or cancel it")
         failed = [unit for unit, item in enumerate(status.units) if item.state is not JobState.SUCCEEDED]
         if not failed:
-            raise RefusedError(409, "nothing of this job failed, so there is nothing to run again")
+            raise RefusedError(
+                409, "nothing of this job failed, so there is nothing to run again", hint="submit it as a new job"
+            )
         return failed, [unit.name for unit in status.units]
 
     def find(self, caller: Caller, key: str) -> Entry:
@@ -575,13 +577,15 @@ def hide_folder(error: SpecError, project: Path) -> SpecError:
 
 def make_spec(run: Run) -> RenderSpec:
     """Return what is to run, with the path as it is in the project. Raises SpecError."""
+    if run.inputs == []:
+        raise SpecError("the map has no inputs", hint="send a JSON value for each run")
     inputs = () if run.inputs is None else sources.take_values(run.inputs)
     if run.max_failed is not None and not inputs:
         raise SpecError("max_failed is for a map", hint="send inputs as well")
     try:
         check_relative_name(run.file)
     except OutputError as error:
-        raise SpecError(f"file cannot be {show_line(run.file[:200])!r}", hint="name a file that is sent") from error
+        raise SpecError(f"file cannot be '{show_line(run.file[:200])}'", hint="name a file that is sent") from error
     return RenderSpec(
         path=Path(run.file),
         scenes=tuple(run.scenes),

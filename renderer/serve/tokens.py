@@ -33,9 +33,9 @@ class Token:
     """What the holder of one token may do.
 
     ``backends`` and ``gpus`` are names; no backends stand for those of the server, ``any`` for every GPU. ``jobs`` may
-    run at once, each attempt for ``seconds``; the files of a job have at most ``bundle_mib`` MiB. With ``metrics`` it
-    can read the server's figures, and nothing else. ``webhook`` is a URL that is told when its jobs end; the messages
-    are signed with ``webhook_secret``.
+    run at once, each attempt for ``seconds``, and a scene in so many ``shards``; the files of a job have at most
+    ``bundle_mib`` MiB. With ``metrics`` it can read the server's figures, and nothing else. ``webhook`` is a URL that
+    is told when its jobs end; the messages are signed with ``webhook_secret``.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Token:
     gpus: tuple[str, ...] = ()
     jobs: int = 10
     seconds: float = 3600.0
+    shards: int | None = None  # no limit, as for tokens of earlier versions
     bundle_mib: int = 64
     untrusted: bool = True
     metrics: bool = False

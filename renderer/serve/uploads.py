@@ -81,7 +81,7 @@ class Upload:
         shown = show_line(name[:200])
         folded = unicodedata.normalize("NFC", name).casefold()
         if folded in self._names:
-            raise SpecError(f"the file {shown!r} is sent twice", hint="names that differ only in case count as equal")
+            raise SpecError(f"the file '{shown}' is sent twice", hint="names that differ only in case count as equal")
         if len(self._names) == MAX_FILES:
             raise SpecError(f"a job has at most {MAX_FILES} files", hint="send large data sets as one file")
         self._names.add(folded)
@@ -95,7 +95,7 @@ class Upload:
                     target.write(chunk)
         except (OutputError, FileExistsError) as error:
             raise SpecError(
-                f"a file cannot have the name {shown!r}", hint="send plain paths such as assets/logo.svg, without .."
+                f"a file cannot have the name '{shown}'", hint="send plain paths such as assets/logo.svg, without .."
             ) from error
         self._digest.update(f"{name}\0{content.hexdigest()}\0".encode("utf-8", "surrogatepass"))
 

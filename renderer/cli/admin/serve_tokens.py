@@ -32,6 +32,7 @@ def create(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at once.")] = 10,
     seconds: Annotated[str, typer.Option("--time", metavar="TIME", help="Longest attempt: 90s, 10m.")] = "1h",
+    shards: Annotated[int, typer.Option(min=1, metavar="N", help="Shards of a scene.")] = 1,
     bundle: Annotated[str, typer.Option(metavar="SIZE", help="Largest project: 512Mi, 2Gi.")] = "64Mi",
     trusted: Annotated[
         bool, typer.Option("--trusted", help="Run its jobs without --untrusted: their code can do what you can.")
@@ -57,6 +58,7 @@ def create(
         gpus=check_words("--gpus", gpus, check_gpu),
         jobs=jobs,
         seconds=parse_limit("--time", parse_duration, seconds),
+        shards=shards,
         bundle_mib=parse_limit("--bundle", parse_size, bundle),
         untrusted=not trusted,
         metrics=metrics,
