@@ -36,9 +36,9 @@ def write_state(path: Path, data: bytes) -> None:
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = f"{path.parent.name}/{secrets.token_hex(8)}.tmp"
     with _as_os_error(path):
-        with create_beneath(base, temporary, mode=0o600) as file:
-            file.write(data)
         try:
+            with create_beneath(base, temporary, mode=0o600) as file:
+                file.write(data)
             move_beneath(base / temporary, base, f"{path.parent.name}/{path.name}")
         except BaseException:
             with suppress(OSError):

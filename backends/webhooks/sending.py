@@ -180,12 +180,10 @@ def _stop(sock: socket.socket) -> None:
 
 def _open(host: str, port: int, networks: Networks, *, is_plain: bool) -> socket.socket:
     """Return a connection to the first address of the host that answers. Raises NotDeliveredError and OSError."""
-    refused: Address | None = None
     last: OSError | None = None
     for *_, place in _resolve(host, port)[:MAX_ADDRESSES]:
         address = ipaddress.ip_address(str(place[0]).partition("%")[0])
         if not is_allowed(address, networks) or (is_plain and not _is_in(address, networks)):
-            refused = address
             continue
         try:
             return socket.create_connection((str(place[0]), port), timeout=STEP_TIMEOUT_S)
@@ -193,7 +191,8 @@ def _open(host: str, port: int, networks: Networks, *, is_plain: bool) -> socket
             last = error
     if last:
         raise last
-    raise NotDeliveredError(f"its name leads to {refused}, where nothing is sent: {_describe_networks()}")
+    # which address stays unsaid: a caller of the server could look up names of its network
+    raise NotDeliveredError(f"its name leads to an address where nothing is sent: {_describe_networks()}")
 
 
 def _resolve(host: str, port: int) -> list[Any]:

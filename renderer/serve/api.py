@@ -15,6 +15,7 @@ from urllib.parse import quote
 import anyio.to_thread
 from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from fastapi import Path as PathParameter
+from fastapi.dependencies.models import Dependant
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -24,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backends import JobState, JobStatus, LogLine
 from backends.errors import RendererError, SpecError, TransientError
+from backends.untrusted import show_line
 from renderer.serve import problems, records, schemas, tokens
 from renderer.serve.callers import Caller
 from renderer.serve.documents import job_document, outputs_document, summary_document
@@ -183,7 +185,22 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-router = APIRouter(prefix="/api/v1")
+async def _check_parameters(request: Request) -> None:
+    """Refuse a parameter that the address does not have: spelled wrongly, it would choose all jobs instead of some."""
+    known = sorted(_list_parameters(request.scope["route"].dependant))
+    for name in request.query_params:
+        if name not in known:
+            hint = f"there are: {', '.join(known)}" if known else "this address has none"
+            raise RefusedError(422, f"there is no parameter '{show_line(name[:100])}'", hint=hint)
+
+
+def _list_parameters(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for other in dependant.dependencies:
+        yield from _list_parameters(other)
+
+
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(_check_parameters)])
 _JOB = _problems(404, 409)
 _SUBMIT = _problems(400, 408, 413, 415, 429, 507)
 

@@ -108,11 +108,10 @@ class Policy:
             flags["timeout"] = token.seconds
             loaded = config.load(flags, source="argument")
         shards = loaded.settings.shards
-        if token.shards is not None and isinstance(shards, int) and shards > token.shards:
+        if token.shards is not None and shards and (shards == "auto" or shards > token.shards):
             if "shards" in given:
-                raise RefusedError(
-                    403, f"a scene of this token's jobs may have {token.shards} shards", hint="ask for fewer shards"
-                )
+                most = f"at most {token.shards} shard{'s' if token.shards > 1 else ''}"
+                raise RefusedError(403, f"a scene of this token's jobs may have {most}", hint="ask for such a number")
             flags["shards"] = token.shards
             loaded = config.load(flags, source="argument")
         _check_gpu(token, loaded.settings.gpu)

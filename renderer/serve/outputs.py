@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from backends.errors import JobNotFoundError, OutputError
+from backends.errors import DiskError, JobNotFoundError, OutputError
 from backends.files import sha256
 from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.trees import remove_tree
@@ -127,12 +127,15 @@ class OutputStore:
                 if not error.written:
                     raise
                 note = reword(str(error))
-            new.mkdir(exist_ok=True)
-            files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
-            kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
-            table = {"files": kept, "note": note, "units": [unit.model_dump() for unit in units]}
-            write_state(folder.parent / _TABLE, json.dumps(table).encode())
-            new.rename(folder)
+            try:
+                new.mkdir(exist_ok=True)
+                files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
+                kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
+                table = {"files": kept, "note": note, "units": [unit.model_dump() for unit in units]}
+                write_state(folder.parent / _TABLE, json.dumps(table).encode())
+                new.rename(folder)
+            except OSError as error:
+                raise DiskError("the outputs", folder.parent, error) from error
         finally:
             with suppress(OSError):
                 remove_tree(new)

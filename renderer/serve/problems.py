@@ -113,7 +113,8 @@ def _answer(request: Request, document: Mapping[str, Any], headers: Mapping[str,
     if not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", ""):
         page: Response = request.app.state.error_page(request, document)
         return page
-    return respond(document, headers)
+    hint = document["hint"] or (_SEE_API if document["exit_code"] == ExitCode.USAGE else None)
+    return respond({**document, "hint": hint}, headers)
 
 
 def _document(

@@ -82,8 +82,10 @@ def test_limits_of_a_token(closed: Server) -> None:
     assert [setting["name"] for setting in rights["settings"]] == ["timeout", "gpu", "shards"]
     refused = closed.submit(PRINTS, token=token, settings={"timeout": "2m"})
     assert (refused.status_code, refused.json()["detail"]) == (403, "this token's jobs may run for 60 s")
-    refused = closed.submit(PRINTS, token=token, settings={"shards": 3})
-    assert (refused.status_code, refused.json()["detail"]) == (403, "a scene of this token's jobs may have 2 shards")
+    for shards in (3, "auto"):
+        refused = closed.submit(PRINTS, token=token, settings={"shards": shards})
+        sentence = "a scene of this token's jobs may have at most 2 shards"
+        assert (refused.status_code, refused.json()["detail"]) == (403, sentence)
     refused = closed.submit(PRINTS, token=token, settings={"gpu": "L4,H100"})
     assert (refused.status_code, refused.json()["hint"]) == (403, "GPUs are L4")
     refused = closed.submit(PRINTS + "#" * 2**20, token=token)

@@ -357,6 +357,8 @@ def test_list_of_a_token_with_many_jobs_is_whole_after_a_restart(tmp_path: Path)
         server.start()
         for _ in range(2):  # what was read from the disk, and what is remembered
             (other,) = server.call("GET", "/api/v1/jobs?state=failed", token=token).json()["jobs"]
+            mistake = server.call("GET", "/api/v1/jobs?stat=failed", token=token)
+            assert (mistake.status_code, mistake.json()["detail"]) == (422, "there is no parameter 'stat'")
             assert other["id"] == failed["id"]
         shutil.rmtree(state / "jobs" / f"{name[:-6]}{0:06x}")  # as a command of the user deletes it
         for _ in range(2):

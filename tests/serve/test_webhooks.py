@@ -280,9 +280,9 @@ def test_urls_that_are_refused_at_once(url: str) -> None:
 def test_the_address_that_is_connected_to_is_checked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(NotDeliveredError, match=r"leads to .*, where nothing is sent"):
+        with pytest.raises(NotDeliveredError, match="an address where nothing is sent"):
             post(f"https://localhost:{port}/", b"{}", {}, ())
-        with pytest.raises(NotDeliveredError, match=r"leads to .*, where nothing is sent"):  # http to a network alone
+        with pytest.raises(NotDeliveredError, match="an address where nothing is sent"):  # http to a network alone
             post(f"http://localhost:{port}/", b"{}", {}, parse_networks(["10.0.0.0/8"]))
         listener.settimeout(0.2)
         with pytest.raises(TimeoutError):
