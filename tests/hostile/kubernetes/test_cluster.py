@@ -100,6 +100,7 @@ def test_links_pipes_and_what_goes_on_running_do_not_reach_the_client(run: Run, 
     job = run(
         WRITES + "import subprocess\n"
         "for name in ('header', 'contact', 'released'): os.mkfifo(f'/work/{name}')\n"
+        "os.mkdir('/work/units/0/files')\n"
         "os.symlink('/proc/1/environ', '/work/units/0/files/environment')\n"
         "os.mkfifo('/work/units/0/files/pipe')\n"
         "subprocess.Popen(['sh', '-c', 'while true; do touch /work/contact /work/units/0/files/later; done'],"
