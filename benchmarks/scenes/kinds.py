@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from manim import PI, RIGHT, UP, Dot, MathTex, Rotate, Scene, Square, ValueTracker, VGroup, always_redraw
+from manim import PI, RIGHT, UP, Dot, FadeIn, MathTex, Rotate, Scene, Square, ValueTracker, VGroup, always_redraw
 
 
 class ShortPlays(Scene):
@@ -51,3 +51,20 @@ class OneLongPlay(Scene):
     def construct(self) -> None:
         squares = VGroup(*(Square(0.2 + 0.1 * index) for index in range(30)))
         self.play(Rotate(squares, PI), run_time=8.5)
+
+
+class MatrixUpdater(Scene):
+    """An updater that multiplies matrices of 260 rows, which numpy does with one thread for each core."""
+
+    def construct(self) -> None:
+        matrix = np.random.default_rng(0).random((260, 260))
+
+        def step(dot: Dot) -> None:
+            product = matrix
+            for _ in range(12):
+                product = np.tanh(product @ matrix / 1000)
+            dot.set_x(product[0, 0] % 1)
+
+        self.add(Dot().add_updater(step))
+        self.wait(6)
+        self.play(FadeIn(Square()), run_time=2)

@@ -58,6 +58,7 @@ WHY = {
     "LooksAtStill": "reads the pixels of a frame",
     "Prints": "reads the pixels of a frame",
     "PrintsOtherwise": "reads the pixels of a frame",
+    "Multiplies": "several threads compute its frames",
 }
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),

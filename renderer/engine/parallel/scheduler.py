@@ -11,6 +11,7 @@ from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import CacheEntry
+from renderer.engine.guards.math_threads import MathThreads
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
@@ -31,6 +32,7 @@ from renderer.engine.request import PlayReport
 from renderer.video.concat import Clip, write_play
 from renderer.video.frame import Pixels
 
+MOST_DRAWN_TWICE = 4  # times the frames of a play that is slow in parallel: going on costs about as much
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ class Scheduler:
         self._predicted: list[CacheEntry] = []  # one for each chunk of the current play, if they were all predicted
         self._without_key: set[int] = set()  # plays of which no process computes Manim's key
         self._has_static = False  # whether something stands still during the current play
+        self._threads = MathThreads()
 
     @property
     def _play(self) -> Play:
@@ -202,10 +205,20 @@ class Scheduler:
         if self._predicted and not play.can_leap:
             with released_pixels(self._scene.renderer.camera):
                 self._predicted[chunk.index].add_frame(repeat, on_background=not self._has_static)
+        self._watch_threads(play)
         play.frame += repeat
         chunk.frames += repeat
         if not chunk.final and play.frame == chunk.last:
             self._expect(chunk)
+
+    def _watch_threads(self, play: Play) -> None:
+        """Raise Unfit if the frames so far were computed by several threads, and little was drawn before the play."""
+        if not play.frame:
+            self._threads.begin_play()
+        elif self._threads.take_much(play.frame):
+            before = sum(earlier.frame for earlier in self._plays[:-1])
+            if before <= MOST_DRAWN_TWICE * play.chunks[-1].last:
+                raise Unfit("several threads compute its frames, and several processes would take each other's time")
 
     def end_play(self) -> None:
         """Record the scene's state after the play. Drop the chunks that the play did not reach (``stop_condition``)."""

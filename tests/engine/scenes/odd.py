@@ -517,6 +517,23 @@ class PlaysInside(Scene):
         self.wait(0.5, frozen_frame=False)
 
 
+class Multiplies(Scene):
+    """Multiplies large matrices for each frame, which OpenBLAS does in as many threads as there are cores."""
+
+    def construct(self):
+        matrix = np.random.default_rng(5).random((800, 800))
+
+        def multiply(dot):
+            product = matrix
+            for _ in range(8):
+                product = product @ matrix / 400
+            dot.set_x(product.mean() % 3)
+
+        self.play(Create(Square()), run_time=0.4)
+        self.add(Dot().add_updater(multiply))
+        self.wait(1, frozen_frame=False)
+
+
 class OnTheClock(Scene):
     """Differs from run to run: a test can only check that it renders."""
 
