@@ -66,5 +66,5 @@ class MatrixUpdater(Scene):
             dot.set_x(product[0, 0] % 1)
 
         self.add(Dot().add_updater(step))
-        self.wait(6)
+        self.wait(6, frozen_frame=False)
         self.play(FadeIn(Square()), run_time=2)
