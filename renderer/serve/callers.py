@@ -97,23 +97,23 @@ class Policy:
             return self._check_backend(caller, config.load(flags, source="argument"))
         flags |= {"bundle_limit_mib": token.bundle_mib} | ({"untrusted": True} if token.untrusted else {})
         loaded = config.load(flags, source="argument")
+        limited: dict[str, Any] = {}
         if loaded.settings.gpu is None and ANY_GPU not in token.gpus:  # on some backends it would be any GPU
-            flags["gpu"] = "none"
-            loaded = config.load(flags, source="argument")
+            limited["gpu"] = "none"
         if loaded.settings.timeout > token.seconds:
             if "timeout" in given:
                 raise RefusedError(
                     403, f"this token's jobs may run for {token.seconds:g} s", hint="ask for a shorter timeout"
                 )
-            flags["timeout"] = token.seconds
-            loaded = config.load(flags, source="argument")
+            limited["timeout"] = token.seconds
         shards = loaded.settings.shards
         if token.shards is not None and shards and (shards == "auto" or shards > token.shards):
             if "shards" in given:
                 most = f"at most {token.shards} shard{'s' if token.shards > 1 else ''}"
                 raise RefusedError(403, f"a scene of this token's jobs may have {most}", hint="ask for such a number")
-            flags["shards"] = token.shards
-            loaded = config.load(flags, source="argument")
+            limited["shards"] = token.shards
+        if limited:
+            loaded = config.load(flags | limited, source="argument")
         _check_gpu(token, loaded.settings.gpu)
         return self._check_backend(caller, loaded)
 

@@ -6,7 +6,7 @@ import json
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -127,18 +127,23 @@ class OutputStore:
                 if not error.written:
                     raise
                 note = reword(str(error))
-            try:
-                new.mkdir(exist_ok=True)
-                files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
-                kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
-                table = {"files": kept, "note": note, "units": [unit.model_dump() for unit in units]}
-                write_state(folder.parent / _TABLE, json.dumps(table).encode())
-                new.rename(folder)
-            except OSError as error:
-                raise DiskError("the outputs", folder.parent, error) from error
+            _keep(new, folder, note, units)
         finally:
             with suppress(OSError):
                 remove_tree(new)
+
+
+def _keep(new: Path, folder: Path, note: str | None, units: Sequence[UnitTimes]) -> None:
+    """Write the table of what was downloaded to ``new``, and name that ``folder``. Raises DiskError."""
+    try:
+        new.mkdir(exist_ok=True)
+        files = [_describe(new, path) for path in sorted(new.rglob("*")) if path.is_file()]
+        kept = [asdict(file) for file in files if file.path != OWN_IGNORE_FILE]
+        table = {"files": kept, "note": note, "units": [unit.model_dump() for unit in units]}
+        write_state(folder.parent / _TABLE, json.dumps(table).encode())
+        new.rename(folder)
+    except OSError as error:
+        raise DiskError("the outputs", folder.parent, error) from error
 
 
 def _read_times(result: UnitResult, submitted: datetime | None, *, with_plays: bool) -> UnitTimes:

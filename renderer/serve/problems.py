@@ -155,7 +155,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if found[0]["loc"][:1] == ("body",) and kind != "application/json":
         hint = "send it with Content-Type: application/json"
         return _answer(request, _document(415, "the body is not sent as JSON", hint=hint, exit_code=ExitCode.USAGE))
-    return _answer(request, _document(422, explain(found), hint=_SEE_API, exit_code=ExitCode.USAGE))
+    return _answer(request, _document(422, explain(found), exit_code=ExitCode.USAGE))
 
 
 def describe_unreadable(error: BaseException | None) -> Response:

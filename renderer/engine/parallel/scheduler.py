@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit
 from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
@@ -194,7 +194,7 @@ class Scheduler:
     def before_frame(self) -> None:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""
         play, chunk = self._play, self._play.current_chunk
-        if chunk.first and chunk.first == play.frame and not isinstance(play, ReusedPlay) and not self._predicted:
+        if chunk.first and chunk.first == play.frame and self._is_drawn(play):
             self._fork(play, chunk)
 
     def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
@@ -211,11 +211,15 @@ class Scheduler:
         if not chunk.final and play.frame == chunk.last:
             self._expect(chunk)
 
+    def _is_drawn(self, play: Play) -> TypeGuard[ChunkedPlay | SingleEncoderPlay]:
+        """Return whether the frames of the play are drawn, and not there already."""
+        return not isinstance(play, ReusedPlay) and not self._predicted
+
     def _watch_threads(self, play: Play) -> None:
         """Raise Unfit if the frames so far were computed by several threads, and little was drawn before the play."""
         if not play.frame:
             self._threads.begin_play()
-        elif self._threads.take_much(play.frame):
+        elif self._is_drawn(play) and self._threads.take_much(play.frame):
             before = sum(earlier.frame for earlier in self._plays[:-1])
             if before <= MOST_DRAWN_TWICE * play.chunks[-1].last:
                 raise Unfit("several threads compute its frames, and several processes would take each other's time")

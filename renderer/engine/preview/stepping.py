@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Any
 
 from manim.renderer.cairo_renderer import CairoRenderer
@@ -16,7 +15,7 @@ from manim.scene.scene_file_writer import SceneFileWriter
 
 from renderer.engine.abort import KeysNeeded, StopRecord
 from renderer.engine.adapter.leap import can_leap
-from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames, iterate_family
+from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames
 from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards, release_pixels
 from renderer.engine.manim_types import Scene
@@ -117,7 +116,7 @@ class PreviewDelegate:
         """Return whether the scene must be as it is at the next frame, to be drawn or for what comes after it."""
         if self._step is None:
             self._step = self._choose_step()
-        return self._done % self._step == 0 or self._done + 1 >= self._length or self._is_shown()
+        return self._done % self._step == 0 or self._is_last() or self._is_shown()
 
     def _choose_step(self) -> int:
         """Return how many frames the scene goes on at once; the play has begun."""
@@ -127,8 +126,7 @@ class PreviewDelegate:
         if scene.stop_condition or not self._recorder.shows_sheet:
             return 1
         step = max(1, int(self._recorder.fps / SHEET_FPS))
-        members: Any = (member for root in scene.mobjects for member in iterate_family(root))
-        if step > 1 and (scene.updaters or any(map(attrgetter("updaters"), members))):
+        if step > 1 and (scene.updaters or any(member.updaters for member in scene.get_mobject_family_members())):
             self._recorder.findings.note(COARSE_NOTE)
         return step
 
@@ -137,9 +135,11 @@ class PreviewDelegate:
         """How many frames of the play there are so far."""
         return self._recorder.position - self._recorder.plays[-1].first_frame
 
+    def _is_last(self) -> bool:
+        return self._done == self._length - 1
+
     def _is_shown(self) -> bool:
-        is_last = self._done == self._length - 1
-        return self._recorder.position in self._wanted or (self._wants_last and is_last)
+        return self._recorder.position in self._wanted or (self._wants_last and self._is_last())
 
     def before_frame(self) -> None:
         """Decide whether the next frame is drawn."""
