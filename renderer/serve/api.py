@@ -550,7 +550,6 @@ _FILE: dict[str, Any] = {
 }
 
 
-@router.head("/jobs/{id}/outputs/{path:path}", response_class=FileResponse, include_in_schema=False)
 @router.get(
     "/jobs/{id}/outputs/{path:path}",
     responses={

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from backends import BACKENDS
 from backends.errors import SpecError
@@ -15,8 +15,10 @@ from renderer import config
 from renderer.config import Config
 from renderer.serve import tokens
 from renderer.serve.problems import RefusedError
+from renderer.serve.schemas import Run
 from renderer.serve.tokens import ANY_GPU, Token
 
+Asked = TypeVar("Asked", bound=Run)
 LOCAL = "local"  # the owner of jobs that are submitted without a token
 # settings that reach files of the server or what it does after a job: no list can allow them
 NEVER = frozenset({
@@ -78,6 +80,12 @@ class Policy:
             )
         check_url(url, self.webhook_networks)
         return url
+
+    def with_poster(self, run: Asked) -> Asked:
+        """Return the request so that its films have posters, if that is allowed: people and agents see these first."""
+        if run.preview or "poster" not in self.allow:
+            return run
+        return run.model_copy(update={"settings": {"poster": True, **run.settings}})
 
     def backends_of(self, caller: Caller) -> tuple[str, ...]:
         """Return the backends that the caller may use."""

@@ -70,7 +70,21 @@ class Guard:
             await refused(scope, receive, _with_headers(send))
             return
         scope[LIMIT] = SMALL_BODY
-        await self._app(scope, _count(scope, receive), _with_headers(send))
+        answer = self._answer_head if scope["method"] == "HEAD" else self._app
+        await answer(scope, _count(scope, receive), _with_headers(send))
+
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as to a GET, up to the first part of the body: what follows may be without end, as events are."""
+        with anyio.CancelScope() as answering:
+
+            async def send_head(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await send(message)
+                elif message["type"] == "http.response.body":
+                    await send({"type": "http.response.body"})
+                    answering.cancel()
+
+            await self._app({**scope, "method": "GET"}, receive, send_head)
 
     def _check(self, scope: Scope) -> Response | None:
         """Return the answer to a request that goes no further."""
@@ -182,6 +196,10 @@ class Protocol(H11Protocol):
         for event in (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
         self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Return False: HTTP/2 and WebSockets are not spoken here. It is no news for the log, as Java always asks."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""

@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from backends import JobStatus, UnitStatus
 from backends.errors import DiskError, RendererError, SpecError
@@ -27,6 +28,7 @@ from backends.files import state_folder
 from renderer import config
 
 TYPE = "application/problem+json"
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _STATUS: Mapping[ExitCode, int] = {
     ExitCode.USAGE: 400,
     ExitCode.INPUT: 400,
@@ -57,10 +59,31 @@ _SENTENCES: Mapping[int | str, str] = {
     "There was an error parsing the body": "the body is not JSON in UTF-8, or is nested too deeply",  # of FastAPI
 }
 _HINTS = {408: "send it again, over a quicker connection", 413: "upload a large project: POST /api/v1/jobs/upload"}
-_MESSAGES = {  # for errors of pydantic
+_MESSAGES = {  # pydantic's type of an error: the message for the caller
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "dict_type": "a JSON object is needed",
+    "enum": "it can be {expected}",
     "extra_forbidden": "there is no such field",
+    "finite_number": "write a number",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
+    "greater_than_equal": "it must be at least {ge:.0f}",
+    "int_from_float": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_parsing_size": "the number is too large",
+    "int_type": "write a whole number",
+    "less_than_equal": "it must be at most {le:.0f}",
+    "list_type": "a JSON array is needed",
+    "literal_error": "it can be {expected}",
+    "missing": "it is missing",
     "model_attributes_type": "a JSON object is needed",
+    "model_type": "a JSON object is needed",
     "string_pattern_mismatch": "it has characters that it cannot have, or none",
+    "string_too_long": "it may have {max_length} characters, and has more",
+    "string_type": "a text is needed",
+    "string_unicode": "it is not Unicode text",
+    "too_long": "it may have {max_length} items, and has {actual_length}",
 }
 _COMMANDS = "|".join([*ACTS, *SETUP])
 _WORDS = re.compile(
@@ -146,7 +169,23 @@ async def _on_http(request: Request, error: Exception) -> Response:
     detail = _SENTENCES.get(error.status_code, _SENTENCES.get(error.detail, error.detail))
     hint = _HINTS.get(error.status_code, _SEE_API)
     document = _document(error.status_code, detail, hint=hint, exit_code=ExitCode.USAGE)
-    return _answer(request, document, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_list_methods(request))  # Starlette names those of the first route alone
+    return _answer(request, document, headers)
+
+
+def _list_methods(request: Request) -> list[str]:
+    """Return the methods that an address takes."""
+    scope = {**request.scope, "path_params": {}}
+    found = [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+    if not found:  # a static file
+        found = ["GET"]
+    return sorted({*found, "HEAD"}) if "GET" in found else found  # see Guard
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -177,8 +216,8 @@ def explain(errors: Sequence[Any]) -> str:
     if first["type"] == "json_invalid":
         where = f" (character {place})" if place else ""
         return f"the request is not JSON: {first['ctx']['error']}{where}"
-    message = _MESSAGES.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message}" if place else f"the request cannot be read: {message}"
+    message = _MESSAGES.get(first["type"], str(first["msg"])).format_map(first.get("ctx", {}))
+    return f"{place or 'the request'}: {message}"
 
 
 async def _on_broken_off(_: Request, __: Exception) -> Response:

@@ -52,6 +52,8 @@ def test_jobs_belong_to_their_token_and_revoking_ends_it(closed: Server) -> None
         assert closed.call(method, f"/api/v1/jobs/{job}{path}", token=bob).status_code == 404
     listed = output(renderer("serve", "token", "list", "--json", cwd=closed.home, env=closed.env))
     assert [item["name"] for item in listed] == ["alice", "bob"]
+    shown = renderer("serve", "token", "list", cwd=closed.home, env=closed.env).stdout
+    assert "  alice  trusted  -  -  10 jobs, 1h, 1 shard, 64Mi\n" in shown
     kept = "".join(path.read_text() for path in (closed.home / "state/manim-renderer/serve-tokens").iterdir())
     assert alice.split("_", 2)[2] not in kept
     assert alice not in kept

@@ -371,6 +371,59 @@ def test_list_of_a_token_with_many_jobs_is_whole_after_a_restart(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/jobs", "GET, HEAD, POST"),
+        (f"/api/v1/jobs/{0:024x}", "DELETE, GET, HEAD"),
+        (f"/api/v1/jobs/{0:024x}/outputs/a/b", "GET, HEAD"),
+        (f"/api/v1/jobs/{0:024x}/cancel", "POST"),
+        ("/login", "GET, HEAD, POST"),
+        ("/static/page.js", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(server: Server, path: str, methods: str) -> None:
+    for method in ("PATCH", "OPTIONS"):
+        refused = server.call(method, path)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, methods)
+
+
+def test_head_is_answered_as_get_without_the_body(server: Server) -> None:
+    job = server.submit("import time\nprint('on', flush=True)\ntime.sleep(600)").json()["id"]
+    for path in ("/", "/api/v1/settings", f"/api/v1/jobs/{job}/logs", f"/api/v1/jobs/{job}/events", "/static/page.js"):
+        head = server.call("HEAD", path)  # events go on for as long as the job
+        with server.call("GET", path, stream=True) as whole:
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["Content-Type"] == whole.headers["Content-Type"]
+            assert head.headers.get("Content-Length") == whole.headers.get("Content-Length")
+    assert server.call("HEAD", f"/api/v1/jobs/{0:024x}").status_code == 404
+    assert server.call("DELETE", f"/api/v1/jobs/{job}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ('{"file": 3}', "file: a text is needed"),
+        ('{"file": "\\ud800"}', "file: it is not Unicode text"),
+        ('{"scenes": "Intro"}', "scenes: a JSON array is needed"),
+        ('{"all": "maybe"}', "all: write true or false"),
+        ('{"kind": "film"}', "kind: it can be 'auto', 'manim' or 'script'"),
+        ('{"max_failed": -1}', "max_failed: it must be at least 0"),
+        ('{"max_failed": 1.5}', "max_failed: write a whole number"),
+        ('{"max_failed": 3e9}', "max_failed: it must be at most 2147483648"),
+        ('{"preview": {"at": ["x"]}}', "preview.at.0: write a number"),
+        ('{"settings": []}', "settings: a JSON object is needed"),
+        (json.dumps({"name": "x" * 300}), "name: it may have 200 characters, and has more"),
+        (json.dumps({"preview": {"at": [1] * 101}}), "preview.at: it may have 100 items, and has 101"),
+        ("[]", "the request: a JSON object is needed"),
+        ("", "the request: it is missing"),
+    ],
+)
+def test_a_wrong_type_is_said_in_words(server: Server, body: str, sentence: str) -> None:
+    refused = server.call("POST", "/api/v1/jobs", data=body, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["detail"]) == (422, sentence)
+
+
+@pytest.mark.parametrize(
     ("said", "shown"),
     [
         ("renderer logs local://scene-1f3a", "see its log"),

@@ -44,7 +44,8 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose scenes are small, because the page offers no resolution."""
-    with serving(tmp_path_factory.mktemp("user") / "home", RENDERER_RESOLUTION="160x90", RENDERER_FPS="10") as started:
+    settings = {"RENDERER_RESOLUTION": "160x90", "RENDERER_FPS": "10", "RENDERER_SERVE_ALLOW": "poster"}
+    with serving(tmp_path_factory.mktemp("user") / "home", **settings) as started:
         yield started
 
 
@@ -103,6 +104,9 @@ def test_scene_is_pasted_watched_and_played(browser: webdriver.Chrome, small: Se
     )
     wait(browser).until(lambda driver: driver.execute_script(play) > 0)
     see(browser, "a", "Turn.mp4")
+    poster = see(browser, "video").get_attribute("poster")
+    assert small.call("GET", poster).headers["Content-Type"] == "image/png"
+    assert browser.find_elements("css selector", "img") == []
     see(browser, "dd", "20, 0 of them from the cache")
     cells = "return [...document.querySelectorAll('#times ~ table td')].map(e => e.textContent)"
     waiting, rendering, drawn, cached = wait(browser).until(lambda driver: driver.execute_script(cells) or None)
@@ -158,9 +162,15 @@ def test_error_retry_cancel_and_delete(browser: webdriver.Chrome, small: Server,
     see(browser, "[role=alert]", "Wrong raised ZeroDivisionError")
     see(browser, "[role=alert] pre", "wrong.py:4")
     assert_accessible(browser)
-    browser.set_window_size(400, 800)
+    narrow = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    browser.set_window_size(1200, 900)
+    ends = (
+        "return [...document.querySelectorAll('table')]"
+        ".map(e => [e, e.closest('.card')].map(e => e.getBoundingClientRect().right))"
+    )
+    assert all(table < card for table, card in browser.execute_script(ends))
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     first = browser.current_url
     press(browser, "button", "Retry what failed")
     wait(browser).until(lambda driver: driver.current_url != first)
@@ -168,11 +178,16 @@ def test_error_retry_cancel_and_delete(browser: webdriver.Chrome, small: Server,
     press(browser, "button", "Delete")
     see(browser, "h1", "Jobs")
 
-    job = small.submit("import time\nprint('<b>up</b>', flush=True)\ntime.sleep(600)", name="long").json()
+    job = small.submit(
+        "import time\nprint('<b>up</b>\\n\\x1b[1;31mred\\x1b[0m, \\u202e\\n    end   ', flush=True)\ntime.sleep(600)",
+        name="long",
+    ).json()
     see(browser, "#jobs a", "long")  # without a reload
     assert_accessible(browser)
     browser.get(f"{small.url}/jobs/{job['id']}")
     see(browser, "#log", "<b>up</b>")
+    shown = browser.execute_script("return document.getElementById('log').textContent")
+    assert shown.splitlines()[1:] == ["red, \\u{202e}", "    end"]
     assert_accessible(browser)
     press(browser, "button", "Cancel")
     see(browser, ".state.cancelled", "cancelled")
@@ -189,6 +204,9 @@ def test_page_asks_for_a_token(browser: webdriver.Chrome, tmp_path: Path) -> Non
         see(browser, "nav", "alice")
         (cookie,) = browser.get_cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        for origin, is_secure in ((server.url, False), (server.url.replace("http:", "https:"), True)):  # of a proxy
+            answer = server.call("POST", "/login", data={"token": token}, headers={"Origin": origin})
+            assert (answer.status_code, "; Secure" in answer.headers["Set-Cookie"]) == (303, is_secure)
         see(browser, "button", "Log out").click()
         see(browser, "#token")
         assert server.call("GET", "/", headers={"Accept": "text/html"}).headers["Location"] == "/login"

@@ -82,7 +82,8 @@ def list_tokens(*, json: Json = False) -> None:
         print_json([{key: value for key, value in asdict(token).items() if key not in _SECRETS} for token in found])
         return
     for token in found:
-        limits = f"{token.jobs} jobs, {format_duration(token.seconds)}, {token.bundle_mib}Mi"
+        shards = "any shards" if token.shards is None else f"{token.shards} shard{'s' if token.shards > 1 else ''}"
+        limits = f"{token.jobs} jobs, {format_duration(token.seconds)}, {shards}, {token.bundle_mib}Mi"
         allowed = "  ".join(",".join(names) or "-" for names in (token.backends, token.gpus))
         print(f"{token.id}  {token.name}  {_kind(token)}  {allowed}  {limits}")
 

@@ -35,7 +35,6 @@ from renderer.serve.agents.tools import (
     describe_settings,
     make_empty_server,
     means_all_scenes,
-    with_poster,
 )
 from renderer.serve.callers import Caller, Policy
 from renderer.serve.problems import RefusedError
@@ -111,7 +110,7 @@ class FolderJobs:
         if not (self.root / run.file).resolve().is_relative_to(self.root):
             raise SpecError(f"{show_line(run.file)} is outside the folder", hint="name a file in the folder")
         wanted = make_spec(run)
-        loaded = self.policy.load_settings(self._caller, with_poster(run, self.policy).settings)
+        loaded = self.policy.load_settings(self._caller, self.policy.with_poster(run).settings)
         wanted = replace(wanted, root=Path(), foreground=False, every=means_all_scenes(run, Path()))
         return plan_run(wanted, loaded)
 

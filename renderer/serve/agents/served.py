@@ -33,7 +33,6 @@ from renderer.serve.agents.tools import (
     describe_settings,
     make_empty_server,
     means_all_scenes,
-    with_poster,
 )
 from renderer.serve.callers import Caller
 from renderer.serve.guard import SMALL_BODY
@@ -117,7 +116,7 @@ class ServedJobs:
     def _fill(self, upload: Upload, run: Run, files: Mapping[str, str]) -> Run:
         """Write the files, and return the request as the API would get it."""
         upload.add_submission(Submission(file=run.file, files=dict(files)))
-        wanted = with_poster(run, self._parts.service.policy)
+        wanted = self._parts.service.policy.with_poster(run)
         return wanted.model_copy(update={"all": means_all_scenes(run, upload.folder)})
 
     def find(self, key: str) -> ServedJob:

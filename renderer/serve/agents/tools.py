@@ -278,13 +278,6 @@ def means_all_scenes(run: Run, root: Path) -> bool:
     return bool(scene_files.find_scenes(root / run.file, root))
 
 
-def with_poster(run: Run, policy: Policy) -> Run:
-    """Return the request so that its films have posters, if that is allowed: the agent sees these."""
-    if run.preview or "poster" not in policy.allow:
-        return run
-    return run.model_copy(update={"settings": {"poster": True, **run.settings}})
-
-
 def add_job_tools(server: MCPServer[Any], tools: Tools) -> None:
     """Add the tools for jobs that were submitted before."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -108,6 +108,7 @@ async def submit(request: Request, parts: Shared, who: Who) -> Response:
         texts["code"] = code = code if isinstance(code, str) else ""
         try:
             submission = _read_form(texts, [item.filename or "" for item in files])
+            submission = parts.service.policy.with_poster(submission)
             job = await api.start(parts, who, submission, lambda upload: _fill(upload, submission, files), None)
         except RendererError as error:
             return await _front(request, parts, who, await _list(parts, who, "", None), error, texts)
@@ -169,10 +170,16 @@ def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
     """Return what a job made, films and images first, with sentences about its previews, and what may be made."""
     previews: list[tuple[str, list[str]]] = []
     captions: dict[str, str] = {}  # of contact sheets, by the path of the image
+    posters: dict[str, str] = {}  # the address of a film's image, by the path of the film
     try:
         table = parts.outputs.find(entry)
         outputs = outputs_document(entry, table)
         outputs.outputs.sort(key=lambda file: not file.type.startswith(_SHOWN))
+        images = {file.path: file.url for file in outputs.outputs}
+        for file in outputs.outputs:
+            image = PurePosixPath(file.path).with_suffix(".poster.png").as_posix()  # see the setting poster
+            if file.type.startswith("video/") and image in images:
+                posters[file.path] = images[image]
         with suppress(ResultError):  # its sentence names a file of the server
             for item in previewing.read_previews(_select_shown(table)):
                 caption = previewing.summarize(item)
@@ -181,7 +188,8 @@ def _describe_outputs(parts: Parts, entry: Entry) -> dict[str, Any]:
     except RendererError as error:
         outputs = schemas.Outputs(outputs=[], note=word_error(error)[0])
     has_preview = parts.service.has_preview(entry)
-    return {"outputs": outputs, "previews": previews, "captions": captions, "has_preview": has_preview}
+    shown = {"previews": previews, "captions": captions, "posters": posters}
+    return {"outputs": outputs, "has_preview": has_preview, **shown}
 
 
 def _select_shown(table: OutputTable) -> list[Path]:
@@ -254,7 +262,7 @@ async def log_in(request: Request) -> Response:
         max_age=_COOKIE_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure="https" in {request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme},  # of a proxy
     )
     return response
 

@@ -7,8 +7,11 @@ if (log) {
   let lines = 0;
   let waits = null;
   const source = new EventSource(log.dataset.events);
+  const COLOURS = /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g; // and titles, for a terminal
+  const CONTROL = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+  const escape = (char) => char === "\t" ? char : `\\u{${char.codePointAt(0).toString(16)}}`;
   const add = (text) => {
-    log.append(text + "\n");
+    log.append(text.replace(COLOURS, "").replace(CONTROL, escape).trimEnd() + "\n");
     if (++lines > MOST) log.firstChild.remove();
   };
   const changed = () => {
