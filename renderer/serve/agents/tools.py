@@ -11,7 +11,8 @@ from typing import Annotated, Any, Concatenate, ParamSpec, Protocol
 
 import anyio
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field, ValidationError
 from starlette.requests import Request
 
@@ -239,10 +240,25 @@ async def _is_gone(context: Context[Any, Any]) -> bool:
     return isinstance(request, Request) and await request.is_disconnected()
 
 
+class _Server(MCPServer[Any]):
+    """A server that says in words which argument of a tool is wrong."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if type(error) is ToolError and isinstance(error.__cause__, ValidationError):  # no defect of a tool
+                return describe_error(SpecError(explain(error.__cause__.errors())))
+            raise
+
+
 def make_empty_server(instructions: str) -> MCPServer[Any]:
     """Return a server without tools."""
     version = importlib.metadata.version("manim-renderer")
-    return MCPServer("renderer", version=version, instructions=instructions, log_level="WARNING")
+    return _Server("renderer", version=version, instructions=instructions, log_level="WARNING")
 
 
 def make_run(fields: Mapping[str, Any]) -> Run:
