@@ -22,7 +22,9 @@ from starlette.staticfiles import StaticFiles
 
 from backends.errors import SpecError
 from backends.files import state_folder
-from renderer.serve import api, problems, replicas, schemas, tokens
+from renderer.serve import problems, replicas, schemas, tokens
+from renderer.serve.api import routes
+from renderer.serve.api.parts import Parts, Shared
 from renderer.serve.callers import Policy
 from renderer.serve.guard import METRICS, Guard, Protocol
 from renderer.serve.metrics.sampling import sample
@@ -42,7 +44,7 @@ Send a token as `Authorization: Bearer TOKEN`. Errors are `application/problem+j
 
 def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     """Return the application. ``is_open`` says whether callers of this machine need no token."""
-    parts = api.Parts(service)
+    parts = Parts(service)
     service.collects = not replicas.BACKENDS.isdisjoint(service.policy.backends)
     agents = None
     try:
@@ -81,7 +83,7 @@ def make_app(service: Service, *, is_open: Callable[[], bool]) -> FastAPI:
     )
     app.state.parts = parts
     app.state.error_page = page.error_page
-    app.include_router(api.router)
+    app.include_router(routes.router)
     app.include_router(page.router, include_in_schema=False)
     if agents:
         app.router.routes += served.routes(agents)
@@ -117,7 +119,7 @@ async def _health() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
 
 
-def _show_metrics(parts: api.Shared) -> Response:
+def _show_metrics(parts: Shared) -> Response:
     states = ((entry.backend, state) for entry, state in parts.service.known_states())
     return Response(parts.metrics.render(states), media_type=CONTENT_TYPE_LATEST)
 

@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from backends import JobHandle, JobState, JobStatus
-from backends.errors import BackendError, JobNotFoundError, OutputError, RendererError, SpecError, TransientError
-from backends.gpus.request import parse_gpu
-from backends.untrusted import check_relative_name, show_line
+from backends.errors import BackendError, JobNotFoundError, RendererError, SpecError, TransientError
 from renderer import api, config, scenes
 from renderer.config import Config
-from renderer.maps import requests, sources
-from renderer.model import PreviewRequest
+from renderer.maps import requests
 from renderer.serve import records, replicas, tokens
 from renderer.serve.callers import Caller, Policy
+from renderer.serve.planning import count_gpus, hide_folder, make_spec, plan_run, without_webhook
 from renderer.serve.problems import RefusedError
 from renderer.serve.records import Record, Records
 from renderer.serve.schemas import Preview, Run
@@ -162,7 +160,7 @@ class Service:
                 name=records.short_name(title),
                 digest=digest,
                 request=content,
-                gpus=_count_gpus(loaded),
+                gpus=count_gpus(loaded),
                 webhook=webhook,
             )
             if known:  # the replica that took it may have been killed before the job was complete
@@ -176,7 +174,7 @@ class Service:
         project = folder / "project"
         wanted = make_spec(run)
         wanted = replace(wanted, path=project / wanted.path, root=project, foreground=False)
-        loaded = _without_webhook(self.policy.load_settings(caller, run.settings))
+        loaded = without_webhook(self.policy.load_settings(caller, run.settings))
         return plan_run(wanted, loaded, collects=self.collects)
 
     def _find_earlier(self, caller: Caller, key: str, digest: str, *, elsewhere: bool) -> Entry | None:
@@ -250,7 +248,7 @@ class Service:
 
     def _plan(self, record: Record, wanted: RenderSpec, project: Path, loaded: Config) -> api.PlannedJob:
         wanted = replace(wanted, path=project / wanted.path, root=project, name=record.job_name, foreground=False)
-        planned = plan_run(wanted, replicas.mark_job(_without_webhook(loaded), record), collects=self.collects)
+        planned = plan_run(wanted, replicas.mark_job(without_webhook(loaded), record), collects=self.collects)
         replicas.keep_url(planned.backend, record)
         return planned
 
@@ -280,7 +278,7 @@ class Service:
                 created=records.now(),
                 backend=(given or loaded).settings.backend,
                 request=run,
-                gpus=_count_gpus(loaded),
+                gpus=count_gpus(loaded),
                 handle=None,
             )
             wanted = replace(wanted, path=wanted.path.relative_to(old))
@@ -532,75 +530,6 @@ def place_of(entry: Entry, status: JobStatus) -> tuple[datetime, str]:
 def name_of(entry: Entry, status: JobStatus) -> str:
     """Return the name of the job, without the mark of its record."""
     return entry.record.name if entry.record else status.name
-
-
-def _count_gpus(loaded: Config) -> int:
-    """Return how many GPUs each unit of a job has; none on this machine, where they are not handed out."""
-    settings = loaded.settings
-    return parse_gpu(settings.gpu).count if settings.gpu is not None and settings.backend != "local" else 0
-
-
-def _without_webhook(loaded: Config) -> Config:
-    """Return the settings without the webhook of the user's own jobs: the server's are those of its tokens."""
-    return replace(loaded, settings=loaded.settings.model_copy(update={"webhook": None}))
-
-
-def plan_run(wanted: RenderSpec, loaded: Config, *, collects: bool = False) -> api.PlannedJob:
-    """Prepare a job or a preview without sending anything. Raises SpecError for a wrong request.
-
-    ``collects``: this process collects the outputs of untrusted jobs on Kubernetes.
-    """
-    if loaded.settings.shards == "auto":
-        raise SpecError(
-            "shards = auto steps a scene before it is submitted, and a server does not", hint="give a number"
-        )
-    shelf = replicas.choose_shelf(loaded) if collects else None
-    if shelf:
-        wanted, loaded = replace(wanted, foreground=True), replicas.separate_store(loaded)
-    planned = api.plan(wanted, loaded)
-    if shelf:
-        replicas.set_shelf(planned.backend, shelf)
-    if wanted.preview and planned.prepared.kind == "script":
-        raise SpecError(f"{wanted.path.name} is a script, and only scenes have a preview", hint="name a scene of it")
-    return planned
-
-
-def hide_folder(error: SpecError, project: Path) -> SpecError:
-    """Return the error with the names of files as the caller knows them."""
-
-    def hide(text: str) -> str:
-        text = text.replace(f"{project}/", "").replace(str(project), "the project")
-        return text.replace(f"the current folder is {Path.cwd()}", "send it with the job")
-
-    return SpecError(hide(str(error)), hint=error.hint and hide(error.hint))
-
-
-def make_spec(run: Run) -> RenderSpec:
-    """Return what is to run, with the path as it is in the project. Raises SpecError."""
-    if run.inputs == []:
-        raise SpecError("the map has no inputs", hint="send a JSON value for each run")
-    inputs = () if run.inputs is None else sources.take_values(run.inputs)
-    if run.max_failed is not None and not inputs:
-        raise SpecError("max_failed is for a map", hint="send inputs as well")
-    try:
-        check_relative_name(run.file)
-    except OutputError as error:
-        raise SpecError(f"file cannot be '{show_line(run.file[:200])}'", hint="name a file that is sent") from error
-    return RenderSpec(
-        path=Path(run.file),
-        scenes=tuple(run.scenes),
-        every=run.all,
-        arguments=tuple(run.arguments),
-        kind=run.kind,
-        inputs=inputs,
-        max_failed=run.max_failed,
-        preview=_make_preview(run),
-    )
-
-
-def _make_preview(run: Run) -> PreviewRequest | None:
-    wanted = run.preview
-    return PreviewRequest(tuple(wanted.at), tuple(wanted.plays)) if wanted else None
 
 
 def _entry(record: Record) -> Entry:

@@ -21,7 +21,7 @@ from backends import JobHandle, JobState, JobStatus, UnitStatus
 from backends.problem import Problem
 from renderer.cli import COMMANDS
 from renderer.serve import problems
-from renderer.serve.api import THREADS
+from renderer.serve.api.parts import THREADS
 from renderer.serve.service import MANY
 
 SCENE = """

@@ -37,9 +37,9 @@ from renderer.serve.agents.tools import (
     means_all_scenes,
 )
 from renderer.serve.callers import Caller, Policy
+from renderer.serve.planning import make_spec, plan_run
 from renderer.serve.problems import RefusedError
 from renderer.serve.schemas import Run
-from renderer.serve.service import make_spec, plan_run
 from renderer.serve.tokens import Token
 
 THREADS = 16

@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute, Route
 
 from backends import JobStatus, LogLine
 from backends.errors import SpecError
-from renderer.serve import api
 from renderer.serve.agents.answers import AgentFile, AgentFiles
 from renderer.serve.agents.tools import (
     READS,
@@ -34,10 +33,12 @@ from renderer.serve.agents.tools import (
     make_empty_server,
     means_all_scenes,
 )
+from renderer.serve.api.parts import Parts, caller_of
 from renderer.serve.callers import Caller
 from renderer.serve.guard import SMALL_BODY
+from renderer.serve.planning import hide_folder
 from renderer.serve.schemas import Run, Submission
-from renderer.serve.service import Entry, hide_folder
+from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload
 
 POLL_S = 1.0
@@ -56,7 +57,7 @@ class ServedJob:
 
     poll_s = POLL_S
 
-    def __init__(self, parts: api.Parts, entry: Entry, base: str) -> None:
+    def __init__(self, parts: Parts, entry: Entry, base: str) -> None:
         self._parts, self._entry, self._base = parts, entry, base
         self.key = entry.id
         self.backend = entry.backend
@@ -88,7 +89,7 @@ class ServedJob:
 class ServedJobs:
     """The jobs of a caller. ``base`` is the server's address as the caller knows it."""
 
-    def __init__(self, parts: api.Parts, who: Caller, base: str) -> None:
+    def __init__(self, parts: Parts, who: Caller, base: str) -> None:
         self._parts, self._who, self._base = parts, who, base
 
     def check(self, run: Run, files: Mapping[str, str]) -> list[str]:
@@ -124,14 +125,14 @@ class ServedJobs:
         return ServedJob(self._parts, self._parts.service.find(self._who, key), self._base)
 
 
-def make_server(parts: api.Parts) -> MCPServer[Any]:
+def make_server(parts: Parts) -> MCPServer[Any]:
     """Return the server with its tools. Its session manager must run as long as it is used."""
     server = make_empty_server(INSTRUCTIONS.format(settings=describe_settings(parts.service.policy)))
 
     def find_jobs(context: Context[Any, Any]) -> ServedJobs:
         request = context.request_context.request
         assert isinstance(request, Request)  # noqa: S101  # this transport has one
-        return ServedJobs(parts, api.caller_of(request), str(request.base_url))
+        return ServedJobs(parts, caller_of(request), str(request.base_url))
 
     tools = Tools(find_jobs, parts.call, lambda: parts.is_ending())  # noqa: PLW0108  # it is set later
 

@@ -7,7 +7,7 @@ import logging
 import anyio
 
 from backends.errors import JobNotFoundError, RendererError
-from renderer.serve.api import Parts
+from renderer.serve.api.parts import Parts
 
 SAMPLE_S = 2.0
 MAX_PAUSE_S = 60.0  # after a backend has answered to nothing again and again

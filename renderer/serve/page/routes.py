@@ -19,8 +19,9 @@ from backends.errors import RendererError, ResultError, SpecError
 from backends.option_types import format_duration
 from backends.untrusted import show_text
 from renderer.previews import previewing
-from renderer.serve import api, schemas
-from renderer.serve.api import Found, Parts, Shared, Who
+from renderer.serve import schemas
+from renderer.serve.api import routes as api
+from renderer.serve.api.parts import Found, Parts, Shared, Who
 from renderer.serve.callers import Caller, identify
 from renderer.serve.documents import job_document, outputs_document, progress_of
 from renderer.serve.guard import COOKIE, allow_body
