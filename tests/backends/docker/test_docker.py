@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from support.commands import environment, renderer
+from support.package_index import serve_index
 from support.processes import until
-from support.rigs.base import Rig
-from support.rigs.docker import docker
+from support.rigs.base import Rig, make_foreign_image
+from support.rigs.docker import OPTIONS, docker
 
 from backends import JobState
 from renderer.api import submit
@@ -154,3 +155,21 @@ def test_containers_without_network_and_this_machine_share_a_cache(rig: Rig, tmp
         job.backend.fetch(job.handle, tmp_path / str(number))
         result = json.loads((tmp_path / str(number) / "0" / "result.json").read_text())
         assert (result["render"]["cached"], result["render"]["frames"]) == (cached, 10)
+
+
+def test_packages_are_installed_beside_those_of_the_image(rig: Rig, tmp_path: Path) -> None:
+    path = script(tmp_path, "import numpy, probe\nprint(probe.ORIGIN)\n")
+    requirements = tmp_path / "needs.txt"
+    with serve_index(tmp_path / "index") as port:
+        requirements.write_text(f"--index-url http://127.0.0.1:{port}\nprobe\n")
+        networked = {"docker.options": OPTIONS.replace("--network=none", "--network=host")}
+        job = rig.submit(path, requirements=str(requirements), **networked)
+        assert job.wait(600).state is JobState.SUCCEEDED, job.status()
+    assert [line.text for line in job.logs()][-1] == "the index"
+    for image, words in (
+        (rig.settings["image"], "the job has no network to their index"),
+        (make_foreign_image("debian"), "there is neither uv nor pip here"),
+    ):
+        (unit,) = rig.submit(path, requirements=str(requirements), image=image).wait(600).units
+        assert words in str(unit.message)
+        assert "renderer image build --with" in str(unit.message)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
-import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.package_index import serve_index
 from support.processes import until
 from support.rigs.kubernetes import Run, kubectl
 
@@ -37,13 +32,6 @@ for folder in ("/control", "/store"):
     except OSError as error:
         print(type(error).__name__)
 """
-INFO = "probe-1.0.dist-info"
-WHEEL = {
-    "probe.py": "ORIGIN = 'the index'\n",
-    f"{INFO}/METADATA": "Metadata-Version: 2.1\nName: probe\nVersion: 1.0\n",
-    f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    f"{INFO}/RECORD": f"probe.py,,\n{INFO}/METADATA,,\n{INFO}/WHEEL,,\n{INFO}/RECORD,,\n",
-}
 
 
 @pytest.fixture(params=["claim", "file", pytest.param("s3", marks=pytest.mark.cluster)])
@@ -126,22 +114,6 @@ def test_of_pods_that_start_together_one_installs_and_none_waits_for_a_dead_one(
     assert max(file.path.rpartition("/")[2] for file in store.list_files()) == "entry.json"  # no mark is left
 
 
-@contextmanager
-def serve_index(folder: Path, port: int = 0) -> Iterator[int]:
-    """Serve an index with the package ``probe`` to pods, and yield its port."""
-    page = folder / "probe"
-    page.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(page / "probe-1.0-py3-none-any.whl", "w") as wheel:
-        for name, text in WHEEL.items():
-            wheel.writestr(name, text)
-    (page / "index.html").write_text('<a href="probe-1.0-py3-none-any.whl">probe-1.0-py3-none-any.whl</a>')
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer((find_host(), port), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
 def find_host() -> str:
     """Return the address of this machine that pods reach."""
     return str(urlsplit(os.environ["S3_FOR_TESTS"]).hostname)
@@ -166,7 +138,7 @@ def test_packages_are_installed_once_and_a_job_cannot_change_them_for_others(
     os.utime(old, (0, 0))
     for folder in (volume / "jobs", old.parent.parent, old.parent):
         folder.chmod(0o777)
-    with serve_index(tmp_path / "index") as port:
+    with serve_index(tmp_path / "index", find_host()) as port:
         requirements.write_text(f"--index-url http://{find_host()}:{port}\nprobe\n")
         first = start(HOSTILE)
         assert first.wait(600).state is JobState.SUCCEEDED, (first.status(), read_logs(first, "packages"))
@@ -186,7 +158,7 @@ def test_packages_are_installed_once_and_a_job_cannot_change_them_for_others(
     assert "the job has no network to their index" in str(status.reason)
     assert "renderer image build --with" in str(status.reason)
 
-    with serve_index(tmp_path / "index", port):
+    with serve_index(tmp_path / "index", find_host(), port):
         fourth = start("import probe\nprint('again', probe.ORIGIN)\n")
         assert fourth.wait(600).state is JobState.SUCCEEDED, (fourth.status(), read_logs(fourth, "packages"))
     assert len(list(volume.glob("jobs/packages/*/entry.json"))) == 1
