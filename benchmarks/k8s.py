@@ -160,7 +160,7 @@ def until_started(command: list[Any], folder: Path) -> tuple[float, float]:
 def calls(folder: Path) -> None:
     job = submit(folder, "print('calls')\n")
     assert isinstance(job.backend, KubernetesBackend)
-    report("API calls of a submit", str(job.backend.api().calls), "RuntimeClass, dry run, Job, ConfigMap")
+    report("API calls of a submit", str(job.backend.api().calls), "RuntimeClass, Job, ConfigMap")
     job.delete()
 
 

@@ -1,4 +1,4 @@
-"""Creates a job on the cluster. The server validates it first. After an error, no object is left behind."""
+"""Creates a job on the cluster. After an error, no object is left behind."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ def create_job(api: Api, namespace: str, request: KubernetesRequest, bundle: Bun
 
     Raises ApiError, BackendError.
     """
-    resolved = threads.start_thread(lambda: resolve_runtime_class(api, request))
-    with suppress(AlreadyExistsError):  # an identical Job exists, so it is valid
-        api.create(jobs_path(namespace), request.job, dryRun="All")
-    request = resolved.result()
-    if request.upload:
+    request = resolve_runtime_class(api, request)
+    if request.upload:  # which is not begun for a Job that the server refuses
+        with suppress(AlreadyExistsError):  # an identical Job exists, so it is valid
+            api.create(jobs_path(namespace), request.job, dryRun="All")
         upload_bundle(api, namespace, request, bundle)
     job, is_new = _create_or_reuse_job(api, namespace, request.job)
     try:

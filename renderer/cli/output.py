@@ -53,7 +53,8 @@ def show_job_text(text: str) -> str:
     return shown.replace("→", "->", 1) if shown.lstrip().startswith("→") else shown
 
 
-def _hint_lines(hint: str | None, *, from_job: bool = False) -> list[str]:
+def hint_lines(hint: str | None, *, from_job: bool = False) -> list[str]:
+    """Return a hint as it is shown below what it helps with, in one line or none."""
     return [f"{'the job says:' if from_job else '→'} {show_line(hint)}"] if hint else []
 
 
@@ -88,7 +89,7 @@ def status_lines(status: JobStatus) -> list[str]:
         lines += [f"  {line}" for line in unit_lines(unit)]
     if len(status.units) > MOST_UNITS:
         lines.append(f"  {count_line(status)}")
-    return lines + [f"  {line}" for line in _hint_lines(status.hint)]
+    return lines + [f"  {line}" for line in hint_lines(status.hint)]
 
 
 def count_line(status: JobStatus) -> str:
@@ -117,7 +118,7 @@ def unit_lines(unit: UnitStatus) -> list[str]:
     elif unit.message:
         lines.append(f"    {show_job_text(unit.message)}")
     lines += [f"      {show_job_text(line)}" for line in (unit.details or "").splitlines()]
-    return lines + [f"    {line}" for line in _hint_lines(unit.hint, from_job=unit.from_job)]
+    return lines + [f"    {line}" for line in hint_lines(unit.hint, from_job=unit.from_job)]
 
 
 def _unit_json(unit: UnitStatus) -> dict[str, object]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
 from backends import JobState, JobStatus
 from backends.untrusted import show_line
-from renderer.cli.output import MOST_UNITS, count_line, show_job_text
+from renderer.cli.output import MOST_UNITS, count_line, hint_lines, print_message, show_job_text
 
 LINES = 20  # about so many lines report the progress of many units
 
@@ -50,9 +50,14 @@ class _Bars:
         )
         self.bars = Progress(*columns, TextColumn("{task.fields[state]}", markup=False), console=Console(stderr=True))
         self.tasks: dict[int, TaskID] = {}
+        self.hint: str | None = None
         self.bars.start()
 
     def show(self, status: JobStatus) -> None:
+        if not status.state.terminal and status.hint != self.hint:
+            self.hint = status.hint
+            for line in hint_lines(status.hint):
+                self.bars.console.print(line, markup=False, highlight=False)
         if len(status.units) > MOST_UNITS:
             done = sum(unit.state.terminal for unit in status.units)
             self._update(0, f"{status.name} ({len(status.units)})", 100 * done / len(status.units), status.state)
@@ -79,8 +84,9 @@ class _Lines:
         self.seen: dict[str, str] = {}
 
     def show(self, status: JobStatus) -> None:
-        if status.reason and not status.state.terminal:
-            self._print("", status.reason)
+        if status.reason and not status.state.terminal and self._print("", status.reason):
+            for line in hint_lines(status.hint):
+                print_message(line)
         if len(status.units) > MOST_UNITS:
             ended = sum(unit.state.terminal for unit in status.units)
             self._print(status.name, count_line(status), step=str(LINES * ended // len(status.units)))
@@ -89,13 +95,17 @@ class _Lines:
             if unit.state is not JobState.PENDING:
                 self._print(unit.name, unit.state.value)
 
-    def _print(self, name: str, text: str, *, step: str | None = None) -> None:
-        """Print the text, if it or, with a ``step``, the step is not that of the last line of this name."""
+    def _print(self, name: str, text: str, *, step: str | None = None) -> bool:
+        """Print the text, if it or, with a ``step``, the step is not that of the last line of this name.
+
+        Return whether it was printed.
+        """
         name, text = show_line(name), show_job_text(text)
-        if self.seen.get(name) != (step or text):
-            self.seen[name] = step or text
-            with suppress(BrokenPipeError):  # nobody reads any more; the outputs are still downloaded
-                print(f"{name}: {text}" if name else text, file=sys.stderr, flush=True)
+        if self.seen.get(name) == (step or text):
+            return False
+        self.seen[name] = step or text
+        print_message(f"{name}: {text}" if name else text)
+        return True
 
     def close(self) -> None:
         """Do nothing: only progress bars need to be closed."""

@@ -94,13 +94,26 @@ def test_our_own_advice_keeps_its_arrow() -> None:
     assert "  → raise --memory" in lines
 
 
+class Screen(io.StringIO):
+    def __init__(self, *, bars: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: bars  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_what_to_do_about_a_job_that_waits_is_shown_once(bars: bool) -> None:
+    screen = Screen(bars=bars)
+    with redirect_stderr(screen), StatusDisplay(quiet=False) as display:
+        for _ in range(2):
+            problem = Problem(message="no node has that GPU", hint="add a node [with] it")
+            handle = JobHandle("k8s", ("a",))
+            display.show(JobStatus(handle=handle, name="a", state=JobState.PENDING, units=(), problem=problem))
+    assert screen.getvalue().count("→ add a node [with] it\n") == 1
+
+
 @pytest.mark.parametrize("bars", [False, True])
 def test_the_display_of_a_running_job_sends_nothing_of_its_text(bars: bool) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return bars
-
-    screen = Screen()
+    screen = Screen(bars=bars)
     with redirect_stderr(screen), StatusDisplay(quiet=False) as display:
         problem = Problem(message=f"{FORGED}{EVIL}[red]x[/red][link=evil]y")
         display.show(status_of(problem, running=EVIL))
