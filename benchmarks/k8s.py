@@ -39,6 +39,7 @@ OPTIONS = ["--backend", "k8s", "--cpu", "0.5", "--memory", "2Gi", "--ephemeral-s
 MIB = 2**20
 WAYS = ("renderer", "kubectl")
 IDLE_PERCENT = 10
+UNITS_PER_POD, PODS = 25, 6
 MINUTE_S = 60
 LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.sleep({})\n"
 
@@ -46,7 +47,7 @@ LINES = "import time\nfor i in range({}): print(time.time(), flush=True); time.s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", choices=("start", "foreign", "calls", "logs", "collecting", "memory"))
+    parser.add_argument("--only", choices=("start", "foreign", "units", "calls", "logs", "collecting", "memory"))
     given = parser.parse_args()
     runs = given.runs
     with tempfile.TemporaryDirectory() as name:
@@ -55,6 +56,7 @@ def main() -> None:
         parts: dict[str, Callable[[], None]] = {
             "start": lambda: start(folder, runs),
             "foreign": lambda: foreign(folder, runs),
+            "units": lambda: units(folder, runs),
             "calls": lambda: calls(folder),
             "logs": lambda: log_latency(folder),
             "collecting": lambda: collecting(folder, runs),
@@ -155,6 +157,42 @@ def until_started(command: list[Any], folder: Path) -> tuple[float, float]:
     everything = ["kubectl", "delete", "job,configmap", "-l", "app.kubernetes.io/name=manim-renderer"]
     subprocess.run([*everything, "--cascade=foreground", "--wait"], check=True, capture_output=True)
     return seconds, used.ru_utime + used.ru_stime
+
+
+def units(folder: Path, runs: int) -> None:
+    """Measure the CPU time of short scenes that have a pod each, and of those that share one, with all that pods do."""
+    play = "self.play(Create(Circle(1 + {0} / 99)), run_time=2)"
+    scene = f"class Scene{{0}}(Scene):\n    def construct(self):\n        {play}\n"
+    text = "from manim import *\n" + "".join(scene.format(number) for number in range(UNITS_PER_POD))
+    path = script(folder, text, "short.py")
+    scenes = tuple(f"Scene{number}" for number in range(UNITS_PER_POD))
+    found: dict[int, list[float]] = {1: [], UNITS_PER_POD: []}
+    for run in range(runs):
+        for per_pod, chosen in ((1, scenes[:PODS]), (UNITS_PER_POD, scenes)):
+            flags = {
+                **FLAGS,
+                "gpu": "none",
+                "quality": "l",
+                "k8s.units_per_pod": per_pod,
+                "k8s.labels": {"run": f"{run}"},
+            }
+            before = read_cpu_of_pods()
+            job = api.plan(RenderSpec(path=path, scenes=chosen), config.load(flags)).submit()
+            assert job.wait(600).state is JobState.SUCCEEDED
+            found[per_pod].append((read_cpu_of_pods() - before) / len(chosen))
+            job.delete()
+    alone, shared = (statistics.median(each) for each in found.values())
+    report("a scene of 2 s in a pod of its own", f"{alone:.2f} s", "of CPU time")
+    report(f"one of {UNITS_PER_POD} in a pod", f"{shared:.2f} s", f"{alone / shared:.1f} times less; at least 4")
+
+
+def read_cpu_of_pods() -> float:
+    """Return the CPU seconds of all pods that this machine has had since it started, by the kernel's account."""
+    by_cgroup_v1 = Path("/sys/fs/cgroup/cpuacct/kubepods/cpuacct.usage")
+    if by_cgroup_v1.exists():
+        return int(by_cgroup_v1.read_text()) / 1e9
+    usage, _, _ = Path("/sys/fs/cgroup/kubepods/cpu.stat").read_text().partition("\n")
+    return int(usage.removeprefix("usage_usec ")) / 1e6
 
 
 def calls(folder: Path) -> None:
