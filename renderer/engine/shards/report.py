@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from renderer.engine.adapter.scene_state import SceneState
@@ -39,11 +39,11 @@ class ShardReport:
 
     def to_bytes(self) -> bytes:
         """Return the report, compressed."""
-        content = asdict(self)
-        if sum(len(boundary.state.parts) for boundary in self.boundaries) > MAX_PARTS:
-            for boundary in content["boundaries"]:
-                boundary["state"]["parts"] = ()
-        return zlib.compress(json.dumps(content).encode())
+        boundaries = self.boundaries
+        if sum(len(boundary.state.parts) for boundary in boundaries) > MAX_PARTS:
+            boundaries = [replace(boundary, state=SceneState(boundary.state.digest)) for boundary in boundaries]
+        content = {**vars(self), "boundaries": boundaries}
+        return zlib.compress(json.dumps(content, default=vars).encode())  # asdict copies all, and takes as long again
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ShardReport:
