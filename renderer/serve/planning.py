@@ -8,7 +8,7 @@ from pathlib import Path
 from backends.errors import OutputError, SpecError
 from backends.gpus.request import parse_gpu
 from backends.untrusted import check_relative_name, show_line
-from renderer import api
+from renderer import api, scenes
 from renderer.config import Config
 from renderer.maps import sources
 from renderer.model import PreviewRequest
@@ -73,6 +73,16 @@ def make_spec(run: Run) -> RenderSpec:
 def _make_preview(run: Run) -> PreviewRequest | None:
     wanted = run.preview
     return PreviewRequest(tuple(wanted.at), tuple(wanted.plays)) if wanted else None
+
+
+def means_all_scenes(run: Run, root: Path) -> bool:
+    """Return whether a request without names is for all scenes of its file, and not for a script.
+
+    Raises SpecError for a file that is no Python.
+    """
+    if run.scenes or run.arguments:
+        return False
+    return bool(scenes.find_scenes(root / run.file, root))
 
 
 def count_gpus(loaded: Config) -> int:

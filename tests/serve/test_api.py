@@ -102,6 +102,22 @@ def test_error_has_the_users_lines_and_a_retry_runs_the_same_files(server: Serve
     assert gone.json()["exit_code"] == 3
 
 
+def test_a_script_and_all_scenes_are_pasted_on_the_page(server: Server) -> None:
+    for code, state, log in (
+        ("print('it runs')", "succeeded", "it runs"),
+        (f"{FAILS}\nclass Other(Wrong): pass\n", "failed", ""),
+    ):
+        sent = server.call("POST", "/jobs", files={"code": (None, code), "scenes": (None, "")})
+        assert sent.status_code == 303, sent.text
+        key = sent.headers["Location"].rpartition("/")[2]
+        job = server.wait(key)
+        assert (job["state"], len(job["units"])) == (state, 1 + (state == "failed"))
+        assert log in server.call("GET", f"/api/v1/jobs/{key}/logs").text
+    refused = server.call("POST", "/jobs", files={"code": (None, "print('x'")})
+    assert (refused.status_code, "scene.py, line 1: &#39;(&#39; was never closed" in refused.text) == (400, True)
+    assert "manim-renderer" not in refused.text
+
+
 def test_upload_of_files_with_an_idempotency_key_and_outputs_that_cannot_run(server: Server) -> None:
     parts = [
         ("request", (None, json.dumps({"file": "sub/job.py"}), "application/json")),

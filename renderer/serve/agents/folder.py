@@ -34,10 +34,9 @@ from renderer.serve.agents.tools import (
     describe_plan,
     describe_settings,
     make_empty_server,
-    means_all_scenes,
 )
 from renderer.serve.callers import Caller, Policy
-from renderer.serve.planning import make_spec, plan_run
+from renderer.serve.planning import make_spec, means_all_scenes, plan_run
 from renderer.serve.problems import RefusedError
 from renderer.serve.schemas import Run
 from renderer.serve.tokens import Token

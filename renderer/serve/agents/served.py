@@ -31,12 +31,11 @@ from renderer.serve.agents.tools import (
     describe_plan,
     describe_settings,
     make_empty_server,
-    means_all_scenes,
 )
 from renderer.serve.api.parts import Parts, caller_of
 from renderer.serve.callers import Caller
 from renderer.serve.guard import SMALL_BODY
-from renderer.serve.planning import hide_folder
+from renderer.serve.planning import hide_folder, means_all_scenes
 from renderer.serve.schemas import Run, Submission
 from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload

@@ -6,7 +6,6 @@ import importlib.metadata
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, Protocol
 
 import anyio
@@ -285,13 +284,6 @@ def describe_plan(run: Run, planned: PlannedJob) -> list[str]:
     packed = planned.prepared.packed
     lines.append(f"files that go with it: {len(packed.files)}, {packed.size} bytes")
     return [*lines, *(f"note: {show_line(reword(note))}" for note in planned.prepared.notes)]
-
-
-def means_all_scenes(run: Run, root: Path) -> bool:
-    """Return whether the request is for all scenes of its file. Raises SpecError for a file that is no Python."""
-    if run.scenes or run.arguments:
-        return False
-    return bool(scene_files.find_scenes(root / run.file, root))
 
 
 def add_job_tools(server: MCPServer[Any], tools: Tools) -> None:

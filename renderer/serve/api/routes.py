@@ -30,6 +30,7 @@ from renderer.serve.documents import outputs_document, summary_document
 from renderer.serve.events import is_ended
 from renderer.serve.guard import allow_body
 from renderer.serve.outputs import OTHER, TYPES
+from renderer.serve.planning import hide_folder
 from renderer.serve.problems import TYPE, RefusedError, explain
 from renderer.serve.service import LATEST, Entry, name_of, place_of
 from renderer.serve.uploads import Upload, read_form
@@ -105,8 +106,9 @@ async def submit(
     The answer is 201 for a new job, and 200 for one that was submitted before with the same Idempotency-Key.
     """
 
-    def fill(upload: Upload) -> None:
+    def fill(upload: Upload) -> schemas.Run:
         upload.add_submission(body)
+        return body
 
     return await start(parts, who, body, fill, idempotency_key, response)
 
@@ -161,11 +163,12 @@ async def submit_upload(
         if len(files) + len(archives) < len(form.multi_items()) - len(form.getlist(_REQUEST)):
             raise SpecError("files and archive must be files", hint="with curl: --form files=@scene.py")
 
-        def fill(upload: Upload) -> None:
+        def fill(upload: Upload) -> schemas.Run:
             for item in files:
                 upload.add(item.filename or "", item.file)
             for item in archives:
                 upload.add_tar(item.file)
+            return run
 
         return await start(parts, who, run, fill, idempotency_key, response)
 
@@ -185,17 +188,20 @@ async def start(
     parts: Parts,
     who: Caller,
     run: schemas.Run,
-    fill: Callable[[Upload], None],
+    fill: Callable[[Upload], schemas.Run],
     key: str | None,
     response: Response | None = None,
 ) -> schemas.Job:
-    """Write the files, submit the job and return it."""
+    """Submit the job and return it. ``fill`` writes its files, and returns what is to run of them."""
 
     def work() -> tuple[Entry, bool, JobStatus]:
         with parts.service.records.upload() as folder:
             upload = Upload(folder / "project", parts.service.bundle_limit(who))
-            fill(upload)
-            entry, is_new = parts.service.submit(who, run, folder, upload.digest, key)
+            try:
+                wanted = fill(upload)
+            except SpecError as error:
+                raise hide_folder(error, upload.folder) from error
+            entry, is_new = parts.service.submit(who, wanted, folder, upload.digest, key)
         return entry, is_new, parts.service.status(entry)
 
     entry, is_new, status = await parts.call_submit(run.settings.get("backend"), work)

@@ -26,6 +26,7 @@ from renderer.serve.callers import Caller, identify
 from renderer.serve.documents import job_document, outputs_document, progress_of
 from renderer.serve.guard import COOKIE, allow_body
 from renderer.serve.outputs import OutputTable
+from renderer.serve.planning import means_all_scenes
 from renderer.serve.problems import describe, explain, word_error
 from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload, read_form
@@ -126,7 +127,6 @@ def _read_form(texts: Mapping[str, str], files: list[str]) -> schemas.Submission
         return schemas.Submission(
             file=file,
             scenes=scenes,
-            all=not scenes,
             settings=settings,
             code=code if code.strip() else None,
             preview=schemas.Preview() if texts.get("preview") else None,
@@ -150,13 +150,15 @@ def _choose_file(files: list[str]) -> str:
     )
 
 
-def _fill(upload: Upload, submission: schemas.Submission, files: list[Any]) -> None:
+def _fill(upload: Upload, submission: schemas.Submission, files: list[Any]) -> schemas.Run:
+    """Write the files, and return the request: without names it is for all scenes, if there are any."""
     upload.add_submission(submission)
     for item in files:
         if item.filename.endswith(ARCHIVES):
             upload.add_tar(item.file)
         else:
             upload.add(item.filename, item.file)
+    return submission.model_copy(update={"all": means_all_scenes(submission, upload.folder)})
 
 
 async def _describe(parts: Parts, entry: Entry) -> dict[str, Any]:
