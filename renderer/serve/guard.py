@@ -99,6 +99,8 @@ class Guard:
         except RefusedError as error:
             is_page = not path.startswith(_PROGRAMS) and scope["method"] == "GET"
             if error.status == 401 and is_page:  # noqa: PLR2004
+                if "hx-request" in headers:  # of a part of a page: the whole page is to be another one
+                    return Response(status_code=204, headers={"HX-Redirect": "/login"})
                 return RedirectResponse("/login", 303)
             extra = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}  # noqa: PLR2004
             return problems.respond(problems.describe(error), extra)

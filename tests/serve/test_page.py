@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.common import WebDriverException
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from support.commands import output, renderer
 from support.http_server import Server, serving
 
 BROWSER, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -208,5 +209,11 @@ def test_page_asks_for_a_token(browser: webdriver.Chrome, tmp_path: Path) -> Non
             answer = server.call("POST", "/login", data={"token": token}, headers={"Origin": origin})
             assert (answer.status_code, "; Secure" in answer.headers["Set-Cookie"]) == (303, is_secure)
         see(browser, "button", "Log out").click()
-        see(browser, "#token")
+        see(browser, "#token").send_keys(token, Keys.ENTER)
+        see(browser, "#jobs", "There are no jobs")
+        (kept,) = output(renderer("serve", "token", "list", "--json", cwd=server.home, env=server.env))
+        renderer("serve", "token", "create", "--name", "bob", cwd=server.home, env=server.env)
+        renderer("serve", "token", "revoke", kept["id"], cwd=server.home, env=server.env)
+        see(browser, "#token")  # without a reload
+        assert browser.current_url == f"{server.url}/login"
         assert server.call("GET", "/", headers={"Accept": "text/html"}).headers["Location"] == "/login"
