@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from support.commands import environment, renderer
-from support.package_index import serve_index
 from support.processes import until
 from support.rigs.base import Rig, make_foreign_image
 from support.rigs.docker import OPTIONS, docker
+from support.rigs.package_index import serve_index
 
 from backends import JobState
 from renderer.api import submit

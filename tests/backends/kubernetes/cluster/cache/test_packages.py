@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from support.package_index import serve_index
 from support.processes import until
 from support.rigs.kubernetes import Run, kubectl
+from support.rigs.package_index import serve_index
 
 from backends import JobState
 from backends.exit_codes import ExitCode
