@@ -25,15 +25,23 @@ GIVEN = frozenset({FLAG, ARGUMENT})  # a file, unlike these, may have the tables
 NOT_SETTINGS = frozenset({OUTPUT_DIR, "RENDERER_INPUT", VARIABLE})  # the first two are set in jobs
 
 _log = logging.getLogger(__name__)
-_MESSAGES = {  # pydantic's type of an error: the message for the user
+MESSAGES = {  # pydantic's type of an error: the message for the user
     "literal_error": "it can be {expected}",
     "greater_than": "it must be more than {gt:g}",
     "greater_than_equal": "it must be at least {ge:g}",
     "less_than_equal": "it must be at most {le:g}",
     "int_parsing": "write a whole number",
+    "int_parsing_size": "the number is too large",
     "int_from_float": "write a whole number",
+    "int_type": "write a whole number",
     "float_parsing": "write a number",
+    "float_type": "write a number",
+    "finite_number": "write a number",
     "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "string_type": "write a text",
+    "list_type": "write a list",
+    "dict_type": "write a table",
 }
 
 
@@ -205,11 +213,11 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
     parts = [str(part) for part in first["loc"]]
     key = next((k for k in (".".join(parts[:2]), *parts[:1]) if k in given), "")
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] in _MESSAGES:
+    if first["type"] in MESSAGES:
         context = first.get("ctx", {})
         if "expected" in context:
             context["expected"] = context["expected"].replace("'", "")
-        message = _MESSAGES[first["type"]].format(**context)
+        message = MESSAGES[first["type"]].format(**context)
     if not key:
         return SpecError(message)
     item = given[key]

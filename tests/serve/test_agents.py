@@ -112,7 +112,7 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, cap
         async def work(client: Client) -> str:
             wrong = await call(client, "check", code="print('x'")
             assert "scene.py, line 1: '(' was never closed" in text(wrong)
-            for given, sentence in (({"code": 3}, "code: a text is needed"), ({}, "code: it is missing")):
+            for given, sentence in (({"code": 3}, "code: write a text"), ({}, "code: it is missing")):
                 wrong = await call(client, "check", **given)
                 assert (wrong.is_error, text(wrong)) == (True, f"error (exit code 2): {sentence}")
             checked = await call(client, "check", code=TITLE)

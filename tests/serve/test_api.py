@@ -418,7 +418,7 @@ def test_head_is_answered_as_get_without_the_body(server: Server) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ('{"file": 3}', "file: a text is needed"),
+        ('{"file": 3}', "file: write a text"),
         ('{"file": "\\ud800"}', "file: it is not Unicode text"),
         ('{"scenes": "Intro"}', "scenes: a JSON array is needed"),
         ('{"all": "maybe"}', "all: write true or false"),
