@@ -17,6 +17,17 @@ class Unfit(Stop):
     """The scene cannot be rendered in parallel with identical frames; the text is the reason, in one clause."""
 
 
+class UnfitFromHere(Unfit):
+    """The scene cannot be rendered in parallel any more; the plays that have ended are right.
+
+    With ``needs_pixels``, what follows needs the last frame of the last play as well.
+    """
+
+    def __init__(self, reason: str, *, needs_pixels: bool = False) -> None:
+        super().__init__(reason)
+        self.needs_pixels = needs_pixels
+
+
 class UnfitInGroup(Unfit):
     """A play that joined a group went wrong, and may be right in a chunk renderer of its own."""
 
@@ -66,17 +77,30 @@ class ClipsMissing(Stop):
 
 
 class StopRecord:
-    """Remembers the Stop of one attempt to render a scene, because a bare ``except`` in the scene may catch it.
+    """Remembers the first Stop of one attempt to render a scene: a bare ``except`` in the scene may catch it.
 
-    Everything that raises a Stop from inside the scene's code does it through the attempt's record.
+    Everything that raises a Stop from inside the scene's code does it through the attempt's record. ``num_plays`` is
+    the number of plays that had ended by then.
     """
 
     def __init__(self) -> None:
         self._stop: Stop | None = None
+        self.num_plays = 0
+
+    def end_play(self) -> None:
+        """Count a play that has ended."""
+        if not self._stop:
+            self.num_plays += 1
+
+    @property
+    def first_undrawn(self) -> int:
+        """The number of the first play that is to be drawn after an UnfitFromHere."""
+        needs_pixels = isinstance(self._stop, UnfitFromHere) and self._stop.needs_pixels
+        return max(0, self.num_plays - needs_pixels)
 
     def raise_stop(self, stop: Stop) -> NoReturn:
         """Raise the Stop, and remember it."""
-        self._stop = stop
+        self._stop = self._stop or stop
         raise stop
 
     @contextmanager
@@ -85,7 +109,7 @@ class StopRecord:
         try:
             yield
         except Stop as stop:
-            self._stop = stop
+            self._stop = self._stop or stop
             raise
 
     def raise_again(self) -> None:

@@ -89,4 +89,5 @@ def instrument_scene(
     install_delegate(scene, scheduler, process.stops, process.side_effects)
     install_pixel_guards(process.stops)
     guard_pixels(scene.renderer.camera)
+    scheduler.prepare_play(0)
     return scheduler

@@ -61,6 +61,7 @@ class FileWriter(Protocol):
     write_frame: Callable[..., None]
     sections: Sequence[Any]
     subcaptions: Sequence[Any]
+    settings: Any
     _create_segment_encoder: Callable[[Path], object]
 
 

@@ -21,6 +21,7 @@ from renderer.engine.abort import (
     ShardsDiffer,
     StopRecord,
     Unfit,
+    UnfitFromHere,
     UnfitInGroup,
 )
 from renderer.engine.adapter.config import apply_encoder, configured, move_folders
@@ -65,7 +66,8 @@ class _Attempt:
     ``unpredicted`` are plays whose key in the chunk cache was predicted wrongly; None stands for all plays. With
     ``with_keys``, Manim's keys of predicted plays are computed as well.
     ``missing`` are the clips that the joining shard has to draw again. With ``why_whole``, one shard renders the whole
-    scene, and this says why, in a clause.
+    scene, and this says why, in a clause. From the play ``first_serial`` on, the process that steps the scene draws
+    itself, because of ``why_from_there``.
     """
 
     limit: int
@@ -78,10 +80,18 @@ class _Attempt:
     why_whole: str | None = None
     unpredicted: tuple[int, ...] | None = ()
     with_keys: bool = False
+    first_serial: int | None = None
+    why_from_there: str | None = None
 
     def to_json(self) -> str:
         """Return the attempt as JSON, for the fallback process."""
         return json.dumps(asdict(self), default=str)
+
+    def explain_serial(self) -> str | None:
+        """Return why the scene is not rendered in parallel, or not from some play on; None if it is."""
+        if not self.why_from_there or not self.first_serial:
+            return self.why_from_there
+        return f"{self.why_from_there} (the first {self.first_serial} plays were rendered in parallel)"
 
     @classmethod
     def from_json(cls, text: str) -> _Attempt:
@@ -210,12 +220,23 @@ class _SceneRender:
             group_plays=attempt.group_plays and not exchange,
             unpredicted=None if exchange else attempt.unpredicted,  # a shard leaves out frames that would show it
             with_keys=attempt.with_keys,
+            first_serial=attempt.first_serial,
         )
         scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)
         try:
             _step(scene, scheduler, process.stops)
             if exchange and not scene.renderer.num_plays and not exchange.arrive(ShardReport(exchange.place.index)):
                 raise ShardEnded  # a scene without plays is one image
+        except UnfitFromHere as unfit:
+            if exchange or attempt.why_from_there:
+                raise
+            again = replace(
+                attempt,
+                rendered=_find_drawn(scheduler),
+                first_serial=process.stops.first_undrawn,
+                why_from_there=str(unfit),
+            )
+            raise _TryAgainError(f"{unfit}, after {again.first_serial} plays", again) from unfit
         except UnfitInGroup as unfit:
             raise _TryAgainError(unfit, replace(attempt, group_plays=False)) from unfit
         except Mispredicted as wrong:
@@ -231,8 +252,9 @@ class _SceneRender:
             raise _TryAgainError(f"a process of play {killed.play} was killed", again) from killed
         finally:
             scheduler.abort()
-        plays = select_slowest(scheduler.play_reports)
-        report = replace(_report(self.request, scene, why_serial=None), cached=scheduler.cached, plays=plays)
+        report = _report(self.request, scene, why_serial=attempt.explain_serial())
+        plays = () if report.why_serial else select_slowest(scheduler.play_reports)
+        report = replace(report, cached=scheduler.cached, plays=plays)
         return self._add_shards(report, attempt)
 
 
@@ -329,14 +351,18 @@ def _install_ffmpeg_encoder(request: SceneRequest, scene: Scene) -> None:
 
 
 def _step(scene: Scene, scheduler: Scheduler, stops: StopRecord) -> None:
-    """Run the scene. Raise the Stop that ended it, even if the scene's own code caught it."""
+    """Run the scene. Raise the first Stop, even if the scene's own code caught it."""
     try:
         run_scene(scene)
+        stops.raise_again()
+    except UnfitFromHere:
+        scheduler.settle(stops.first_undrawn)
+        stops.raise_again()
+        raise
     except Exception:
         scheduler.settle()
         stops.raise_again()
         raise
-    stops.raise_again()
 
 
 def load_scene(request: SceneRequest) -> Callable[[], Scene]:

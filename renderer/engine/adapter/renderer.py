@@ -39,10 +39,14 @@ class RenderDelegate(Protocol):
     """What SteppingRenderer calls for each play and frame, so that somebody else handles the pixels.
 
     Each process of a scene has its own: the stepping process a Scheduler, the forked ones a ChunkRenderer or a
-    PlayEncoder. ``draws`` says whether frames are drawn in this process.
+    PlayEncoder. ``draws`` says whether frames are drawn in this process, ``is_forked`` whether it is a forked one.
     """
 
     draws: bool
+    is_forked: bool
+
+    def prepare_play(self, number: int) -> None:
+        """Prepare for a play, which may be skipped."""
 
     def begin_play(self) -> tuple[str, bool]:
         """Return the name of the play's segment, and whether to skip the play, because Manim's cache has it."""
@@ -104,7 +108,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         self.stops.raise_again()
         if self._inside_play:
             self.stops.raise_stop(Unfit("a play starts while another one runs or after it failed"))
-        if not self.delegate.draws:
+        self.delegate.prepare_play(self.num_plays)
+        if not self.delegate.is_forked:
             self._refuse_overrides(scene)
         self.skip_animations = self._original_skipping_status
         self.update_skipping_status()
@@ -118,10 +123,11 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
             raise
         self._inside_play = False
         self.num_plays += 1
+        self.stops.end_play()
 
     def _refuse_overrides(self, scene: Scene) -> None:
         """Raise Unfit if the scene replaced a method of Manim that is called only when a frame is drawn."""
-        if not has_guarded_pixels(self.camera):
+        if not (self.delegate.draws or has_guarded_pixels(self.camera)):
             self.stops.raise_stop(Unfit("it replaces its camera by another one"))
         for what, thing, kind in (
             ("renderer", self, CairoRenderer),
@@ -168,11 +174,16 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     ) -> None:
         """Draw a frame, or only change the camera as drawing does."""
         self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
-        if self.delegate.draws and not self.skip_animations:
+        if self._draws:
             super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
         else:
             with released_pixels(self.camera):
                 update_camera(self.camera, self.shown)
+
+    @property
+    def _draws(self) -> bool:
+        """Whether frames are drawn. Manim draws those of skipped plays as well, and the scene may read their pixels."""
+        return self.delegate.draws and not (self.skip_animations and self.delegate.is_forked)
 
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.render", sha256="6a07f9b58f46fc1e")
     def render(self, scene: Scene, time: float, moving_mobjects: Iterable[Mobject] | None = None) -> None:  # noqa: ARG002
@@ -210,8 +221,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         self.static_image = None
         if static_mobjects:
             self.update_frame(scene, mobjects=static_mobjects)
-            if not self.skip_animations:
-                drawn = self.camera.pixel_array if self.delegate.draws else None
+            drawn = self.camera.pixel_array if self._draws else None
+            if drawn is not None or not self.skip_animations:
                 self.static_image = self.delegate.share_static_image(drawn)
         return self.static_image
 
@@ -242,9 +253,6 @@ class SteppingWriter(SceneFileWriter):  # type: ignore[misc]
     def open_partial_movie_stream(self, **_: Any) -> None:
         """Raise Unfit: the engine never calls this, so the scene does."""
         self.stops.raise_stop(Unfit("it opens video segments itself"))
-
-    def abort_encode_jobs(self, reraise_encoder_failures: bool = False) -> None:
-        """Do nothing: whoever runs the scene waits for the chunk renderers, which may report the cause of its error."""
 
     def finish(self) -> None:
         """Wait for the chunk renderers, then join their segments."""

@@ -11,7 +11,7 @@ from typing import Any
 from manim import Camera as ManimCamera
 from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 
-from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.abort import StopRecord, Unfit, UnfitFromHere
 from renderer.engine.guards.overrides import TRUSTED_MODULES
 from renderer.engine.manim_types import Camera
 from renderer.video.frame import Pixels
@@ -22,9 +22,13 @@ CHANGES_PIXELS = "it changes the pixels of a frame"
 
 @dataclass(frozen=True)
 class _Guarded:
-    """Replaces the ``pixel_array`` of a guarded camera, and keeps the pixels until they are released."""
+    """Replaces the ``pixel_array`` of a guarded camera, and keeps the pixels until they are released.
+
+    Each frame draws all ``pixels`` of the scene's own camera anew, which ``is_main``.
+    """
 
     pixels: Pixels
+    is_main: bool
 
 
 def install_pixel_guards(stops: StopRecord) -> None:
@@ -32,12 +36,12 @@ def install_pixel_guards(stops: StopRecord) -> None:
 
     def get_pixels(camera: Camera) -> object:
         if has_guarded_pixels(camera):
-            stops.raise_stop(Unfit(READS_PIXELS))
+            stops.raise_stop(_refuse(camera, READS_PIXELS))
         return _read_attribute(camera)
 
     def set_pixels(camera: Camera, pixels: Pixels) -> None:
         if has_guarded_pixels(camera):
-            stops.raise_stop(Unfit(CHANGES_PIXELS))
+            stops.raise_stop(_refuse(camera, CHANGES_PIXELS))
         vars(camera)["pixel_array"] = pixels
 
     def get_displayed_pixels(display: Any) -> object:  # an ImageMobjectFromCamera; Manim reads them when it moves it
@@ -67,7 +71,7 @@ def guard_pixels(camera: Camera) -> None:
     """Forbid access to the pixels of the camera, and of the cameras whose frames it shows."""
     for member in _linked_cameras(camera):
         if not has_guarded_pixels(member):
-            vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"])
+            vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"], is_main=member is camera)
 
 
 def release_pixels(camera: Camera) -> None:
@@ -87,6 +91,11 @@ def released_pixels(camera: Camera) -> Iterator[None]:
     finally:
         if was_guarded:
             guard_pixels(camera)
+
+
+def _refuse(camera: Camera, reason: str) -> Unfit:
+    is_main = vars(camera)["pixel_array"].is_main
+    return UnfitFromHere(reason, needs_pixels=True) if is_main else Unfit(reason)
 
 
 def _linked_cameras(camera: Camera) -> list[Camera]:

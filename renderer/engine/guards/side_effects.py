@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.abort import StopRecord, Unfit, UnfitFromHere
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SIDE_EFFECTS = {  # events of Python's audit table
@@ -36,6 +36,7 @@ class SideEffectGuard:
         self._stops = stops
         self._stepping = 0  # depth of ``stepping`` blocks
         self._allowed = 0  # depth of ``allowed`` blocks
+        self._only_forks = False
         self._open_resource: str | None = None
         self.count = 0  # of all side effects so far, allowed ones too
         self._watch()
@@ -53,8 +54,8 @@ class SideEffectGuard:
     @contextmanager
     def stepping(self) -> Iterator[None]:
         """Raise Unfit for each side effect within the block, which runs the scene's code for a play."""
-        if self._open_resource:
-            self._stops.raise_stop(Unfit(self._open_resource))
+        if self._open_resource and not self._only_forks:
+            self._stops.raise_stop(UnfitFromHere(self._open_resource))
         self._stepping += 1
         try:
             yield
@@ -64,6 +65,10 @@ class SideEffectGuard:
     def refuse_between_plays(self) -> None:
         """Raise Unfit for side effects between plays as well, in a chunk renderer that goes on to the next play."""
         self._stepping += 1
+
+    def refuse_only_forks(self) -> None:
+        """Allow all other side effects from now on: no other process goes on with the scene."""
+        self._only_forks = True
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
@@ -87,6 +92,8 @@ class SideEffectGuard:
             return
         if event == "os.fork" and sys._getframe(1).f_globals.get("__name__") not in _FORKING_MODULES:  # noqa: SLF001
             self._stops.raise_stop(Unfit("it forks its process"))  # the child would share the engine's pipes
+        if self._only_forks:
+            return
         if self._stepping:
             self._refuse("writes a file" if writes else f"calls {event}", arguments)
         elif (writes or event in _FILE_CHANGES) and _exists(arguments[0]) and self.wait_for_chunks:
@@ -94,15 +101,15 @@ class SideEffectGuard:
                 self.wait_for_chunks()
 
     def _audit_mapping(self, access: object) -> None:
-        if not self._allowed and access not in _PRIVATE_MAPPINGS:
+        if not self._allowed and not self._only_forks and access not in _PRIVATE_MAPPINGS:
             self._open_resource = "it has memory that it would share with the processes that draw"
             if self._stepping:
-                self._stops.raise_stop(Unfit(self._open_resource))
+                self._stops.raise_stop(UnfitFromHere(self._open_resource))
 
     def _refuse(self, action: str, arguments: tuple[object, ...]) -> None:
         path = str(arguments[0]) if arguments else ""
         if not path.startswith(_HARMLESS_PATHS) and "__pycache__" not in path:
-            self._stops.raise_stop(Unfit(f"it {action} while frames are made"))
+            self._stops.raise_stop(UnfitFromHere(f"it {action} while frames are made"))
 
 
 def _exists(path: object) -> bool:

@@ -26,8 +26,13 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
 class ForkedDelegate:
     """The RenderDelegate of a forked process. It reports to its parent, and ends before the scene's code does."""
 
+    is_forked = True
+
     def __init__(self, scene: Scene, play: Play, pipe: int) -> None:
         self._scene, self._play, self._pipe = scene, play, pipe
+
+    def prepare_play(self, number: int) -> None:
+        """Do nothing: the play is the one for which the process was forked, or follows it."""
 
     def begin_play(self) -> tuple[str, bool]:
         """Return the segment's name, which the parent chose; send Manim's cache key if the parent may need it."""

@@ -54,7 +54,7 @@ class ParallelOptions:
     are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
     plays. ``changed`` is a folder for the video of the first play that was drawn. ``unpredicted`` are the numbers of
     plays whose key in the chunk cache is not predicted; None stands for all. With ``with_keys``, Manim's keys of
-    predicted plays are computed as well.
+    predicted plays are computed as well. From the play ``first_serial`` on, the stepping process draws itself.
     """
 
     process: SceneProcess
@@ -72,6 +72,7 @@ class ParallelOptions:
     changed: Path | None = None
     unpredicted: Collection[int] | None = ()
     with_keys: bool = False
+    first_serial: int | None = None
 
 
 class PlayPlanner:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from typing import NoReturn, TypeGuard
 
-from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit
+from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit, UnfitFromHere
 from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import CacheEntry
 from renderer.engine.guards.math_threads import MathThreads
-from renderer.engine.guards.pixel_access import released_pixels
+from renderer.engine.guards.pixel_access import release_pixels, released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
 from renderer.engine.parallel.monitor import Monitor
+from renderer.engine.parallel.own_encoders import OwnEncoders
 from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import (
     Chunk,
@@ -37,12 +38,15 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """The RenderDelegate of the stepping process, which goes through every frame as Manim does, but draws none."""
+    """The RenderDelegate of the stepping process, which goes through every frame as Manim does, but draws none.
 
-    draws = False
+    If from some play on the scene cannot be rendered in parallel, this process then draws and encodes as Manim does.
+    """
+
+    is_forked = False
 
     def __init__(self, scene: Scene, options: ParallelOptions) -> None:
-        self._scene, self._options = scene, options
+        self._scene, self._options, self.draws = scene, options, False
         self._planner = PlayPlanner(scene, options)
         self._monitor = Monitor(options.progress)
         self._forker = Forker(scene, options, self._planner, self._monitor)
@@ -53,10 +57,20 @@ class Scheduler:
         self._without_key: set[int] = set()  # plays of which no process computes Manim's key
         self._has_static = False  # whether something stands still during the current play
         self._threads = MathThreads()
+        self._encoders = OwnEncoders(scene, options.open_encoder)
 
     @property
     def _play(self) -> Play:
         return self._plays[-1]
+
+    def prepare_play(self, number: int) -> None:
+        """From the first play on that must be drawn here, let the scene do what it could not do in two processes."""
+        first = self._options.first_serial
+        if not self.draws and first is not None and number >= first:
+            self.wait_for_processes()
+            self.draws = True
+            release_pixels(self._scene.renderer.camera)
+            self._options.process.side_effects.refuse_only_forks()
 
     def begin_play(self) -> tuple[str, bool]:
         """Return the name of the play's segment, and whether the play repeats an earlier one, so that Manim skips it.
@@ -70,6 +84,9 @@ class Scheduler:
             _log.debug("play %d repeats play %d", identity.number, repeated.number)
             self._forker.close_group()
             return repeated.name, True
+        if self.draws:
+            self._begin_here(identity)
+            return name, False
         play = self._plan(identity)
         self._plays.append(play)
         self._predicted, self._has_static = self._restore_predicted(play), False
@@ -88,6 +105,16 @@ class Scheduler:
         if not isinstance(play, ReusedPlay):
             self._fork(play, play.chunks[0])
         return name, False
+
+    def _begin_here(self, identity: PlayIdentity) -> None:
+        """Begin a play that is drawn here."""
+        if identity.fingerprint and not identity.manim_key:
+            identity.manim_key = compute_manim_key(self._scene)
+        play = self._planner.plan_undivided(identity)
+        play.chunks[0].path = self._scene.output_plan.segment_path(identity.name)
+        self._plays.append(play)
+        self._predicted = []
+        self._encoders.begin_play(play.chunks[0])
 
     def _plan(self, identity: PlayIdentity) -> Play:
         return self._planner.plan_play(identity)
@@ -153,14 +180,17 @@ class Scheduler:
         alike.append(identity)
         return None
 
-    def share_static_image(self, drawn: Pixels | None) -> None:  # noqa: ARG002
+    def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
         """Digest what stands still: chunks after the first one need it for their cache keys."""
+        if drawn is not None:
+            return drawn.copy()
         play, self._has_static = self._play, True
         if self._predicted:
             if not self._predicted[-1].play:
                 self._add_static_image()
         elif self._options.cache and isinstance(play, ChunkedPlay) and play.static_image:
             play.static_digest = self._planner.digest_static_image()
+        return None
 
     def _add_static_image(self) -> None:
         """Add to the keys that must be the predicted ones what stands still; nothing has moved yet."""
@@ -170,6 +200,8 @@ class Scheduler:
 
     def needs_frame(self) -> bool:
         """Return whether a chunk renderer may begin with this frame, or the play's end or a key depends on it."""
+        if self.draws:
+            return True
         play = self._play
         if play.can_leap is None:
             play.can_leap = self._begin_frames(play)
@@ -197,7 +229,7 @@ class Scheduler:
         if chunk.first and chunk.first == play.frame and self._is_drawn(play):
             self._fork(play, chunk)
 
-    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:  # noqa: ARG002
+    def take_frame(self, pixels: Pixels | None, repeat: int) -> None:
         """Count the frame. At the end of a chunk, record the scene's state."""
         if repeat < 1:
             raise Unfit("a wait is shorter than one frame")
@@ -205,7 +237,11 @@ class Scheduler:
         if self._predicted and not play.can_leap:
             with released_pixels(self._scene.renderer.camera):
                 self._predicted[chunk.index].add_frame(repeat, on_background=not self._has_static)
-        self._watch_threads(play)
+        if pixels is None:
+            self._watch_threads(play)
+        else:
+            self._encoders.write(pixels, repeat)
+            self._monitor.count_frames(repeat)
         play.frame += repeat
         chunk.frames += repeat
         if not chunk.final and play.frame == chunk.last:
@@ -216,17 +252,23 @@ class Scheduler:
         return not isinstance(play, ReusedPlay) and not self._predicted
 
     def _watch_threads(self, play: Play) -> None:
-        """Raise Unfit if the frames so far were computed by several threads, and little was drawn before the play."""
+        """Raise UnfitFromHere if several threads computed the frames so far, and little was drawn before the play."""
         if not play.frame:
             self._threads.begin_play()
         elif self._is_drawn(play) and self._threads.take_much(play.frame):
             before = sum(earlier.frame for earlier in self._plays[:-1])
             if before <= MOST_DRAWN_TWICE * play.chunks[-1].last:
-                raise Unfit("several threads compute its frames, and several processes would take each other's time")
+                raise UnfitFromHere(
+                    "several threads compute its frames, and several processes would take each other's time"
+                )
 
     def end_play(self) -> None:
         """Record the scene's state after the play. Drop the chunks that the play did not reach (``stop_condition``)."""
         play = self._play
+        if self.draws:
+            self._encoders.end_play()
+            play.ended = True
+            return
         play.chunks = [chunk for chunk in play.chunks if chunk.frames]
         if play.chunks[-1].expected is None:
             self._expect(play.chunks[-1])
@@ -241,7 +283,7 @@ class Scheduler:
         self._forker.end_play()
 
     def report_failure(self, error: BaseException) -> None:
-        """Do nothing: Manim calls ``abort_encode_jobs`` of the file writer as well."""
+        """Do nothing: whoever runs the scene waits for the chunk renderers, which may report the cause."""
 
     def finish(self) -> dict[str, tuple[Clip, ...]]:
         """Wait for all processes; return the clips of each segment, by the segment's path."""
@@ -250,6 +292,7 @@ class Scheduler:
         self._monitor.wait_until(self._write_changed)
         self._monitor.wait_for_all()
         self._write_changed()
+        self._encoders.finish()
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.identity.name)): play.clips for play in self._plays}
 
@@ -289,16 +332,21 @@ class Scheduler:
         with self._options.process.stops.recording():
             self._monitor.wait_for_all()
 
-    def settle(self) -> None:
-        """After an error of the scene, wait for the earlier plays: their processes may report what caused it."""
+    def settle(self, before: int | None = None) -> None:
+        """Wait for the plays that have ended, or only for those before play ``before``; kill what draws later ones.
+
+        After an error of the scene, their processes may report what caused it.
+        """
         self._forker.close_group()
-        if self._plays and not self._play.ended:
-            self._monitor.kill(self._play)
+        for play in self._plays:
+            if not play.ended or (before is not None and play.identity.number >= before):
+                self._monitor.kill(play)
         self._monitor.wait_for_all()
 
     def abort(self) -> None:
-        """Kill all processes."""
+        """Kill all processes, and discard what is encoded here."""
         self._monitor.kill()
+        self._encoders.abort()
 
     def _expect(self, chunk: Chunk) -> None:
         if self._predicted:  # no other process has a state to compare with

@@ -6,6 +6,7 @@ The parallel render goes on in a fork; the process that was there before, with M
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from contextlib import suppress
@@ -33,9 +34,10 @@ class FallbackProcess:
         sys.stdout.flush()  # otherwise the fork would print it again
         sys.stderr.flush()
         adopt_orphans()
-        parent = os.getpid()
+        random_state, parent = random.getstate(), os.getpid()
         pid = os.fork()
         if not pid:
+            random.setstate(random_state)  # Python reseeds it in every forked child, and each attempt must do the same
             die_with_parent(parent)
             return None
         _, status = os.waitpid(pid, 0)

@@ -12,7 +12,7 @@ import time
 from typing import NoReturn
 
 from backends.processes import die_with_parent
-from renderer.engine.abort import StopRecord, Unfit
+from renderer.engine.abort import StopRecord, UnfitFromHere
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.process.open_files import OpenFiles, identify_file, list_pipes
 
@@ -43,8 +43,8 @@ class SceneProcess:
     def fork(self) -> int:
         """Fork the process and return as ``os.fork`` does. The child continues the scene, and dies with the parent.
 
-        Raises Unfit if the scene has threads, of Python or of a C library: the child would not have them, and locks
-        that they hold would never be released. Raises Unfit also if the scene has a pipe or connection open.
+        Raises UnfitFromHere if the scene has threads, of Python or of a C library: the child would not have them, and
+        locks that they hold would never be released. Raises it also if the scene has a pipe or connection open.
         """
         if threading.active_count() > 1:
             self._stop(f"it runs threads of its own: {threading.enumerate()[-1].name}")
@@ -80,7 +80,7 @@ class SceneProcess:
         return False
 
     def _stop(self, reason: str) -> NoReturn:
-        self.stops.raise_stop(Unfit(reason))
+        self.stops.raise_stop(UnfitFromHere(reason))
 
 
 def prepare_child(parent: int) -> None:
