@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -118,7 +119,8 @@ class _TryAgainError(Exception):
 class _SceneRender:
     """Renders one scene, in one or more attempts; the fields are the same for all of them.
 
-    ``kept`` is the cache for formulas and voices.
+    ``kept`` is the cache for formulas and voices. All attempts choose the same random numbers by ``seed`` if the scene
+    has none: otherwise, plays that one has drawn would not be those of the next.
     """
 
     request: SceneRequest
@@ -126,6 +128,7 @@ class _SceneRender:
     progress: Progress | None
     kept: Cache
     exchange: ShardExchange | None = None
+    seed: int = field(default_factory=lambda: secrets.randbits(64))
 
     def run(self, attempt: _Attempt) -> SceneReport:
         """Render the scene. Each parallel attempt runs in a fork; if it fails, the process before it makes the next.
@@ -198,7 +201,9 @@ class _SceneRender:
 
     def _render_in_parallel(self, attempt: _Attempt, process: SceneProcess) -> SceneReport:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
+        from renderer.engine.patches.scene import choose_random_numbers
 
+        choose_random_numbers(self.seed)
         scene_class = load_scene(self.request)
         keep_voices(self.kept, self.request.scratch)
         if why := _find_serial_reason():

@@ -18,7 +18,7 @@ from engine.renders import (
     render_with_manim,
 )
 
-ODD = SCENES / "odd.py"
+ODD, LATE = SCENES / "odd.py", SCENES / "late.py"
 WHY = {
     "ReadsPixels": "reads the pixels of a frame",
     "ReadsImage": "reads the pixels of a frame",
@@ -60,6 +60,17 @@ WHY = {
     "PrintsOtherwise": "reads the pixels of a frame",
     "Multiplies": "several threads compute its frames",
 }
+KEPT = {  # how many plays are rendered in parallel before that, and why no more
+    "ReadsAtEnd": (2, "reads the pixels of a frame"),
+    "ReadsThroughout": (2, "reads the pixels of a frame"),
+    "ReadsInUpdater": (2, "reads the pixels of a frame"),
+    "ReadsRepeated": (4, "reads the pixels of a frame"),
+    "ReadsSkipped": (4, "reads the pixels of a frame"),
+    "PaintsPixels": (2, "reads the pixels of a frame"),
+    "SwallowsRead": (2, "reads the pixels of a frame"),
+    "WritesLate": (3, "writes a file while frames are made"),
+    "ThreadsLate": (3, "threads of its own"),
+}
 RAISES = {
     "Breaks": ("ValueError", "the scene's own error"),
     "BreaksInUpdater": ("KeyError", "late"),
@@ -97,6 +108,41 @@ def test_serial_where_parallel_would_differ(
     assert decode_frames(engine_renders[name].find(f"{name}.mp4")) == decode_frames(
         manim_renders[name].find(f"{name}.mp4")
     )
+
+
+@pytest.fixture(scope="module")
+def late_manim_renders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ManimRender]:
+    return render_with_manim(tmp_path_factory.mktemp("late_manim_renders"), LATE, [*KEPT, "BreaksLate"])
+
+
+@pytest.fixture(scope="module")
+def late_engine_renders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, EngineRender]:
+    work, names = tmp_path_factory.mktemp("late_engine_renders"), [*KEPT, "BreaksLate", "Dice"]
+    orders = [order_render(work, LATE, name) for name in names]
+    return dict(zip(names, render_with_engine(work, LATE, orders), strict=True))
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_plays_before_the_cause_are_not_drawn_again(
+    name: str, late_manim_renders: dict[str, ManimRender], late_engine_renders: dict[str, EngineRender]
+) -> None:
+    found, want, (kept, why) = late_engine_renders[name], late_manim_renders[name], KEPT[name]
+    assert why in found.report["why"]
+    assert f"(the first {kept} plays were rendered in parallel)" in found.report["why"]
+    assert found.frames == want.frames
+    assert decode_frames(found.find(f"{name}.mp4")) == decode_frames(want.find(f"{name}.mp4"))
+
+
+def test_an_error_after_the_cause(
+    late_manim_renders: dict[str, ManimRender], late_engine_renders: dict[str, EngineRender]
+) -> None:
+    assert not list(late_manim_renders["BreaksLate"].folder.rglob("BreaksLate.mp4"))
+    assert late_engine_renders["BreaksLate"].report["error"] == "ZeroDivisionError"
+    assert not (late_engine_renders["BreaksLate"].folder / "out").exists()
+
+
+def test_attempts_have_the_same_random_numbers(late_engine_renders: dict[str, EngineRender]) -> None:
+    assert "(the first 2 plays were rendered in parallel)" in late_engine_renders["Dice"].report["why"]
 
 
 def test_the_output_of_a_scene_appears_once_and_in_order(engine_renders: dict[str, EngineRender]) -> None:

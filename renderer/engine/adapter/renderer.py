@@ -32,6 +32,7 @@ from renderer.mirrors import mirrors
 from renderer.video.concat import Clip, join_clips, join_plays
 from renderer.video.frame import Pixels
 
+FRAME_OUTSIDE = "it makes a frame outside of a play"
 _CAMERA_FUNCTIONS = ModuleFunctions("manim.camera.camera", "manim.camera.moving_camera", "manim.camera.three_d_camera")
 
 
@@ -189,7 +190,7 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     def render(self, scene: Scene, time: float, moving_mobjects: Iterable[Mobject] | None = None) -> None:  # noqa: ARG002
         """Make a frame of the running play."""
         if not self._inside_play:
-            self.stops.raise_stop(Unfit("it makes a frame outside of a play"))
+            self.stops.raise_stop(Unfit(FRAME_OUTSIDE))
         if not self.skip_animations:
             with self.side_effects.allowed():
                 self.delegate.before_frame()
@@ -205,6 +206,8 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
     @mirrors("manim.renderer.cairo_renderer:CairoRenderer.add_frame", sha256="c65d0e6bd468c45d")
     def freeze_current_frame(self, duration: float) -> None:
         """Show the current frame for ``duration`` seconds."""
+        if not self._inside_play:
+            self.stops.raise_stop(Unfit(FRAME_OUTSIDE))
         self._hand_over(int(duration / (1 / self.camera.frame_rate)))
 
     def _hand_over(self, repeat: int) -> None:
