@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from manim import PI, RIGHT, UP, Dot, FadeIn, MathTex, Rotate, Scene, Square, ValueTracker, VGroup, always_redraw
+from manim import PI, RIGHT, UP, Dot, FadeIn, ImageMobject, MathTex, Rotate, Scene, Square, ValueTracker, VGroup, always_redraw
 
 
 class ShortPlays(Scene):
@@ -68,3 +68,15 @@ class MatrixUpdater(Scene):
         self.add(Dot().add_updater(step))
         self.wait(6, frozen_frame=False)
         self.play(FadeIn(Square()), run_time=2)
+
+
+class LateThumbnail(Scene):
+    """30 plays of 200 shapes, and then a small image of the last frame."""
+
+    def construct(self) -> None:
+        places = np.random.default_rng(1).uniform(-3, 3, (200, 2))
+        squares = VGroup(*(Square(0.2, fill_opacity=0.5).move_to([x, y, 0]) for x, y in places))
+        self.add(squares)
+        for index in range(30):
+            self.play(Rotate(squares, PI / (20 + index)), run_time=0.5)
+        self.play(FadeIn(ImageMobject(self.camera.pixel_array).scale(0.3)), run_time=0.5)

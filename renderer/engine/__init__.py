@@ -6,7 +6,8 @@ How a render goes:
 2. ``render`` (render.py) configures Manim as ``manim render`` would (adapter/config.py). Images, dry runs and OpenGL
    are rendered serially, by Manim itself.
 3. The process forks, and the fork goes on. The first stays behind as the fallback process (process/fallback.py): it
-   waits, and renders the scene again if this attempt has to stop.
+   waits, and renders the scene again if this attempt has to stop. What was drawn is kept where that is right; then the
+   process that steps the scene also draws from some play on (parallel/own_encoder.py).
 4. The scene's class is loaded, and its instance instrumented (instrument.py): its renderer and file writer hand
    everything about pixels to a RenderDelegate (adapter/renderer.py), and guards detect what a parallel render cannot
    reproduce, for example a scene that reads pixels (guards/).

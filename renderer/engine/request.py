@@ -81,10 +81,12 @@ class PlayReport:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneReport:
-    """What was rendered: ``outputs`` are paths relative to the request's ``output``; ``why_serial`` is a sentence.
+    """What was rendered: ``outputs`` are paths relative to the request's ``output``.
+
+    ``why_serial`` is a clause, which also says how many plays were rendered in parallel before it came to that.
 
     Of the ``frames``, ``cached`` come from the chunk cache. ``plays`` has at most 100 plays, in the scene's order; if
-    there are more, those that took longest. It is empty for a serial render, and does not have plays that Manim skips.
+    there are more, those that took longest. It is empty with ``why_serial``, and does not have plays that Manim skips.
     ``seed`` is that of random numbers, if there is one. ``shards`` says how shards rendered the scene; a shard that did
     not join them has no ``outputs``.
     """

@@ -16,7 +16,7 @@ from renderer.engine.guards.pixel_access import release_pixels, released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.forker import Forker
 from renderer.engine.parallel.monitor import Monitor
-from renderer.engine.parallel.own_encoders import OwnEncoders
+from renderer.engine.parallel.own_encoder import OwnEncoder
 from renderer.engine.parallel.plan import ParallelOptions, PlayPlanner, identify_play
 from renderer.engine.parallel.play import (
     Chunk,
@@ -57,7 +57,7 @@ class Scheduler:
         self._without_key: set[int] = set()  # plays of which no process computes Manim's key
         self._has_static = False  # whether something stands still during the current play
         self._threads = MathThreads()
-        self._encoders = OwnEncoders(scene, options.open_encoder)
+        self._encoder = OwnEncoder(scene, options.open_encoder)
 
     @property
     def _play(self) -> Play:
@@ -114,7 +114,7 @@ class Scheduler:
         play.chunks[0].path = self._scene.output_plan.segment_path(identity.name)
         self._plays.append(play)
         self._predicted = []
-        self._encoders.begin_play(play.chunks[0])
+        self._encoder.begin_play(play.chunks[0])
 
     def _plan(self, identity: PlayIdentity) -> Play:
         return self._planner.plan_play(identity)
@@ -240,7 +240,7 @@ class Scheduler:
         if pixels is None:
             self._watch_threads(play)
         else:
-            self._encoders.write(pixels, repeat)
+            self._encoder.write(pixels, repeat)
             self._monitor.count_frames(repeat)
         play.frame += repeat
         chunk.frames += repeat
@@ -266,7 +266,7 @@ class Scheduler:
         """Record the scene's state after the play. Drop the chunks that the play did not reach (``stop_condition``)."""
         play = self._play
         if self.draws:
-            self._encoders.end_play()
+            self._encoder.end_play()
             play.ended = True
             return
         play.chunks = [chunk for chunk in play.chunks if chunk.frames]
@@ -292,7 +292,6 @@ class Scheduler:
         self._monitor.wait_until(self._write_changed)
         self._monitor.wait_for_all()
         self._write_changed()
-        self._encoders.finish()
         segment_path = self._scene.output_plan.segment_path
         return {str(segment_path(play.identity.name)): play.clips for play in self._plays}
 
@@ -346,7 +345,7 @@ class Scheduler:
     def abort(self) -> None:
         """Kill all processes, and discard what is encoded here."""
         self._monitor.kill()
-        self._encoders.abort()
+        self._encoder.abort()
 
     def _expect(self, chunk: Chunk) -> None:
         if self._predicted:  # no other process has a state to compare with
