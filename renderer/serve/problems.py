@@ -206,7 +206,8 @@ def explain(errors: Sequence[Any]) -> str:
     if first["type"] == "json_invalid":
         where = f" (character {place})" if place else ""
         return f"the request is not JSON: {first['ctx']['error']}{where}"
-    message = _MESSAGES.get(first["type"], str(first["msg"])).format_map(first.get("ctx", {}))
+    template = _MESSAGES.get(first["type"])
+    message = template.format_map(first.get("ctx", {})) if template else first["msg"]  # which may have braces
     return f"{place or 'the request'}: {message}"
 
 
