@@ -165,8 +165,8 @@ class PlayTimes(BaseModel):
 class UnitTimes(BaseModel):
     """What a unit took: `waited_s` from the submit to its start, `took_s` from there to its end.
 
-    `cached` of its `frames` were not drawn but taken from a cache. `why_serial` is why one process drew them all.
-    `plays` are those that took longest, in jobs of few units.
+    `cached` of its `frames` were not drawn but taken from a cache. `why_serial` is why one process drew them, or those
+    after some play. `plays` are those that took longest, in jobs of few units.
     """
 
     name: str
