@@ -16,7 +16,7 @@ from manim.scene.scene_file_writer import SceneFileWriter
 from renderer.engine.abort import KeysNeeded, StopRecord
 from renderer.engine.adapter.leap import can_leap
 from renderer.engine.adapter.play_key import compute_fingerprint, compute_manim_key, count_frames
-from renderer.engine.adapter.renderer import SteppingRenderer, SteppingWriter
+from renderer.engine.adapter.renderer import RenderDelegate, SteppingRenderer, SteppingWriter
 from renderer.engine.guards.pixel_access import guard_pixels, install_pixel_guards, release_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.parallel.scheduler import refuse_drawn_keys
@@ -37,7 +37,7 @@ COARSE_NOTE = (
 class PreviewDelegate:
     """The RenderDelegate of a preview: lets the renderer draw the frames that are shown, and keeps them."""
 
-    draws = False
+    draws = is_forked = False
 
     def __init__(
         self, scene: Scene, recorder: Recorder, stops: StopRecord, progress: Progress | None, *, with_keys: bool
@@ -49,6 +49,9 @@ class PreviewDelegate:
         self._length = 0  # the most frames that the play can have
         self._step: int | None = None  # how many frames the scene goes on at once; None until the play has begun
         self._wants_last = self._stands_still = False
+
+    def prepare_play(self, number: int) -> None:
+        """Do nothing: a preview is made in the same way from the first play to the last."""
 
     def begin_play(self) -> tuple[str, bool]:
         """Return the name of the play's segment, and whether the play repeats an earlier one."""
@@ -209,7 +212,8 @@ def prepare_stepping(
     writer: Any = renderer.file_writer
     assert type(writer) is SceneFileWriter  # noqa: S101  # others are refused before
     renderer.__class__, writer.__class__ = SteppingRenderer, PreviewWriter
-    renderer.delegate = writer.delegate = PreviewDelegate(scene, recorder, stops, progress, with_keys=with_keys)
+    delegate: RenderDelegate = PreviewDelegate(scene, recorder, stops, progress, with_keys=with_keys)
+    renderer.delegate = writer.delegate = delegate
     renderer.stops = writer.stops = stops
     renderer.side_effects = _UnwatchedEffects()
     install_pixel_guards(stops)
