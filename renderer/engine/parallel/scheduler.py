@@ -181,7 +181,10 @@ class Scheduler:
         return None
 
     def share_static_image(self, drawn: Pixels | None) -> Pixels | None:
-        """Digest what stands still: chunks after the first one need it for their cache keys."""
+        """Return a copy of what is drawn here of what stands still.
+
+        What is drawn elsewhere is digested instead: chunks after the first one need that for their cache keys.
+        """
         if drawn is not None:
             return drawn.copy()
         play, self._has_static = self._play, True
