@@ -52,6 +52,7 @@ ACTS: Mapping[str, str] = {
 }
 SETUP = ("config", "doctor", "gc", "gpus", "image", "manifest", "mcp", "scenes", "serve", "setup", "watch")
 _FIELDS = {"--all": "all", "--kind": "kind", "--max-failed": "max_failed", "--name": "name"}  # of a request
+FREE_DISK = "free disk space on the server"
 _SEE_API = "the API is described at /api/v1/openapi.json"
 _SENTENCES: Mapping[int | str, str] = {
     404: "there is nothing at this address",
@@ -79,7 +80,7 @@ _COMMANDS = "|".join([*ACTS, *SETUP])
 _WORDS = re.compile(
     rf"`renderer (?P<quoted>{_COMMANDS})\b(?P<options>[^`]*)`"
     rf"|\brenderer (?P<bare>{_COMMANDS})\b(?P<words>(?: [^\s,;()]+)*)"
-    r"|(?P<left_out>, or leave --detach out| with --root| \(--root[^)]*\)|; --root [^;]*)"
+    r"|(?P<left_out>, or leave --detach out|, or choose another --output| with --root| \(--root[^)]*\)|; --root [^;]*)"
     r"|(?<![^\s(])(?P<flag>--[a-z-]+[a-z])"
     r"|\b(?P<variable>RENDERER_[A-Z_]+)(?P<value>=[^\s,;()]*)?"
 )
@@ -103,7 +104,7 @@ def describe(error: RendererError) -> dict[str, Any]:
 def word_error(error: RendererError) -> tuple[str, str | None]:
     """Return the message and the hint of an error for a caller, who cannot choose another folder of the server."""
     if isinstance(error, DiskError):
-        return error.brief, "free disk space"
+        return error.brief, FREE_DISK
     return reword(str(error)), error.hint and reword(error.hint)
 
 

@@ -35,6 +35,7 @@ from backends.storage import Storage, remove_old
 from backends.untrusted.file_lock import try_lock
 from backends.untrusted.state_files import read_state, write_state
 from backends.untrusted.trees import remove_tree
+from renderer.serve.problems import FREE_DISK
 from renderer.spec import job_name
 
 MARK = 10  # characters of the id in the job's name
@@ -153,7 +154,7 @@ class Records:
             (path / "project").mkdir(mode=0o700, parents=True)
             yield path
         except OSError as error:
-            raise OutputError(f"cannot write the files: {error.strerror}", hint="free disk space") from error
+            raise OutputError(f"cannot write the files: {error.strerror}", hint=FREE_DISK) from error
         finally:
             with suppress(OSError):
                 remove_tree(path)
@@ -168,9 +169,12 @@ class Records:
         return record
 
     def set_handle(self, record: Record, handle: JobHandle) -> Record:
-        """Store the job's handle."""
+        """Store the job's handle. On a full disk it is known until this server ends, and found by the job's name then."""
         done = replace(record, handle=str(handle))
-        write_state(self.path(record.id) / "handle", str(handle).encode())
+        try:
+            write_state(self.path(record.id) / "handle", str(handle).encode())
+        except OSError as error:  # the job runs: an answer that says otherwise would have it sent twice
+            _log.warning("cannot keep the handle of %s: %s", handle, error.strerror)
         with self._guard:
             self._known[record.id] = done
         return done

@@ -31,6 +31,7 @@ from backends.kubernetes.names import ANNOTATION_WEBHOOK, LABELS_SERVE
 from renderer import api, config
 from renderer.config import Config
 from renderer.serve import tokens
+from renderer.serve.problems import FREE_DISK
 from renderer.serve.records import MARK, Record, is_id, open_archive
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class JobArchive:
         try:
             job = JobRecord(handle).restore(content["job"])
         except OSError as error:
-            raise OutputError(f"cannot write the record of a job: {error.strerror}", hint="free disk space") from error
+            raise OutputError(f"cannot write the record of a job: {error.strerror}", hint=FREE_DISK) from error
         if job is None:
             return None
         labels = {name: value for name, value in job.labels.items() if name != _WEBHOOK}  # its message is not ours

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backends.errors import JobNotFoundError, SpecError
+from backends.errors import DiskError, JobNotFoundError, SpecError
 from backends.files import state_folder
 from backends.untrusted.state_files import read_state, write_state
 
@@ -55,13 +55,16 @@ class Token:
 
 
 def create(name: str, **limits: Any) -> tuple[str, Token]:
-    """Store a new token, and return its text, which is nowhere else, and what it may do."""
+    """Store a new token, and return its text, which is nowhere else, and what it may do. Raises SpecError, DiskError."""
     if not re.fullmatch(r"[\w.@ -]{1,60}", name):
         raise SpecError(f"the name {name!r} must have 1 to 60 letters, digits, blanks or .-_@")
     key, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     created = datetime.now(UTC).isoformat(timespec="microseconds")
     token = Token(id=key, name=name, created=created, digest=_digest(secret), **limits)
-    write_state(_file(key), json.dumps(asdict(token)).encode())
+    try:
+        write_state(_file(key), json.dumps(asdict(token)).encode())
+    except OSError as error:
+        raise DiskError("the token", _file(key).parent, error, hint="free disk space") from error
     return f"rdr_{key}_{secret}", token
 
 

@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from backends.errors import OutputError, SpecError
 from backends.untrusted import check_relative_name, create_beneath, show_line
-from renderer.serve.problems import RefusedError
+from renderer.serve.problems import FREE_DISK, RefusedError
 from renderer.serve.schemas import MAX_CODE, MAX_FILES, Submission
 
 _COPY_BYTES = 2**20
@@ -54,7 +54,7 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
             with suppress(OSError):  # a full disk does not take the rest
                 file.close()
         if isinstance(error, OSError):
-            raise OutputError(f"cannot write the files: {error.strerror}", hint="free disk space") from error
+            raise OutputError(f"cannot write the files: {error.strerror}", hint=FREE_DISK) from error
         raise
     try:
         yield form

@@ -278,15 +278,39 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
             server.call("POST", "/api/v1/jobs/upload", files=upload),
             server.call("GET", f"/api/v1/jobs/{job['id']}/outputs"),
         ):
-            assert (answer.status_code, answer.json()["hint"]) == (507, "free disk space"), answer.text
+            assert (answer.status_code, answer.json()["hint"]) == (507, "free disk space on the server"), answer.text
             assert "No space left on device" in answer.json()["detail"]
             assert str(disk) not in answer.text
         assert server.call("GET", f"/api/v1/jobs/{job['id']}/logs").text == "before\n"
         assert [item["id"] for item in server.call("GET", "/api/v1/jobs").json()["jobs"]] == [job["id"]]
         assert sorted((disk / "state/manim-renderer/serve").rglob("*")) == before
+        done = renderer("serve", "token", "create", "--name", "x", cwd=server.home, env=server.env)
+        assert (done.returncode, done.stdout) == (6, "")
+        assert "cannot write the token to " in done.stderr
+        assert "free disk space" in done.stderr
         assert server.call("DELETE", f"/api/v1/jobs/{job['id']}").status_code == 204  # which makes room
         (disk / "ballast").unlink()
         assert server.wait(server.submit("print('after')").json()["id"])["state"] == "succeeded"
+
+
+def test_no_job_runs_that_a_nearly_full_disk_refused(tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "home", "8m") as disk, serving(disk) as server:
+        server.wait(server.submit("print('before')").json()["id"])  # makes the folders
+        taken = {item["id"] for item in server.call("GET", "/api/v1/jobs").json()["jobs"]}
+        for free in range(0, 80_000, 4096):
+            with (disk / "ballast").open("wb", buffering=0) as ballast:
+                with suppress(OSError):
+                    while ballast.write(bytes(4096)):
+                        pass
+                ballast.truncate(max(0, ballast.tell() - free))
+            answer = server.submit("print('nearly full')")
+            if answer.status_code == 201:
+                server.wait(answer.json()["id"])
+                taken.add(answer.json()["id"])
+            else:
+                assert answer.status_code == 507, answer.text
+            assert {item["id"] for item in server.call("GET", "/api/v1/jobs").json()["jobs"]} == taken
+        assert len(taken) > 1  # the last of them had enough
 
 
 def trickle(server: Server, head: str) -> bytes:
