@@ -46,7 +46,7 @@ class OutputCounter:
         if self.files > self._limits.files:
             raise OutputError(
                 f"the job made more than {self._limits.files} files",
-                hint="raise --output-files if you expect so many",
+                hint="write fewer, for example one archive of them, or raise --output-files",
             )
         if self.total > self._limits.total:
             raise OutputError(

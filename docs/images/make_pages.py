@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 HERE = Path(__file__).parent
 WIDTH, COLORS = 1100, 128
@@ -41,6 +41,10 @@ class Outro(Scene):
         self.play(Create(circle))
         self.play(circel.animate.shift(LEFT))
 """
+IS_COMPLETE = """return [...document.images].every(image => image.complete)
+    && [...document.querySelectorAll('video')].every(video => video.readyState > 1 || video.poster)
+    && [...document.querySelectorAll('#log')].every(log => log.textContent)"""
+WAIT_S = 60
 SIMULATION = "import time\nprint('openjd_progress: 40', flush=True)\ntime.sleep(600)\n"
 
 
@@ -76,8 +80,8 @@ def save(browser: webdriver.Chrome, address: str, name: str, height: int) -> Non
     browser.get(address)
     screen = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
-    time.sleep(2)  # the log and the images come after the page
+    browser.execute_script("document.querySelectorAll('.card details').forEach(e => { e.open = true })")
+    WebDriverWait(browser, WAIT_S).until(lambda _: browser.execute_script(IS_COMPLETE))
     image = Image.open(io.BytesIO(browser.get_screenshot_as_png()))
     image.convert("RGB").quantize(COLORS).save(HERE / name, optimize=True)
 
@@ -93,7 +97,9 @@ def main() -> None:
         api = f"{server}/api/v1"
         intro, outro = run(api, "intro", INTRO, poster=True), run(api, "outro", OUTRO)
         going = call(f"{api}/jobs", {"code": SIMULATION, "name": "simulation"})["id"]
-        time.sleep(2)
+        with urllib.request.urlopen(f"{api}/jobs/{going}/events") as events:  # noqa: S310 - see above
+            while b'"progress": 40' not in events.readline():
+                pass
         save(browser, server, "serve-jobs.png", 900)
         save(browser, f"{server}/jobs/{intro}", "serve-done.png", 1080)
         save(browser, f"{server}/jobs/{outro}", "serve-failed.png", 780)

@@ -169,7 +169,7 @@ class Records:
         return record
 
     def set_handle(self, record: Record, handle: JobHandle) -> Record:
-        """Store the job's handle. On a full disk it is known until this server ends, and found by the job's name then."""
+        """Store the job's handle. On a full disk it is found by the job's name after a restart."""
         done = replace(record, handle=str(handle))
         try:
             write_state(self.path(record.id) / "handle", str(handle).encode())

@@ -55,7 +55,7 @@ class Token:
 
 
 def create(name: str, **limits: Any) -> tuple[str, Token]:
-    """Store a new token, and return its text, which is nowhere else, and what it may do. Raises SpecError, DiskError."""
+    """Store a new token. Return its text, which is nowhere else, and what it may do. Raises SpecError, DiskError."""
     if not re.fullmatch(r"[\w.@ -]{1,60}", name):
         raise SpecError(f"the name {name!r} must have 1 to 60 letters, digits, blanks or .-_@")
     key, secret = secrets.token_hex(6), secrets.token_urlsafe(32)

@@ -51,7 +51,7 @@ def write_result(
 ) -> UnitResult:
     """Collect the unit's outputs, write the unit's result.json, whole or not at all, and return what it says.
 
-    A unit whose outputs have bad names, are too many or too large, or cannot be read by ``deadline`` (a time of
+    A unit whose outputs have bad names, are too many to list or too large, or cannot be read by ``deadline`` (a time of
     time.monotonic()) has failed, and has no outputs.
     """
     left = None if job.payload.preview else working  # a preview is the same whatever else the scene writes
@@ -73,11 +73,23 @@ def write_result(
         started=started.isoformat(timespec="milliseconds"),
         finished=finished.isoformat(timespec="milliseconds"),
     )
+    if len(data := _encode(result)) > job.limits.result:
+        error = OutputError(
+            f"the list of the {len(outputs):,} files that {result.unit} made has more than"
+            f" {job.limits.result // 2**20} MiB",
+            hint="write fewer files, for example one archive of them",
+        )
+        result = replace(result, exit_code=int(error.exit_code), outputs=(), error=_describe(error))
+        data = _encode(result)
     temporary = f".{secrets.token_hex(8)}"
     with create_beneath(job.output, f"{unit}/{temporary}") as file:
-        file.write(result.to_json().encode("utf-8", "replace"))
+        file.write(data)
     (job.folder(unit) / temporary).replace(job.folder(unit) / RESULT)
     return result
+
+
+def _encode(result: UnitResult) -> bytes:
+    return result.to_json().encode("utf-8", "replace")
 
 
 def _has_joined(report: UnitReport) -> bool:

@@ -183,6 +183,10 @@ def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:
         return done.stdout
 
     assert "0 chart(s) failed" in helm("lint", "--strict", CHART, *values)
+    wrong = subprocess.run(
+        [HELM, "template", CHART, *values, "--set", "egressPort=9000"], capture_output=True, text=True, check=False
+    )
+    assert "additional properties 'egressPort' not allowed" in wrong.stderr
     helm("install", "films", CHART, "--namespace", site.server, "--set", "replicas=1", *values)
     (first,) = addresses(site.server, 1).values()
     assert call("GET", f"{first}/api/v1/settings", site.alice).json()["backends"] == ["k8s"]

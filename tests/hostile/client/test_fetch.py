@@ -357,9 +357,23 @@ def test_the_limits_are_settings(project: Path, run: Run) -> None:
     (unit,) = output(done)["units"]
     assert (unit["message"], unit["hint"]) == (
         "the job made more than 3 files",
-        "raise --output-files if you expect so many",
+        "write fewer, for example one archive of them, or raise --output-files",
     )
     assert not (project / "renders").exists()
+
+
+def test_a_list_of_files_that_is_too_long_is_told_by_its_unit(project: Path, run: Run) -> None:
+    (project / "many.py").write_text(
+        "import os, pathlib\nfor n in range(15_000):\n"
+        "  (pathlib.Path(os.environ['RENDERER_OUTPUT_DIR']) / f'{n:0200}').touch()\n"
+    )
+    done = run("submit", "many.py", "--output-files", "20000", "--json")
+    assert done.returncode == ExitCode.OUTPUT
+    (unit,) = output(done)["units"]
+    assert (unit["message"], unit["hint"]) == (
+        "the list of the 15,000 files that many.py made has more than 4 MiB",
+        "write fewer files, for example one archive of them",
+    )
 
 
 @pytest.mark.parametrize("target", [".git", "../home/.ssh", "/etc"])
