@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 MESSAGES = {  # pydantic's type of an error: the message for the user
     "literal_error": "it can be {expected}",
     "greater_than": "it must be more than {gt:g}",
-    "greater_than_equal": "it must be at least {ge:g}",
-    "less_than_equal": "it must be at most {le:g}",
+    "greater_than_equal": "it must be at least {ge:.15g}",
+    "less_than_equal": "it must be at most {le:.15g}",
     "int_parsing": "write a whole number",
     "int_parsing_size": "the number is too large",
     "int_from_float": "write a whole number",

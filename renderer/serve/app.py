@@ -194,6 +194,7 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=5,
             ws="none",
         )
+        logging.getLogger("uvicorn.error").addFilter(lambda line: line.msg != "Invalid HTTP request received.")
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
         server = uvicorn.Server(settings)

@@ -65,8 +65,6 @@ _MESSAGES = {  # pydantic's type of an error: the message for the caller
     "dict_type": "a JSON object is needed",
     "enum": "it can be {expected}",
     "extra_forbidden": "there is no such field",
-    "greater_than_equal": "it must be at least {ge:.0f}",
-    "less_than_equal": "it must be at most {le:.0f}",
     "list_type": "a JSON array is needed",
     "missing": "it is missing",
     "model_attributes_type": "a JSON object is needed",

@@ -293,6 +293,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         assert server.wait(server.submit("print('after')").json()["id"])["state"] == "succeeded"
 
 
+def test_what_is_no_request_fills_no_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(tmp_path / "home") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"\x16\x03\x01 this is TLS\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+    assert capfd.readouterr().err == "open it in a browser; Ctrl-C ends it, jobs go on\n"
+
+
 def test_no_job_runs_that_a_nearly_full_disk_refused(tmp_path: Path) -> None:
     with mount_small_disk(tmp_path / "home", "8m") as disk, serving(disk) as server:
         server.wait(server.submit("print('before')").json()["id"])  # makes the folders
