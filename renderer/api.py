@@ -109,8 +109,7 @@ class Job:
         for one that would replace a file that is not from an earlier job of the same scene, unless ``overwrite``.
         """
         known = requests.find(self.handle)
-        with _timed("fetch", self.handle), tracing.span("fetch") as name_job:
-            name_job(self.handle)
+        with _timed("fetch", self.handle), tracing.span("fetch", self.handle):
             return fetch.download(
                 self.backend,
                 self.handle,

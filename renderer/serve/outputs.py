@@ -120,8 +120,7 @@ class OutputStore:
 
         try:
             try:
-                with tracing.span("fetch") as name_job:
-                    name_job(job.handle)
+                with tracing.span("fetch", job.handle):
                     fetch.download(job.backend, job.handle, new, on_results=read_results)
             except OutputError as error:
                 if not error.written:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,8 @@ from backends import JobHandle, JobStatus
 _SWITCHES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 # A collector that does not answer keeps a command no longer, unless OTEL_EXPORTER_OTLP_TIMEOUT says so.
 _TIMEOUT_S = 3.0
+_MOST_SUBMITS = 10_000
+_submits = OrderedDict[JobHandle, Any]()  # contexts of spans, whose children are the other spans of the job
 _log = logging.getLogger(__name__)
 
 
@@ -57,29 +60,43 @@ def _find_tracer() -> Any:
     return provider.get_tracer("manim-renderer")
 
 
-def _find_parent() -> Any:
-    """Return the context in which the program was started, by the variables TRACEPARENT and TRACESTATE."""
+def _find_parent(handle: JobHandle | None = None) -> Any:
+    """Return the context of the job's submit, if this process has made it.
+
+    Otherwise it is that in which the program was started, by the variables TRACEPARENT and TRACESTATE.
+    """
+    from opentelemetry.trace import NonRecordingSpan, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+    if handle and (submitted := _submits.get(handle)):
+        return set_span_in_context(NonRecordingSpan(submitted))
     names = {"traceparent": "TRACEPARENT", "tracestate": "TRACESTATE"}
     carrier = {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
     return TraceContextTextMapPropagator().extract(carrier) if carrier else None
 
 
 @contextmanager
-def span(name: str) -> Iterator[Callable[[JobHandle], object]]:
-    """Make a span of the block. The function that it gets names the job, as soon as that is known."""
+def span(name: str, handle: JobHandle | None = None) -> Iterator[Callable[[JobHandle], object]]:
+    """Make a span of the block, for a job. The function that it gets names one that is submitted in the block."""
     tracer = _find_tracer() if is_wanted() else None
     if tracer is None:
         yield lambda _handle: None
         return
     from opentelemetry.trace import StatusCode
 
+    facts = _describe(handle) if handle else None
     with tracer.start_as_current_span(
-        name, _find_parent(), record_exception=False, set_status_on_exception=False
+        name, _find_parent(handle), attributes=facts, record_exception=False, set_status_on_exception=False
     ) as made:
+
+        def name_job(submitted: JobHandle) -> None:
+            made.set_attributes(_describe(submitted))
+            _submits[submitted] = made.get_span_context()
+            if len(_submits) > _MOST_SUBMITS:
+                _submits.popitem(last=False)
+
         try:
-            yield lambda handle: made.set_attributes(_describe(handle))
+            yield name_job
         except BaseException as error:
             made.set_status(StatusCode.ERROR, type(error).__name__)  # its message may have what the user gave
             raise
@@ -94,7 +111,7 @@ def record_run(status: JobStatus, running: datetime | None) -> None:
         facts["renderer.exit_code"] = int(status.exit_code)
     begin = min(max(running or status.created, status.created), status.finished)
     for name, first, last in (("wait", status.created, begin), ("render", begin, status.finished)):
-        made = tracer.start_span(name, _find_parent(), attributes=facts, start_time=_nanoseconds(first))
+        made = tracer.start_span(name, _find_parent(status.handle), attributes=facts, start_time=_nanoseconds(first))
         made.end(_nanoseconds(last))
 
 

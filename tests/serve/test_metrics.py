@@ -26,7 +26,6 @@ def read(server: Server, token: str | None = None) -> dict[tuple[str, ...], floa
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
-        if not sample.name.endswith("_created")
     }
 
 

@@ -13,7 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from backends import JobState, JobStatus
 from backends.exit_codes import ExitCode
@@ -45,6 +52,7 @@ class Metrics:
         self._guard = threading.Lock()
         self._looks: dict[tuple[str, str], _Look] = {}
         self._ended: set[tuple[str, str]] = set()
+        disable_created_metrics()  # Prometheus' text format has no place for them but gauges
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._jobs = Gauge("renderer_jobs", "Jobs that the server knows", ["backend", "state"], registry=registry)
