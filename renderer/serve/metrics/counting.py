@@ -52,7 +52,7 @@ class Metrics:
         self._guard = threading.Lock()
         self._looks: dict[tuple[str, str], _Look] = {}
         self._ended: set[tuple[str, str]] = set()
-        disable_created_metrics()  # Prometheus' text format has no place for them but gauges
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more gauge for each counter
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._jobs = Gauge("renderer_jobs", "Jobs that the server knows", ["backend", "state"], registry=registry)
