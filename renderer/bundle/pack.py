@@ -279,7 +279,9 @@ def is_credential(entry: Entry, expanded: Expanded | None = None) -> bool:
 def _check_size(entries: list[Entry], limit: int) -> None:
     size = sum(entry.info.st_size for entry in entries)
     if size > limit:
-        largest = sorted(entries, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
+        least = min(limit // 100, max(entry.info.st_size for entry in entries))
+        large = (entry for entry in entries if entry.info.st_size >= least)
+        largest = sorted(large, key=lambda entry: -entry.info.st_size)[:LARGEST_SHOWN]
         listed = ", ".join(f"{entry.name} ({_mib(entry.info.st_size)})" for entry in largest)
         raise SpecError(
             f"the folder holds {_mib(size)}, more than the limit of {_mib(limit)}; the largest files: {listed}",
