@@ -2,10 +2,8 @@
 
     .venv/bin/python benchmarks/scale.py [--minutes 3] [--shards 8] [--quality h]
 
-Each shard is a worker of its own with one core. All shards run at the same time, as they do on a cluster, so they take
-turns at typesetting formulas; here, several share a core. The last one also joins the clips. "One process" is a worker
-without shards; as many of them run at the same time as there are cores, before and after the shards. CPU seconds mean
-something on a busy machine as well.
+Each shard is a worker of its own with one core, and as many run at the same time as there are cores; the last one also
+joins the clips. "One process" is a worker without shards. CPU seconds mean something on a busy machine as well.
 "Imports" is what a worker costs that renders nothing. "Join" copies 120 clips of five seconds in 1080p60 into one file,
 as the last shard does.
 """
@@ -13,7 +11,6 @@ as the last shard does.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import statistics
 import subprocess
@@ -55,9 +52,9 @@ def prepare(folder: Path, scene: str, quality: str, shards: int | None = None) -
 
 
 def run_workers(workers: Sequence[tuple[Path, int]], minutes: float = 0) -> list[Cost]:
-    """Run workers side by side, each in its folder with this unit and on one core; return what they cost."""
-    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
-    with ThreadPoolExecutor(len(workers), initializer=lambda: os.sched_setaffinity(0, {next(cores)})) as threads:
+    """Run workers, each in its folder with this unit, side by side on a core each; return what they cost."""
+    cores = sorted(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(len(cores), initializer=lambda: os.sched_setaffinity(0, {cores.pop()})) as threads:
         return list(threads.map(lambda worker: _run_worker(*worker, minutes), workers))
 
 
@@ -102,14 +99,18 @@ def main() -> None:
 
 
 def print_shards(work: Path, minutes: float, shards: int, quality: str) -> None:
-    """Render the film by one process and by shards, and print both."""
+    """Render the film by one process and by shards, and print both.
+
+    A core is slower while the other cores work. So one process has its turn three times among the shards.
+    """
     prepare(work / "many", "Film", quality, shards)
-    alone = [(work / f"one-{number}", 0) for number in range(2 * len(os.sched_getaffinity(0)))]
-    for folder, _ in alone:
-        prepare(folder, "Film", quality)
-    ones = run_workers(alone[::2], minutes)
-    costs = run_workers([(work / "many", shard) for shard in range(shards)], minutes)
-    ones += run_workers(alone[1::2], minutes)
+    workers: list[tuple[Path, int]] = [(work / "many", shard) for shard in range(shards)]
+    alone = [0, shards // 2 + 1, shards + 2]
+    for place in alone:
+        prepare(work / f"one-{place}", "Film", quality)
+        workers.insert(place, (work / f"one-{place}", 0))
+    costs = run_workers(workers, minutes)
+    ones = [costs.pop(place) for place in reversed(alone)]
     one, total = statistics.mean(cost.seconds for cost in ones), sum(cost.seconds for cost in costs)
     longest = max(cost.seconds for cost in costs)
     imports = measure_imports()

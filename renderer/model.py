@@ -83,7 +83,8 @@ class WorkerPayload:
 
     With ``preview`` the worker makes that instead of videos. With ``poster`` it makes an image beside each video, and
     with ``shows_changed`` also a video of the first play that is not in the chunk cache. With ``shards``
-    there are as many units, which render the one scene together.
+    there are as many units, which render the one scene together. ``links`` are symbolic links that lead out of the
+    project, as names and absolute targets; only jobs that run as the user on this machine have them.
 
     The JSON has all but the first fields only where they are set, so that they do not change the names of other jobs.
     """
@@ -110,6 +111,7 @@ class WorkerPayload:
     shows_changed: bool = False
     units_in_bundle: int | None = None
     shards: int | None = None
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def count(self) -> int:
@@ -119,7 +121,7 @@ class WorkerPayload:
     def to_json(self) -> str:
         """Return the JSON document; equal payloads give equal text."""
         content = asdict(self)
-        rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages")
+        rare = ("log", "output_limit", "output_files", "python_path", "inputs", "side_by_side", "packages", "links")
         for key in (*rare, "requires_python", "units_in_bundle", "shards"):
             if content[key] in {None, ()}:
                 del content[key]
@@ -137,6 +139,7 @@ class WorkerPayload:
             content: dict[str, Any] = json.loads(text)
             for key in ("units", "arguments", "python_path", "packages"):
                 content[key] = tuple(content.get(key, ()))
+            content["links"] = tuple(map(tuple, content.get("links", ())))
             settings = content["settings"]
             settings["resolution"] = settings["resolution"] and tuple(settings["resolution"])
             settings["manim_options"] = tuple(settings.get("manim_options", ()))

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 NAMES_LIMIT = 2**14  # bytes: longer lists of scenes travel in the bundle
 WATCHED = frozenset({"local", "docker"})  # backends whose jobs have a supervisor, which sends webhooks
 NEEDS_LENGTH = "shards: this is the job for one process: submit steps the scene first, to find out how long its film is"
-MAX_NOTES = 5  # about modules that are not uploaded
+MAX_NOTES = 5  # modules or links that notes name
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +108,12 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     many = units if not inputs and len(json.dumps(units)) > NAMES_LIMIT else ()
     extra = {INPUTS_FILE: dump_inputs(inputs)} if inputs else {UNITS_FILE: json.dumps(many).encode()} if many else {}
     packed = _pack(path, root, settings, inputs if spec.are_files else (), extra) if extra else packing()
+    links: tuple[tuple[str, str], ...] = ()
+    if settings.backend == "local" and not settings.untrusted:  # they lead to the same places for the job
+        links = tuple(packed.links.items())
+        packed = replace(
+            packed, ignored={name: why for name, why in packed.ignored.items() if name not in packed.links}
+        )
     if shards:
         render = choose_seed(render, packed.bundle.digest)
     python_path = read_python_path(root)
@@ -135,6 +141,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         preview=spec.preview,
         poster=settings.poster and kind == "manim" and spec.preview is None,
         shards=shards,
+        links=links,
     )
     job = JobSpec(
         name=job_name(spec.name or (units[0] if kind == "manim" and len(units) == 1 else path.stem)),
@@ -158,7 +165,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
         webhook=None if spec.preview else _choose_webhook(settings),
     )
     _log.debug("%s %s is the job %s with %d units of %s", kind, path, job.name, len(job.units), ", ".join(units))
-    found = _find_notes(path, root, python_path, settings, set(packed.files))
+    found = _find_notes(path, root, python_path, settings, packed)
     unused = ("cache: not used with --untrusted",) if settings.untrusted and settings.cache else ()
     notes = (*chosen.notes, *image_notes, *shard_notes, *found, *unused)
     return PreparedJob(
@@ -275,12 +282,21 @@ def _ask(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: S
     """Run the file here to ask for its scenes. Raises NotAskedError if code must not run here, or if that fails."""
     if settings.untrusted:
         raise NotAskedError("untrusted code runs in its sandbox only")
-    file, folders = _file_in(root, path), read_python_path(root).inside
-    return ask_scenes(Question(bundle=packing().bundle, file=file, python_path=folders, environment=settings.env))
+    packed = packing()
+    question = Question(
+        bundle=packed.bundle,
+        links=packed.links.items(),
+        file=_file_in(root, path),
+        python_path=read_python_path(root).inside,
+        environment=settings.env,
+    )
+    return ask_scenes(question)
 
 
-def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Settings, files: set[str]) -> Iterator[str]:
-    """Yield sentences about modules that the file may need and that are not among the ``files`` of the bundle."""
+def _find_notes(
+    path: Path, root: Path, python_path: PythonPath, settings: Settings, packed: pack.Packed
+) -> Iterator[str]:
+    """Yield sentences about modules and links that the file may need and that are not in the bundle."""
     uploaded = show_folder(root)
     if python_path.outside and (settings.backend != "local" or settings.untrusted):
         named = ", ".join(python_path.outside)
@@ -289,8 +305,14 @@ def _find_notes(path: Path, root: Path, python_path: PythonPath, settings: Setti
         yield f"{path.name} imports {name} from {place}, outside of {uploaded}; --root chooses a wider folder"
     with suppress(SpecError):  # a module that is not valid Python: the job says so, if it needs that
         imported = {file.relative_to(root.resolve()).as_posix() for file in scenes.find_imported_files(path, root)}
-        for name in sorted(imported - files)[:MAX_NOTES]:
+        for name in sorted(imported - set(packed.files) - packed.links.keys())[:MAX_NOTES]:
             yield f"{name}, which {path.name} imports, is not uploaded: {explain_left_out_file(root.resolve(), name)}"
+    if links := [name for name in packed.ignored if name in packed.links]:
+        more = f" and {len(links) - MAX_NOTES} more" if len(links) > MAX_NOTES else ""
+        yield (
+            f"links that lead out of the folder are not uploaded: {', '.join(links[:MAX_NOTES])}{more}; replace those "
+            "that the job needs by copies, and exclude the others in .rendererignore"
+        )
 
 
 def _check_text(spec: RenderSpec, settings: Settings) -> None:

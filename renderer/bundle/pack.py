@@ -33,6 +33,7 @@ class Packed:
     """A bundle, the ``files`` in it, and the files that were left out: ``credentials`` and ``ignored`` ones.
 
     All are paths relative to the root, with slashes; ``ignored`` contains folders as well, each with the reason.
+    ``links`` are the symbolic links that lead out of the root, with their absolute targets: no bundle includes them.
     ``size`` is the sum of the included files, in bytes. ``is_whole`` is false if only single files of the folder were
     packed.
     """
@@ -41,6 +42,7 @@ class Packed:
     files: tuple[str, ...]
     credentials: tuple[str, ...]
     ignored: Mapping[str, str]
+    links: Mapping[str, str]
     size: int
     is_whole: bool = True
 
@@ -59,10 +61,10 @@ def pack(
 
     ``voices`` are files by name and content that are added, if the folder does not have them and the limit permits it.
 
-    ``main``, a file in the folder, is always included, even if an ignore file names it; if it is a link, so is the file
-    that it leads to. The ``named`` files are included as well, unless they look like credentials. Raises SpecError for
-    a link that leaves the root, for a file that cannot be read, and for more than MAX_FILES files or ``limit`` bytes in
-    all.
+    ``main``, a file in the folder, is always included, even if an ignore file names it. If it is a link, so is the file
+    in the folder that it leads to, and a copy takes the place of an absolute link. The ``named`` files are included as
+    well, unless they look like credentials. Raises SpecError for a file that cannot be read, and for more than
+    MAX_FILES files or ``limit`` bytes in all.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -93,7 +95,10 @@ def _pack_once(
     needed = {path.relative_to(root).as_posix() for path in (main.parent.resolve() / main.name, main.resolve())}
     entries = {item.entry.name: item.entry for item in found}
     for name in needed - set(entries):
-        entries[name] = Entry(name, root, (root / name).lstat())
+        if walk.links.pop(name, None):
+            entries[name] = Entry.make(name, root, main.read_bytes())
+        else:
+            entries[name] = Entry(name, root, (root / name).lstat())
     _check_size(list(entries.values()), limit)
     expanded = Expanded(EXPANSION * limit)
     credentials = {item.entry.name for item in found if not item.is_named and is_credential(item.entry, expanded)}
@@ -115,6 +120,7 @@ def _pack_once(
         files=tuple(sorted(entries)),
         credentials=tuple(sorted(credentials)),
         ignored=ignored,
+        links=walk.links,
         size=size,
         is_whole=only is None,
     )
@@ -160,6 +166,8 @@ def explain_left_out(root: Path, name: str) -> LeftOut | None:
             pattern = f"!{path[len(reason.folder) :]}{'/' if is_folder else ''}"
             return LeftOut(reason.text, pattern, reason.folder + OWN_IGNORE_FILE)
         if not is_folder:
+            if target := find_outward_link(root, path):
+                return LeftOut(describe_link(target))
             is_left_out = not rules.names(path) and is_credential(Entry(path, root, (root / path).lstat()))
             return LeftOut(CREDENTIAL, f"!{path}") if is_left_out else None
         folder = path
@@ -180,6 +188,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ignored: dict[str, str] = {}
+        self.links: dict[str, str] = {}
         self.folders: list[str] = []
         self._files = 0
 
@@ -232,24 +241,32 @@ class _Walk:
             self.ignored[name] = "a socket, pipe or device has no content to upload"
             _log.debug("left out %s: %s", name, self.ignored[name])
             return
+        if (is_named or not looks_like_credential(Path(name))) and (target := find_outward_link(self.root, name)):
+            self.links[name], self.ignored[name] = target, describe_link(target)
+            _log.debug("left out %s: %s", name, self.ignored[name])
+            return
         self._count()
-        if stat.S_ISLNK(info.st_mode) and (is_named or not looks_like_credential(Path(name))):
-            self._check_link(name, self.root / name)
         yield _Found(Entry(name, self.root, info), is_named)
 
-    def _check_link(self, name: str, path: Path) -> None:
-        target = path.readlink()
-        try:
-            leaves = target.is_absolute() or not path.resolve().is_relative_to(self.root)
-        except (OSError, RuntimeError) as error:  # what Python raises for a loop changed with 3.13
-            raise SpecError(
-                f"the link {name} leads to itself", hint="remove it, or exclude it in .rendererignore"
-            ) from error
-        if leaves:
-            raise SpecError(
-                f"the link {name} points out of the folder, to {target}",
-                hint="use a relative link or a copy, choose a higher folder (--root), or exclude it in .rendererignore",
-            )
+
+def find_outward_link(root: Path, name: str) -> str | None:
+    """Return the target, as an absolute path, of a link that is absolute or leads out of the root; None for others."""
+    path = root / name
+    if not path.is_symlink():
+        return None
+    target = path.readlink()
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):  # it leads to itself; what Python raises changed with 3.13
+        place = Path(os.path.normpath(path.parent / target))
+    if target.is_absolute():
+        return str(target)
+    return None if place.is_relative_to(root) else str(place)
+
+
+def describe_link(target: str) -> str:
+    """Return why a link that leads out of the root is left out."""
+    return f"it is a link to {target}; replace it by a copy, or by a relative link within the folder"
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

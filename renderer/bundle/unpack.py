@@ -7,17 +7,24 @@ import hashlib
 import io
 import tarfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from backends.errors import InputError
 
 
-def unpack(data: bytes, digest: str, into: Path) -> None:
-    """Unpack a bundle into an empty folder. Raises InputError if its content does not match ``digest``."""
+def unpack(data: bytes, digest: str, into: Path, links: Iterable[tuple[str, str]] = ()) -> None:
+    """Unpack a bundle into an empty folder. Raises InputError if its content does not match ``digest``.
+
+    ``links`` are names and targets of symbolic links to make beside its files.
+    """
     with _open(data, digest) as archive:
         # older versions of Python have no filters; the digest proves that the content is the submitter's own
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
         archive.extractall(into)  # noqa: S202
+    for name, target in links:
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        (into / name).symlink_to(target)
 
 
 def read_file(data: bytes, digest: str, name: str) -> bytes:

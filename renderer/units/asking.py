@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -38,10 +38,12 @@ class NotAskedError(Exception):
 class Question:
     """What is asked: the ``file`` of a ``bundle``, with the job's variables.
 
-    ``python_path`` are folders of PYTHONPATH, relative to the bundle's root.
+    ``links`` are names and targets of links beside its files. ``python_path`` are folders of PYTHONPATH, relative to
+    the bundle's root.
     """
 
     bundle: Bundle
+    links: Iterable[tuple[str, str]]
     file: PurePosixPath
     python_path: tuple[str, ...]
     environment: Mapping[str, str]
@@ -66,7 +68,7 @@ def ask_scenes(question: Question) -> Answer:
         raise NotAskedError("Manim is not installed here")
     with tempfile.TemporaryDirectory(prefix="renderer-", ignore_cleanup_errors=True) as folder:
         project, answer = Path(folder).resolve() / "project", Path(folder).resolve() / "answer.json"
-        unpack(question.bundle.data, question.bundle.digest, project)
+        unpack(question.bundle.data, question.bundle.digest, project, question.links)
         _run(question, project, answer)
         return _read_answer(answer)
 

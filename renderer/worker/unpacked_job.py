@@ -64,7 +64,7 @@ class UnpackedJob:
     def unpack(self, folder: Path) -> None:
         """Unpack the project into the folder. Raises InputError."""
         try:
-            unpack(self.bundle.read_bytes(), self.payload.bundle, folder)
+            unpack(self.bundle.read_bytes(), self.payload.bundle, folder, self.payload.links)
             if self.inputs:
                 (folder / INPUTS_FILE).unlink()  # it is none of the user's files
             if self.payload.units_in_bundle:

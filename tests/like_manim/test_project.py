@@ -134,6 +134,21 @@ def test_an_error_names_what_was_not_uploaded(make_project: MakeProject) -> None
         assert sentence in json.loads(found.log.splitlines()[1])["units"][0]["hint"]
 
 
+def test_links_out_of_the_project_are_followed_on_this_machine(make_project: MakeProject) -> None:
+    project = make_project({"assets/logo.png": make_png(), "lib/words.py": "WORD = 'x'\n", "film/scene.py": LOGO + """
+from lib.words import WORD
+print("said", WORD)
+"""})  # fmt: skip
+    for name, target in {"assets": "../assets", "lib": str(project.folder / "lib"), "result": "/nix/store/1"}.items():
+        (project.folder / "film" / name).symlink_to(target)
+    want = project.run_plain("scene.py", "Logo", cwd="film")
+    found = project.submit("scene.py", "Logo", cwd="film")
+    assert found.exit_code == want.exit_code == 0, found.log
+    assert found.said == want.said == ["said x"]
+    elsewhere = renderer("submit", "scene.py", "--dry-run", "--untrusted", cwd=project.folder / "film", env=project.env)
+    assert "note: links that lead out of the folder are not uploaded: assets, lib, result;" in elsewhere.stderr
+
+
 def test_an_untrusted_job_gets_nothing_from_beside_its_folder(make_project: MakeProject) -> None:
     project = make_project({"private.txt": "x", "lib/own.py": "", "jobs/1/evil.py": "print('x')", "jobs/2/data": "x"})
     project.env["PYTHONPATH"] = "lib"

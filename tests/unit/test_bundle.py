@@ -203,10 +203,25 @@ def test_too_large_a_folder_names_its_largest_files(tmp_path: Path) -> None:
         pack(tmp_path, main=main, limit=LIMIT)
 
 
-@pytest.mark.parametrize("target", ["/etc/hostname", "../outside", "sub/../../outside"])
-def test_links_that_leave_the_folder_are_refused(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["/etc/hostname", "../outside", "sub/../../outside", "loop/../../outside"])
+def test_links_that_leave_the_folder_are_left_out(target: str, tmp_path: Path) -> None:
     main = make(tmp_path / "in", {"main.py": "x"})
     (tmp_path / "outside").write_text("secret")
     (tmp_path / "in" / "link").symlink_to(target)
-    with pytest.raises(SpecError, match="the link link points out of the folder"):
-        pack(main.parent, main=main, limit=LIMIT)
+    (tmp_path / "in" / "loop").symlink_to("loop")
+    packed = pack(main.parent, main=main, limit=LIMIT)
+    assert packed.files == ("loop", "main.py")
+    assert list(packed.links) == list(packed.ignored) == ["link"]
+    unpack(packed.bundle.data, packed.bundle.digest, tmp_path / "out", packed.links.items())
+    assert (tmp_path / "out" / "link").exists()
+
+
+def test_a_main_file_that_is_an_absolute_link_is_included(tmp_path: Path) -> None:
+    other = make(tmp_path / "in", {"main.py": "x"})
+    main = tmp_path / "in" / "link.py"
+    main.symlink_to(other)
+    packed = pack(main.parent, main=main, limit=LIMIT)
+    assert packed.files == ("link.py", "main.py")
+    assert not packed.links
+    unpack(packed.bundle.data, packed.bundle.digest, tmp_path / "out")
+    assert (tmp_path / "out" / "link.py").read_text() == "x"
