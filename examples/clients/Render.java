@@ -1,7 +1,9 @@
 // java Render.java FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Java 17 or newer.
-// RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
+// SERVE_URL is the server, SERVE_TOKEN the token, if it has tokens.
 // It needs no library: a program with a JSON library (Jackson, Gson) would use that one instead of the two functions below.
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -13,8 +15,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 public class Render {
-    static final String SERVER = System.getenv().getOrDefault("RENDERER_URL", "http://localhost:8080");
-    static final String TOKEN = System.getenv("RENDERER_TOKEN");
+    static final String SERVER = System.getenv().getOrDefault("SERVE_URL", "http://localhost:8080");
+    static final String TOKEN = System.getenv("SERVE_TOKEN");
     static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
     public static void main(String[] arguments) throws Exception {
@@ -27,8 +29,7 @@ public class Render {
             .header("Idempotency-Key", UUID.randomUUID().toString());
         String job = "/api/v1/jobs/" + find("id", text(submit));
 
-        HTTP.send(request(job + "/events").build(), HttpResponse.BodyHandlers.ofLines()) // ends with the job
-            .body().flatMap(line -> findAll("text", line)).forEach(System.out::println);
+        follow(job + "/events");
         String ended = text(request(job));
         if (!find("state", ended).equals("succeeded")) {
             throw new IllegalStateException(find("message", ended));
@@ -41,6 +42,30 @@ public class Render {
             }
             HTTP.send(request(output.group(2)).build(), HttpResponse.BodyHandlers.ofFile(path));
             System.out.println(path);
+        }
+    }
+
+    /** Prints the log of a job until the job has ended, also if the server is restarted meanwhile. */
+    static void follow(String path) throws InterruptedException {
+        String id = "", last = "", event = "";
+        while (!event.equals("end")) {
+            HttpRequest.Builder events = request(path);
+            try (var lines = HTTP.send((last.isEmpty() ? events : events.header("Last-Event-ID", last)).build(),
+                    HttpResponse.BodyHandlers.ofLines()).body()) {
+                for (String line : (Iterable<String>) lines::iterator) {
+                    if (line.isEmpty()) {
+                        last = id;
+                    } else if (line.startsWith("id: ")) {
+                        id = line.substring(4);
+                    } else if (line.startsWith("event: ")) {
+                        event = line.substring(7);
+                    } else if (event.equals("log")) {
+                        findAll("text", line).forEach(System.out::println);
+                    }
+                }
+            } catch (IOException | UncheckedIOException broken) {
+                Thread.sleep(1000);
+            }
         }
     }
 

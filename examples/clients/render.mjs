@@ -1,11 +1,12 @@
 // node render.mjs FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Node 18 or newer.
-// RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
+// SERVE_URL is the server, SERVE_TOKEN the token, if it has tokens.
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
-const server = process.env.RENDERER_URL ?? "http://localhost:8080";
-const token = process.env.RENDERER_TOKEN;
+const server = process.env.SERVE_URL ?? "http://localhost:8080";
+const token = process.env.SERVE_TOKEN;
 const headers = token ? { Authorization: `Bearer ${token}` } : {};
 
 async function call(path, options = {}) {
@@ -15,16 +16,27 @@ async function call(path, options = {}) {
   throw new Error(`${problem.detail}. ${problem.hint ?? ""}`);
 }
 
-// yields the events of a job until it has ended
+// yields the events of a job until it has ended, also if the server is restarted meanwhile
 async function* events(id) {
-  let text = "";
-  const answer = await call(`/api/v1/jobs/${id}/events`);
-  for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
-    const blocks = (text + part).split("\n\n");
-    text = blocks.pop();
-    for (const block of blocks) {
-      const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s, 2)));
-      if (fields.event) yield { name: fields.event, data: JSON.parse(fields.data) };
+  let name = "", last = {};
+  while (name !== "end") {
+    try {
+      let text = "";
+      const answer = await call(`/api/v1/jobs/${id}/events`, { headers: last });
+      for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+        const blocks = (text + part).split("\n\n");
+        text = blocks.pop();
+        for (const block of blocks) {
+          const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s, 2)));
+          if (!fields.event) continue;
+          name = fields.event;
+          if (fields.id) last = { "Last-Event-ID": fields.id };
+          yield { name, data: JSON.parse(fields.data) };
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // fetch's error for a connection that breaks
+      await setTimeout(1000);
     }
   }
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
 # render.sh FILE SCENE: renders a scene with `renderer serve`, and downloads what it makes. Needs curl 7.82 and jq 1.6.
-# RENDERER_URL is the server, RENDERER_TOKEN the token, if it has tokens.
+# SERVE_URL is the server, SERVE_TOKEN the token, if it has tokens.
 set -eu
-server=${RENDERER_URL:-http://localhost:8080}
-[ -z "${RENDERER_TOKEN:-}" ] || set -- "$@" --header "Authorization: Bearer $RENDERER_TOKEN"
+server=${SERVE_URL:-http://localhost:8080}
+[ -z "${SERVE_TOKEN:-}" ] || set -- "$@" --header "Authorization: Bearer $SERVE_TOKEN"
 file=$1 scene=$2
 shift 2
 
@@ -16,8 +16,9 @@ job=$(jq --null-input --rawfile code "$file" --arg scene "$scene" '{code: $code,
 }
 id=$(echo "$job" | jq --raw-output .id)
 
-curl --silent --no-buffer "$@" "$server/api/v1/jobs/$id/events" | # ends with the job
-  sed -n 's/^data: //p' | jq --raw-output --unbuffered 'arrays[].text | strings'
+# ends with the job; if the server is restarted meanwhile, the log comes once more
+curl --silent --no-buffer --fail --retry 60 --retry-all-errors --retry-delay 1 "$@" "$server/api/v1/jobs/$id/events" |
+  sed -un 's/^data: //p' | jq --raw-output --unbuffered 'arrays[].text | strings'
 curl --silent "$@" "$server/api/v1/jobs/$id" | jq --exit-status --raw-output '.units[] | select(.message) | .message' && exit 1
 
 curl --silent "$@" "$server/api/v1/jobs/$id/outputs" | jq --raw-output '.outputs[] | .url, .path' |

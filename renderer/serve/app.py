@@ -36,6 +36,10 @@ _log = logging.getLogger(__name__)
 RESTART_S = 2
 GONE_S = 300  # after so long a client that takes nothing, or does not answer to the system, is gone
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+NO_NEWS = frozenset({  # lines for the log that uvicorn writes
+    "ASGI callable returned without completing response.",  # events, when the server ends before the job
+    "Invalid HTTP request received.",
+})  # fmt: skip
 DESCRIPTION = """Submit Manim scenes and Python scripts, follow them and get what they made.
 
 Send a token as `Authorization: Bearer TOKEN`. Errors are `application/problem+json`: `detail` says what happened,
@@ -194,7 +198,7 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=5,
             ws="none",
         )
-        logging.getLogger("uvicorn.error").addFilter(lambda line: line.msg != "Invalid HTTP request received.")
+        logging.getLogger("uvicorn.error").addFilter(lambda line: line.msg not in NO_NEWS)
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
         server = uvicorn.Server(settings)

@@ -74,7 +74,21 @@ def test_program_in_another_language(language: str, closed: tuple[Server, str], 
         pytest.skip(f"{missing[0]} is not installed")
     server, token = closed
     (tmp_path / "my scene.py").write_text(SCENE, "utf-8")
-    env = {**server.env, "RENDERER_URL": server.url, "RENDERER_TOKEN": token}
+    env = {**server.env, "SERVE_URL": server.url, "SERVE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+    go = tmp_path / "go"
+    (tmp_path / "slow.py").write_text(
+        f"import pathlib\nprint('begun', flush=True)\nwhile not pathlib.Path({str(go)!r}).exists(): pass\n{SCENE}",
+        "utf-8",
+    )
+    command = [*PROGRAMS[language], "slow.py", "Hello"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        assert "begun\n" in iter(program.stdout.readline, "")
+        server.end()
+        go.touch()
+        server.start()
+        assert "Hello.mp4" in program.stdout.read()
+    assert program.returncode == 0
 
     def run(scene: str) -> subprocess.CompletedProcess[str]:
         command = [*PROGRAMS[language], "my scene.py", scene]

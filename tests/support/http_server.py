@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from support.commands import BIN, environment, renderer
@@ -27,8 +28,9 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
+        port = str(urlsplit(self.url).port or 0)
         self._process = subprocess.Popen(
-            [BIN / "renderer", "serve", "--port", "0"], cwd=self.home, env=self.env, stdout=subprocess.PIPE, text=True
+            [BIN / "renderer", "serve", "--port", port], cwd=self.home, env=self.env, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout
         self.url = self._process.stdout.readline().strip()
