@@ -171,6 +171,15 @@ def test_two_replicas_are_one_server(site: Site) -> None:
         new = submit(second, site.alice, JOB, "key")  # and no replica takes the deleted one for it
         assert (new.status_code, new.json()["id"], new.json()["finished"]) == (201, key, None), new.text
 
+        # nor does a rolling update in the middle of a job
+        kubectl("rollout", "restart", "deployment/renderer-serve", "-n", site.server)
+        kubectl("rollout", "status", "deployment/renderer-serve", "-n", site.server, "--timeout=600s")
+        updated = addresses(site.server, 2).values()
+        assert not {second, third} & set(updated)
+        for server in updated:
+            assert "begun" in call("GET", f"{server}/api/v1/jobs/{key}/events", site.alice).text
+            assert call("GET", f"{server}/api/v1/jobs/{key}/outputs/out.txt", site.alice).text == "made"
+
 
 def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:
     if subprocess.run([HELM, "version"], capture_output=True, check=False).returncode:
