@@ -119,7 +119,7 @@ def is_same_request(record: Record, digest: str) -> bool:
 def choose_shelf(loaded: Config) -> str | None:
     """Return the store for the outputs of a job that must not reach it itself; None for other jobs.
 
-    Raises SpecError if the server has none.
+    Raises SpecError if the server has none, or no sandbox.
     """
     settings = loaded.settings
     if not settings.untrusted or settings.backend not in BACKENDS:
@@ -132,6 +132,11 @@ def choose_shelf(loaded: Config) -> str | None:
     from backends.kubernetes.manifests.store_uri import parse_shelf_uri
 
     parse_shelf_uri(settings.store, "job")
+    if settings.k8s.runtime_class in {"auto", "none"}:
+        raise SpecError(
+            "this server has no sandbox for untrusted jobs on Kubernetes",
+            hint="its administrator sets RENDERER_K8S_RUNTIME_CLASS to one of gVisor or Kata, or makes trusted tokens",
+        )
     return settings.store
 
 
