@@ -35,6 +35,7 @@ WHY = {
     "AsksProcess": "leads to another state when it is drawn",
     "WritesFrames": "writes frames itself",
     "Counts": "writes a file while frames are made",
+    "ReadsPlot": "reads a file that is written while frames are made",
     "ShowsClip": "threads of its own, in a library",
     "Inverts": "replaces add_frame of its renderer",
     "InvertsAll": "replaces get_frame of its renderer",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from renderer.engine.abort import StopRecord, Unfit, UnfitFromHere
 
@@ -26,7 +28,8 @@ _SLOTS = "/proc/self/fd/"  # where the engine opens the files of its slots
 class SideEffectGuard:
     """Watches one scene through Python's audit events (``sys.addaudithook``), from its construction on.
 
-    A side effect within a play raises Unfit. Between plays a scene may write files. Before it changes an existing file,
+    A side effect within a play raises Unfit. So does reading a file that was written since the play began: libraries
+    in C write without an audit event. Between plays a scene may write files. Before it changes an existing file,
     ``wait_for_chunks`` is called, because chunk renderers may still have to read the old content. A database or shared
     memory can be used without further audit events, so that one that is open raises Unfit when the next play begins.
     """
@@ -35,6 +38,7 @@ class SideEffectGuard:
         self.wait_for_chunks: Callable[[], None] | None = None
         self._stops = stops
         self._stepping = 0  # depth of ``stepping`` blocks
+        self._began_ns = 0  # when the play began, in nanoseconds since the epoch
         self._allowed = 0  # depth of ``allowed`` blocks
         self._only_forks = False
         self._open_resource: str | None = None
@@ -57,6 +61,7 @@ class SideEffectGuard:
         if self._open_resource and not self._only_forks:
             self._stops.raise_stop(UnfitFromHere(self._open_resource))
         self._stepping += 1
+        self._began_ns = time.time_ns()
         try:
             yield
         finally:
@@ -85,6 +90,8 @@ class SideEffectGuard:
         if event == "mmap.__new__":
             self._audit_mapping(arguments[2])
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITE_FLAGS
+        if event == "open" and not writes and self._stepping and not self._allowed and not self._only_forks:
+            self._audit_read(arguments[0])
         if not (writes or event in _SIDE_EFFECTS) or (writes and str(arguments[0]).startswith(_SLOTS)):
             return
         self.count += 1
@@ -106,11 +113,15 @@ class SideEffectGuard:
             if self._stepping:
                 self._stops.raise_stop(UnfitFromHere(self._open_resource))
 
+    def _audit_read(self, path: object) -> None:
+        if _exists(path) and os.stat(path).st_mtime_ns > self._began_ns:  # noqa: PTH116  # bytes, too
+            self._refuse("reads a file that is written", (path,))
+
     def _refuse(self, action: str, arguments: tuple[object, ...]) -> None:
         path = str(arguments[0]) if arguments else ""
         if not path.startswith(_HARMLESS_PATHS) and "__pycache__" not in path:
             self._stops.raise_stop(UnfitFromHere(f"it {action} while frames are made"))
 
 
-def _exists(path: object) -> bool:
+def _exists(path: object) -> TypeGuard[str | bytes | os.PathLike[str]]:
     return isinstance(path, str | bytes | os.PathLike) and os.path.exists(path)  # noqa: PTH110  # bytes, too

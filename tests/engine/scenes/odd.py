@@ -394,6 +394,28 @@ class Connects(Scene):
             self.play(FadeIn(Dot(RIGHT * len(there.recv(100)) / 10)), run_time=0.3)
 
 
+class ReadsPlot(Scene):
+    """Shows a picture that an updater has a library draw, which writes its file without Python's knowledge."""
+
+    def construct(self):
+        import cairo
+
+        widths = itertools.count(1)
+
+        def plot(shown):
+            surface = cairo.ImageSurface(cairo.Format.RGB24, 60, 30)
+            context = cairo.Context(surface)
+            context.set_source_rgb(1, 0, 0)
+            context.rectangle(0, 0, next(widths), 30)
+            context.fill()
+            surface.write_to_png("plot.png")
+            shown.submobjects = [ImageMobject("plot.png").scale(4)]
+
+        self.add(Group().add_updater(plot))
+        self.wait(1.2, frozen_frame=False)
+        self.play(Create(Square()), run_time=0.4)
+
+
 class CountsInMap(Scene):
     """Counts in a file that is mapped into memory."""
 
