@@ -208,7 +208,7 @@ def test_outputs_outlive_a_killed_server_their_pods_and_their_job(settings: dict
         ("pvc://films", "outputs of untrusted jobs cannot be kept in pvc://films: a PVC is for pods"),
     ],
 )
-def test_a_server_without_a_bucket_or_a_sandbox_refuses_untrusted_jobs_in_words(store: str | None, sentence: str) -> None:
+def test_a_server_without_a_bucket_or_a_sandbox_refuses_in_words(store: str | None, sentence: str) -> None:
     loaded = config.load({"backend": "k8s", "untrusted": True, "store": store})
     with pytest.raises(SpecError, match=f"^{sentence}$"):
         replicas.choose_shelf(loaded)
