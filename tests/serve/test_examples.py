@@ -77,7 +77,8 @@ def test_program_in_another_language(language: str, closed: tuple[Server, str], 
     env = {**server.env, "SERVE_URL": server.url, "SERVE_TOKEN": token, "PYTHONUNBUFFERED": "1"}
     go = tmp_path / "go"
     (tmp_path / "slow.py").write_text(
-        f"import pathlib\nprint('begun', flush=True)\nwhile not pathlib.Path({str(go)!r}).exists(): pass\n{SCENE}",
+        f"import pathlib, time\nprint('begun', flush=True)\nend = time.monotonic() + 300\n"
+        f"while not pathlib.Path({str(go)!r}).exists() and time.monotonic() < end:\n    time.sleep(0.05)\n{SCENE}",
         "utf-8",
     )
     command = [*PROGRAMS[language], "slow.py", "Hello"]
