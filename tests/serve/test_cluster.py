@@ -8,6 +8,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,17 @@ def submit(address: str, token: str, code: str, key: str) -> requests.Response:
     return call("POST", f"{address}/api/v1/jobs", token, json=body, headers={"Idempotency-Key": key})
 
 
-def test_two_replicas_are_one_server(site: Site) -> None:
+@dataclass(frozen=True)
+class ApiServer:
+    """How the server's pods reach the API server where the cluster has no Services."""
+
+    aliases: list[dict[str, Any]]
+    variables: list[dict[str, str]]
+
+
+@contextmanager
+def api_by_proxy() -> Iterator[ApiServer]:
+    """Run a proxy on the node, to which the pods' requests go."""
     if "CLUSTER_PARTS" not in os.environ:
         pytest.skip(
             "the pods reach the API server by a proxy of this test: only on the cluster of tests/support/cluster"
@@ -120,15 +131,20 @@ def test_two_replicas_are_one_server(site: Site) -> None:
     node = urlsplit(os.environ["AWS_ENDPOINT_URL"]).hostname or ""
     api = yaml.safe_load(kubectl("config", "view", "--raw", "--minify"))["clusters"][0]["cluster"]["server"]
     with flaky(api, [], listen=node) as (proxy, _):
+        values = {"KUBERNETES_SERVICE_HOST": API_NAME, "KUBERNETES_SERVICE_PORT": str(urlsplit(proxy).port)}
+        yield ApiServer(
+            [{"ip": node, "hostnames": [API_NAME]}], [{"name": key, "value": value} for key, value in values.items()]
+        )
+
+
+def test_two_replicas_are_one_server(site: Site) -> None:
+    with api_by_proxy() as api:
         objects = list(
             yaml.safe_load_all(site.setup("--serve", "--image", site.image, "--store", "s3://renders/served"))
         )
         pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
-        pod["hostAliases"] = [{"ip": node, "hostnames": [API_NAME]}]
-        pod["containers"][0]["env"] += [
-            {"name": "KUBERNETES_SERVICE_HOST", "value": API_NAME},
-            {"name": "KUBERNETES_SERVICE_PORT", "value": str(urlsplit(proxy).port)},
-        ]
+        pod["hostAliases"] = api.aliases
+        pod["containers"][0]["env"] += api.variables
         kubectl("apply", "-f", "-", content=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
         replicas = addresses(site.server, 2)
         (killed, first), (_, second) = replicas.items()
@@ -200,6 +216,18 @@ def test_the_chart_is_linted_installed_and_upgraded(site: Site) -> None:
     (first,) = addresses(site.server, 1).values()
     assert call("GET", f"{first}/api/v1/settings", site.alice).json()["backends"] == ["k8s"]
     assert call("GET", f"{first}/api/v1/settings", "rdr_no").status_code == 401
+    with api_by_proxy() as api:
+        deployment = get("deployment", "renderer-serve", "-n", site.server)
+        container = deployment["spec"]["template"]["spec"]["containers"][0]["name"]
+        pod = {"hostAliases": api.aliases, "containers": [{"name": container, "env": api.variables}]}
+        patch = json.dumps({"spec": {"template": {"spec": pod}}})
+        kubectl("patch", "deployment", "renderer-serve", "-n", site.server, "--patch", patch)
+        kubectl("rollout", "status", "deployment/renderer-serve", "-n", site.server, "--timeout=600s")
+        (second,) = addresses(site.server, 1).values()
+        job = submit(second, site.alice, JOB, "key").json()
+        events = call("GET", f"{second}/api/v1/jobs/{job['id']}/events", site.alice).text
+        assert "succeeded" in events, events
+        assert call("GET", f"{second}/api/v1/jobs/{job['id']}/outputs/out.txt", site.alice).text == "made"
     more = "replicas=2,ingress.host=r.example.com,untrusted.runtimeClass=gvisor"
     helm("upgrade", "films", CHART, "--namespace", site.server, "--set", more, *values)
     assert len(addresses(site.server, 2)) == 2
