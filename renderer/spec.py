@@ -109,7 +109,7 @@ def prepare(spec: RenderSpec, settings: Settings) -> PreparedJob:
     extra = {INPUTS_FILE: dump_inputs(inputs)} if inputs else {UNITS_FILE: json.dumps(many).encode()} if many else {}
     packed = _pack(path, root, settings, inputs if spec.are_files else (), extra) if extra else packing()
     links: tuple[tuple[str, str], ...] = ()
-    if settings.backend == "local" and not settings.untrusted:  # they lead to the same places for the job
+    if _sees_this_machine(settings):  # they lead to the same places for the job
         links = tuple(packed.links.items())
         packed = replace(
             packed, ignored={name: why for name, why in packed.ignored.items() if name not in packed.links}
@@ -293,12 +293,17 @@ def _ask(path: Path, root: Path, packing: Callable[[], pack.Packed], settings: S
     return ask_scenes(question)
 
 
+def _sees_this_machine(settings: Settings) -> bool:
+    """Return whether the job runs as the user on this machine, with all files of the user."""
+    return settings.backend == "local" and not settings.untrusted
+
+
 def _find_notes(
     path: Path, root: Path, python_path: PythonPath, settings: Settings, packed: pack.Packed
 ) -> Iterator[str]:
     """Yield sentences about modules and links that the file may need and that are not in the bundle."""
     uploaded = show_folder(root)
-    if python_path.outside and (settings.backend != "local" or settings.untrusted):
+    if python_path.outside and not _sees_this_machine(settings):
         named = ", ".join(python_path.outside)
         yield f"{named}, of PYTHONPATH, is not uploaded: it lies outside of {uploaded}; --root chooses a wider folder"
     for name, place in scenes.find_modules_outside(path, root).items():

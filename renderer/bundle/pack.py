@@ -209,8 +209,7 @@ class _Walk:
                 name = f"{folder}/{item.name}" if folder else item.name
                 is_folder = item.is_dir(follow_symlinks=False)
                 if reason := rules.find_reason(name, beside, is_folder=is_folder):
-                    self.ignored[name] = reason.text
-                    _log.debug("left out %s: %s", name, reason.text)
+                    self._leave_out(name, reason.text)
                 elif is_folder:
                     left.append((name, rules))
                 else:
@@ -227,6 +226,10 @@ class _Walk:
             self._count()
             self.folders.append(folder)
 
+    def _leave_out(self, name: str, reason: str) -> None:
+        self.ignored[name] = reason
+        _log.debug("left out %s: %s", name, reason)
+
     def _count(self) -> None:
         self._files += 1
         if self._files > MAX_FILES:
@@ -238,12 +241,12 @@ class _Walk:
     def _file(self, name: str, info: os.stat_result, *, is_named: bool) -> Iterator[_Found]:
         """Yield the file if it is included."""
         if not stat.S_ISLNK(info.st_mode) and not stat.S_ISREG(info.st_mode):
-            self.ignored[name] = "a socket, pipe or device has no content to upload"
-            _log.debug("left out %s: %s", name, self.ignored[name])
+            self._leave_out(name, "a socket, pipe or device has no content to upload")
             return
-        if (is_named or not looks_like_credential(Path(name))) and (target := find_outward_link(self.root, name)):
-            self.links[name], self.ignored[name] = target, describe_link(target)
-            _log.debug("left out %s: %s", name, self.ignored[name])
+        is_link = stat.S_ISLNK(info.st_mode) and (is_named or not looks_like_credential(Path(name)))
+        if is_link and (target := find_outward_link(self.root, name)):
+            self.links[name] = target
+            self._leave_out(name, describe_link(target))
             return
         self._count()
         yield _Found(Entry(name, self.root, info), is_named)
@@ -255,12 +258,12 @@ def find_outward_link(root: Path, name: str) -> str | None:
     if not path.is_symlink():
         return None
     target = path.readlink()
+    if target.is_absolute():
+        return str(target)
     try:
         place = path.resolve()
     except (OSError, RuntimeError):  # it leads to itself; what Python raises changed with 3.13
         place = Path(os.path.normpath(path.parent / target))
-    if target.is_absolute():
-        return str(target)
     return None if place.is_relative_to(root) else str(place)
 
 

@@ -348,14 +348,20 @@ def test_a_job_that_is_downloaded_into_the_project_changes_nothing_there(project
     assert not (project / ".rendererignore").exists()
 
 
-def test_the_limits_are_settings(project: Path, run: Run) -> None:
+def submit_many(project: Path, run: Run, files: int, width: int, limit: int) -> tuple[str, str]:
+    """Make files with names of so many digits, and a job that fails; return the message and the hint of its unit."""
     (project / "many.py").write_text(
-        "import os, pathlib\nfor n in range(5):\n  (pathlib.Path(os.environ['RENDERER_OUTPUT_DIR']) / str(n)).touch()\n"
+        f"import os, pathlib\nfor n in range({files}):\n"
+        f"  (pathlib.Path(os.environ['RENDERER_OUTPUT_DIR']) / f'{{n:0{width}}}').touch()\n"
     )
-    done = run("submit", "many.py", "--output-files", "3", "--json")
+    done = run("submit", "many.py", "--output-files", str(limit), "--json")
     assert done.returncode == ExitCode.OUTPUT
     (unit,) = output(done)["units"]
-    assert (unit["message"], unit["hint"]) == (
+    return unit["message"], unit["hint"]
+
+
+def test_the_limits_are_settings(project: Path, run: Run) -> None:
+    assert submit_many(project, run, files=5, width=1, limit=3) == (
         "the job made more than 3 files",
         "write fewer, for example one archive of them, or raise --output-files",
     )
@@ -363,14 +369,7 @@ def test_the_limits_are_settings(project: Path, run: Run) -> None:
 
 
 def test_a_list_of_files_that_is_too_long_is_told_by_its_unit(project: Path, run: Run) -> None:
-    (project / "many.py").write_text(
-        "import os, pathlib\nfor n in range(15_000):\n"
-        "  (pathlib.Path(os.environ['RENDERER_OUTPUT_DIR']) / f'{n:0200}').touch()\n"
-    )
-    done = run("submit", "many.py", "--output-files", "20000", "--json")
-    assert done.returncode == ExitCode.OUTPUT
-    (unit,) = output(done)["units"]
-    assert (unit["message"], unit["hint"]) == (
+    assert submit_many(project, run, files=15_000, width=200, limit=20_000) == (
         "the list of the 15,000 files that many.py made has more than 4 MiB",
         "write fewer files, for example one archive of them",
     )
