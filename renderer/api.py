@@ -100,7 +100,9 @@ class Job:
         if root is None:
             return status
         file = Path(output_folder.find_source(str(self.handle)))
-        return replace(status, units=tuple(_explain_missing(unit, root, file) for unit in status.units))
+        with_links = self.handle.backend != "local"  # an untrusted local job had none: the note of its submit said so
+        units = (_explain_missing(unit, root, file, with_links=with_links) for unit in status.units)
+        return replace(status, units=tuple(units))
 
     def fetch(self, into: str | Path = "renders", *, overwrite: bool = False) -> list[Path]:
         """Download the outputs into the folder, verify them and return their paths.
@@ -339,11 +341,11 @@ def open_backend(name: str, settings: Settings) -> Backend[Any]:
     return backend
 
 
-def _explain_missing(unit: UnitStatus, root: Path, file: Path) -> UnitStatus:
+def _explain_missing(unit: UnitStatus, root: Path, file: Path, *, with_links: bool) -> UnitStatus:
     problem = unit.problem
     if problem is None or unit.state is not JobState.FAILED:
         return unit
-    hint = explain_missing_files(f"{problem.message}\n{problem.details or ''}", root, file)
+    hint = explain_missing_files(f"{problem.message}\n{problem.details or ''}", root, file, with_links=with_links)
     return replace(unit, problem=replace(problem, hint=hint, from_job=False)) if hint else unit
 
 

@@ -147,10 +147,11 @@ class LeftOut:
     file: str = OWN_IGNORE_FILE
 
 
-def explain_left_out(root: Path, name: str) -> LeftOut | None:
+def explain_left_out(root: Path, name: str, *, with_links: bool = True) -> LeftOut | None:
     """Return why a file or folder of the root would be left out of a bundle; None if it would not, or if it is missing.
 
-    ``name`` is relative to the root, with slashes and without ``..``.
+    ``name`` is relative to the root, with slashes and without ``..``. Without ``with_links``, links that lead out of
+    the root are no reason: the job follows them.
     """
     rules, folder = IgnoreRules(root), ""
     for part in (*name.split("/"), None):
@@ -167,7 +168,7 @@ def explain_left_out(root: Path, name: str) -> LeftOut | None:
             return LeftOut(reason.text, pattern, reason.folder + OWN_IGNORE_FILE)
         if not is_folder:
             if target := find_outward_link(root, path):
-                return LeftOut(describe_link(target))
+                return LeftOut(describe_link(target, "it" if path == name else path)) if with_links else None
             is_left_out = not rules.names(path) and is_credential(Entry(path, root, (root / path).lstat()))
             return LeftOut(CREDENTIAL, f"!{path}") if is_left_out else None
         folder = path
@@ -267,9 +268,9 @@ def find_outward_link(root: Path, name: str) -> str | None:
     return None if place.is_relative_to(root) else str(place)
 
 
-def describe_link(target: str) -> str:
+def describe_link(target: str, what: str = "it") -> str:
     """Return why a link that leads out of the root is left out."""
-    return f"it is a link to {target}; replace it by a copy, or by a relative link within the folder"
+    return f"{what} is a link to {target}; replace it by a copy, or by a relative link within the folder"
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

@@ -20,28 +20,29 @@ _QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"|could not find (.+?) at either
 _MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
-def explain_missing_files(text: str, root: Path, file: Path) -> str | None:
+def explain_missing_files(text: str, root: Path, file: Path, *, with_links: bool) -> str | None:
     """Return a sentence about files and modules named in ``text``, the error of a job, that were not uploaded.
 
-    ``root`` is the folder that was uploaded, ``file`` the one that ran. Returns None if there is nothing to say. The
-    text may come from a stranger: paths in it are only looked at.
+    ``root`` is the folder that was uploaded, ``file`` the one that ran. Without ``with_links``, the job followed links
+    that lead out of the root. Returns None if there is nothing to say. The text may come from a stranger: paths in it
+    are only looked at.
     """
     root, found = root.resolve(), dict[str, str]()
     folders = dict.fromkeys([root, file.parent, *(root / inside for inside in read_python_path(root).inside)])
     for path in _find_paths(text[:MAX_TEXT]):
         for folder in folders:
             name = posixpath.relpath(posixpath.normpath(posixpath.join(folder.as_posix(), path)), root.as_posix())
-            if reason := explain_left_out_file(root, name):
+            if reason := explain_left_out_file(root, name, with_links=with_links):
                 found.setdefault(name, reason)
     named = [f"{name} was not uploaded: {reason}" for name, reason in found.items()]
     more = [f"{len(named) - MAX_SHOWN} more"] if len(named) > MAX_SHOWN else []
     return "; ".join([*named[:MAX_SHOWN], *more]) or None
 
 
-def explain_left_out_file(root: Path, name: str) -> str | None:
+def explain_left_out_file(root: Path, name: str, *, with_links: bool = True) -> str | None:
     """Return why a file of the project is not uploaded, and what to do; None if there is no such file, or if it is.
 
-    ``name`` is relative to the root, with slashes.
+    ``name`` is relative to the root, with slashes. Without ``with_links``, the job follows links that lead out of it.
     """
     if not _exists(root / name):
         return None
@@ -50,7 +51,7 @@ def explain_left_out_file(root: Path, name: str) -> str | None:
         return None if is_private(wider) else f"it lies outside of {show_folder(root)}; --root chooses a wider folder"
     if is_private(root):
         return f"{root} holds more than a project; move the project to a folder of its own"
-    found = explain_left_out(root, name)
+    found = explain_left_out(root, name, with_links=with_links)
     if found and found.pattern:
         return f"{found.reason}; to include it, write {found.pattern} in {found.file}"
     return found.reason if found else None

@@ -145,6 +145,11 @@ print("said", WORD)
     found = project.submit("scene.py", "Logo", cwd="film")
     assert found.exit_code == want.exit_code == 0, found.log
     assert found.said == want.said == ["said x"]
+    (project.folder / "assets" / "notes.png").write_text("no picture")
+    (project.folder / "film" / "wrong.py").write_text("from PIL import Image\nImage.open('assets/notes.png')\n")
+    found = project.submit("wrong.py", None, cwd="film")
+    assert found.exit_code == 10
+    assert "was not uploaded" not in found.log
     elsewhere = renderer("submit", "scene.py", "--dry-run", "--untrusted", cwd=project.folder / "film", env=project.env)
     assert "note: links that lead out of the folder are not uploaded: assets, lib, result;" in elsewhere.stderr
 
