@@ -60,6 +60,6 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):  # the thread that reads stdin cannot be interrupted
         signal.signal(number, lambda _number, _frame: os._exit(ExitCode.INTERRUPTED))
     try:
-        agents.make_server(agents.FolderJobs(root, limits)).run("stdio")
+        agents.serve(agents.FolderJobs(root, limits))
     except* BrokenPipeError:  # the agent's program has gone before an answer; its jobs go on
         pass

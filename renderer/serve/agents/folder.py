@@ -42,6 +42,7 @@ from renderer.serve.schemas import Run
 from renderer.serve.tokens import Token
 
 THREADS = 16
+SIGNAL_INTERVAL_S = 0.5
 INSTRUCTIONS = """Renders Manim scenes and runs Python scripts of the folder {folder}.
 
 Write a scene into a file there, then: check, preview (one picture with all plays, and warnings with
@@ -195,3 +196,21 @@ def make_server(jobs: FolderJobs) -> MCPServer[Any]:
 
     add_job_tools(server, tools)
     return server
+
+
+def serve(jobs: FolderJobs) -> None:
+    """Offer the tools over stdin and stdout until stdin ends."""
+    anyio.run(_serve, make_server(jobs))
+
+
+async def _serve(server: MCPServer[Any]) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_wake_up)
+        await server.run_stdio_async()
+        tasks.cancel_scope.cancel()
+
+
+async def _wake_up() -> None:
+    """Wake the event loop now and then: Python's signal handlers do not run while it waits."""
+    while True:  # noqa: ASYNC110
+        await anyio.sleep(SIGNAL_INTERVAL_S)
