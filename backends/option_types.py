@@ -78,12 +78,25 @@ def _split_commas(value: object) -> object:
 
 
 def _split_words(value: object) -> object:
-    return tuple(shlex.split(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:  # "No closing quotation"
+        raise ValueError("a quotation mark is not closed, or a backslash is at the end") from error
 
 
-def _text(parse: Callable[[str], object]) -> BeforeValidator:
+def _text(parse: Callable[[str], object], form: str) -> BeforeValidator:
     """Return a validator that parses texts. Numbers, as a configuration file has them, are not changed."""
-    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+    def read(value: object) -> object:
+        if isinstance(value, str):
+            return parse(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(form)  # noqa: TRY004  # pydantic shows the words of no other
+        return value
+
+    return BeforeValidator(read)
 
 
 def longest(days: int) -> AfterValidator:
@@ -108,9 +121,11 @@ def at_least(size: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Duration = Annotated[float, _text(parse_duration), Field(gt=0)]  # in seconds
-WholeDuration = Annotated[int, _text(lambda text: math.ceil(parse_duration(text))), Field(gt=0)]  # in seconds
-Size = Annotated[int, _text(parse_size), Field(gt=0)]  # in MiB
+Duration = Annotated[float, _text(parse_duration, DURATION_FORM), Field(gt=0)]  # in seconds
+WholeDuration = Annotated[
+    int, _text(lambda text: math.ceil(parse_duration(text)), DURATION_FORM), Field(gt=0)
+]  # in seconds
+Size = Annotated[int, _text(parse_size, SIZE_FORM), Field(gt=0)]  # in MiB
 KeyValues = Annotated[dict[str, str], BeforeValidator(parse_pairs)]
 CommaWords = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # a,b,c
 ShellWords = Annotated[tuple[str, ...], BeforeValidator(_split_words)]  # as a shell splits a line

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +19,9 @@ from backends.worker_protocol import OUTPUT_DIR
 from renderer.config_files import POWERFUL, find_project_file, read_own_file
 from renderer.output_folder import has_hidden_part
 from renderer.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PREFIX = "RENDERER_"
 FLAG, ARGUMENT = "flag", "argument"  # origins of settings for one job: the command line, and a call from Python
@@ -41,7 +45,10 @@ MESSAGES = {  # pydantic's type of an error: the message for the user
     "bool_type": "write true or false",
     "string_type": "write a text",
     "list_type": "write a list",
+    "tuple_type": "write a list",
+    "too_long": "it may have {max_length} items, and has {actual_length}",
     "dict_type": "write a table",
+    "path_type": "write a path",
 }
 
 
@@ -212,19 +219,28 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = next((k for k in (".".join(parts[:2]), *parts[:1]) if k in given), "")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] in MESSAGES:
-        context = first.get("ctx", {})
-        if "expected" in context:
-            context["expected"] = context["expected"].replace("'", "")
-        message = MESSAGES[first["type"]].format(**context)
+    message = word_error(first)
     if not key:
         return SpecError(message)
-    item = given[key]
+    item, (model, field) = given[key], _keys()[key]
     # the values of environment variables may be secrets: only their names are shown
     value = _names(item.value) if key == "env" else item.value
-    named = f"{name_setting(key, item.origin)} cannot be {value!r}{_show_source(item.origin)}"
-    return SpecError(f"{named}: {message}")
+    name = name_setting(key, item.origin)
+    return SpecError(
+        f"{name} cannot be {value!r}{_show_source(item.origin)}: {message}",
+        hint=f"{name}: {model.model_fields[field].description}",
+    )
+
+
+def word_error(error: ErrorDetails) -> str:
+    """Return in a few words what pydantic found wrong with a value."""
+    template = MESSAGES.get(error["type"])
+    if template is None:
+        return error["msg"].removeprefix("Value error, ")
+    context = error.get("ctx", {})
+    if "expected" in context:
+        context["expected"] = context["expected"].replace("'", "")
+    return template.format(**context)
 
 
 def _show_source(origin: str) -> str:

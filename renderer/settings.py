@@ -152,7 +152,9 @@ class Settings(BaseModel):
     gpu: str | None = _resource(
         None, "GPU: A10G, L4:2 (two), L4,T4 (the first that is free), 1 (any) or none", value="GPU"
     )
-    cpu: Annotated[float, Field(gt=0)] | None = _resource(None, "CPU cores of each unit: 4, 0.5", value="N")
+    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _resource(
+        None, "CPU cores of each unit: 4, 0.5", value="N"
+    )
     memory: Memory | None = _resource(None, "memory of each unit: 512Mi, 4Gi", value="SIZE")
     image: Annotated[str, AfterValidator(_image)] | None = _resource(
         None, "container image: any that has Python, for scripts", value="NAME"

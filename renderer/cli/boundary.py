@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from typer.core import TyperArgument, TyperOption
 from typer.exceptions import TyperException
@@ -83,6 +84,14 @@ def _describe_usage(error: BaseException) -> tuple[str, str]:
     if isinstance(missing, TyperOption | TyperArgument) and missing.help:
         what = f"{missing.opts[0]} {missing.metavar}" if isinstance(missing, TyperOption) else str(missing.metavar)
         return f"{what.partition(' ')[0]} is missing", f"add {what} ({missing.help.rstrip('.')})"
+    wrong: Any = error.__cause__  # of pydantic, whose words Typer would show
+    value = getattr(error, "param", None) if hasattr(wrong, "errors") else None
+    if isinstance(value, TyperOption | TyperArgument):
+        from renderer.config import word_error
+
+        found = wrong.errors()[0]
+        name = value.opts[0] if isinstance(value, TyperOption) else value.metavar
+        return f"{name} cannot be {found['input']!r}: {word_error(found)}".rstrip("."), f"{name}: {value.help}"
     message = error.format_message() if isinstance(error, TyperException) else str(error)
     return message, "--help shows the arguments and options"
 

@@ -29,13 +29,14 @@ WRONG: dict[str, tuple[list[Any], str, str]] = {
     "an unknown quality": (
         ["scenes.py", "--quality", "x"],
         "--quality cannot be 'x': it can be l, m, h, p or k",
-        "",
+        "--quality: Manim's letters",
     ),
     "no pixels": (["scenes.py", "--resolution", "0x0"], "resolution cannot be '0x0'", ""),
     "odd pixels": (["scenes.py", "--resolution", "101x100"], "must be even numbers", ""),
     "no resolution": (["scenes.py", "--resolution", "big"], "write it as WIDTHxHEIGHT", ""),
     "no parallelism": (["script.py", "--parallelism", "0"], "--parallelism cannot be '0': it must be at least 1", ""),
     "no frame rate": (["scenes.py", "--fps", "0"], "fps cannot be '0'", ""),
+    "no number of cores": (["scenes.py", "--cpu", "inf"], "--cpu cannot be 'inf': write a number", "CPU cores"),
     "no time": (["scenes.py", "--timeout", "soon"], "write a time like 90s, 10m, 1h30m or 2d", ""),
     "a bare variable": (["script.py", "--env", "NOVALUE"], "write it as KEY=VALUE", ""),
     "a variable that is not UTF-8": (["script.py", "--env", b"WORD=\xff"], "'WORD' is not UTF-8", "in a file"),
@@ -85,6 +86,52 @@ def test_a_wrong_request_is_refused(case: str, files: Path, home: Path, run: Run
     assert done.stdout == ""
     assert sorted(files.rglob("*")) == before
     assert not list(home.rglob("jobs/*"))
+
+
+WRONG_ELSEWHERE = {
+    "--port cannot be 'x': write a whole number": ("serve", "--port", "x"),
+    "--port cannot be '65536': it must be at most 65535": ("serve", "--port", "65536"),
+    "--egress-port cannot be 'x': write a whole number": (
+        "setup",
+        "k8s",
+        "--egress-port",
+        "9000",
+        "--egress-port",
+        "x",
+    ),
+    "--play cannot be '-1': it must be at least 0": ("preview", "scene.py", "--play", "-1"),
+    "build|push|tag|lint cannot be 'make'": ("image", "make"),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_ELSEWHERE)
+def test_a_wrong_value_is_named_in_our_words(message: str, run: Run) -> None:
+    done = run(*WRONG_ELSEWHERE[message])
+    name = message.partition(" cannot")[0]
+    assert done.returncode == ExitCode.USAGE
+    assert message in done.stderr
+    assert f"→ {name}: " in done.stderr
+    assert "Input should" not in done.stderr
+
+
+WRONG_IN_FILE = {
+    "timeout = [1]": "timeout cannot be [1] ({}): write a time like 90s",
+    "timeout = 2026-01-01": "({}): write a time like 90s",
+    "memory = true": "memory cannot be True ({}): write a size like 512Mi",
+    "packages = 3": "packages cannot be 3 ({}): write a list",
+    "resolution = [1920, 1080, 3]": "resolution cannot be [1920, 1080, 3] ({}): it may have 2 items, and has 3",
+    "requirements = 3": "requirements cannot be 3 ({}): write a path",
+    "manim_options = '-n \"3'": "({}): a quotation mark is not closed",
+}
+
+
+@pytest.mark.parametrize("line", WRONG_IN_FILE)
+def test_a_wrong_value_in_a_file_is_explained(line: str, project: Path, run: Run) -> None:
+    (project / "renderer.toml").write_text(line)
+    done = run("config")
+    assert done.returncode == ExitCode.USAGE
+    assert WRONG_IN_FILE[line].format(project / "renderer.toml") in done.stderr
+    assert f"→ {line.partition(' ')[0]}: " in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "wait", "fetch", "cancel", "delete"])

@@ -58,6 +58,9 @@ def test_agent_goes_from_a_wrong_scene_to_the_film(tmp_path: Path) -> None:
         assert wrong.is_error
         assert "talk.py, line 5: '(' was never closed" in text(wrong)
         (folder / "talk.py").write_text(TITLE)
+        assert text(await call(client, "check", file="talk.py", at=[1])) == (
+            "error (exit code 2): check has no argument 'at'\nhint: its arguments are file, scenes, settings"
+        )
         checked = await call(client, "check", file="talk.py")
         assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
         failed = await call(client, "preview", file="talk.py", settings=SMALL)
@@ -113,9 +116,13 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, cap
         async def work(client: Client) -> str:
             wrong = await call(client, "check", code="print('x'")
             assert "scene.py, line 1: '(' was never closed" in text(wrong)
-            for given, sentence in (({"code": 3}, "code: write a text"), ({}, "code: it is missing")):
+            for given, sentence in (
+                ({"code": 3}, "code: write a text"),
+                ({}, "code: it is missing"),
+                ({"code": "1", "file": "a.py"}, "check has no argument 'file'"),
+            ):
                 wrong = await call(client, "check", **given)
-                assert (wrong.is_error, text(wrong)) == (True, f"error (exit code 2): {sentence}")
+                assert (wrong.is_error, text(wrong).splitlines()[0]) == (True, f"error (exit code 2): {sentence}")
             checked = await call(client, "check", code=TITLE)
             assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
             assert "backend is local or docker" in (client.instructions or "")

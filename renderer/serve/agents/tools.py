@@ -240,12 +240,16 @@ async def _is_gone(context: Context[Any, Any]) -> bool:
 
 
 class _Server(MCPServer[Any]):
-    """A server that says in words which argument of a tool is wrong."""
+    """A server that says in words which argument of a tool is wrong, or is none of it."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool."""
+        known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
+        for unknown in arguments.keys() - known.get(name, arguments).keys():
+            hint = f"its arguments are {', '.join(known[name])}"
+            return describe_error(SpecError(f"{name} has no argument {unknown!r}", hint=hint))
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
