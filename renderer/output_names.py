@@ -44,9 +44,9 @@ def is_data(path: PurePosixPath) -> bool:
 
 
 def is_acted_on(path: PurePosixPath) -> bool:
-    """Return whether programs act on a file of this name in any folder, or it is hidden."""
+    """Return whether programs act on a file of this name in any folder, take it for an option, or it is hidden."""
     folded = PurePosixPath(fold_name(str(path)))
     name = folded.name.rstrip(". ")  # Windows leaves these out
-    if any(part.startswith(".") for part in folded.parts):
+    if any(part.startswith((".", "-")) for part in folded.parts):  # `rm *` reads the name -rf as an option
         return True
     return name in _ACTED_ON or any(name.endswith(ending) for ending in _ACTED_ON_ENDINGS) or "taskfile." in name

@@ -5,7 +5,6 @@ Text and pictures of jobs are bounded, because they fill the agent's context.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from pathlib import Path
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from backends import JobState, JobStatus, UnitStatus
-from backends.errors import OutputError, RendererError
-from backends.untrusted import open_beneath, read_bounded, show_line, show_text
+from backends.errors import RendererError
+from backends.untrusted import show_line, show_text
 from renderer.previews import previewing
+from renderer.serve.agents.pictures import read_pictures
 from renderer.serve.documents import progress_of
 from renderer.serve.problems import hint_of, message_of, word_error
 
@@ -24,10 +24,6 @@ MAX_LINE = 400  # characters of a line that a job printed
 MAX_UNITS = 5  # failed units that are described
 MAX_FILES = 30  # that are named
 MAX_WARNINGS = 20
-MAX_PICTURES = 4
-PICTURE_BYTES = 700 * 2**10  # of all pictures together: clients refuse answers of more than 1 MB
-_FORMS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-_NAMES = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 
 
 @dataclass(frozen=True)
@@ -107,38 +103,8 @@ def describe_files(found: AgentFiles) -> tuple[list[str], list[ImageContent]]:
     lines += [f"file: {show_line(file.shown)}" for file in files[:MAX_FILES]]
     if len(files) > MAX_FILES:
         lines.append(f"and {len(files) - MAX_FILES} more files")
-    pictures, notes = _read_pictures(files)
+    pictures, notes = read_pictures(file.path for file in files)
     return lines + notes, pictures
-
-
-def _read_pictures(files: Sequence[AgentFile]) -> tuple[list[ImageContent], list[str]]:
-    """Return the pictures among files, and a sentence on each that is not shown."""
-    pictures: list[ImageContent] = []
-    notes: list[str] = []
-    left = PICTURE_BYTES
-    for file in files:
-        if file.path.suffix.lower() not in _NAMES:
-            continue
-        if len(pictures) == MAX_PICTURES:
-            return pictures, [*notes, f"only {MAX_PICTURES} pictures are shown"]
-        data = _read_picture(file.path, left)
-        if data is None:
-            notes.append(f"{show_line(file.path.name)} is too large to be shown; a lower quality makes it smaller")
-            continue
-        kind = next((kind for start, kind in _FORMS.items() if data.startswith(start)), None)
-        if kind:
-            left -= len(data)
-            pictures.append(ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=kind))
-    return pictures, notes
-
-
-def _read_picture(path: Path, most: int) -> bytes | None:
-    """Return a picture; None if it has too many bytes or cannot be read."""
-    try:
-        with open_beneath(path.parent, path.name) as stream:
-            return read_bounded(stream, most)
-    except (OSError, OutputError):
-        return None
 
 
 def describe_log(lines: Sequence[str], total: int) -> CallToolResult:

@@ -160,6 +160,7 @@ ACTED_ON = [
     "renderer.toml", "PYPROJECT.toml", "manim.cfg", ".gitignore", ".rendererignore", ".git/hooks/pre-commit",
     "manim.py", "sub/renderer.toml", "sub/.envrc", "sitecustomize.py", "Makefile", "x.pth", "_x.so", "Justfile",
     "conftest.py", "\uff2dakefile", "makefile.", "x.p\uff59", "CLAUDE.md", "CMakeLists.txt", "x.PY ",
+    "-rf", "--checkpoint-action=exec=sh film.mp4", "\uff0drf",
 ]  # fmt: skip
 ONLY_IN_PROJECTS = [
     "x.sh", "index.js", "index.html", "requirements.txt", "tsconfig.json", "README", "a.mp4/b", "x.mp4.", "x",
