@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib.metadata
 import logging
@@ -167,9 +168,10 @@ def listen(host: str, port: int) -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
         )
     except OSError as error:
-        raise SpecError(
-            f"cannot listen on {host}, port {port}: {error.strerror}", hint="choose another: --port 8081"
-        ) from error
+        reason, _, _ = str(error.strerror).partition(" (while")  # socket adds the address once more
+        is_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+        hint = "choose another: --port 8081" if is_port else "name an address of this machine: --host 0.0.0.0 for all"
+        raise SpecError(f"cannot listen on {host}, port {port}: {reason}", hint=hint) from error
     if sys.platform == "linux":  # connections have these from the socket
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_S * 1000)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

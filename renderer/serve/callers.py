@@ -40,6 +40,11 @@ class Caller:
         """What the caller's jobs are kept under."""
         return self.token.id if self.token else LOCAL
 
+    def check_known(self) -> None:
+        """Raise RefusedError if the token was revoked after the request had begun, which may take long."""
+        if self.token and tokens.find_by_id(self.token.id) is None:
+            raise _make_unknown()
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -170,9 +175,11 @@ def identify(authorization: str | None, cookie: str | None, *, is_open: bool) ->
     if text:
         if token := tokens.find(text):
             return Caller(token)
-        raise RefusedError(
-            401, "the token is not known or was revoked", hint="ask for one: renderer serve token create"
-        )
+        raise _make_unknown()
     if is_open and not tokens.exist():
         return Caller()
     raise RefusedError(401, "a token is needed", hint="send it in the header Authorization: Bearer TOKEN")
+
+
+def _make_unknown() -> RefusedError:
+    return RefusedError(401, "the token is not known or was revoked", hint="ask for one: renderer serve token create")

@@ -148,7 +148,7 @@ class Service:
                 return known, False
             webhook = self.policy.choose_webhook(caller, run.webhook)
             if known is None:
-                self._check_count(caller)
+                self._check_token(caller)
             if loaded.settings.untrusted:  # so that a retry is, too, whoever asks for it
                 content["settings"] = {**run.settings, "untrusted": True}
             title = run.name or (run.scenes[0] if len(run.scenes) == 1 else Path(run.file).stem)
@@ -194,9 +194,11 @@ class Service:
             record = self._recover(record)
         return _entry(record) if record else None
 
-    def _check_count(self, caller: Caller) -> None:
+    def _check_token(self, caller: Caller) -> None:
+        """Raise RefusedError if the token was revoked in the meantime, or has as many jobs as it may have."""
         if caller.token is None:
             return
+        caller.check_known()
         active = sum(1 for _ in self._list_active(caller))
         if active >= caller.token.jobs:
             raise RefusedError(
@@ -270,7 +272,7 @@ class Service:
                 run |= {"scenes": list(wanted.scenes), "all": wanted.every}
             else:
                 run["inputs"] = [run["inputs"][unit] for unit in failed]
-            self._check_count(caller)
+            self._check_token(caller)
             self.records.copy_project(entry.record.id, folder)
             new = replace(
                 entry.record,

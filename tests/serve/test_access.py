@@ -69,6 +69,47 @@ def test_jobs_belong_to_their_token_and_revoking_ends_it(closed: Server) -> None
     assert renderer("serve", "token", "revoke", listed[0]["id"], cwd=closed.home, env=closed.env).returncode == 3
 
 
+def test_a_long_request_ends_with_its_token(closed: Server) -> None:
+    admin = closed.token("--name", "admin", "--trusted")
+
+    def revoke(token: str) -> None:
+        key = token.split("_")[1]
+        assert renderer("serve", "token", "revoke", key, cwd=closed.home, env=closed.env).returncode == 0
+
+    token, before = closed.token("--name", "slow", "--trusted"), spooled(closed.pid)
+    host, port = closed.url.removeprefix("http://").split(":")
+    parts = ['name="request"\r\n\r\n{"file": "a.py"}', f'name="files"; filename="a.py"\r\n\r\n{"#" * 2**21}']
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {part}\r\n" for part in parts) + "--x--\r\n"
+    head = f"POST /api/v1/jobs/upload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"{head}{body[:-9]}".encode())
+        until(lambda: bool(spooled(closed.pid) - before))
+        revoke(token)
+        connection.sendall(body[-9:].encode())
+        assert b" 401 " in connection.recv(4096)
+
+    token = closed.token("--name", "agent", "--trusted")
+    wanted = {"name": "render", "arguments": {"code": "import time\ntime.sleep(600)", "wait_s": 600}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": wanted}
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(
+            closed.call,
+            "POST",
+            "/mcp",
+            token=token,
+            json=call,
+            headers={"Accept": "application/json, text/event-stream"},
+        )
+        until(lambda: bool(closed.call("GET", "/api/v1/jobs", token=token).json()["jobs"]))
+        handle = closed.call("GET", "/api/v1/jobs", token=token).json()["jobs"][0]["handle"]
+        revoke(token)
+        assert "was revoked" in waits.result().json()["result"]["content"][0]["text"]
+    assert renderer("delete", handle, cwd=closed.home, env=closed.env).returncode == 0
+    assert closed.call("GET", "/api/v1/jobs", token=admin).json()["jobs"] == []
+    revoke(admin)
+
+
 @pytest.mark.parametrize(("gpus", "given"), [((), "none"), (("L4",), "none"), (("any",), None)])
 def test_a_job_has_no_gpu_by_default_that_its_token_does_not_allow(gpus: tuple[str, ...], given: str | None) -> None:
     caller = Caller(Token(id="1", name="alice", created="", digest="", gpus=gpus, untrusted=False))
@@ -163,6 +204,12 @@ def test_address_of_others_needs_a_token(tmp_path: Path) -> None:
     server = Server(tmp_path)
     done = renderer("serve", "--host", "::", "--port", "0", cwd=tmp_path, env=server.env)
     assert (done.returncode, "without tokens" in done.stderr) == (2, True)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        done = renderer("serve", "--port", port, cwd=tmp_path, env=server.env)
+    assert done.stderr == (
+        f"renderer: cannot listen on 127.0.0.1, port {port}: Address already in use\n  → choose another: --port 8081\n"
+    )
     (tmp_path / "renderer.toml").write_text("[serve]\nallow = ['output']\n")
     done = renderer("serve", cwd=tmp_path, env=server.env)
     assert (done.returncode, "sets serve.allow" in done.stderr) == (2, True)  # a project's file must be trusted

@@ -120,9 +120,11 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, cap
                 ({"code": 3}, "code: write a text"),
                 ({}, "code: it is missing"),
                 ({"code": "1", "file": "a.py"}, "check has no argument 'file'"),
+                ({"code": "1", "files": {"scene.py": "2"}}, "scene.py is sent twice: as code and in files"),
             ):
                 wrong = await call(client, "check", **given)
                 assert (wrong.is_error, text(wrong).splitlines()[0]) == (True, f"error (exit code 2): {sentence}")
+            assert "there is no tool 'run'\nhint: tools are check, preview" in text(await call(client, "run"))
             checked = await call(client, "check", code=TITLE)
             assert (checked.is_error, "scene Title, line 4" in text(checked)) == (False, True), text(checked)
             assert "backend is local or docker" in (client.instructions or "")

@@ -41,6 +41,7 @@ from renderer.serve.service import Entry
 from renderer.serve.uploads import Upload
 
 POLL_S = 1.0
+SCENE = "scene.py"  # the file of the code, as in Run
 INSTRUCTIONS = """Renders Manim scenes and runs Python scripts that you send.
 
 First check the code, then preview (one picture with all plays, and warnings with lines; quick), then
@@ -56,14 +57,15 @@ class ServedJob:
 
     poll_s = POLL_S
 
-    def __init__(self, parts: Parts, entry: Entry, base: str) -> None:
-        self._parts, self._entry, self._base = parts, entry, base
+    def __init__(self, parts: Parts, who: Caller, entry: Entry, base: str) -> None:
+        self._parts, self._who, self._entry, self._base = parts, who, entry, base
         self.key = entry.id
         self.backend = entry.backend
         self.name = entry.record.name if entry.record else None
 
     def status(self) -> JobStatus:
-        """Return the job's state."""
+        """Return the job's state. Raises RefusedError if the token was revoked while the agent waited."""
+        self._who.check_known()
         return self._parts.service.status(self._entry)
 
     def logs(self) -> Iterator[LogLine]:
@@ -111,7 +113,7 @@ class ServedJobs:
             except SpecError as error:
                 raise hide_folder(error, folder / "project") from error
             entry, _ = service.submit(self._who, wanted, folder, upload.digest, None)
-        return ServedJob(self._parts, entry, self._base)
+        return ServedJob(self._parts, self._who, entry, self._base)
 
     def _fill(self, upload: Upload, run: Run, files: Mapping[str, str]) -> Run:
         """Write the files, and return the request as the API would get it."""
@@ -121,7 +123,7 @@ class ServedJobs:
 
     def find(self, key: str) -> ServedJob:
         """Return a job of the caller. Raises JobNotFoundError for all others."""
-        return ServedJob(self._parts, self._parts.service.find(self._who, key), self._base)
+        return ServedJob(self._parts, self._who, self._parts.service.find(self._who, key), self._base)
 
 
 def make_server(parts: Parts) -> MCPServer[Any]:
@@ -192,4 +194,7 @@ def routes(server: MCPServer[Any]) -> list[BaseRoute]:
 
 
 def _join(code: str, files: Mapping[str, str] | None) -> dict[str, str]:
-    return {**(files or {}), "scene.py": code}
+    """Return all files. Raises SpecError if one of them has the name of the code's file."""
+    if files and SCENE in files:
+        raise SpecError(f"{SCENE} is sent twice: as code and in files")
+    return {**(files or {}), SCENE: code}

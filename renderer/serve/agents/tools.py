@@ -240,14 +240,16 @@ async def _is_gone(context: Context[Any, Any]) -> bool:
 
 
 class _Server(MCPServer[Any]):
-    """A server that says in words which argument of a tool is wrong, or is none of it."""
+    """A server that says in words what is wrong with a call of a tool."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool."""
         known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
-        for unknown in arguments.keys() - known.get(name, arguments).keys():
+        if name not in known:
+            return describe_error(SpecError(f"there is no tool {name!r}", hint=f"tools are {', '.join(known)}"))
+        for unknown in arguments.keys() - known[name].keys():
             hint = f"its arguments are {', '.join(known[name])}"
             return describe_error(SpecError(f"{name} has no argument {unknown!r}", hint=hint))
         try:
@@ -255,6 +257,8 @@ class _Server(MCPServer[Any]):
         except ToolError as error:
             if type(error) is ToolError and isinstance(error.__cause__, ValidationError):  # no defect of a tool
                 return describe_error(SpecError(explain(error.__cause__.errors())))
+            if isinstance(error.__cause__, RendererError):
+                return describe_error(error.__cause__)
             raise
 
 

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from backends import JobState, JobStatus, LogLine
 from backends.errors import SpecError
 from backends.untrusted import show_line
-from renderer.serve import schemas, tokens
+from renderer.serve import schemas
 from renderer.serve.api.files import send_file
 from renderer.serve.api.parts import Found, Parts, Shared, Who
 from renderer.serve.callers import Caller
@@ -396,7 +396,9 @@ async def get_events(
         checked = time.monotonic()
         async for event in parts.followers.follow(entry, last_event_id):
             if time.monotonic() - checked > RIGHT_S:
-                if who.token and tokens.find_by_id(who.token.id) is None:
+                try:
+                    who.check_known()
+                except RefusedError:
                     return  # the client asks again, and learns why
                 checked = time.monotonic()
             yield ServerSentEvent(event.to_json(), event=event.name, id=event.id or None, sep="\n")
