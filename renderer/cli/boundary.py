@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -36,6 +37,8 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  # the last resort
         if debug:
             _print_traceback()
+        if isinstance(loop := error.__context__, OSError) and loop.errno == errno.ELOOP:  # of Path.resolve
+            return _report(loop, as_json=as_json)
         hint = None if debug else "run it again with --debug and report what it prints"
         return _print_error(f"{type(error).__name__}: {error}", hint, ExitCode.INTERNAL, as_json=as_json)
     finally:
@@ -71,6 +74,9 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, BrokenPipeError):
         discard(sys.stdout)
         return ExitCode.OK
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        message = f"{error.filename} is a link that leads to itself"
+        return _print_error(message, "name another file or folder", ExitCode.USAGE, as_json=as_json)
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         return _print_error(what, None, ExitCode.OUTPUT, as_json=as_json)

@@ -135,9 +135,9 @@ def _read_timeline(file: Path) -> Mapping[str, Any]:
         with open_beneath(file.parent, file.name) as stream:
             content = copy_json(json.loads(read_bounded(stream, MAX_TIMELINE)), MAX_DEPTH)
     except (OSError, ValueError, RecursionError, OutputError) as error:
-        raise ResultError(f"{file} is damaged: {error}", hint="make the preview again") from error
+        raise ResultError(f"{file.name} is damaged: {error}", hint="make the preview again") from error
     if not isinstance(content, dict) or not _is_timeline(content):
-        raise ResultError(f"{file} is damaged: it is no timeline", hint="make the preview again")
+        raise ResultError(f"{file.name} is damaged: it is no timeline", hint="make the preview again")
     return content
 
 

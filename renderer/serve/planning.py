@@ -57,7 +57,9 @@ def make_spec(run: Run) -> RenderSpec:
     try:
         check_relative_name(run.file)
     except OutputError as error:
-        raise SpecError(f"file cannot be '{show_line(run.file[:200])}'", hint="name a file that is sent") from error
+        raise SpecError(
+            f"file cannot be '{show_line(run.file[:200])}'", hint="name a Python file of the project"
+        ) from error
     return RenderSpec(
         path=Path(run.file),
         scenes=tuple(run.scenes),

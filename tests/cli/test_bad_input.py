@@ -166,6 +166,15 @@ def test_an_unknown_command_names_the_nearest(run: Run) -> None:
     assert "did you mean `renderer submit`?" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["submit", "a.py", "--output", "loop/x"], ["mcp", "loop"]])
+def test_a_link_that_leads_to_itself_is_named(arguments: list[str], project: Path, run: Run) -> None:
+    (project / "a.py").write_text("print(1)\n")
+    (project / "loop").symlink_to("loop")
+    done = run(*arguments)
+    assert done.returncode == ExitCode.USAGE
+    assert "is a link that leads to itself\n  → name another file or folder\n" in done.stderr
+
+
 def test_an_output_folder_is_checked_before_the_job_starts(project: Path, home: Path, run: Run) -> None:
     (project / "script.py").write_text("print(1)\n")
     (project / "out").write_text("a file, not a folder")

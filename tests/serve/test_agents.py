@@ -107,6 +107,30 @@ def test_agent_goes_from_a_wrong_scene_to_the_film(tmp_path: Path) -> None:
     asyncio.run(with_client(lambda: stdio_client(parameters), both))
 
 
+def test_a_file_of_the_folder_is_named_in_any_way(tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "a.py").write_text("print('it runs')")
+    (tmp_path / "real" / "loop.py").symlink_to("loop.py")
+
+    async def check_all(client: Client) -> None:
+        for file in ("a.py", "./sub/../a.py", str(tmp_path / "real" / "a.py"), str(tmp_path / "link" / "a.py")):
+            checked = await call(client, "check", file=file)
+            assert (checked.is_error, "a.py is valid" in text(checked)) == (False, True), text(checked)
+        for file, sentence in (
+            ("loop.py", "loop.py"),
+            ("a\0.py", "a\\x00.py is outside the folder"),
+            ("sub/../../real.py", "outside the folder"),
+            ("", "name a Python file of the project"),
+        ):
+            refused = await call(client, "check", file=file)
+            assert (refused.is_error, sentence in text(refused)) == (True, True), text(refused)
+
+    env = environment(tmp_path / "home")
+    parameters = StdioServerParameters(command=str(BIN / "renderer"), args=["mcp", str(tmp_path / "link")], env=env)
+    asyncio.run(with_client(lambda: stdio_client(parameters), check_all))
+
+
 def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(tmp_path / "home", RENDERER_SERVE_BACKENDS="local,docker") as server:
         alice, bob = server.token("--name", "alice", "--trusted"), server.token("--name", "bob", "--trusted")
@@ -134,8 +158,11 @@ def test_agents_of_the_server_have_the_rights_of_their_token(tmp_path: Path, cap
             done = await call(client, "render", code="import helper", files={"helper.py": "print('it runs')"})
             assert not done.is_error, text(done)
             assert "it runs" in text(await call(client, "logs", job=value(done, "job")))
-            writes = "import os\nopen(os.environ['RENDERER_OUTPUT_DIR'] + '/a b.txt', 'w').write('made')"
-            made = value(await call(client, "render", code=writes), "file")
+            writes = "import os, pathlib\nplace = pathlib.Path(os.environ['RENDERER_OUTPUT_DIR'])\n"
+            writes += "(place / 'a b.txt').write_text('made')\n(place / 'x.preview.json').write_text('no timeline')"
+            written = await call(client, "render", code=writes)
+            assert (written.is_error, "x.preview.json is damaged" in text(written)) == (False, True)
+            made = value(written, "file")
             assert server.call("GET", made, token=alice).text == "made"
             assert server.call("GET", made, token=bob).status_code == 404
             late = await call(client, "render", code="import time\ntime.sleep(600)", wait_s=0)

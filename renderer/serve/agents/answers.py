@@ -12,7 +12,7 @@ from pathlib import Path
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from backends import JobState, JobStatus, UnitStatus
-from backends.errors import RendererError
+from backends.errors import RendererError, ResultError
 from backends.untrusted import show_line, show_text
 from renderer.previews import previewing
 from renderer.serve.agents.pictures import read_pictures
@@ -94,7 +94,12 @@ def describe_files(found: AgentFiles) -> tuple[list[str], list[ImageContent]]:
     """Return lines about the files of a job, with the warnings of its previews, and the pictures among them."""
     files = found.files
     lines = [show_line(found.note)] if found.note else []
-    for item in previewing.read_previews(file.path for file in files):
+    try:
+        previews = previewing.read_previews(file.path for file in files)
+    except ResultError as error:
+        previews = []
+        lines.append(show_line(str(error)))
+    for item in previews:
         lines.append(show_line(previewing.summarize(item)))
         warnings = previewing.describe_warnings(item)
         lines += [show_line(text) for text in warnings[:MAX_WARNINGS]]

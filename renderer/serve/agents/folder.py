@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,12 +109,20 @@ class FolderJobs:
         return describe_plan(run, self._plan(run))
 
     def _plan(self, run: Run) -> api.PlannedJob:
-        if not (self.root / run.file).resolve().is_relative_to(self.root):
-            raise SpecError(f"{show_line(run.file)} is outside the folder", hint="name a file in the folder")
+        run = run.model_copy(update={"file": self._locate(run.file)})
         wanted = make_spec(run)
         loaded = self.policy.load_settings(self._caller, self.policy.with_poster(run).settings)
         wanted = replace(wanted, root=Path(), foreground=False, every=means_all_scenes(run, Path()))
         return plan_run(wanted, loaded)
+
+    def _locate(self, file: str) -> str:
+        """Return the path in the folder of a file, of which agents often know the whole path. Raises SpecError."""
+        path = Path(os.path.normpath(self.root / file))
+        with suppress(ValueError):  # it has a zero character, or is outside the folder
+            inner = path if path.is_relative_to(self.root) else Path(os.path.realpath(path))
+            Path(os.path.realpath(inner)).relative_to(self.root)
+            return str(inner.relative_to(self.root))
+        raise SpecError(f"{show_line(file)} is outside the folder", hint="name a file in the folder")
 
     def submit(self, run: Run, _: Mapping[str, str] | None = None) -> FolderJob:
         """Submit a job. Raises SpecError and BackendError."""
