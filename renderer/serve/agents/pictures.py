@@ -15,6 +15,7 @@ from backends.untrusted import open_beneath, read_bounded, show_line
 MAX_PICTURES = 4
 ALL_BYTES = 700 * 2**10  # of all pictures together: clients refuse answers of more than 1 MB
 MAX_SIDE = 8000  # pixels: models refuse a larger picture, and from then on the conversation that has it
+ADVICE = "lower the quality, or ask for single frames"
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".gif"})
 _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})  # markers of JPEG between those of a frame, 0xC0 to 0xCF
 
@@ -32,7 +33,7 @@ def read_pictures(paths: Iterable[Path]) -> tuple[list[ImageContent], list[str]]
         data = _read(path, left)
         found = data and _measure(data)
         if data is None or (found and max(found[1:]) > MAX_SIDE):
-            notes.append(f"{show_line(path.name)} is too large to be shown; a lower quality makes it smaller")
+            notes.append(f"{show_line(path.name)} is too large to be shown: {ADVICE}")
         elif found:
             left -= len(data)
             pictures.append(ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=found[0]))

@@ -31,7 +31,7 @@ def test_pictures_are_shown_up_to_a_number_of_pixels(kind: str, turned: bool, tm
     assert [(item.mime_type, base64.b64decode(item.data)) for item in pictures] == [
         (f"image/{kind}", make(kind, *((1, MAX_SIDE) if turned else (MAX_SIDE, 1))))
     ]
-    assert notes == [f"{MAX_SIDE + 1}.{kind} is too large to be shown; a lower quality makes it smaller"]
+    assert notes == [f"{MAX_SIDE + 1}.{kind} is too large to be shown: lower the quality, or ask for single frames"]
 
 
 def test_a_huge_picture_in_few_bytes_is_not_shown(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_huge_picture_in_few_bytes_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(data)
     assert read_pictures([tmp_path / "bomb.png"]) == (
         [],
-        ["bomb.png is too large to be shown; a lower quality makes it smaller"],
+        ["bomb.png is too large to be shown: lower the quality, or ask for single frames"],
     )
 
 
