@@ -46,7 +46,7 @@ MESSAGES = {  # pydantic's type of an error: the message for the user
     "string_type": "write a text",
     "list_type": "write a list",
     "tuple_type": "write a list",
-    "too_long": "it may have {max_length} items, and has {actual_length}",
+    "too_long": "it may have {max_length} items, and has more",
     "dict_type": "write a table",
     "path_type": "write a path",
 }
@@ -103,6 +103,8 @@ def load(
     given |= {key: _Given(value, source) for key, value in flags.items() if value is not None}
     for key, item in given.items():
         _check_known(key, item.origin)
+        if isinstance(item.value, bool) and not _is_switch(key):  # pydantic would take it for 0 or 1
+            raise _refuse(key, item, "write a value, not true or false")
     nested: dict[str, object] = {}
     tables: dict[str, dict[str, object]] = {}
     for key, item in given.items():
@@ -222,7 +224,12 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
     message = word_error(first)
     if not key:
         return SpecError(message)
-    item, (model, field) = given[key], _keys()[key]
+    return _refuse(key, given[key], message)
+
+
+def _refuse(key: str, item: _Given, message: str) -> SpecError:
+    """Return the error for a setting that cannot have its value."""
+    model, field = _keys()[key]
     # the values of environment variables may be secrets: only their names are shown
     value = _names(item.value) if key == "env" else item.value
     name = name_setting(key, item.origin)
@@ -230,6 +237,11 @@ def _translate_error(error: ValidationError, given: Mapping[str, _Given]) -> Spe
         f"{name} cannot be {value!r}{_show_source(item.origin)}: {message}",
         hint=f"{name}: {model.model_fields[field].description}",
     )
+
+
+def _is_switch(key: str) -> bool:
+    model, field = _keys()[key]
+    return "bool" in str(model.model_fields[field].annotation)
 
 
 def word_error(error: ErrorDetails) -> str:

@@ -72,13 +72,13 @@ _MESSAGES = {  # pydantic's type of an error: the message for the caller
     "string_pattern_mismatch": "it has characters that it cannot have, or none",
     "string_too_long": "it may have {max_length} characters, and has more",
     "string_unicode": "it is not Unicode text",
-    "too_long": "it may have {max_length} items, and has {actual_length}",
 }
 _COMMANDS = "|".join([*ACTS, *SETUP])
 _WORDS = re.compile(
     rf"`renderer (?P<quoted>{_COMMANDS})\b(?P<options>[^`]*)`"
     rf"|\brenderer (?P<bare>{_COMMANDS})\b(?P<words>(?: [^\s,;()]+)*)"
     r"|(?P<left_out>, or leave --detach out|, or choose another --output| with --root| \(--root[^)]*\)|; --root [^;]*)"
+    r"|(?P<after>\bafter --(?![\w-]))"
     r"|(?<![^\s(])(?P<flag>--[a-z-]+[a-z])"
     r"|\b(?P<variable>RENDERER_[A-Z_]+)(?P<value>=[^\s,;()]*)?"
 )
@@ -245,6 +245,8 @@ def hint_of(item: JobStatus | UnitStatus) -> str | None:
 def _replace(found: re.Match[str]) -> str:
     if found["left_out"]:
         return ""
+    if found["after"]:
+        return "in `arguments`"
     if flag := found["flag"]:
         name = _names().get(flag)
         return f"`{name}`" if name else flag

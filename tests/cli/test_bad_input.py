@@ -117,9 +117,10 @@ def test_a_wrong_value_is_named_in_our_words(message: str, run: Run) -> None:
 WRONG_IN_FILE = {
     "timeout = [1]": "timeout cannot be [1] ({}): write a time like 90s",
     "timeout = 2026-01-01": "({}): write a time like 90s",
-    "memory = true": "memory cannot be True ({}): write a size like 512Mi",
+    "memory = '1X'": "memory cannot be '1X' ({}): write a size like 512Mi",
+    "fps = true": "fps cannot be True ({}): write a value, not true or false",
     "packages = 3": "packages cannot be 3 ({}): write a list",
-    "resolution = [1920, 1080, 3]": "resolution cannot be [1920, 1080, 3] ({}): it may have 2 items, and has 3",
+    "resolution = [1920, 1080, 3]": "resolution cannot be [1920, 1080, 3] ({}): it may have 2 items, and has more",
     "requirements = 3": "requirements cannot be 3 ({}): write a path",
     "manim_options = '-n \"3'": "({}): a quotation mark is not closed",
 }
