@@ -6,11 +6,10 @@ import hashlib
 import io
 import tarfile
 import unicodedata
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from fastapi import Request
 from starlette.datastructures import FormData
@@ -27,12 +26,22 @@ _HEADER_BYTES = 2**20
 
 
 class _Member(tarfile.TarInfo):
-    """An entry of an archive. Its names and further headers, which tarfile reads into memory, have a limit."""
+    """An entry of an archive. Its names and further headers, which tarfile reads into memory, have a limit.
+
+    Sparse files are refused: tarfile reads the lists of their parts into memory, and these may go on without end.
+    """
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
         if self.size > _HEADER_BYTES and not self.isfile():
             raise tarfile.ReadError("an entry has too long a header")
         return super()._proc_member(archive)  # type: ignore[misc]  # tarfile says that it may be overridden
+
+    def _refuse_sparse(self, *_: object) -> NoReturn:
+        raise tarfile.ReadError("it has a sparse file")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse  # the three forms in PAX headers
 
 
 @asynccontextmanager
@@ -107,11 +116,13 @@ class Upload:
             ) as tar:  # as a stream: nothing is read twice
                 for member in self._members(tar):
                     source = tar.extractfile(member)
-                    if source is None:
-                        raise SpecError(f"{show_line(member.name)} in the archive is not a regular file")
-                    self.add(member.name.removeprefix("./"), source)  # type: ignore[arg-type]  # a readable file
-        except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
-            raise SpecError(f"the archive cannot be read: {error}", hint="send a tar file, or one with gzip") from error
+                    self.add(member.name.removeprefix("./"), source)  # type: ignore[arg-type]  # of a regular file
+        except (SpecError, OSError):
+            raise
+        except Exception as error:  # damaged data leads tarfile to a TypeError, an AttributeError and others
+            reason = error if isinstance(error, tarfile.TarError) else "it is damaged"
+            hint = "send a tar file, or one with gzip, without sparse files"
+            raise SpecError(f"the archive cannot be read: {reason}", hint=hint) from error
 
     def _members(self, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         for number, member in enumerate(tar):

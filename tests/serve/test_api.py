@@ -217,7 +217,9 @@ def test_wrong_requests_are_refused_in_words_and_leave_nothing(
     assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
 
 
-@pytest.mark.parametrize("kind", ["link", "name", "absolute", "large", "damaged", "header", "chain"])
+@pytest.mark.parametrize(
+    "kind", ["link", "name", "absolute", "large", "damaged", "cut", "header", "chain", "sparse", "map"]
+)
 def test_archives_are_unpacked_with_care(server: Server, kind: str) -> None:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
@@ -231,15 +233,20 @@ def test_archives_are_unpacked_with_care(server: Server, kind: str) -> None:
             name.type = tarfile.GNUTYPE_LONGNAME
             for _ in range(2000):
                 tar.addfile(name)
+        if kind == "sparse":
+            entry.type = tarfile.GNUTYPE_SPARSE
+        if kind == "map":  # of a sparse file: the number of its parts, and where they are
+            entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
         entry.size = 9 * 2**20 if kind == "large" else 0
         tar.addfile(entry, io.BytesIO(bytes(entry.size)))
-    data = content.getvalue()[:-20] if kind == "damaged" else content.getvalue()
+    data = content.getvalue()[: {"damaged": -20, "cut": 3}.get(kind)]
     answer = server.call(
         "POST",
         "/api/v1/jobs/upload",
         files=[("request", (None, '{"file": "job.py"}')), ("archive", ("project.tar.gz", data))],
     )
     assert answer.status_code == 400, answer.text
+    assert ("it has a sparse file" in answer.text) == (kind in {"sparse", "map"})
     assert not list((server.home / "state/manim-renderer/serve").glob(".new-*"))
 
 

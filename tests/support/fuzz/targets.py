@@ -1,4 +1,4 @@
-"""One function for each format that comes from a job, and valid examples of the format."""
+"""One function for each format that comes from a job or a caller, and valid examples of the format."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -16,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from backends import output_stream
-from backends.errors import OutputError, ResultError
+from backends.errors import OutputError, ResultError, SpecError
 from backends.kubernetes.objects.termination import dump_report, parse_report
 from backends.local.documents import Record
 from backends.local.folder import JobFolder
@@ -40,6 +41,7 @@ from backends.worker_protocol import (
 )
 from renderer.engine.parallel import messages
 from renderer.previews.previewing import MAX_WARNING, TIMELINE, describe_warnings, read_previews, summarize
+from renderer.serve.uploads import Upload
 
 LIMITS = Limits(total=5000, files=4, log=2000, line=200)
 DATA = b"the content of an output"
@@ -199,6 +201,27 @@ def read_preview(data: bytes) -> None:
         json.loads(json.dumps(found.timeline), parse_constant=_refuse)
 
 
+def read_archive(data: bytes) -> None:
+    """Unpack an archive that a caller of the server has sent: only regular files beneath the folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "project").mkdir()
+        with suppress(SpecError):
+            Upload(Path(folder, "project"), 1).add_tar(io.BytesIO(data))
+        assert list(Path(folder).iterdir()) == [Path(folder, "project")]
+        for path in Path(folder, "project").rglob("*"):
+            assert not path.is_symlink()
+
+
+def _archive(mode: str) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=mode, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+        for name in ("job.py", "a/" + "b" * 200):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(DATA)
+            archive.addfile(entry, io.BytesIO(DATA))
+    return content.getvalue()
+
+
 def _cbor(text: bytes) -> bytes:
     return b"\x79" + len(text).to_bytes(2, "big") + text
 
@@ -225,6 +248,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "pod": (read_pod_report, (dump_report(PROBLEM), _PRINTED)),
     "modal": (read_modal_answer, (_cbor(_ANSWER), b"renderer: " + _ANSWER)),
     "preview": (read_preview, (_TIMELINE,)),
+    "archive": (read_archive, tuple(_archive(mode) for mode in ("w", "w:gz", "w:bz2", "w:xz"))),
     "engine": (
         read_engine_message,
         (
