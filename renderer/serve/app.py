@@ -200,6 +200,7 @@ def run(host: str, port: int, *, announce: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=5,
             ws="none",
         )
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each damaged form
         logging.getLogger("uvicorn.error").addFilter(lambda line: line.msg not in NO_NEWS)
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")

@@ -306,6 +306,8 @@ def test_what_is_no_request_fills_no_log(tmp_path: Path, capfd: pytest.CaptureFi
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(b"\x16\x03\x01 this is TLS\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert server.call("POST", "/api/v1/jobs/upload", data=b"no form", headers=form).status_code == 400
     assert capfd.readouterr().err == "open it in a browser; Ctrl-C ends it, jobs go on\n"
 
 
