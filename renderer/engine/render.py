@@ -32,9 +32,10 @@ from renderer.engine.adapter.loader import load_scene_class
 from renderer.engine.adapter.outputs import clear_folder, count_output_frames, measure_film, move_outputs
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
+from renderer.engine.ahead.typesetting import typeset_ahead
 from renderer.engine.cache.interface import Cache
 from renderer.engine.cache.store import make_own_cache
-from renderer.engine.cache.tex_files import keep_tex_files
+from renderer.engine.cache.tex_files import TexFiles
 from renderer.engine.cache.voices import keep_voices
 from renderer.engine.errors import OutOfMemoryError
 from renderer.engine.manim_types import Scene
@@ -127,6 +128,7 @@ class _SceneRender:
     slots: ProcessSlots
     progress: Progress | None
     kept: Cache
+    tex_files: TexFiles
     exchange: ShardExchange | None = None
     seed: int = field(default_factory=lambda: secrets.randbits(64))
 
@@ -146,7 +148,7 @@ class _SceneRender:
             self._discard_attempt()
             attempt = _Attempt.from_json(following)
         with OutputReplay(attempt.printed):
-            return self._add_shards(_render_serially(self.request, attempt.why_serial, self.kept), attempt)
+            return self._add_shards(_render_serially(self.request, self._load_scene(), attempt.why_serial), attempt)
 
     def _try_in_parallel(self, attempt: _Attempt, fallback: FallbackProcess) -> SceneReport:
         replay = OutputReplay(attempt.printed)
@@ -199,13 +201,19 @@ class _SceneRender:
         if self.request.restore:
             self.request.restore()
 
+    def _load_scene(self) -> Callable[[], Scene]:
+        scene_class = load_scene(self.request)
+        keep_voices(self.kept, self.request.scratch)
+        if not self.exchange:  # shards share formulas in turns
+            typeset_ahead(scene_class, self.tex_files, self.slots, self.request.scratch)
+        return scene_class
+
     def _render_in_parallel(self, attempt: _Attempt, process: SceneProcess) -> SceneReport:
         from renderer.engine.instrument import instrument_scene, make_options, refuse_own_classes
         from renderer.engine.patches.scene import choose_random_numbers
 
         choose_random_numbers(self.seed)
-        scene_class = load_scene(self.request)
-        keep_voices(self.kept, self.request.scratch)
+        scene_class = self._load_scene()
         if why := _find_serial_reason():
             raise Unfit(why)
         scene = scene_class()
@@ -295,10 +303,11 @@ def render(
         exchange = ShardExchange(request.shard, scratch) if request.shard else None
         kept: Cache = request.cache or make_own_cache(scratch / "formulas")
         kept = exchange.share_formulas(kept) if exchange else kept
-        keep_tex_files(kept)
+        tex_files = TexFiles(kept, scratch / "locks")
+        tex_files.install()
         attempt = _Attempt(limit=_limit_processes(slots), why_serial=_find_serial_reason())
         _log.debug("rendering %s with at most %d processes", request.scene, attempt.limit)
-        report = _SceneRender(request, slots, progress, kept, exchange).run(attempt)
+        report = _SceneRender(request, slots, progress, kept, tex_files, exchange).run(attempt)
         kept_mobjects.write_new()
         if request.cache:
             request.cache.prune()
@@ -333,10 +342,8 @@ def _memory_error(play: int) -> OutOfMemoryError:
     )
 
 
-def _render_serially(request: SceneRequest, why: str, kept: Cache) -> SceneReport:
+def _render_serially(request: SceneRequest, scene_class: Callable[[], Scene], why: str) -> SceneReport:
     keep_freed_memory()
-    scene_class = load_scene(request)
-    keep_voices(kept, request.scratch)
     scene = scene_class()
     if request.frame_hashes:
         record_frame_hashes(scene.renderer, request.frame_hashes)

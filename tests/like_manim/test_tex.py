@@ -10,17 +10,25 @@ import pytest
 from like_manim.conftest import OpenProject
 from like_manim.harness import Project
 
+from renderer.system.limits import count_usable_cores
+
 pytestmark = pytest.mark.slow
 
 
-def count_latex(project: Project) -> Path:
-    """Put a program before latex in the project's PATH that counts its runs, as bytes of the file returned."""
-    programs, runs = project.folder.parent / "programs", project.folder.parent / "runs"
+def put_before_latex(project: Project, commands: str) -> None:
+    """Have the project's latex run shell commands first."""
+    programs = project.folder.parent / "programs"
     programs.mkdir()
     latex = programs / "latex"
-    latex.write_text(f'#!/bin/sh\nprintf x >>"{runs}"\nexec "{shutil.which("latex")}" "$@"\n')
+    latex.write_text(f'#!/bin/sh\n{commands}\nexec "{shutil.which("latex")}" "$@"\n')
     latex.chmod(0o755)
     project.env["PATH"] = f"{programs}:{os.environ['PATH']}"
+
+
+def count_latex(project: Project) -> Path:
+    """Have the project's latex count its runs, as bytes of the file returned."""
+    runs = project.folder.parent / "runs"
+    put_before_latex(project, f'printf x >>"{runs}"')
     return runs
 
 
@@ -40,6 +48,21 @@ def test_a_formula_is_typeset_again_only_when_it_changed(open_project: OpenProje
             path.write_bytes(path.read_bytes()[:-1] + b"?")  # damaged
     assert project.submit("scene.py", "Formula").exit_code == 0
     assert runs.stat().st_size == 3
+
+
+@pytest.mark.skipif(count_usable_cores() == 1, reason="needs two cores")
+def test_formulas_in_the_text_are_typeset_side_by_side(open_project: OpenProject) -> None:
+    project = open_project("tex")
+    pipe = project.folder.parent / "pipe"
+    os.mkfifo(pipe)
+    put_before_latex(  # the first run waits for the second one
+        project,
+        f'if mkdir "{pipe}.first"; then read x <"{pipe}"; elif mkdir "{pipe}.second"; then echo x >"{pipe}"; fi',
+    )
+    text = "from manim import *\nclass Two(Scene):\n    def construct(self):\n        self.play(Write(Tex('a')))\n"
+    (project.folder / "two.py").write_text(f"{text}        self.play(Write(Tex('b')))\n")
+    found = project.submit("two.py", "Two", "--timeout", "120s")
+    assert found.exit_code == 0, found.result
 
 
 @pytest.mark.parametrize("name", ["state ~1%'s", ".hidden"])

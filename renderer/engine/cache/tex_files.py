@@ -7,11 +7,14 @@ these are the same. Nothing is kept of formulas that depend on more: the time, c
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
@@ -30,6 +33,8 @@ _NOT_KEPT = re.compile(
     r"\\(today|time|year|month|day|directlua|write18|ShellEscape)\b|special\s*\{\s*(?!dvisvgm:raw)"
     r"|rand|rnd|deviate|\bPath\s*="
 )
+_NOT_AHEAD = re.compile(r"FileExists|\\openin\b")  # the scene may create the file before it asks for the formula
+_CLOCK_S = 0.1  # by which the kernel's time of a change may lag behind
 _CLASSIC_COMPILERS = {"latex", "pdflatex"}  # the others read fonts of the system, which they do not record
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 _TEX_TREES = ("/var/lib/texmf", "/usr/share/texmf", "/usr/share/texlive/texmf-dist", "/usr/local/share/texmf")
@@ -54,32 +59,68 @@ def make_recording_command(tex_compiler: str, output_format: str, tex_file: Path
     return [program, "-recorder", *rest]
 
 
-@mirrors("manim.utils.tex_file_writing:tex_to_svg_file", sha256="d28d36113ef0da41")
-def keep_tex_files(cache: Cache) -> None:
-    """Have Manim use kept SVG files, and keep those that it makes, in this process and in those forked from it."""
+class TexFiles:
+    """Makes the SVG files of formulas, or takes them from a cache. ``locks`` is a folder for files.
 
-    def tex_to_svg_file(expression: str, environment: str | None = None, tex_template: Any = None) -> Path:
+    Several processes may use one: each formula is typeset by one of them.
+    """
+
+    def __init__(self, cache: Cache, locks: Path) -> None:
+        self._cache, self._locks = cache, locks
+        locks.mkdir()
+
+    def install(self) -> None:
+        """Have Manim call ``typeset``, in this process and in those forked from it."""
+        tex_file_writing.make_tex_compilation_command = make_recording_command
+        tex_mobject.tex_to_svg_file = self.typeset
+
+    @mirrors("manim.utils.tex_file_writing:tex_to_svg_file", sha256="d28d36113ef0da41")
+    def typeset(
+        self, expression: str, environment: str | None = None, tex_template: Any = None, *, ahead: bool = False
+    ) -> Path:
+        """Return the SVG file of a formula; Manim does it by a function with these arguments.
+
+        If another process typesets the formula, wait for it. With ``ahead``, the cache alone shall have the formula:
+        return at once, without a file, if another process typesets it or if it cannot be kept. It is kept only if all
+        files that TeX read are older: those that the scene writes meanwhile may be others when it asks for the formula.
+        """
         template = config["tex_template"] if tex_template is None else tex_template
         source: Path = tex_file_writing.generate_tex_file(expression, environment, template)
         svg = source.with_suffix(".svg")
         if svg.exists():
             return svg
         key = _compute_key(source, template.tex_compiler, template.output_format)
-        if key is None or not _restore(cache, key, svg):
-            cleans_up, config.no_latex_cleanup = not config.no_latex_cleanup, True
-            try:
-                svg = _MANIM_TEX_TO_SVG(expression, environment, template)
-                _note_font_problems(svg)
-            finally:
-                config.no_latex_cleanup = not cleans_up
-            if key is not None:
-                _keep(cache, key, svg)
-            if cleans_up:
-                tex_file_writing.delete_nonsvg_files()
+        if ahead and (key is None or _NOT_AHEAD.search(source.read_text("utf-8"))):
+            return svg
+        with self._lock(source.stem, waits=not ahead) as is_own:
+            if is_own and (key is None or not _restore(self._cache, key, svg)):
+                self._make(expression, environment, template, key, newest=time.time() - _CLOCK_S if ahead else None)
         return svg
 
-    tex_file_writing.make_tex_compilation_command = make_recording_command
-    tex_mobject.tex_to_svg_file = tex_to_svg_file
+    def _make(
+        self, expression: str, environment: str | None, template: Any, key: ChunkKey | None, newest: float | None
+    ) -> None:
+        cleans_up, config.no_latex_cleanup = not config.no_latex_cleanup, True
+        try:
+            svg = _MANIM_TEX_TO_SVG(expression, environment, template)
+            _note_font_problems(svg)
+        finally:
+            config.no_latex_cleanup = not cleans_up
+        if key is not None:
+            _keep(self._cache, key, svg, newest)
+        if cleans_up:
+            tex_file_writing.delete_nonsvg_files()
+
+    @contextmanager
+    def _lock(self, name: str, *, waits: bool) -> Iterator[bool]:
+        """Hold the lock of a formula within the block. Yield whether this process has it."""
+        with (self._locks / name).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
 
 def _note_font_problems(svg: Path) -> None:
@@ -154,10 +195,13 @@ def _restore(cache: Cache, key: ChunkKey, svg: Path) -> bool:
     return True
 
 
-def _keep(cache: Cache, key: ChunkKey, svg: Path) -> None:
+def _keep(cache: Cache, key: ChunkKey, svg: Path, newest: float | None) -> None:
+    """Keep the SVG file, unless TeX read a file that was changed after ``newest``, in seconds since the epoch."""
     try:
         inputs = _read_inputs(svg.with_suffix(".fls"))
-    except OSError:  # a program that does not record
+        if newest is not None and any(Path(path).stat().st_mtime > newest for path in inputs):
+            return
+    except OSError:  # a program that does not record, or a file that is gone
         return
     entry = svg.with_suffix(".kept")
     entry.write_bytes(json.dumps(inputs).encode() + b"\n" + svg.read_bytes())

@@ -18,7 +18,10 @@ _SIDE_EFFECTS = {  # events of Python's audit table
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
 _WATCHED = frozenset({*_SIDE_EFFECTS, "mmap.__new__", "open"})
-_FORKING_MODULES = {"multiprocessing.popen_fork"}  # their children never go on with the scene
+_FORKING_MODULES = {
+    "multiprocessing.popen_fork",
+    "renderer.engine.ahead.typesetting",
+}  # their children never go on with the scene
 _FILE_CHANGES = {"os.remove", "os.rename", "os.truncate"}
 _PRIVATE_MAPPINGS = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
 _HARMLESS_PATHS = ("/dev/", "/proc/")
@@ -97,7 +100,7 @@ class SideEffectGuard:
         self.count += 1
         if self._allowed:
             return
-        if event == "os.fork" and sys._getframe(1).f_globals.get("__name__") not in _FORKING_MODULES:  # noqa: SLF001
+        if event == "os.fork" and _name_forking_module() not in _FORKING_MODULES:
             self._stops.raise_stop(Unfit("it forks its process"))  # the child would share the engine's pipes
         if self._only_forks:
             return
@@ -125,3 +128,8 @@ class SideEffectGuard:
 
 def _exists(path: object) -> TypeGuard[str | bytes | os.PathLike[str]]:
     return isinstance(path, str | bytes | os.PathLike) and os.path.exists(path)  # noqa: PTH110  # bytes, too
+
+
+def _name_forking_module() -> object:
+    """Return the name of the module whose code calls ``os.fork``: below this are ``_audit`` and the hook."""
+    return sys._getframe(3).f_globals.get("__name__")  # noqa: SLF001  # no other function gives a frame

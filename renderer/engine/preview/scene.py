@@ -17,8 +17,9 @@ from renderer.engine.adapter.config import configured
 from renderer.engine.adapter.outputs import measure_film
 from renderer.engine.adapter.preload import warm_up
 from renderer.engine.adapter.scratch import usable_path
+from renderer.engine.ahead.typesetting import typeset_ahead
 from renderer.engine.cache.store import make_own_cache
-from renderer.engine.cache.tex_files import keep_tex_files
+from renderer.engine.cache.tex_files import TexFiles
 from renderer.engine.guards.pixel_access import released_pixels
 from renderer.engine.manim_types import Scene
 from renderer.engine.preview.checks.findings import Findings
@@ -29,6 +30,7 @@ from renderer.engine.preview.recorder import Recorder, write_images
 from renderer.engine.preview.stepping import prepare_stepping
 from renderer.engine.preview.timeline import PlayEntry, Timeline
 from renderer.engine.process.fallback import FallbackProcess
+from renderer.engine.process.slots import ProcessSlots
 from renderer.engine.render import load_scene, run_scene
 from renderer.engine.request import Progress, SceneReport, SceneRequest
 from renderer.model import PreviewRequest
@@ -78,8 +80,9 @@ def preview_scene(request: SceneRequest, wanted: PreviewRequest, *, progress: Pr
     request.scratch.mkdir(parents=True, exist_ok=True)
     with usable_path(request.scratch) as scratch, configured(request := replace(request, scratch=scratch)):
         _check_renderer()
-        keep_tex_files(request.cache or make_own_cache(scratch / "formulas"))
-        report = _Preview(request, wanted, progress).run()
+        tex_files = TexFiles(request.cache or make_own_cache(scratch / "formulas"), scratch / "locks")
+        tex_files.install()
+        report = _Preview(request, wanted, progress, tex_files).run()
     return replace(report, seconds={**report.seconds, "preview": round(time.monotonic() - started, 3)})
 
 
@@ -98,6 +101,7 @@ class _Preview:
     request: SceneRequest
     wanted: PreviewRequest
     progress: Progress | None
+    tex_files: TexFiles
 
     def run(self) -> SceneReport:
         """Run the scene, up to four times: each attempt goes on in a fork, as those of a render do."""
@@ -128,6 +132,7 @@ class _Preview:
         origins = Origins(str(Path.cwd()))
         origins.watch()
         scene_class = load_scene(self.request)
+        typeset_ahead(scene_class, self.tex_files, ProcessSlots(), self.request.scratch)
         with _video_settings():
             scene = scene_class()
         findings = Findings(scene, origins)

@@ -1,5 +1,8 @@
 """Animations without updaters, groups of them, and their odd ends."""
 
+import multiprocessing
+from pathlib import Path
+
 from manim import *
 
 
@@ -22,6 +25,37 @@ class Texts(Scene):
         self.play(Indicate(formula[0]), Circumscribe(title))
         self.play(TransformMatchingTex(formula, MathTex("c^2", "=", "a^2", "+", "b^2")), run_time=1.3)
         self.play(Unwrite(title), run_time=0.5)
+
+
+def make_title():
+    return Title("A title", include_underline=False)
+
+
+class WrittenFormulas(Scene):
+    """Has formulas whose files change, and one that TeX never ends, which it does not show."""
+
+    parts = ("a", "=", "b")
+
+    def construct(self):
+        if self.time:
+            Tex(r"\def\x{\x}\x")
+        for text in ("first", "second"):
+            Path("words.tex").write_text(text)
+            self.play(FadeIn(Tex(r"\input{words.tex}").shift(UP * len(text) / 3)), run_time=0.2)
+        Path("more.tex").write_text("more")
+        self.add(Tex(r"\InputIfFileExists{more.tex}{}{none} words", tex_environment=None))
+        formula = MathTex(*self.parts, color=RED)
+        self.play(FadeIn(make_title(), formula, DecimalNumber(1.5).shift(DOWN)), run_time=0.3)
+        self.play(TransformMatchingTex(formula, MathTex(r"{{ b }} = {{ a }}", substrings_to_isolate=["="])))
+
+
+class Multiprocesses(Scene):
+    def construct(self):
+        self.play(Create(Circle()), run_time=0.3)
+        process = multiprocessing.get_context("fork").Process(target=print, args=("elsewhere",))
+        process.start()
+        process.join()
+        self.play(Create(Square()), run_time=0.3)
 
 
 class CodeBlocks(Scene):

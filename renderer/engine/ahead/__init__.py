@@ -1,0 +1,1 @@
+"""Typesets formulas on idle cores before the scene asks for them."""
