@@ -35,19 +35,16 @@ def typeset_ahead(scene: Callable[[], object], tex_files: TexFiles, slots: Proce
     if slots.n == 1 or threading.active_count() > 1 or not inspect.isclass(scene) or not mentions_formulas(scene):
         return
     with suppress(OSError):  # no more processes are allowed
-        if not _fork():
-            _run(lambda: _find_and_typeset(scene, tex_files, slots, scratch))
+        _fork(lambda: _find_and_typeset(scene, tex_files, slots, scratch))
 
 
 def _find_and_typeset(scene: type, tex_files: TexFiles, slots: ProcessSlots, scratch: Path) -> None:
     formulas = find_formulas(scene, scratch)
     if len(formulas) == 1:
         return  # the scene asks for it at once
-    children = []
-    for _ in formulas[1 : slots.n]:
-        if not (child := _fork()):
-            _run(lambda: _typeset(formulas, tex_files, slots, scratch))
-        children.append(child)
+    children: list[int] = []
+    with suppress(OSError):
+        children.extend(_fork(lambda: _typeset(formulas, tex_files, slots, scratch)) for _ in formulas[1 : slots.n])
     _typeset(formulas, tex_files, slots, scratch)
     for child in children:
         os.waitpid(child, 0)
@@ -66,20 +63,16 @@ def _typeset(formulas: Sequence[Formula], tex_files: TexFiles, slots: ProcessSlo
         os.close(slot)
 
 
-def _fork() -> int:
-    """Fork as ``os.fork`` does. The child prints nothing, dies with this process, and has a limit of CPU time."""
+def _fork(work: Callable[[], None]) -> int:
+    """Do the work in a new process, and return that. It prints nothing, and dies with this process."""
     parent = os.getpid()
-    if not (pid := os.fork()):
+    if pid := os.fork():
+        return pid
+    try:
         gc.freeze()
         prepare_child(parent)
         discard_output()
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
-    return pid
-
-
-def _run(work: Callable[[], None]) -> None:
-    """Do the work, then end this process, whatever happens."""
-    try:
         work()
     finally:
         os._exit(0)

@@ -35,7 +35,7 @@ class Formula:
 
 def mentions_formulas(scene: type) -> bool:
     """Return whether the scene's file names a class of formulas; a quick test."""
-    source = _read_source(sys.modules[scene.__module__])
+    source = _read_source(sys.modules.get(scene.__module__))
     return bool(source and _MENTION.search(source))
 
 
@@ -99,7 +99,7 @@ def _index_statements(module: ModuleType | None) -> dict[str, ast.stmt]:
 
 def _read_source(module: ModuleType | None) -> bytes | None:
     """Return the text of a module that lies in the current folder."""
-    file = Path(getattr(module, "__file__", None) or "/")
+    file = Path(str(getattr(module, "__file__", None)))
     with suppress(OSError):
         if file.absolute().is_relative_to(Path.cwd()) and "site-packages" not in file.parts:
             return file.read_bytes()
