@@ -147,9 +147,14 @@ def _find_value(node: ast.expr, known: dict[str, Any]) -> Any:
 
 
 def _evaluate(node: ast.expr, known: dict[str, Any]) -> Any:
-    """Return the value of a literal or a name. Raises ValueError for all else."""
+    """Return the value of a literal, whose items may be names. Raises ValueError for all else."""
     if isinstance(node, ast.Name | ast.Attribute):
         if (value := _find_value(node, known)) is None:
             raise ValueError("not known before the scene runs")
         return value
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_evaluate(item, known) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        items = zip(node.keys, node.values, strict=True)
+        return {_evaluate(key, known): _evaluate(value, known) for key, value in items if key}
     return ast.literal_eval(node)

@@ -46,7 +46,7 @@ class WrittenFormulas(Scene):
         self.add(Tex(r"\InputIfFileExists{more.tex}{}{none} words", tex_environment=None))
         formula = MathTex(*self.parts, color=RED)
         self.play(FadeIn(make_title(), formula, DecimalNumber(1.5).shift(DOWN)), run_time=0.3)
-        self.play(TransformMatchingTex(formula, MathTex(r"{{ b }} = {{ a }}", substrings_to_isolate=["="])))
+        self.play(TransformMatchingTex(formula, MathTex(r"{{ b }} = {{ a }}", tex_to_color_map={"=": RED})))
 
 
 class Multiprocesses(Scene):
