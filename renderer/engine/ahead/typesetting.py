@@ -10,13 +10,16 @@ import gc
 import inspect
 import os
 import resource
+import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from backends.processes import die_with_parent
 from renderer.engine.ahead.written_formulas import Formula, find_formulas, mentions_formulas
 from renderer.engine.cache.tex_files import TexFiles
 from renderer.engine.process.scene_process import discard_output, prepare_child
@@ -73,6 +76,9 @@ def _fork(work: Callable[[], None]) -> int:
         prepare_child(parent)
         discard_output()
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
+        this = os.getpid()
+        # Manim starts TeX with it.
+        subprocess.run = partial(subprocess.run, preexec_fn=lambda: die_with_parent(this))  # type: ignore[assignment]
         work()
     finally:
         os._exit(0)

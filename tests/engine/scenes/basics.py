@@ -52,9 +52,10 @@ class WrittenFormulas(Scene):
 class Multiprocesses(Scene):
     def construct(self):
         self.play(Create(Circle()), run_time=0.3)
-        process = multiprocessing.get_context("fork").Process(target=print, args=("elsewhere",))
+        process = multiprocessing.get_context("fork").Process(target=abs, args=(1,))
         process.start()
         process.join()
+        process.close()
         self.play(Create(Square()), run_time=0.3)
 
 
