@@ -76,7 +76,7 @@ def check_place(folder: Path) -> None:
     """
     if folder.is_absolute():
         return
-    real = folder.resolve()
+    real = Path(os.path.realpath(folder))  # a link that leads to itself is left to what writes there
     if real != Path(os.path.normpath(Path.cwd().resolve() / folder)):
         raise OutputError(
             f"the output folder {folder} leads through a link, to {real}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +44,7 @@ def _find_faults(wanted: RenderSpec, config: Config) -> Iterator[tuple[str, str]
             "give them as flags or RENDERER_… variables, or run the command in another folder",
         )
     yield from _find_refused_settings(settings)
-    if root.is_relative_to(settings.output.resolve()):
+    if root.is_relative_to(os.path.realpath(settings.output)):
         yield (
             f"cannot write to {settings.output}, the folder that holds its code",
             "choose a folder of its own: --output renders",

@@ -36,9 +36,9 @@ def command(
 
     The agent's program starts it and speaks with it over stdin and stdout.
     """
-    root = folder.resolve()
-    if not root.is_dir():
+    if not folder.is_dir():
         raise SpecError(f"{folder} is no folder", hint="name the folder of the project: renderer mcp my-project")
+    root = folder.resolve()
     limits = Token(
         id="",
         name="",

@@ -43,8 +43,8 @@ def typeset_ahead(scene: Callable[[], object], tex_files: TexFiles, slots: Proce
 
 def _find_and_typeset(scene: type, tex_files: TexFiles, slots: ProcessSlots, scratch: Path) -> None:
     formulas = find_formulas(scene, scratch)
-    if len(formulas) == 1:
-        return  # the scene asks for it at once
+    if not formulas[1:]:
+        return  # the scene asks for a single one at once
     children: list[int] = []
     with suppress(OSError):
         children.extend(_fork(lambda: _typeset(formulas, tex_files, slots, scratch)) for _ in formulas[1 : slots.n])

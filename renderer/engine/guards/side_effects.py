@@ -18,10 +18,8 @@ _SIDE_EFFECTS = {  # events of Python's audit table
     "os.system", "os.truncate", "shutil.move", "socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen",
 }  # fmt: skip
 _WATCHED = frozenset({*_SIDE_EFFECTS, "mmap.__new__", "open"})
-_FORKING_MODULES = {
-    "multiprocessing.popen_fork",
-    "renderer.engine.ahead.typesetting",
-}  # their children never go on with the scene
+# Their children never go on with the scene.
+_FORKING_MODULES = {"multiprocessing.popen_fork", "renderer.engine.ahead.typesetting"}
 _FILE_CHANGES = {"os.remove", "os.rename", "os.truncate"}
 _PRIVATE_MAPPINGS = (mmap.ACCESS_READ, mmap.ACCESS_COPY)
 _HARMLESS_PATHS = ("/dev/", "/proc/")
