@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from av import VideoFrame
@@ -16,6 +17,9 @@ FILTER_ROWS = 4  # rows above and below that swscale's filters may read; even as
 MERGE_ROWS = 60  # changed bands closer than this are converted together: cheaper than the margins of two conversions
 
 
+Rows: TypeAlias = tuple[int, int]  # the first row, and the last one, exclusive
+
+
 class Converter(Protocol):
     """Converts RGBA frames for one encoder."""
 
@@ -24,23 +28,10 @@ class Converter(Protocol):
 
 
 def create_converter(spec: VideoEncoderSpec) -> Converter:
-    """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames.
-
-    A converter that was released is used again for frames of the same size.
-    """
+    """Return the converter for the encoder: by bands of rows where that is possible, otherwise by whole frames."""
     if not can_convert_bands(spec):
         return WholeConverter(spec.pixel_format)
-    return _released.pop((spec.width, spec.height), None) or BandConverter(spec.width, spec.height)
-
-
-def release_converter(converter: Converter) -> None:
-    """Let the next encoder of this process use the converter: its first frame often differs little from the last one.
-
-    The encoder that had it must be closed.
-    """
-    if isinstance(converter, BandConverter):
-        _released.clear()  # one is enough
-        _released[converter.size] = converter
+    return BandConverter(spec.width, spec.height)
 
 
 def can_convert_bands(spec: VideoEncoderSpec) -> bool:
@@ -77,7 +68,7 @@ class BandConverter:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self.size, self._height = (width, height), height
+        self._height = height
         self._last: Pixels = np.zeros((height, width, 4), np.uint8)
         self._frame = VideoFrame(width, height, "yuv420p")
         self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
@@ -88,31 +79,33 @@ class BandConverter:
         self.update(pixels)
         return self._frame
 
-    def update(self, pixels: Pixels) -> list[Pixels] | None:
-        """Convert the changed rows. Return the planes of the frame, or None if it equals the previous frame."""
+    @property
+    def planes(self) -> list[Pixels]:
+        """The planes of the frame."""
+        return get_planes(self._frame)
+
+    def update(self, pixels: Pixels) -> list[Rows]:
+        """Convert what changed. Return the ranges of rows of the frame that may differ from the previous one."""
         changed = self._find_changed_rows(pixels)
-        if not changed:
-            return None
-        self._frame.make_writable()  # copies it if the encoder still holds it
-        planes = get_planes(self._frame)
+        if changed:
+            self._frame.make_writable()  # copies it if the encoder still holds it
         for first, last in changed:
             self._last[first:last] = pixels[first:last]
-            self._convert_rows(first, last, planes)
-        return planes
+        return [self._convert_rows(first, last) for first, last in changed]
 
-    def _find_changed_rows(self, pixels: Pixels) -> list[tuple[int, int]]:
+    def _find_changed_rows(self, pixels: Pixels) -> list[Rows]:
         """Return the ranges of rows that changed since the previous frame; all rows for the first frame."""
         if self._is_first:
             self._is_first = False
             return [(0, self._height)]
-        runs: list[tuple[int, int]] = []
+        runs: list[Rows] = []
         for top in find_changed_bands(self._last, pixels, BAND_ROWS):
             start = runs.pop()[0] if runs and top - runs[-1][1] < MERGE_ROWS else top
             runs.append((start, min(top + BAND_ROWS, self._height)))
         return runs
 
-    def _convert_rows(self, start: int, stop: int, planes: list[Pixels]) -> None:
-        """Convert the rows from ``start`` to ``stop``, and the rows next to them, which their change affects.
+    def _convert_rows(self, start: int, stop: int) -> Rows:
+        """Convert the rows from ``start`` to ``stop``, and those next to them that the change affects; return all.
 
         The reformatter receives the rows from ``top`` to ``bottom``: also those that its filters read.
         """
@@ -121,15 +114,19 @@ class BandConverter:
         reformatter = self._reformatters.setdefault((first - top, bottom - top), VideoReformatter())
         source = VideoFrame.from_numpy_buffer(self._last[top:bottom], format="rgba")
         converted = reformatter.reformat(source, format="yuv420p", threads=1)
-        for rows, target, scale in zip(get_planes(converted), planes, (1, 2, 2), strict=True):
-            begin, end = first // scale, -(-last // scale)
-            target[begin:end] = rows[begin - top // scale : end - top // scale]
+        copy_rows(get_planes(converted), self.planes, [(first, last)], shift=top)
+        return first, last
 
     def _add_margin(self, start: int, stop: int, rows: int) -> tuple[int, int]:
         return max(0, start - rows), min(self._height, stop + rows)
 
 
-_released: dict[tuple[int, int], BandConverter] = {}
+def copy_rows(source: list[Pixels], target: list[Pixels], ranges: Iterable[Rows], *, shift: int = 0) -> None:
+    """Copy ranges of rows between the planes of two frames. ``source`` begins with the row ``shift`` of ``target``."""
+    for first, last in ranges:
+        for rows, plane, scale in zip(source, target, (1, 2, 2), strict=True):
+            begin, end = first // scale, -(-last // scale)
+            plane[begin:end] = rows[begin - shift // scale : end - shift // scale]
 
 
 def get_planes(frame: VideoFrame) -> list[Pixels]:
@@ -138,3 +135,10 @@ def get_planes(frame: VideoFrame) -> list[Pixels]:
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in frame.planes
     ]
+
+
+def split_planes(memory: Pixels, width: int, height: int) -> list[Pixels]:
+    """Return the planes of a yuv420p frame that lie in ``memory``, one after the other. It may be longer."""
+    shapes = [plane.shape for plane in get_planes(VideoFrame(width, height, "yuv420p"))]
+    edges = np.cumsum([rows * columns for rows, columns in shapes])
+    return [plane.reshape(shape) for plane, shape in zip(np.split(memory, edges), shapes, strict=False)]

@@ -17,7 +17,7 @@ from renderer.model import EncoderChoice
 from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.errors import EncoderError, translate_disk_error
 from renderer.video.frame import Pixels
-from renderer.video.pixel_format import create_converter, release_converter
+from renderer.video.pixel_format import create_converter
 
 _DISK_ERRORS = {ENOSPC, EDQUOT, EFBIG, EIO}
 
@@ -86,7 +86,6 @@ class PyAVEncoder:
             for packet in self._stream.encode():
                 self._container.mux(packet)
             self._container.close()
-        release_converter(self._converter)
 
     @contextmanager
     def _translated_errors(self, operation: str) -> Iterator[None]:

@@ -43,6 +43,13 @@ def test_a_killed_chunk_renderer_is_replaced(tmp_path: Path, chunk_frames: int |
     assert found.log.splitlines().count("begun") == 1
 
 
+def test_a_killed_encoder_is_replaced(tmp_path: Path) -> None:
+    found = render(tmp_path, "EncoderKilledOnce", slots=2, log="debug")
+    assert found.report["mode"] == "parallel", found.report
+    assert len(decode_frames(found.find("EncoderKilledOnce.mp4"))) == 12
+    assert "was killed" in found.log
+
+
 def test_plays_that_are_complete_when_a_process_is_killed_are_not_drawn_again(
     tmp_path: Path, chunk_frames: int | None
 ) -> None:

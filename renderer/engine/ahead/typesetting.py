@@ -63,7 +63,7 @@ def _typeset(formulas: Sequence[Formula], tex_files: TexFiles, slots: ProcessSlo
             time.sleep(_INTERVAL_S)
         with suppress(Exception):
             tex_files.typeset(formula.expression, formula.environment, formula.template, ahead=True)
-        os.close(slot)
+        os.close(slot.descriptor)
 
 
 def _fork(work: Callable[[], None]) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.frame import Pixels
-from renderer.video.pixel_format import BandConverter, can_convert_bands, get_planes
+from renderer.video.pixel_format import BandConverter, can_convert_bands, get_planes, split_planes
 from renderer.video.pyav_encoder import PyAVEncoder
 
 BUFFER_BYTES = 64 * 2**20
@@ -46,15 +46,14 @@ class FrameBuffers:
         self.count = count
         self._size = (spec.width, spec.height)
         self._frame = VideoFrame(*self._size, "yuv420p")
-        shapes = [plane.shape for plane in get_planes(self._frame)]
-        frame_bytes = sum(height * width for height, width in shapes)
+        frame_bytes = sum(plane.size for plane in get_planes(self._frame))
         self._frames: list[list[list[Pixels]]] = []  # of each buffer, of each frame: the planes
         self._numbers: list[NDArray[np.int32]] = []
         for _ in range(count):
             memory = mmap.mmap(-1, _HEADER_BYTES + max_chunk_frames * frame_bytes)
             self._numbers.append(np.frombuffer(memory, np.int32, MAX_CHUNK_FRAMES + 1))
             pixels = np.frombuffer(memory, np.uint8, offset=_HEADER_BYTES).reshape(max_chunk_frames, frame_bytes)
-            self._frames.append([_split_planes(row, shapes) for row in pixels])
+            self._frames.append([split_planes(row, *self._size) for row in pixels])
         self._read, self._write = pipe
 
     def open_writer(self, index: int) -> BufferWriter:
@@ -121,8 +120,8 @@ class BufferWriter:
 
     def write(self, pixels: Pixels, repeat: int) -> None:
         """Store a frame that is shown ``repeat`` times."""
-        if planes := self._converter.update(pixels):
-            for target, plane in zip(self._frames[self._numbers[0]], planes, strict=True):
+        if self._converter.update(pixels):
+            for target, plane in zip(self._frames[self._numbers[0]], self._converter.planes, strict=True):
                 target[:] = plane
             self._numbers[0] += 1
             self._numbers[self._numbers[0]] = 0
@@ -131,9 +130,3 @@ class BufferWriter:
     def finish(self) -> None:
         """Report to the encoder that the chunk is drawn."""
         self._report_drawn()
-
-
-def _split_planes(row: Pixels, shapes: list[tuple[int, ...]]) -> list[Pixels]:
-    """Return the planes of a frame, which are stored one after the other."""
-    edges = np.cumsum([height * width for height, width in shapes])[:-1]
-    return [plane.reshape(shape) for plane, shape in zip(np.split(row, edges), shapes, strict=True)]

@@ -19,7 +19,7 @@ from renderer.engine.parallel import messages
 from renderer.engine.parallel.forked_delegate import log_forwarded
 from renderer.engine.parallel.messages import ErrorRaised, Message
 from renderer.engine.parallel.play import CacheAnswer, Chunk, Play, RenderedPlay, SingleEncoderPlay
-from renderer.engine.process.slots import ProcessSlots
+from renderer.engine.process.slots import ProcessSlots, Slot
 from renderer.engine.request import Progress
 from renderer.video.concat import Clip
 from renderer.video.errors import EncoderError
@@ -94,8 +94,8 @@ class Monitor:
         """Read the messages that have arrived."""
         self._read_messages(0)
 
-    def wait_for_slot(self, slots: ProcessSlots, limit: int) -> int:
-        """Wait until one of the first ``limit`` slots is free; return its descriptor for the new process."""
+    def wait_for_slot(self, slots: ProcessSlots, limit: int) -> Slot:
+        """Wait until one of the first ``limit`` slots is free; return it for the new process."""
         started = time.monotonic()
         while (slot := slots.take(limit)) is None:
             self._read_messages(POLL_INTERVAL_S)

@@ -348,6 +348,7 @@ class Scheduler:
     def abort(self) -> None:
         """Kill all processes, and discard what is encoded here."""
         self._monitor.kill()
+        self._forker.end_encoders()
         self._encoder.abort()
 
     def _expect(self, chunk: Chunk) -> None:

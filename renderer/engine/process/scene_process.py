@@ -9,6 +9,8 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from typing import NoReturn
 
 from backends.processes import die_with_parent
@@ -98,7 +100,22 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_MMAP_THRESHOLD * 8)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
+
+
+def return_freed_memory() -> None:
+    """Return memory that was freed to the kernel."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc
+        libc.malloc_trim(0)
+
+
+def close_other_files(keep: Collection[int]) -> None:
+    """Close all open files of a new child but the standard streams and those to ``keep``."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names
+        if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004  # the standard streams
+            with suppress(OSError):  # the folder was one of them
+                os.close(int(name))
 
 
 def discard_output() -> None:

@@ -6,12 +6,20 @@ import fcntl
 import logging
 import os
 import tempfile
+from typing import NamedTuple
 
 from renderer.system.limits import count_usable_cores
 
 SLOT_PREFIX = "renderer-slot-"
 
 _log = logging.getLogger(__name__)
+
+
+class Slot(NamedTuple):
+    """A slot that was taken. It is free again when every process has closed the descriptor."""
+
+    number: int
+    descriptor: int
 
 
 class ProcessSlots:
@@ -27,12 +35,12 @@ class ProcessSlots:
             raise ValueError(f"a render needs at least one process slot, not {n}")
         self._files = [_create_unlinked_file() for _ in range(self.n)]
 
-    def take(self, limit: int) -> int | None:
-        """Lock one of the first ``limit`` slots; return the descriptor that holds it, or None if all are taken."""
+    def take(self, limit: int) -> Slot | None:
+        """Lock one of the first ``limit`` slots and return it; None if all are taken."""
         for number, file in enumerate(self._files[:limit]):
             if (descriptor := _lock(file)) is not None:
                 _log.debug("took slot %d of %d", number, self.n)
-                return descriptor
+                return Slot(number, descriptor)
         return None
 
     def count_free(self, limit: int) -> int:

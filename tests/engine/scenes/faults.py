@@ -42,6 +42,25 @@ class KilledOnce(Scene):
         self.play(Create(Circle()), run_time=1.2)
 
 
+class EncoderKilledOnce(Scene):
+    """A chunk renderer kills the process that encodes for it, in the first attempt."""
+
+    def construct(self):
+        again, maker = Path("again"), os.getpid()
+        is_second = again.exists()
+        again.touch()
+
+        class Killing(Square):
+            def get_fill_rgbas(self):
+                if os.getpid() != maker and not is_second:
+                    (encoder,) = children(maker) - chunk_renderers(maker)
+                    os.kill(int(encoder), signal.SIGKILL)
+                return super().get_fill_rgbas()
+
+        self.add(Killing(fill_opacity=1))
+        self.play(Create(Circle()), run_time=1.2)
+
+
 class KilledLater(Scene):
     """The chunk renderer of its second play is killed once, when those of the first have ended.
 
@@ -59,7 +78,7 @@ class KilledLater(Scene):
             Path("renderers").touch()
             os.utime("renderers", (0, 0))
         maker = os.getpid()
-        others = children(maker)
+        others = chunk_renderers(maker)
 
         class Noting(Square):
             def get_fill_rgbas(self):
@@ -70,7 +89,7 @@ class KilledLater(Scene):
 
         class Later(Fatal):
             def get_fill_rgbas(self):
-                while os.getpid() != maker and first & children(maker):
+                while os.getpid() != maker and first & chunk_renderers(maker):
                     pass
                 return super().get_fill_rgbas()
 
@@ -78,13 +97,25 @@ class KilledLater(Scene):
         self.play(Create(Circle()), run_time=1.2)
         self.remove(noting)
         Path("between").touch()  # so that the second play has a process of its own
-        first = children(maker) - others
+        first = chunk_renderers(maker) - others
         self.add(Later(fill_opacity=1))
         self.play(Create(Circle()), run_time=1.2)
 
 
 def children(pid):
     return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def chunk_renderers(pid):
+    """Return the children that have the files of the slots open; those that encode closed them."""
+    return {child for child in children(pid) if has_slots(child)}
+
+
+def has_slots(pid):
+    try:
+        return any("renderer-slot" in str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:  # it has ended, or closes a file
+        return Path(f"/proc/{pid}").exists()
 
 
 class Crashes(Scene):

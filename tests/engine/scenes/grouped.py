@@ -6,7 +6,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from manim import DOWN, LEFT, RIGHT, UP, Circle, Dot, FadeIn, Scene, Square, Transform, Wait, Write, Text
@@ -86,12 +85,16 @@ class GoesOnWithMoreSlots(Scene):
 
 
 def has_siblings(parent: int) -> bool:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            pid, _, state, ancestor = stat.read_text().split()[:4]
-            if int(ancestor) == parent and int(pid) != os.getpid() and state != "Z":
-                return True
-    return False
+    """Return whether there is another chunk renderer: they have the files of the slots open, those that encode do not."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return any(has_slots(child) for child in children if int(child) != os.getpid())
+
+
+def has_slots(pid: str) -> bool:
+    try:
+        return any("renderer-slot" in str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:  # it has ended, or closes a file
+        return Path(f"/proc/{pid}").exists()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
