@@ -44,6 +44,10 @@ class KeysNeeded(Stop):
     """Two plays may be the same for Manim: the scene is stepped again, with Manim's keys of the plays in question."""
 
 
+class FramesNeeded(Stop):
+    """A play of which frames were left out leads to another state: the scene is stepped again, with every frame."""
+
+
 class ProcessFailed(Stop):
     """A chunk renderer or a play encoder failed with a RendererError, such as a full disk; it ends the render."""
 

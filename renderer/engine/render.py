@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from renderer.engine.abort import (
     ClipsMissing,
+    FramesNeeded,
     KeysNeeded,
     Mispredicted,
     ProcessFailed,
@@ -69,7 +70,7 @@ class _Attempt:
     ``with_keys``, Manim's keys of predicted plays are computed as well.
     ``missing`` are the clips that the joining shard has to draw again. With ``why_whole``, one shard renders the whole
     scene, and this says why, in a clause. From the play ``first_serial`` on, the process that steps the scene draws
-    itself, because of ``why_from_there``.
+    itself, because of ``why_from_there``. Without ``leap``, the scene is stepped through every frame.
     """
 
     limit: int
@@ -84,6 +85,7 @@ class _Attempt:
     with_keys: bool = False
     first_serial: int | None = None
     why_from_there: str | None = None
+    leap: bool = True
 
     def to_json(self) -> str:
         """Return the attempt as JSON, for the fallback process."""
@@ -234,6 +236,7 @@ class _SceneRender:
             unpredicted=None if exchange else attempt.unpredicted,  # a shard leaves out frames that would show it
             with_keys=attempt.with_keys,
             first_serial=attempt.first_serial,
+            leap=attempt.leap,
         )
         scheduler = instrument_scene(scene, self.request.scratch, options, exchange, attempt.missing)
         try:
@@ -250,13 +253,8 @@ class _SceneRender:
                 why_from_there=str(unfit),
             )
             raise _TryAgainError(f"{unfit}, after {again.first_serial} plays", again) from unfit
-        except UnfitInGroup as unfit:
-            raise _TryAgainError(unfit, replace(attempt, group_plays=False)) from unfit
-        except Mispredicted as wrong:
-            raise _TryAgainError(f"play {wrong.play} was mispredicted", _avoid(attempt, wrong, scheduler)) from wrong
-        except KeysNeeded as needed:
-            again = replace(attempt, rendered=_find_drawn(scheduler), with_keys=True)
-            raise _TryAgainError("plays may repeat others that were predicted", again) from needed
+        except (UnfitInGroup, FramesNeeded, Mispredicted, KeysNeeded) as stop:
+            raise _TryAgainError(repr(stop), _avoid(attempt, stop, scheduler)) from stop
         except ProcessKilled as killed:
             if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(killed.play) from killed
@@ -271,10 +269,18 @@ class _SceneRender:
         return self._add_shards(report, attempt)
 
 
-def _avoid(attempt: _Attempt, wrong: Mispredicted, scheduler: Scheduler) -> _Attempt:
-    """Return the attempt after a wrong prediction. What was drawn is not drawn again."""
-    unpredicted = (*(attempt.unpredicted or ()), wrong.play)
-    rendered = {number: play for number, play in _find_drawn(scheduler).items() if number != wrong.play}
+def _avoid(
+    attempt: _Attempt, stop: UnfitInGroup | FramesNeeded | Mispredicted | KeysNeeded, scheduler: Scheduler
+) -> _Attempt:
+    """Return the attempt that avoids what ended this one. What was drawn, and is right, is not drawn again."""
+    if isinstance(stop, UnfitInGroup):
+        return replace(attempt, group_plays=False)
+    if isinstance(stop, FramesNeeded):  # what was drawn after such a play may be wrong
+        return replace(attempt, rendered={}, leap=False)
+    if isinstance(stop, KeysNeeded):
+        return replace(attempt, rendered=_find_drawn(scheduler), with_keys=True)
+    unpredicted = (*(attempt.unpredicted or ()), stop.play)
+    rendered = {number: play for number, play in _find_drawn(scheduler).items() if number != stop.play}
     return replace(
         attempt, rendered=rendered, unpredicted=unpredicted if len(unpredicted) < _MAX_MISPREDICTED else None
     )

@@ -3,9 +3,9 @@
 That holds for Manim's own animations that compute each frame from the start and the end alone, in scenes without
 updaters and without code of the user that runs in each frame. Everything else is stepped through frame by frame.
 
-Shards compare their states at the end of every clip, so that a wrong answer costs time, and does not change a frame.
-Plays whose chunks are in the cache are left out if all that their frames depend on is as it was when these were drawn,
-and if they end in the same way.
+The state at the end of every chunk is compared with that of a process that stepped through all of its frames, so that a
+wrong answer costs time, and does not change a frame. Plays whose chunks are in the cache are left out if all that their
+frames depend on is as it was when these were drawn, and if they end in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from manim import Camera, Create, DrawBorderThenFill, MovingCamera, ThreeDCamera
 
 from renderer.engine.adapter.play_key import iterate_family
 from renderer.engine.adapter.state_digest import describe_mobject, describe_value
-from renderer.engine.guards.overrides import is_override
+from renderer.engine.guards.overrides import ModuleFunctions, find_override, is_override
 from renderer.engine.manim_types import Animation, Mobject
 
 _CAMERAS = (Camera, MovingCamera, ThreeDCamera)
@@ -30,6 +30,10 @@ _NOT_OF_FRAMES = frozenset({"_on_finish", "methods"})  # run when the play has e
 _MAX_DEPTH = 4  # of containers and of functions in functions
 _FORWARD = (manim.linear, manim.smooth, manim.double_smooth)
 _PURE_MODULES = frozenset({"manim.utils.rate_functions", "manim.utils.paths", "manim.utils.bezier"})
+_FUNCTIONS = ModuleFunctions(
+    *("manim.animation.animation", "manim.animation.transform", "manim.animation.creation", "manim.mobject.mobject"),
+    *("manim.mobject.types.vectorized_mobject", "manim.utils.bezier", "manim.utils.paths", "manim.utils.space_ops"),
+)
 _ANIMATION_METHODS = {
     "interpolate": (manim.Animation.interpolate,),
     "interpolate_mobject": (manim.Animation.interpolate_mobject,),
@@ -54,12 +58,15 @@ def can_leap(scene: Any) -> bool:
     """Return whether the frames of the play, which has begun, depend on its start and its end alone."""
     if type(scene.renderer.camera) not in _CAMERAS or scene.updaters or scene.meshes or scene.stop_condition:
         return False
-    if any(name in vars(scene) or is_override(getattr(type(scene), name)) for name in _SCENE_METHODS):
+    if _FUNCTIONS.are_replaced() or any(
+        name in vars(scene) or is_override(getattr(type(scene), name)) for name in _SCENE_METHODS
+    ):
         return False
     if not all(_is_simple(animation) for animation in scene.animations):
         return False
     roots = [*scene.mobjects, *(mobject for animation in scene.animations for mobject in animation.get_all_mobjects())]
-    return all(_stands_still(member) for root in roots for member in root.get_family())
+    members = [member for root in roots for member in root.get_family()]
+    return all(map(_is_plain, set(map(type, members)))) and all(map(_stands_still, members))
 
 
 class _UnknownError(Exception):
@@ -69,10 +76,8 @@ class _UnknownError(Exception):
 def digest_begun_play(scene: Any) -> str | None:
     """Return a digest of all that the frames of the play depend on, but for what the scene shows when it begins.
 
-    The play has begun. None: it is stepped through frame by frame, or not all is known.
+    It is a play that can leap, and has begun. None: not all is known.
     """
-    if not can_leap(scene):
-        return None
     try:
         parts = b"|".join(_Description().read(scene))
     except _UnknownError:
@@ -147,7 +152,6 @@ def _goes_forward(animation: Any) -> bool:
     return not animation.reverse_rate_function and any(animation.rate_func is forward for forward in _FORWARD)
 
 
-@cache
 def _has_simple_class(kind: type) -> bool:
     is_pure = all(getattr(kind, name) in functions for name, functions in _ANIMATION_METHODS.items())
     return is_pure and _is_of_manim_alone(kind)
@@ -168,7 +172,7 @@ def _stands_still(mobject: Mobject) -> bool:
     own, kind = vars(mobject), type(mobject)
     if own.get("updaters") or own.get("background_image") is not None:
         return False
-    return own.keys().isdisjoint(_find_methods(kind)) and _is_plain(kind)
+    return own.keys().isdisjoint(_find_methods(kind))
 
 
 @cache
@@ -176,7 +180,6 @@ def _find_methods(kind: type) -> frozenset[str]:
     return frozenset(name for name in dir(kind) if isinstance(getattr(kind, name, None), FunctionType))
 
 
-@cache
 def _is_plain(kind: type) -> bool:
     """Return whether all methods of a class of mobjects are Manim's. ``update`` is one of the functions in patches/."""
     has_update = getattr(kind, "update", None) is manim.Mobject.update
@@ -185,5 +188,4 @@ def _is_plain(kind: type) -> bool:
 
 def _is_of_manim_alone(kind: type) -> bool:
     """Return whether no function of a class is the user's."""
-    values = (value for base in kind.__mro__ if base is not object for value in vars(base).values())
-    return not any(map(is_override, values))
+    return not any(map(find_override, kind.__mro__))

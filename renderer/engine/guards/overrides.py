@@ -47,12 +47,12 @@ def find_overridden_method(thing: object, kind: type) -> str | None:
 
     Return None if there is none.
     """
-    in_class = (name for cls in kind.__mro__ if (name := _find_override(cls)))
+    in_class = (name for cls in kind.__mro__ if (name := find_override(cls)))
     in_instance = (name for name in vars(thing) if callable(getattr(kind, name, None)))
     return next(in_class, None) or next(in_instance, None)
 
 
-def _find_override(cls: type) -> str | None:
+def find_override(cls: type) -> str | None:
     """Return the first method of a class that is the scene's; an unchanged class is searched only once."""
     values = tuple(vars(cls).values())
     known = _searched.get(cls)

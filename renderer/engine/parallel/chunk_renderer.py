@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from renderer.engine.adapter.frame_hashes import hash_frame
-from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
+from renderer.engine.adapter.leap import can_leap, digest_begun_play, digest_ended_play
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.cache.entry import CacheEntry, PlayDigests
@@ -86,7 +86,8 @@ class ChunkRenderer(ForkedDelegate):
         play = self._drawn_play
         if play.can_leap is None:
             play.can_leap = False
-            if self._entry and not self._chunk.first and play.chunks[-1].last >= LEAP_FRAMES:
+            is_long = play.chunks[-1].last >= LEAP_FRAMES
+            if self._entry and not self._chunk.first and is_long and can_leap(self._scene):
                 play.begun = digest_begun_play(self._scene)
         return True
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from backends.errors import OutputError, RendererError
-from renderer.engine.abort import ProcessFailed, ProcessKilled, Stop, Unfit, UnfitInGroup
+from renderer.engine.abort import FramesNeeded, ProcessFailed, ProcessKilled, Stop, Unfit, UnfitInGroup
 from renderer.engine.adapter.scene_state import describe_difference
 from renderer.engine.parallel import messages
 from renderer.engine.parallel.forked_delegate import log_forwarded
@@ -123,9 +123,14 @@ class Monitor:
             self._reap(key)
 
     def verify(self, play: Play, chunk: Chunk) -> None:
-        """Raise Unfit if drawing a chunk led to another state than stepping it. Do nothing until both are known."""
+        """Raise Unfit if drawing a chunk led to another state than stepping it. Do nothing until both are known.
+
+        Raise FramesNeeded instead if the reason may be that frames of the play were left out.
+        """
         if chunk.expected and chunk.reached and not chunk.is_verified:
             _log.debug("play %d: %s", play.identity.number, describe_difference(chunk.expected, chunk.reached))
+            if play.can_leap:
+                raise FramesNeeded
             reason = f"play {play.identity.number} leads to another state when it is drawn than when it is stepped"
             raise (UnfitInGroup if chunk.joined else Unfit)(reason)
 

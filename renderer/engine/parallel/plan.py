@@ -54,7 +54,8 @@ class ParallelOptions:
     are the plays, by number, that an earlier attempt rendered. With ``group_plays``, one process may draw several short
     plays. ``changed`` is a folder for the video of the first play that was drawn. ``unpredicted`` are the numbers of
     plays whose key in the chunk cache is not predicted; None stands for all. With ``with_keys``, Manim's keys of
-    predicted plays are computed as well. From the play ``first_serial`` on, the stepping process draws itself.
+    predicted plays are computed as well. From the play ``first_serial`` on, the stepping process draws itself. With
+    ``leap``, frames that nothing depends on are left out.
     """
 
     process: SceneProcess
@@ -73,6 +74,7 @@ class ParallelOptions:
     unpredicted: Collection[int] | None = ()
     with_keys: bool = False
     first_serial: int | None = None
+    leap: bool = True
 
 
 class PlayPlanner:

@@ -100,7 +100,7 @@ class _SteppedPlay:
     start: float
     chunks: list[Chunk]
     frame: int = 0
-    can_leap: bool | None = None  # whether frames that are not drawn here can be left out; None until somebody asks
+    can_leap: bool | None = None  # whether most frames can be left out in stepping; None until somebody asks
     begun: str | None = None  # digest of the play when it had begun, if that decides which frames it has
     ended: bool = False  # stepping has ended; chunk renderers may still draw
 

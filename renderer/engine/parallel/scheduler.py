@@ -6,7 +6,7 @@ import logging
 from typing import NoReturn, TypeGuard
 
 from renderer.engine.abort import KeysNeeded, Mispredicted, Stop, Unfit, UnfitFromHere
-from renderer.engine.adapter.leap import digest_begun_play, digest_ended_play
+from renderer.engine.adapter.leap import can_leap, digest_begun_play, digest_ended_play
 from renderer.engine.adapter.play_key import Fingerprint, compute_manim_key
 from renderer.engine.adapter.scene_state import SceneState
 from renderer.engine.adapter.state_digest import digest_state
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """The RenderDelegate of the stepping process, which goes through every frame as Manim does, but draws none.
+    """The RenderDelegate of the stepping process, which goes through the frames as Manim does, but draws none.
 
     If from some play on the scene cannot be rendered in parallel, this process then draws and encodes as Manim does.
     """
@@ -208,23 +208,27 @@ class Scheduler:
         play = self._play
         if play.can_leap is None:
             play.can_leap = self._begin_frames(play)
-        return not play.can_leap or play.frame + 1 >= play.chunks[-1].last
+        chunk = play.current_chunk
+        return not play.can_leap or play.frame + 1 >= chunk.last or 0 < chunk.first == play.frame
 
     def _begin_frames(self, play: Play) -> bool:
-        """Return whether all but the last frame of the play can be left out: they are those in the cache.
+        """Return whether all but the first and the last frame of each chunk can be left out.
 
-        The play has begun, and no frame was stepped to. If the play is not in the cache, take the digest that decides
-        that in the next render; the renderer of a play's first chunk does that itself.
+        The play has begun, and no frame was stepped to. A play in the cache needs each frame for its key, unless
+        a digest says that all are those in the cache. Take that digest of a new play, too, for the next render; the
+        renderer of a play's first chunk does that itself.
         """
-        known = self._predicted[-1].play if self._predicted else None
-        is_new = self._options.cache and isinstance(play, ChunkedPlay) and len(play.chunks) > 1 and not self._predicted
-        if known or is_new:
+        leaps = self._options.leap and can_leap(self._scene)
+        is_kept = self._options.cache and isinstance(play, ChunkedPlay)
+        if leaps and is_kept and (self._predicted or len(play.chunks) > 1):
             play.begun = digest_begun_play(self._scene)
+        if not self._predicted:
+            return leaps
         # each chunk has its own note: those of several renders may be mixed
-        can_leap = all(entry.play and entry.play.begun == play.begun for entry in self._predicted) if known else False
-        if known and not can_leap and self._has_static:
+        leaps = leaps and all(entry.play and entry.play.begun == play.begun for entry in self._predicted)
+        if not leaps and self._has_static and self._predicted[-1].play:
             self._add_static_image()
-        return can_leap
+        return leaps
 
     def before_frame(self) -> None:
         """Fork the chunk renderer of a chunk that begins at this frame, within the play."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from renderer.engine.abort import ClipsMissing, ShardEnded, ShardsDiffer, Stop
-from renderer.engine.adapter.leap import can_leap
 from renderer.engine.adapter.play_key import count_frames
 from renderer.engine.adapter.state_digest import digest_state
 from renderer.engine.manim_types import Scene
@@ -109,15 +108,6 @@ class ShardScheduler(Scheduler):
         """Store what is complete, then begin the play."""
         self._store_clips()
         return super().begin_play()
-
-    def needs_frame(self) -> bool:
-        """Return whether a frame is drawn here, or ends a clip; of other clips, simple animations leave frames out."""
-        chunk = self._play.current_chunk
-        if not chunk.elsewhere or self._play.frame + 1 >= chunk.last:
-            return True
-        if self._play.can_leap is None:
-            self._play.can_leap = can_leap(self._scene)
-        return not self._play.can_leap
 
     def before_frame(self) -> None:
         """Store what is complete where a chunk begins."""

@@ -21,7 +21,7 @@ from manim import (
     rate_functions,
 )
 
-from renderer.engine.adapter.leap import digest_begun_play
+from renderer.engine.adapter.leap import can_leap, digest_begun_play
 from renderer.engine.patches import installer
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         scene.add(*others, square)
         scene.compile_animation_data(make(square))
         scene.begin_animations()
-        return digest_begun_play(scene)
+        return digest_begun_play(scene) if can_leap(scene) else None
 
     known: tuple[Callable[[Square], Animation], ...] = (
         lambda square: square.animate.shift(LEFT).build(),

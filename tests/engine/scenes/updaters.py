@@ -251,3 +251,20 @@ class WritesUnnamed(Scene):
         dot.clear_updaters()
         lines.seek(0)
         self.play(FadeIn(Dot([len(lines.readlines()) / 20, 1, 0])), run_time=0.3)
+
+
+class CountsFrames(Scene):
+    """Counts the frames of an animation whose class, mobject and functions are Manim's, by its lag ratio."""
+
+    def construct(self):
+        scene = self
+        self.frames = 0
+
+        class Ratio(float):
+            def __rmul__(self, number):
+                scene.frames += 1
+                return number * float(self)
+
+        square = Square()
+        self.play(Transform(square, Circle(), lag_ratio=Ratio(0)), run_time=1.6)
+        self.play(Rotate(square, self.frames / 20), run_time=0.4)
