@@ -20,8 +20,11 @@ def equal_frames(one: Pixels, other: Pixels) -> bool:
     return one.shape == other.shape and bool(_memcmp(one.ctypes.data, other.ctypes.data, one.nbytes) == 0)
 
 
-def find_changed_bands(old: Pixels, new: Pixels, rows: int) -> list[int]:
-    """Return the first row of each band of ``rows`` rows in which two C-contiguous frames differ."""
+def find_changed_bands(old: Pixels, new: Pixels, rows: int, written: slice) -> list[int]:
+    """Return the first row of each band of ``rows`` rows in which two C-contiguous frames differ.
+
+    They can differ only in the rows ``written``.
+    """
     height, stride = len(old), old.strides[0]
     old_address, new_address = old.ctypes.data, new.ctypes.data
 
@@ -29,4 +32,4 @@ def find_changed_bands(old: Pixels, new: Pixels, rows: int) -> list[int]:
         offset, size = top * stride, min(rows, height - top) * stride
         return bool(_memcmp(old_address + offset, new_address + offset, size))
 
-    return [top for top in range(0, height, rows) if differs(top)]
+    return [top for top in range(written.start // rows * rows, written.stop, rows) if differs(top)]

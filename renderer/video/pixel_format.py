@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 
 from renderer.video.encoder_spec import VideoEncoderSpec
 from renderer.video.frame import Pixels, equal_frames, find_changed_bands
+from renderer.video.written_rows import WRITTEN_ROWS
 
 BAND_ROWS = 20  # rows that are compared at once; even, because the chroma planes have half the rows
 FILTER_ROWS = 4  # rows above and below that swscale's filters may read; even as well
@@ -95,11 +96,12 @@ class BandConverter:
 
     def _find_changed_rows(self, pixels: Pixels) -> list[Rows]:
         """Return the ranges of rows that changed since the previous frame; all rows for the first frame."""
+        written = WRITTEN_ROWS.take(pixels, self)
         if self._is_first:
             self._is_first = False
             return [(0, self._height)]
         runs: list[Rows] = []
-        for top in find_changed_bands(self._last, pixels, BAND_ROWS):
+        for top in find_changed_bands(self._last, pixels, BAND_ROWS, written):
             start = runs.pop()[0] if runs and top - runs[-1][1] < MERGE_ROWS else top
             runs.append((start, min(top + BAND_ROWS, self._height)))
         return runs

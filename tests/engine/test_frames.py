@@ -18,7 +18,7 @@ from engine.renders import (
     scene_names,
 )
 
-FILES = ["basics", "updaters", "cameras", "outputs"]
+FILES = ["basics", "updaters", "cameras", "outputs", "rows"]
 CASES = [(1, "manim"), (2, "manim"), (5, "manim"), (5, "fast"), (4, "fast")]  # with five slots the chunks are short
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from manim import __version__
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
@@ -28,9 +29,11 @@ from renderer.engine.guards.pixel_access import (
 )
 from renderer.engine.guards.side_effects import SideEffectGuard
 from renderer.engine.manim_types import Mobject, Scene
+from renderer.engine.patches.camera import CAMERAS
 from renderer.mirrors import mirrors
 from renderer.video.concat import Clip, join_clips, join_plays
 from renderer.video.frame import Pixels
+from renderer.video.written_rows import WRITTEN_ROWS
 
 FRAME_OUTSIDE = "it makes a frame outside of a play"
 _CAMERA_FUNCTIONS = ModuleFunctions("manim.camera.camera", "manim.camera.moving_camera", "manim.camera.three_d_camera")
@@ -170,16 +173,26 @@ class SteppingRenderer(CairoRenderer):  # type: ignore[misc]
         scene: Scene,
         mobjects: Iterable[Mobject] | None = None,
         include_submobjects: bool = True,
-        ignore_skipping: bool = True,
+        ignore_skipping: bool = True,  # noqa: ARG002
         **kwargs: Any,
     ) -> None:
         """Draw a frame, or only change the camera as drawing does."""
         self.shown = list(mobjects or list_update(scene.mobjects, scene.foreground_mobjects))
         if self._draws:
-            super().update_frame(scene, self.shown, include_submobjects, ignore_skipping, **kwargs)
+            self._reset_pixels()
+            self.camera.capture_mobjects(self.shown, include_submobjects=include_submobjects, **kwargs)
         else:
             with released_pixels(self.camera):
                 update_camera(self.camera, self.shown)
+
+    def _reset_pixels(self) -> None:
+        """Make the frame equal to the image of what stands still, or to the background."""
+        background = self.camera.background if self.static_image is None else self.static_image
+        pixels = self.camera.pixel_array
+        if self.delegate.is_forked and type(self.camera) in CAMERAS and pixels.shape == np.shape(background):
+            WRITTEN_ROWS.reset(pixels, background)
+        else:
+            self.camera.set_frame_to_background(background)
 
     @property
     def _draws(self) -> bool:

@@ -15,8 +15,10 @@ from renderer.engine.abort import StopRecord, Unfit, UnfitFromHere
 from renderer.engine.guards.overrides import TRUSTED_MODULES
 from renderer.engine.manim_types import Camera
 from renderer.video.frame import Pixels
+from renderer.video.written_rows import WRITTEN_ROWS
 
 READS_PIXELS = "it reads the pixels of a frame"
+_OWN_REFERENCES = 2  # to a background: the camera's, and that of the function that counts them
 CHANGES_PIXELS = "it changes the pixels of a frame"
 
 
@@ -37,11 +39,13 @@ def install_pixel_guards(stops: StopRecord) -> None:
     def get_pixels(camera: Camera) -> object:
         if has_guarded_pixels(camera):
             stops.raise_stop(_refuse(camera, READS_PIXELS))
+        _notice_scene()
         return _read_attribute(camera)
 
     def set_pixels(camera: Camera, pixels: Pixels) -> None:
         if has_guarded_pixels(camera):
             stops.raise_stop(_refuse(camera, CHANGES_PIXELS))
+        _notice_scene()
         vars(camera)["pixel_array"] = pixels
 
     def get_displayed_pixels(display: Any) -> object:  # an ImageMobjectFromCamera; Manim reads them when it moves it
@@ -52,13 +56,22 @@ def install_pixel_guards(stops: StopRecord) -> None:
     def set_displayed_pixels(display: object, pixels: Pixels) -> None:
         vars(display)["pixel_array"] = pixels
 
+    def get_background(camera: Camera) -> object:
+        _notice_scene()
+        return _read_attribute(camera, "background")
+
+    def set_background(camera: Camera, background: Pixels) -> None:
+        _notice_scene()
+        vars(camera)["background"] = background
+
+    ManimCamera.background = property(get_background, set_background)
     ManimCamera.pixel_array = property(get_pixels, set_pixels)
     ImageMobjectFromCamera.pixel_array = property(get_displayed_pixels, set_displayed_pixels)
 
 
-def is_called_by_scene() -> bool:
+def is_called_by_scene(level: int = 2) -> bool:
     """Return whether the scene's own code called the method or property that calls this function."""
-    name = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # only the stack shows who calls
+    name = sys._getframe(level).f_globals.get("__name__", "")  # noqa: SLF001  # only the stack shows who calls
     return not str(name).startswith(TRUSTED_MODULES)
 
 
@@ -69,6 +82,8 @@ def has_guarded_pixels(camera: Camera) -> bool:
 
 def guard_pixels(camera: Camera) -> None:
     """Forbid access to the pixels of the camera, and of the cameras whose frames it shows."""
+    if sys.getrefcount(vars(camera)["background"]) > _OWN_REFERENCES:
+        WRITTEN_ROWS.give_up()
     for member in _linked_cameras(camera):
         if not has_guarded_pixels(member):
             vars(member)["pixel_array"] = _Guarded(vars(member)["pixel_array"], is_main=member is camera)
@@ -102,8 +117,14 @@ def _linked_cameras(camera: Camera) -> list[Camera]:
     return [camera, *(shown.camera for shown in vars(camera).get("image_mobjects_from_cameras", ()))]
 
 
-def _read_attribute(thing: object) -> object:
+def _notice_scene() -> None:
+    """From now on, regard all rows as written if the scene's own code called the property that calls this function."""
+    if is_called_by_scene(3):
+        WRITTEN_ROWS.give_up()
+
+
+def _read_attribute(thing: object, name: str = "pixel_array") -> object:
     try:
-        return vars(thing)["pixel_array"]
+        return vars(thing)[name]
     except KeyError:
-        raise AttributeError("pixel_array") from None  # as for any other missing attribute
+        raise AttributeError(name) from None  # as for any other missing attribute

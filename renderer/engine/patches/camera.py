@@ -10,6 +10,7 @@ import cairo
 import numpy as np
 from manim import Camera as ManimCamera
 from manim import Mobject as ManimMobject
+from manim import MovingCamera, MultiCamera
 from manim import ThreeDCamera as ManimThreeDCamera
 from manim.camera import three_d_camera
 from manim.mobject.three_d.three_d_utils import (
@@ -21,13 +22,17 @@ from manim.mobject.three_d.three_d_utils import (
 from manim.utils.space_ops import normalize
 from numpy.typing import NDArray
 
-from renderer.engine.manim_types import Mobject, Points, ThreeDCamera, VMobject
+from renderer.engine.manim_types import Camera, Mobject, Points, ThreeDCamera, VMobject
 from renderer.engine.patches.drawing_cache import DrawingCache, Lights
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels
+from renderer.video.written_rows import WRITTEN_ROWS
 
 CairoContext: TypeAlias = "cairo.Context[cairo.ImageSurface]"
 
+# these draw by the functions here alone, which note on which rows
+CAMERAS = frozenset({ManimCamera, MovingCamera, MultiCamera, ManimThreeDCamera})
+_SMOOTH_ROWS = 2  # above and below a shape that antialiasing may change
 GRADIENT_GETTER = "get_gradient_start_and_end_points"
 _SHADING_FUNCTIONS = (
     "get_shaded_rgb",
@@ -36,6 +41,7 @@ _SHADING_FUNCTIONS = (
 # Manim's own functions, read before a scene or these patches can replace them
 _MANIM_SHADING = [getattr(three_d_camera, name) for name in _SHADING_FUNCTIONS]
 _MANIM_MODIFIED_RGBAS = ManimThreeDCamera.modified_rgbas
+_MANIM_SET_PIXELS, _MANIM_DISPLAY_POINTS = ManimCamera.set_pixel_array, ManimCamera.display_point_cloud
 _MANIM_REFERENCE_POINT = ManimMobject.get_z_index_reference_point
 
 _CACHE = DrawingCache()
@@ -68,6 +74,37 @@ def set_cairo_context_path(self: ThreeDCamera, ctx: CairoContext, vmobject: VMob
         if vmobject.consider_points_equals_2d(pairs[start], pairs[end - 1]):
             ctx.close_path()
     return self
+
+
+@mirrors("manim.camera.camera:Camera.display_vectorized", sha256="815b1093dae26722")
+@mirrors("manim.camera.camera:Camera.get_cairo_context", sha256="7ed9c1ca459d1f50")
+@mirrors("manim.camera.camera:Camera.apply_stroke", sha256="8d88b4549bbbe4c2")
+def display_shape(self: Any, vmobject: VMobject, ctx: CairoContext) -> Any:
+    """Draw one shape, and note on which rows: those of its path, and those that the tips of its stroke may reach."""
+    ctx.set_line_width(0)  # for shapes without a stroke
+    self.set_cairo_context_path(ctx, vmobject)
+    self.apply_stroke(ctx, vmobject, background=True)
+    width = ctx.get_line_width()
+    self.apply_fill(ctx, vmobject)
+    self.apply_stroke(ctx, vmobject)
+    _, low, _, high = ctx.path_extents()
+    matrix = ctx.get_matrix()
+    ends = low * matrix.yy + matrix.y0, high * matrix.yy + matrix.y0
+    reach = max(width, ctx.get_line_width()) / 2 * ctx.get_miter_limit() * abs(matrix.yy) + _SMOOTH_ROWS
+    WRITTEN_ROWS.add(min(ends) - reach, max(ends) + reach)
+    return self
+
+
+def set_pixel_array(self: Camera, *args: Any, **kwargs: Any) -> None:
+    """Replace the pixels, and note it."""
+    WRITTEN_ROWS.add_all()
+    _MANIM_SET_PIXELS(self, *args, **kwargs)
+
+
+def display_point_cloud(self: Camera, *args: Any, **kwargs: Any) -> None:
+    """Draw points, and note it. Manim writes all rows."""
+    WRITTEN_ROWS.add_all()
+    _MANIM_DISPLAY_POINTS(self, *args, **kwargs)
 
 
 @mirrors("manim.camera.camera:Camera.set_cairo_context_color", sha256="2beef9503c11b2b1")

@@ -12,6 +12,7 @@ from PIL import Image
 from renderer.engine.manim_types import Camera
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels
+from renderer.video.written_rows import WRITTEN_ROWS
 
 _ROWS = 16  # of an image, whose numbers as floats stay in the processor's cache
 _MANIM_INTERPOLATE_COLOR = ImageMobject.interpolate_color
@@ -37,5 +38,6 @@ def overlay_image(self: Camera, pixel_array: Pixels, image: Image.Image) -> None
     """Draw an image over the pixels. Where it is transparent, they are not read or written: they stay the same."""
     if box := image.getbbox():
         left, top, right, bottom = box
+        WRITTEN_ROWS.add(top, bottom)
         part = pixel_array[top:bottom, left:right]
         part[:] = np.asarray(Image.alpha_composite(self.get_image(part), image.crop(box)), dtype="uint8")
