@@ -95,12 +95,14 @@ def display_shape(self: Any, vmobject: VMobject, ctx: CairoContext) -> Any:
     return self
 
 
+@mirrors("manim.camera.camera:Camera.set_pixel_array", sha256="24afb52c12a79bd1")
 def set_pixel_array(self: Camera, *args: Any, **kwargs: Any) -> None:
     """Replace the pixels, and note it."""
     WRITTEN_ROWS.add_all()
     _MANIM_SET_PIXELS(self, *args, **kwargs)
 
 
+@mirrors("manim.camera.camera:Camera.display_point_cloud", sha256="3a47a80d1d4ba6c2")
 def display_point_cloud(self: Camera, *args: Any, **kwargs: Any) -> None:
     """Draw points, and note it. Manim writes all rows."""
     WRITTEN_ROWS.add_all()
