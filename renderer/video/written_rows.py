@@ -38,8 +38,9 @@ class WrittenRows:
 
     def add(self, first: float, last: float) -> None:
         """Note that rows are drawn on, from ``first`` to ``last``; all, if the numbers are large or not numbers."""
-        is_near = -_FAR < first <= last < _FAR
-        self._drawn = _unite(self._drawn, (first, last)) if is_near else _ALL
+        if not self._drawn[0] <= first <= last <= self._drawn[1]:
+            is_near = -_FAR < first <= last < _FAR
+            self._drawn = _unite(self._drawn, (first, last)) if is_near else _ALL
 
     def add_all(self) -> None:
         """Note that all rows may be written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from types import FunctionType
 from typing import Any, TypeAlias, TypeGuard
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from renderer.engine.manim_types import Camera, Mobject, Points, ThreeDCamera, VMobject
 from renderer.engine.patches.drawing_cache import DrawingCache, Lights
+from renderer.engine.patches.mobject import has_splits_of_manim
 from renderer.mirrors import mirrors
 from renderer.video.frame import Pixels
 from renderer.video.written_rows import WRITTEN_ROWS
@@ -44,27 +46,32 @@ _MANIM_MODIFIED_RGBAS = ManimThreeDCamera.modified_rgbas
 _MANIM_SET_PIXELS, _MANIM_DISPLAY_POINTS = ManimCamera.set_pixel_array, ManimCamera.display_point_cloud
 _MANIM_REFERENCE_POINT = ManimMobject.get_z_index_reference_point
 
+_sum = np.add.reduce
 _CACHE = DrawingCache()
 
 
 @mirrors("manim.camera.camera:Camera.transform_points_pre_display", sha256="d510b4cf82f1e9c3")
 def transform_points_pre_display(self: object, mobject: Mobject, points: Points) -> Points:  # noqa: ARG001
     """Return the points; if any of them is not finite, return one point at the origin instead."""
-    return points if np.isfinite(points).all() else np.zeros((1, 3))
+    return points if isfinite(_sum(points, None)) or np.isfinite(points).all() else np.zeros((1, 3))
 
 
 @mirrors("manim.camera.camera:Camera.set_cairo_context_path", sha256="391a359bc3d4a3eb")
 def set_cairo_context_path(self: ThreeDCamera, ctx: CairoContext, vmobject: VMobject) -> ThreeDCamera:
     """Set the path of the shape. Cairo accepts Python's floats faster than numpy's."""
     points = self.transform_points_pre_display(vmobject, vmobject.points)
-    if len(points) == 0:
+    count = len(points)
+    if count == 0:
         return self
     size = vmobject.n_points_per_cubic_curve
     ctx.new_path()
-    splits = vmobject.get_subpath_split_indices_from_points(points, n_dims=2)
     pairs = points[:, :2].tolist()
+    if count % size == 0 and pairs[size::size] == pairs[size - 1 : -1 : size] and has_splits_of_manim(vmobject):
+        splits = [[0, count]]  # each curve begins where the one before ends
+    else:
+        splits = vmobject.get_subpath_split_indices_from_points(points, n_dims=2).tolist()
     move_to, curve_to = ctx.move_to, ctx.curve_to
-    for start, end in splits.tolist():
+    for start, end in splits:
         if end - start < size:
             continue
         ctx.new_sub_path()
@@ -115,7 +122,8 @@ def set_cairo_context_color(
 ) -> ThreeDCamera:
     """Set the colour to draw with: one colour, or a gradient."""
     if len(rgbas) == 1:
-        ctx.set_source_rgba(*rgbas[0][2::-1], rgbas[0][3])  # type: ignore[call-arg]  # mypy does not know the length
+        color = np.asarray(rgbas[0]).tolist()
+        ctx.set_source_rgba(color[2], color[1], color[0], color[3])
         return self
     pattern = cairo.LinearGradient(*_find_gradient(self, vmobject))
     offsets = (0.0, 1.0) if len(rgbas) == 2 else np.linspace(0, 1, len(rgbas))  # noqa: PLR2004

@@ -31,6 +31,7 @@ PATCHES: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (VMobject, "generate_rgbas_array", mobject_patches.generate_rgbas_array),
     (VMobject, "get_points_defining_boundary", mobject_patches.get_points_defining_boundary),
     (VMobject, "get_subpath_split_indices_from_points", mobject_patches.get_subpath_split_indices_from_points),
+    (VMobject, "get_nth_curve_length_pieces", mobject_patches.get_nth_curve_length_pieces),
     (three_d_utils, "get_3d_vmob_unit_normal", mobject_patches.get_3d_vmob_unit_normal),
     (mobject, "rotation_matrix", mobject_patches.rotation_matrix),
     (space_ops, "rotation_matrix", mobject_patches.rotation_matrix),

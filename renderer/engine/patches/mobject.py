@@ -27,6 +27,8 @@ from renderer.mirrors import mirrors
 _MANIM_EXTREMUM = ManimMobject.get_extremum_along_dim
 _MANIM_ANCHORS = ManimVMobject.get_anchors
 _MANIM_SPLITS = ManimVMobject.get_subpath_split_indices_from_points
+_MANIM_CURVE_FUNCTION = ManimVMobject.get_nth_curve_function
+_MANIM_PIECES = ManimVMobject.get_nth_curve_length_pieces
 _MANIM_NUM_POINTS = ManimMobject.get_num_points
 _MANIM_ROTATION_MATRIX = space_ops.rotation_matrix
 _MANIM_RGBAS = ManimVMobject.generate_rgbas_array
@@ -190,9 +192,35 @@ def get_subpath_split_indices_from_points(self: VMobject, points: Points, n_dims
     return np.array(list(pairwise([0, *splits, count])))
 
 
+def has_splits_of_manim(shape: VMobject) -> bool:
+    """Return whether the scene has no function of its own for where the path of the shape is split."""
+    name = "get_subpath_split_indices_from_points"
+    return _has_manim_method(shape, name, get_subpath_split_indices_from_points)
+
+
 def _is_close(end: float, start: float, tolerance: float) -> bool:
     difference = abs(end - start)
     return end == start or (difference <= tolerance + 1.0e-5 * abs(start) and isfinite(difference))
+
+
+@mirrors("manim.mobject.types.vectorized_mobject:VMobject.get_nth_curve_length_pieces", sha256="aec812ff143c222a")
+@mirrors("manim.utils.bezier:bezier", sha256="0e9952fe85120b83")
+def get_nth_curve_length_pieces(self: Any, n: int, sample_points: int | None = None) -> NDArray[np.float64]:
+    """Return the lengths of short pieces of a curve. Their ends are computed at once, with the same operations."""
+    count = 10 if sample_points is None else sample_points
+    is_usual = self.points.dtype == np.float64 and type(count) is int and count > 1
+    is_cubic = self.n_points_per_cubic_curve == _CURVE_POINTS
+    if not (is_usual and is_cubic) or not _has_manim_method(self, "get_nth_curve_function", _MANIM_CURVE_FUNCTION):
+        return _MANIM_PIECES(self, n, sample_points)  # type: ignore[no-any-return]
+    points: Points = self.get_nth_curve_function(n)(_divide(count))
+    lengths: NDArray[np.float64] = np.linalg.norm(points[1:] - points[:-1], axis=1)
+    return lengths
+
+
+@lru_cache(maxsize=8)
+def _divide(count: int) -> NDArray[np.float64]:
+    """Return ``count`` numbers from 0 to 1, as a column."""
+    return np.linspace(0, 1, count)[:, np.newaxis]
 
 
 @mirrors("manim.mobject.types.vectorized_mobject:VMobject.interpolate_color", sha256="92cde4939f7e2054")

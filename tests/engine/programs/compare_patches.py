@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
+import cairo
 import numpy as np
 from manim import (
     BLACK,
@@ -50,8 +51,10 @@ from renderer.engine.patches import (
     svg_files,
     svg_paths,
 )
+from renderer.engine.patches import camera as camera_patches
 
 MANIM_OVERLAY, MANIM_MIX = Camera.overlay_PIL_image, ImageMobject.interpolate_color
+MANIM_SET_PATH, MANIM_SET_COLOR = Camera.set_cairo_context_path, Camera.set_cairo_context_color
 GLYPHS = [
     "M 0.5 -2 L 4.25 -2 C 4.5 -1 5 -1.5e-1 6 0 Z M 1 1 L 2 2 Z ",
     "M5.35-2.34C5.46-2.34 5.62-2.3 5.62-2.5H.746V3 4q1 1 2 2t1 1a1 2 0 0 1 3 3zm1 1l2 2S3 3 4 4",
@@ -118,6 +121,44 @@ def compare_splits() -> None:
                 found = mobject.get_subpath_split_indices_from_points(shape, given, n_dims)
                 assert (found == mobject._MANIM_SPLITS(shape, given, n_dims)).all()
                 assert found.shape == mobject._MANIM_SPLITS(shape, given, n_dims).shape
+
+
+def compare_drawn_paths() -> None:
+    """Compare the paths and colours that cairo gets: of one piece and of many, of few points, and not finite."""
+    camera = Camera()
+    random = np.random.default_rng(1)
+    contexts = [cairo.Context(cairo.ImageSurface(cairo.FORMAT_ARGB32, 9, 9)) for _ in range(2)]
+    points = [
+        Circle().points, Text("ab").submobjects[0].points, np.zeros((0, 3)), np.full((8, 3), np.inf),
+        *(random.normal(size=(count, 3)) for count in (1, 3, 4, 5, 8, 23)), np.full((4, 3), 1e308),
+    ]  # fmt: skip
+    VMobject.get_subpath_split_indices_from_points = mobject.get_subpath_split_indices_from_points
+    for given in points:
+        shape = VMobject(fill_opacity=0.3, color=RED)
+        shape.points = given
+        for context, path, color in zip(
+            contexts,
+            (camera_patches.set_cairo_context_path, MANIM_SET_PATH),
+            (camera_patches.set_cairo_context_color, MANIM_SET_COLOR),
+            strict=True,
+        ):
+            path(camera, context, shape)
+            color(camera, context, shape.get_fill_rgbas(), shape)
+        ours, manims = contexts
+        assert str(ours.copy_path()) == str(manims.copy_path()), given
+        assert ours.get_source().get_rgba() == manims.get_source().get_rgba()  # type: ignore[attr-defined]
+    VMobject.get_subpath_split_indices_from_points = mobject._MANIM_SPLITS
+
+
+def compare_lengths() -> None:
+    """Compare the lengths of pieces of curves."""
+    random = np.random.default_rng(1)
+    shape = VMobject()
+    for exponent, count, curve in product((-3, 0, 9), (None, 2, 7, 10), (0, 1)):
+        shape.points = random.normal(size=(9, 3)) * 10.0**exponent
+        found = mobject.get_nth_curve_length_pieces(shape, curve, count)
+        expected = mobject._MANIM_PIECES(shape, curve, count)
+        assert (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
 
 
 def compare_coordinates() -> None:
@@ -327,6 +368,8 @@ if __name__ == "__main__":
         compare_paths,
         compare_colours,
         compare_splits,
+        compare_drawn_paths,
+        compare_lengths,
         compare_coordinates,
         compare_sources,
         compare_overlays,
