@@ -62,7 +62,7 @@ def test_a_plain_apply_takes_inputs_that_need_several_config_maps(rig: Rig, kind
     sizes = ["--cpu", "0.5", "--memory", "2Gi", "--ephemeral-storage", "1Gi", "--gpu", "none", "-r", "160x90"]
     done = subprocess.run([*command, *sizes], cwd=project, capture_output=True, text=True, check=True)
     applied = kubectl("apply", "-f", "-", content=done.stdout)
-    assert applied.count("configmap/") == 5
+    assert applied.count("configmap/") == done.stdout.count("kind: ConfigMap") > 3
     (made,) = re.findall(r"job.batch/(\S+) created", applied)
     context = kubectl("config", "current-context").strip()
     job = rig.open(f"k8s://{context}/{name}/{made}")
