@@ -46,15 +46,16 @@ class EncoderKilledOnce(Scene):
     """A chunk renderer kills the process that encodes for it, in the first attempt."""
 
     def construct(self):
-        again, maker = Path("again"), os.getpid()
+        again, maker, killed = Path("again"), os.getpid(), []
         is_second = again.exists()
         again.touch()
 
         class Killing(Square):
             def get_fill_rgbas(self):
-                if os.getpid() != maker and not is_second:
-                    (encoder,) = children(maker) - chunk_renderers(maker)
-                    os.kill(int(encoder), signal.SIGKILL)
+                while os.getpid() != maker and not is_second and not killed:
+                    killed.extend(children(maker) - chunk_renderers(maker))  # it may not have closed its files yet
+                    for encoder in killed:
+                        os.kill(int(encoder), signal.SIGKILL)
                 return super().get_fill_rgbas()
 
         self.add(Killing(fill_opacity=1))
