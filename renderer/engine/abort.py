@@ -36,16 +36,22 @@ class Mispredicted(Stop):  # ends an attempt, as its siblings
     """A play that was predicted to be in the chunk cache is another one."""
 
     def __init__(self, play: int) -> None:
-        super().__init__(play)
+        super().__init__(f"play {play} was mispredicted")
         self.play = play
 
 
 class KeysNeeded(Stop):
     """Two plays may be the same for Manim: the scene is stepped again, with Manim's keys of the plays in question."""
 
+    def __init__(self) -> None:
+        super().__init__("plays may repeat others that were predicted")
+
 
 class FramesNeeded(Stop):
     """A play of which frames were left out leads to another state: the scene is stepped again, with every frame."""
+
+    def __init__(self, play: int) -> None:
+        super().__init__(f"play {play} leads to another state without the frames that were left out")
 
 
 class ProcessFailed(Stop):

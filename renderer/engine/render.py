@@ -254,7 +254,7 @@ class _SceneRender:
             )
             raise _TryAgainError(f"{unfit}, after {again.first_serial} plays", again) from unfit
         except (UnfitInGroup, FramesNeeded, Mispredicted, KeysNeeded) as stop:
-            raise _TryAgainError(repr(stop), _avoid(attempt, stop, scheduler)) from stop
+            raise _TryAgainError(stop, _avoid(attempt, stop, scheduler)) from stop
         except ProcessKilled as killed:
             if attempt.was_killed or attempt.limit == 1:
                 raise _memory_error(killed.play) from killed

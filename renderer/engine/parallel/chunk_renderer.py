@@ -180,7 +180,7 @@ class ChunkRenderer(ForkedDelegate):
         assert self._encoder is not None  # noqa: S101  # a play has a frame
         started = time.perf_counter()
         self._encoder.finish()
-        self._encoder = None  # the next play's uses its memory
+        self._encoder = None
         self._encode_s += time.perf_counter() - started
         if self._chunk.hashes:
             self._chunk.hashes.write_text("".join(f"{line}\n" for line in self._hashes))

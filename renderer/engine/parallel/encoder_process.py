@@ -99,12 +99,15 @@ class EncoderProcess:
 
 def _serve(requests: int, answers: int, spec: VideoEncoderSpec, frames: Sequence[list[Pixels]]) -> NoReturn:
     """Encode one file after the other, until the process is killed."""
-    close_other_files({requests, answers})  # of the scene, and pipes whose end others wait for
-    discard_output()
-    keep_freed_memory()
-    server = _Server(Connection(requests, writable=False), Connection(answers, readable=False), spec, frames)
-    while True:
-        server.encode_file()
+    try:
+        close_other_files({requests, answers})  # of the scene, and pipes whose end others wait for
+        discard_output()
+        keep_freed_memory()
+        server = _Server(Connection(requests, writable=False), Connection(answers, readable=False), spec, frames)
+        while True:
+            server.encode_file()
+    finally:
+        os._exit(1)  # an error must not reach the scene's code, which would go on in this process
 
 
 class _Server:

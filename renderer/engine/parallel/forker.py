@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 class Forker:
     """Forks chunk renderers and play encoders, and hands each new process to the monitor.
 
-    Each method returns twice, in the parent and in the new process. The new process runs the rest of the scene's code
-    as well, with a RenderDelegate of its own.
+    Each method that forks returns twice, in the parent and in the new process. The new process runs the rest of the
+    scene's code as well, with a RenderDelegate of its own. Only the processes that encode, one for each slot, do not.
     """
 
     def __init__(self, scene: Scene, options: ParallelOptions, planner: PlayPlanner, monitor: Monitor) -> None:

@@ -1,8 +1,8 @@
 """Plays, one after the other, that one chunk renderer draws.
 
-A new process needs a tenth of a second until its memory is its own: that of the scene, which it shares with its parent
-at first, and that of the encoder. For very short plays, this is more than their frames cost. Other plays are drawn in
-one process while all slots are taken, so that a process of their own would have to wait anyway.
+A new process needs up to a tenth of a second until the scene's memory, which it shares with its parent at first, is its
+own. For very short plays, this is more than their frames cost. Other plays are drawn in one process while all slots are
+taken, so that a process of their own would have to wait anyway.
 
 The stepping process decides at the start of each play whether the chunk renderer of the play before goes on with it,
 and tells that process, which waits for the answer at the end of each play. Each play keeps a file of its own, so the

@@ -130,7 +130,7 @@ class Monitor:
         if chunk.expected and chunk.reached and not chunk.is_verified:
             _log.debug("play %d: %s", play.identity.number, describe_difference(chunk.expected, chunk.reached))
             if play.can_leap:
-                raise FramesNeeded
+                raise FramesNeeded(play.identity.number)
             reason = f"play {play.identity.number} leads to another state when it is drawn than when it is stepped"
             raise (UnfitInGroup if chunk.joined else Unfit)(reason)
 
